@@ -1,0 +1,46 @@
+"""charlstm: train a character-level LSTM on a text; let it write in that text's style.
+
+    >>> import charlstm
+    >>> model = charlstm.load("starter")
+    >>> print(model.generate("ROMEO:", length=200, seed=1))      # doctest: +SKIP
+    >>> model.score("To be, or not to be").bits_per_char         # doctest: +SKIP
+    >>> for event in charlstm.train("my.txt", max_time=60):      # doctest: +SKIP
+    ...     print(event)
+
+Names are fetched when first used, so that ``import charlstm`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from charlstm.errors import CharlstmError
+    from charlstm.library import Model, Score, load, train
+
+try:
+    __version__ = version("charlstm")
+except PackageNotFoundError:  # run from a checkout that was never installed
+    __version__ = "0+unknown"
+
+__all__ = ["CharlstmError", "Model", "Score", "__version__", "load", "train"]
+
+_HOMES = {
+    "CharlstmError": "charlstm.errors",
+    "Model": "charlstm.library",
+    "Score": "charlstm.library",
+    "load": "charlstm.library",
+    "train": "charlstm.library",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'charlstm' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

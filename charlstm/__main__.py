@@ -1,0 +1,5 @@
+"""``python -m charlstm`` is ``charlstm``."""
+
+from charlstm.cli.app import main
+
+main()

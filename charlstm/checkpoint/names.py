@@ -1,0 +1,46 @@
+"""What a run may be called: the same name must work on every system, in every shell, and stay inside its folder."""
+
+from __future__ import annotations
+
+import unicodedata
+
+LATEST = "latest"
+STARTER = "starter"
+
+LONGEST = 100
+"""Characters."""
+_LONGEST_BYTES = 240  # file systems stop at 255
+# Windows opens a device instead of a folder by these names, whatever follows the first dot.
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789")}
+_ROOM_FOR_NUMBER = 10
+
+
+def name_fault(name: str) -> str | None:
+    """Why a run cannot have this name, in plain words; None if it can."""
+    odd = next((character for character in name if not _allowed(character)), None)
+    if not name:
+        return "it is empty"
+    if odd is not None:
+        return f"{odd!r} cannot be in it; letters, digits, spaces, '.', '_' and '-' can"
+    if name[0] in ".- " or name[-1] in ". ":
+        return "it cannot begin with a dot, dash or space, nor end with a dot or space"
+    if len(name) > LONGEST or len(name.encode()) > _LONGEST_BYTES:
+        return f"it is too long; {LONGEST} characters are allowed, and {_LONGEST_BYTES} bytes"
+    if name.casefold() in {LATEST, STARTER}:
+        return f"{name.casefold()!r} has a meaning of its own"
+    if name.split(".")[0].rstrip().casefold() in _DEVICES:
+        return "Windows keeps it for a device"
+    return None
+
+
+def cleaned(text: str) -> str:
+    """The nearest to ``text`` that a run's name can begin with; a number is to follow."""
+    name = "".join(character if _allowed(character) else "-" for character in text).lstrip(".- ")
+    name = name[: LONGEST - _ROOM_FOR_NUMBER].encode()[: _LONGEST_BYTES - _ROOM_FOR_NUMBER].decode(errors="ignore")
+    name = name.rstrip(".- ")
+    return name if name_fault(f"{name}-1") is None else "run"
+
+
+def _allowed(character: str) -> bool:
+    # Marks belong to letters in many scripts; numbers are those of any script.
+    return character in " ._-" or unicodedata.category(character)[0] in "LMN"

@@ -1,0 +1,137 @@
+"""The root of the command line: every command's place, and every error's one line and exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from importlib.metadata import version
+from typing import Annotated, NoReturn
+
+import typer
+
+from charlstm.cli import checkpoints, corpora, evaluate, sample, train, write
+from charlstm.cli.options import Help
+from charlstm.cli.render import say
+from charlstm.errors import CharlstmError
+
+app = typer.Typer(
+    name="charlstm",
+    cls=Help,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"charlstm {version('charlstm')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    r"""Train a character-level LSTM on a text; let it write in that text's style.
+
+    \b
+    Examples:
+      charlstm sample                          write at once, from the starter checkpoint
+      charlstm train my.txt --max-time 5m      learn from a text for five minutes
+      charlstm sample my-1 --prompt "Once"     write with what was learnt
+      charlstm eval my-1 other.txt             how surprising is another text?
+      charlstm checkpoints list                what is there
+    """
+
+
+app.command("train", epilog=train.EPILOG)(train.train)
+app.command("sample")(sample.sample)
+app.command("generate", hidden=True)(sample.sample)
+app.command("write")(write.write)
+app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.add_typer(checkpoints.app, name="checkpoints")
+app.add_typer(corpora.app, name="corpora")
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code.
+
+    0 ok, 1 unexpected, 2 usage or config, 3 corrupt or incompatible file, 4 not found, 5 out of memory,
+    6 disk or permission, 7 diverged, 130 Ctrl-C, 143 SIGTERM.
+    """
+    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+        if hasattr(stream, "reconfigure"):  # whatever the locale: text is UTF-8, and no character stops a message
+            stream.reconfigure(encoding="utf-8", errors=errors)
+    code = _run()
+    _leave(code)
+
+
+def _run() -> int:
+    try:
+        result = app(standalone_mode=False)
+    except CharlstmError as fault:
+        return _tell(str(fault), fault.exit_code)
+    except typer.Abort:
+        return _tell("nothing was done", 1)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 0
+    except MemoryError:
+        return _tell("out of memory. Lower --hidden-size, --batch-size or --seq-len", 5)
+    except OSError as fault:
+        return _os_error(fault)
+    except Exception as fault:
+        if hasattr(fault, "format_message"):  # the parser's own: an unknown option, a value of the wrong kind
+            return _usage(fault)
+        raise
+    return result if isinstance(result, int) else 0
+
+
+def _tell(text: str, code: int) -> int:
+    say(f"charlstm: {text}")
+    return code
+
+
+def _usage(fault: Exception) -> int:
+    context = getattr(fault, "ctx", None)
+    command = context.command_path if context is not None else "charlstm"
+    message = str(fault.format_message()).rstrip(".")  # type: ignore[attr-defined]
+    if type(fault).__name__ == "NoArgsIsHelpError":
+        typer.echo(message)
+        return 2
+    return _tell(f"{message}. See: {command} --help", 2)
+
+
+def _os_error(fault: OSError) -> int:
+    plain = {
+        errno.ENOSPC: "no space is left on the disk; free some and run the same command again",
+        errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+        errno.EACCES: "no permission",
+        errno.EPERM: "no permission",
+        errno.EROFS: "this disk is read-only",
+    }
+    where = f"{fault.filename}: " if fault.filename else ""
+    if fault.errno in plain:
+        return _tell(f"{where}{plain[fault.errno]}", 6)
+    if fault.errno == errno.ENOENT:
+        return _tell(f"{where}no such file or folder", 4)
+    return _tell(f"{where}{fault.strerror or fault}", 1)
+
+
+def _leave(code: int) -> NoReturn:
+    try:
+        sys.stdout.flush()
+    except (BrokenPipeError, ValueError):
+        # The reader has gone. Point stdout at nothing, so that the interpreter's own last flush stays quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError as fault:
+        code = _os_error(fault)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(code)

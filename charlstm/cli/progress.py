@@ -1,0 +1,170 @@
+"""Training as a person sees it: a bar on a terminal, a plain line now and then elsewhere, or JSON lines."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from charlstm.cli.render import count, duration, is_terminal, say, visible
+from charlstm.events import EvalDone, Event, Notice, Preview, Started, StepDone, Stopped, to_json
+
+if TYPE_CHECKING:
+    from charlstm.train import Training
+
+_LINE_EVERY = 5.0
+"""Seconds between plain lines."""
+
+
+@contextmanager
+def bytes_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar of bytes done on a terminal, shown only when the work takes a while; elsewhere nothing."""
+    from tqdm import tqdm
+
+    with tqdm(
+        desc=what, unit="B", unit_scale=True, delay=0.5, leave=False, file=sys.stderr,
+        disable=quiet or not is_terminal(sys.stderr), dynamic_ncols=True,
+    ) as bar:  # fmt: skip
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
+
+
+@contextmanager
+def view(training: Training, *, quiet: bool, json_lines: bool) -> Iterator[Callable[[Event], None]]:
+    """What to call with each event."""
+    if json_lines:
+        yield _print_json
+    elif quiet:
+        yield lambda event: None
+    elif is_terminal(sys.stderr):
+        with _Bar() as bar:
+            yield bar.show
+    else:
+        yield _Lines().show
+
+
+def _print_json(event: Event) -> None:
+    print(to_json(event), flush=not isinstance(event, StepDone))
+
+
+class _Pace:
+    """Tokens a second and time left, from the last few seconds."""
+
+    def __init__(self) -> None:
+        self._marks: list[tuple[float, int, float]] = []
+
+    def update(self, event: StepDone) -> None:
+        now = time.monotonic()
+        self._marks.append((now, event.tokens, event.progress))
+        while len(self._marks) > 2 and now - self._marks[0][0] > 10:
+            self._marks.pop(0)
+
+    @property
+    def tokens_per_second(self) -> float:
+        (t0, n0, _), (t1, n1, _) = self._marks[0], self._marks[-1]
+        return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        (t0, _, p0), (t1, _, p1) = self._marks[0], self._marks[-1]
+        return (1 - p1) * (t1 - t0) / (p1 - p0) if p1 > p0 else math.nan
+
+
+class _Telling:
+    """What the bar and the plain lines have in common."""
+
+    def __init__(self) -> None:
+        self.pace = _Pace()
+        self.loss = math.nan
+        self.bits = math.nan
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, StepDone):
+            self.pace.update(event)
+            self.loss = event.loss if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * event.loss
+        elif isinstance(event, EvalDone):
+            self.bits = event.bits_per_char
+
+    def numbers(self) -> str:
+        """Loss, validation, speed."""
+        val = "" if math.isnan(self.bits) else f" · val {self.bits:.3f} bits/char"
+        return f"loss {self.loss:.3f}{val} · {count(self.pace.tokens_per_second)} chars/s"
+
+
+def _evaluation(event: EvalDone) -> str:
+    mean = " (average of weights)" if event.weights == "average" else ""
+    return (
+        f"step {event.step}: val {event.val_loss:.4f} nats/token, {event.bits_per_char:.3f} bits/char{mean}"
+        f"{', the best so far' if event.best else ''}"
+    )
+
+
+class _Bar(_Telling):
+    """One tqdm bar on stderr; what else there is to say stands above it."""
+
+    def __enter__(self) -> _Bar:
+        from tqdm import tqdm
+
+        self._bar = tqdm(
+            total=1.0, file=sys.stderr, dynamic_ncols=True, mininterval=0.2,
+            bar_format="{percentage:3.0f}% |{bar:20}| {desc}",
+        )  # fmt: skip
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def show(self, event: Event) -> None:
+        self.take(event)
+        if isinstance(event, StepDone):
+            self._bar.n = event.progress
+            left = self.pace.seconds_left
+            self._bar.set_description_str(
+                self.numbers() + ("" if math.isnan(left) else f" · {duration(left)} left"), refresh=False
+            )
+            self._bar.update(0)
+        elif isinstance(event, EvalDone):
+            self._above(_evaluation(event))
+        elif isinstance(event, Preview):
+            self._above("\n".join(f"  │ {line}" for line in visible(event.text).split("\n")))
+        elif isinstance(event, Notice):
+            self._above(event.text)
+        elif isinstance(event, Stopped):
+            self._bar.n = 1.0 if event.reason == "finished" else self._bar.n
+            self._bar.refresh()
+
+    def _above(self, text: str) -> None:
+        self._bar.write(text, file=sys.stderr)
+
+
+class _Lines(_Telling):
+    """Plain lines on stderr, one every few seconds and one at each evaluation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = time.monotonic()
+
+    def show(self, event: Event) -> None:
+        self.take(event)
+        if isinstance(event, StepDone):
+            if time.monotonic() - self._last >= _LINE_EVERY:
+                self._last = time.monotonic()
+                left = self.pace.seconds_left
+                rest = "" if math.isnan(left) else f" · {duration(left)} left"
+                say(f"{event.progress:4.0%} step {event.step} · {self.numbers()}{rest}")
+        elif isinstance(event, Started):
+            if event.step:
+                say(f"going on after step {event.step}")
+        elif isinstance(event, EvalDone):
+            say(_evaluation(event))
+        elif isinstance(event, Preview):
+            print("\n".join(f"  | {line}" for line in visible(event.text).split("\n")), file=sys.stderr, flush=True)
+        elif isinstance(event, Notice):
+            say(event.text)

@@ -1,0 +1,89 @@
+"""What a person sees: consoles, one-line messages, numbers with units, and control characters made harmless."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import unicodedata
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def is_terminal(stream: IO[Any]) -> bool:
+    """Whether a person is looking at this stream."""
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def stdout_console() -> Console:
+    """A console for results. Off a terminal it keeps tables whole instead of folding them at 80 columns."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if is_terminal(sys.stdout) else 120)
+
+
+def stderr_console() -> Console:
+    """A console for talk."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """One line of talk on stderr, whatever the line holds."""
+    with contextlib.suppress(BrokenPipeError, ValueError):  # nobody listens any more: no fault of the work
+        print(visible(text).replace("\n", " "), file=sys.stderr, flush=True)
+
+
+def visible(text: str) -> str:
+    """Text that a terminal cannot obey: escapes, other controls and bidi controls become visible signs.
+
+    Newlines and tabs stay. C0 controls become their control pictures (U+2400…), all others ``<U+XXXX>``.
+    """
+    if text.isprintable() and text.isascii():
+        return text
+    return "".join(map(_visible_character, text))
+
+
+def _visible_character(character: str) -> str:
+    if character in "\n\t":
+        return character
+    point = ord(character)
+    if point < 0x20:
+        return chr(0x2400 + point)
+    if point == 0x7F:
+        return "\u2421"
+    if character in _BIDI or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
+        return f"<U+{point:04X}>"
+    return character
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: ``45s``, ``3m 20s``, ``2h 05m``, ``1d 4h``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d {whole % 86400 // 3600}h"
+
+
+def count(number: float) -> str:
+    """A number in three digits and a letter: ``812``, ``1.3 M``."""
+    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= scale:
+            return f"{number / scale:.3g} {unit}"
+    return f"{number:.0f}"
+
+
+def size(octets: float) -> str:
+    """Bytes in three digits and a unit: ``2.6 MB``."""
+    return f"{count(octets)}B" if octets >= 1000 else f"{octets:.0f} B"

@@ -1,0 +1,43 @@
+"""Ctrl-C and SIGTERM: the first asks training to finish its step and save, the second leaves at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType, TracebackType
+from typing import Any
+
+from charlstm.cli.render import say
+
+
+class StopRequest:
+    """Catches the signals while it is entered; called, it says whether one has come."""
+
+    def __init__(self) -> None:
+        self._signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __call__(self) -> bool:
+        """Whether to stop."""
+        return self._signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """130 after Ctrl-C, 143 after SIGTERM."""
+        return 128 + (self._signal or signal.SIGINT)
+
+    def __enter__(self) -> StopRequest:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is not None:
+            # Files are written beside their place and renamed: whatever was last whole still is.
+            os._exit(128 + number)
+        self._signal = number
+        say("\nfinishing this step and saving; once more leaves at once")

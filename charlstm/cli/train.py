@@ -1,0 +1,278 @@
+"""``charlstm train``: from a text to a network that writes like it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from charlstm.cli import options
+from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
+from charlstm.cli.render import say
+from charlstm.errors import DivergedError, UsageError
+
+if TYPE_CHECKING:
+    from charlstm.checkpoint.format import Checkpoint
+    from charlstm.runs import Prepared
+    from charlstm.train import Training
+
+EPILOG = """Examples:
+
+\b
+  charlstm train                               the bundled corpus, five minutes
+  charlstm train my.txt --max-time 5m          one file
+  charlstm train books/ 'notes/*.md' -n mix    folders and globs, joined in this order
+  cat log | charlstm train - --tokenizer byte  anything at all, from a pipe
+  charlstm train my.txt --dry-run              only show what would be done
+  charlstm train --resume my-1                 go on exactly where it stopped
+  charlstm train new.txt --init-from my-1      fine-tune
+"""
+
+Text = str | None
+Whole = int | None
+Real = float | None
+
+
+def _hidden(kind: Any, *names: str) -> Any:
+    return Annotated[kind, typer.Option(*names, hidden=True)]
+
+
+def train(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Files, folders, globs, '-', or names: english, tinyshakespeare, python:docs, … [default: english]",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[Text, typer.Option("--name", "-n", help="The run's name. [default: corpus and number]")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Keep the run in this folder instead.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a run of that name.")] = False,
+    resume: Annotated[Text, typer.Option("--resume", help="Go on with this run, exactly where it stopped.")] = None,
+    init_from: Annotated[Text, typer.Option("--init-from", help="Start from this checkpoint's weights.")] = None,
+    max_time: Annotated[Text, typer.Option("--max-time", help="Budget of time: 90s, 5m, 1h30m. [default: 5m]")] = None,
+    max_steps: Annotated[Whole, typer.Option("--max-steps", help="Budget of steps.")] = None,
+    epochs: Annotated[Real, typer.Option("--epochs", help="Budget of passes over the text.")] = None,
+    preset: Annotated[Text, typer.Option("--preset", help="tiny, small, medium, large or char-rnn.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its cost; write nothing.")] = False,
+    hidden_size: Annotated[Whole, typer.Option("--hidden-size", help="Features of each layer's state.")] = None,
+    num_layers: Annotated[Whole, typer.Option("--num-layers", help="LSTM layers, one above the other.")] = None,
+    embedding_size: Annotated[Whole, typer.Option("--embedding-size", help="Features of a token.")] = None,
+    skip: Annotated[
+        bool | None, typer.Option("--skip/--no-skip", help="Every layer sees the text, the softmax every layer.")
+    ] = None,
+    dropout: Annotated[Real, typer.Option("--dropout", help="Share of features dropped in training.")] = None,
+    weight_drop: Annotated[Real, typer.Option("--weight-drop", help="Share of recurrent weights dropped.")] = None,
+    tokenizer: Annotated[Text, typer.Option("--tokenizer", help="char, byte, unigram or bpe.")] = None,
+    vocab_size: Annotated[Whole, typer.Option("--vocab-size", help="Tokens of unigram or bpe.")] = None,
+    min_count: Annotated[Whole, typer.Option("--min-count", help="Rarer characters become one unknown.")] = None,
+    encoding: Annotated[Text, typer.Option("--encoding", help="If it is not UTF-8: cp1252, utf-16, …")] = None,
+    newlines: Annotated[Text, typer.Option("--newlines", help="normalise (\\r\\n becomes \\n) or keep.")] = None,
+    val_fraction: Annotated[Real, typer.Option("--val-fraction", help="The text's last part, to validate on.")] = None,
+    windows: Annotated[Text, typer.Option("--windows", help="stateful or shuffled.")] = None,
+    batch_size: Annotated[Whole, typer.Option("--batch-size", help="Windows a step.")] = None,
+    seq_len: Annotated[Whole, typer.Option("--seq-len", help="Tokens a window.")] = None,
+    streams: Annotated[Whole, typer.Option("--streams", help="Parallel places in the text, visited in turn.")] = None,
+    state_reset: Annotated[Real, typer.Option("--state-reset", help="Chance of a zero state at a window.")] = None,
+    lr: Annotated[Real, typer.Option("--lr", help="The highest learning rate.")] = None,
+    warmup: Annotated[Real, typer.Option("--warmup", help="Share of the budget in which it rises.")] = None,
+    grad_clip: Annotated[Real, typer.Option("--grad-clip", help="Largest norm of the gradient.")] = None,
+    weight_decay: Annotated[Real, typer.Option("--weight-decay", help="AdamW's weight decay.")] = None,
+    average: Annotated[Real, typer.Option("--average", help="Decay of the average of weights; 0: none.")] = None,
+    eval_every: Annotated[Whole, typer.Option("--eval-every", help="Steps between evaluations.")] = None,
+    patience: Annotated[Whole, typer.Option("--patience", help="Stop after so many in vain; 0: never.")] = None,
+    save_every: Annotated[Text, typer.Option("--save-every", help="Time between saves for --resume.")] = None,
+    preview: Annotated[Whole, typer.Option("--preview", help="Characters shown at an evaluation.")] = None,
+    seed: Annotated[Whole, typer.Option("--seed", help="Of everything random in training.")] = None,
+    device: Annotated[Text, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")] = None,
+    precision: Annotated[Text, typer.Option("--precision", help="fp32, bf16 or fp16.")] = None,
+    threads: Annotated[Whole, typer.Option("--threads", help="CPU threads.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only say where the checkpoint is.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="One event a line of JSON, on stdout.")] = False,
+    root: Root = DEFAULT_ROOT,
+    cache: Cache = None,
+    rnn_size: _hidden(Whole, "--rnn-size") = None,  # type: ignore[valid-type]
+    seq_length: _hidden(Whole, "--seq-length", "--bptt") = None,  # type: ignore[valid-type]
+    learning_rate: _hidden(Real, "--learning-rate") = None,  # type: ignore[valid-type]
+) -> None:
+    """Train a network on a text; it writes like it afterwards.
+
+    Settings choose themselves from the text, the budget and the machine, and are shown with their reason; every
+    one can be set. --preset, --config and options override each other in this order. Ctrl-C saves and stops.
+    """
+    given = {
+        "model": {
+            "hidden_size": hidden_size or rnn_size,
+            "num_layers": num_layers,
+            "embedding_size": embedding_size,
+            "skip": skip,
+            "dropout": dropout,
+            "weight_drop": weight_drop,
+        },
+        "data": {
+            "sources": tuple(sources) if sources else None,
+            "encoding": encoding,
+            "newlines": newlines,
+            "tokenizer": tokenizer,
+            "vocab_size": vocab_size,
+            "min_count": min_count,
+            "val_fraction": val_fraction,
+            "windows": windows,
+            "batch_size": batch_size,
+            "seq_len": seq_len or seq_length,
+            "streams": streams,
+            "state_reset": state_reset,
+        },
+        "train": {
+            "max_time": options.seconds(max_time) if max_time else None,
+            "max_steps": max_steps,
+            "epochs": epochs,
+            "lr": lr or learning_rate,
+            "warmup": warmup,
+            "grad_clip": grad_clip,
+            "weight_decay": weight_decay,
+            "average": average,
+            "eval_every": eval_every,
+            "patience": patience,
+            "save_every": options.seconds(save_every) if save_every else None,
+            "preview": preview,
+            "seed": seed,
+            "device": device,
+            "precision": precision,
+            "threads": threads,
+        },
+    }
+    flags = {section: {k: v for k, v in values.items() if v is not None} for section, values in given.items()}
+    place = _Place(root, options.cache_or_default(cache), name, out, force, quiet, json_lines)
+    if resume is not None:
+        _resume(place, resume, flags, dry_run or preset or config or init_from or name or out)
+    else:
+        _begin(place, flags, preset, config, init_from, dry_run)
+
+
+class _Place:
+    """Where files go and how much is said."""
+
+    def __init__(
+        self, root: Path, cache: Path, name: str | None, out: Path | None, force: bool, quiet: bool, json_lines: bool
+    ) -> None:
+        from charlstm.checkpoint.store import Store
+
+        if out is not None:
+            if name is not None:
+                raise UsageError("--name and --out both say where the run is kept", hint="Give one of them.")
+            root, name = out.absolute().parent, out.name
+        self.store = Store(root)
+        self.cache, self.name, self.force, self.quiet, self.json_lines = cache, name, force, quiet, json_lines
+
+
+def _begin(
+    place: _Place,
+    flags: dict[str, dict[str, Any]],
+    preset: str | None,
+    config: Path | None,
+    init_from: str | None,
+    dry_run: bool,
+) -> None:
+    from charlstm.cli import plan as plan_view
+    from charlstm.config import read_settings
+    from charlstm.settings import presets
+
+    layers = [presets.preset(preset) if preset else {}, read_settings(config) if config else {}, flags]
+    init = _checkpoint(place, init_from) if init_from else None
+    if place.name is not None and not dry_run and not place.force:
+        place.store.check_free(place.name)  # now, and not after a gigabyte has been encoded
+    prepared, default = _prepare(place, layers, init)
+    if dry_run:
+        plan_view.explain(prepared, place.store.root / (place.name or f"{default}-N"))
+        return
+    folder = place.store.create(place.name, default, place.force)
+    if not place.quiet and not place.json_lines:
+        plan_view.announce(prepared, folder)
+    from charlstm import runs
+
+    with place.store.lock(folder):
+        _run(place, runs.begin(prepared, folder, {"command": _command()}))
+
+
+def _prepare(place: _Place, layers: list[dict[str, dict[str, Any]]], init: Checkpoint | None) -> tuple[Prepared, str]:
+    from charlstm import runs
+    from charlstm.cli.progress import bytes_bar
+
+    given = runs.merge(*layers)
+    sources = given["data"].setdefault("sources", ("english",))
+    default = runs.default_name(sources)
+
+    def probe() -> Any:
+        from charlstm.settings.probe import probe as measure
+
+        return measure(given["train"].get("device"), given["train"].get("precision"))
+
+    with bytes_bar("encoding", quiet=place.quiet or place.json_lines) as progress:
+        prepared = runs.prepare(
+            place.name or default, given, probe, place.cache, stdin=sys.stdin.buffer, init=init, progress=progress
+        )
+    return prepared, default
+
+
+def _resume(place: _Place, reference: str, flags: dict[str, dict[str, Any]], clash: object) -> None:
+    from charlstm import runs
+
+    train = flags["train"]
+    budget: dict[str, Any] = {k: train.pop(k) for k in ("max_time", "max_steps", "epochs") if k in train}
+    fixed = [name for values in flags.values() for name in values]
+    if clash or fixed:
+        what = f"--{fixed[0].replace('_', '-')}" if fixed else "that option"
+        raise UsageError(
+            f"{what} cannot be changed in a run that goes on",
+            hint="Only --max-time, --max-steps and --epochs can; or start another run with --init-from.",
+        )
+    folder = place.store.resumable(reference)
+    with place.store.lock(folder):
+        _run(place, runs.resume(folder, place.cache, budget, stdin=sys.stdin.buffer))
+
+
+def _checkpoint(place: _Place, reference: str) -> Checkpoint:
+    from charlstm.checkpoint import format as checkpoint_format
+
+    path = place.store.find(reference)
+    checkpoint = checkpoint_format.read(path, kind="model")
+    checkpoint_format.check_model(checkpoint, path)
+    return checkpoint
+
+
+def _run(place: _Place, training: Training) -> None:
+    """Let it train, show what happens, and leave with the right exit code."""
+    from charlstm.cli.progress import view
+    from charlstm.cli.signals import StopRequest
+    from charlstm.events import Stopped
+
+    stopped: Stopped | None = None
+    with StopRequest() as request, view(training, quiet=place.quiet, json_lines=place.json_lines) as show:
+        for event in training.events(request):
+            show(event)
+            if isinstance(event, Stopped):
+                stopped = event
+    assert stopped is not None
+    name = _reference(training.folder, place)
+    if stopped.reason == "diverged":
+        raise DivergedError(stopped.message, hint="Start again with a lower --lr or a lower --grad-clip.")
+    if stopped.reason == "interrupted":
+        say(f"saved. Go on with: charlstm train --resume {name}")
+        raise typer.Exit(request.exit_code)
+    if not place.json_lines:
+        say(f"done: {training.folder}. Write with: charlstm sample {name}")
+
+
+def _reference(folder: Path, place: _Place) -> str:
+    """What to type to name this run again."""
+    usual = folder.parent.resolve() == DEFAULT_ROOT.resolve()
+    return shlex.quote(folder.name if usual else str(folder))
+
+
+def _command() -> str:
+    return shlex.join(["charlstm", *sys.argv[1:]])

@@ -1,0 +1,194 @@
+"""The settings of a run: what the network is, what it reads, how it trains. Frozen, checked, TOML and JSON."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from charlstm.errors import ConfigError, NotFoundError
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """The base of all settings: frozen, no unknown names, docstrings as descriptions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class ModelConfig(Settings):
+    """The shape of the network: embedding → stack of recurrent layers → softmax over the vocabulary."""
+
+    vocab_size: Positive
+    """The number of different tokens."""
+    embedding_size: Positive = 64
+    """Features of each token's embedding."""
+    hidden_size: Positive = 256
+    """Features of each recurrent layer's state."""
+    num_layers: Positive = 2
+    """Recurrent layers, one above the other."""
+    cell: Literal["lstm"] = "lstm"
+    """The recurrent cell of every layer."""
+    skip: bool = False
+    """Whether every layer sees the embedding and the softmax sees every layer (Graves 2013)."""
+    dropout: Fraction = 0.0
+    """Share of features dropped behind each layer, one mask for a whole window; half of it on the embedding."""
+    weight_drop: Fraction = 0.0
+    """Share of recurrent weights dropped, one mask for a whole window (Merity et al. 2018)."""
+
+
+class DataConfig(Settings):
+    """What is read and how it is cut."""
+
+    sources: tuple[str, ...] = ("english",)
+    """Files, folders, globs, catalogue names, virtual sources, or ``-`` for standard input; joined in this order."""
+    encoding: str | None = None
+    """The text's encoding; None is UTF-8, with a byte order mark of UTF-8, UTF-16 or UTF-32 recognised."""
+    newlines: Literal["normalise", "keep"] = "normalise"
+    """Whether ``\\r\\n`` and ``\\r`` become ``\\n``."""
+    tokenizer: Literal["char", "byte", "unigram", "bpe"] = "char"
+    """How text becomes ids; ``unigram`` and ``bpe`` are SentencePiece models."""
+    vocab_size: Positive | None = None
+    """The vocabulary of a SentencePiece model; the others find their own."""
+    min_count: Positive = 1
+    """Characters rarer than this share one unknown symbol (``char`` only)."""
+    val_fraction: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
+    """The last part of the text, kept for validation; 0 trains on everything."""
+    windows: Literal["stateful", "shuffled"] = "stateful"
+    """Parallel streams with the state carried on, or windows in random order from a zero state."""
+    batch_size: Positive = 16
+    """Windows a step."""
+    seq_len: Positive = 64
+    """Tokens a window."""
+    streams: Positive = 16
+    """Parallel streams of text, each with its own carried state (``stateful`` only). A step trains on `batch_size`
+    of them, the next step on the next ones, so that a small batch still hears many places of the text in turn."""
+    state_reset: Fraction = 0.02
+    """The chance that a stream's state starts from zero at a window (``stateful`` only)."""
+
+
+class TrainConfig(Settings):
+    """How the network learns, for how long, on what."""
+
+    max_time: Annotated[float, Field(gt=0)] | None = None
+    """Budget in seconds of training; with several budgets the first reached ends the run."""
+    max_steps: Positive | None = None
+    """Budget in steps of the optimizer."""
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    """Budget in passes over the training text."""
+    lr: Annotated[float, Field(gt=0)] = 6e-3
+    """The highest learning rate of the schedule."""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    """Share of the budget in which the learning rate rises."""
+    grad_clip: Annotated[float, Field(gt=0)] = 1.0
+    """The largest global norm of the gradient."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    """AdamW's weight decay, on matrices only."""
+    average: Fraction = 0.995
+    """Decay a step of the exponential average of weights; 0 keeps none."""
+    eval_every: Positive = 500
+    """Steps between evaluations; there is always one at the end."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Evaluations without progress after which training stops; 0 never stops early."""
+    save_every: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds between saves of what an exact resume needs."""
+    preview: Annotated[int, Field(ge=0)] = 200
+    """Characters of text shown at each evaluation; 0 shows none."""
+    seed: Annotated[int, Field(ge=0)] = 1
+    """The seed of everything random in training."""
+    device: str = "cpu"
+    """``cpu``, ``cuda``, ``cuda:1`` or ``mps``."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """The precision of matrix products; weights are fp32 always."""
+    threads: Positive | None = None
+    """CPU threads; None leaves torch's choice."""
+
+
+class RunConfig(Settings):
+    """All settings of one run, as its checkpoint keeps them."""
+
+    name: str
+    """The run's name: its folder's name under the checkpoint root."""
+    model: ModelConfig
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+
+
+SECTIONS: dict[str, type[Settings]] = {"model": ModelConfig, "data": DataConfig, "train": TrainConfig}
+
+
+def section_of(setting: str) -> str:
+    """The section (``model``, ``data`` or ``train``) a setting belongs to; names are unique but for ``vocab_size``."""
+    return next(name for name in ("data", "train", "model") if setting in SECTIONS[name].model_fields)
+
+
+def read_settings(path: Path) -> dict[str, dict[str, Any]]:
+    """The settings a TOML file names, by section; the rest stays open for the automatic choice.
+
+    Raises:
+        NotFoundError: there is no such file.
+        ConfigError: the file is no TOML, or names a setting there is not.
+    """
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as fault:
+        raise NotFoundError("no such settings file", where=path) from fault
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as fault:
+        raise ConfigError(f"not readable as TOML ({fault})", where=path) from fault
+    tables.pop("name", None)
+    for section, table in tables.items():
+        if section not in SECTIONS or not isinstance(table, dict):
+            raise ConfigError(f"no section [{section}]", where=path, hint="There are [model], [data] and [train].")
+        check_partial(section, table, where=f"{path}, [{section}]")
+    return tables
+
+
+def check_partial(section: str, values: dict[str, Any], *, where: str = "") -> None:
+    """Check the settings given, without asking for the ones that are not.
+
+    Raises:
+        ConfigError: a name or a value that cannot be.
+    """
+    kind = SECTIONS[section]
+    needed = {"vocab_size": 1} if section == "model" else {}
+    try:
+        kind(**{**needed, **values})
+    except ValidationError as fault:
+        raise ConfigError(explain(fault), where=where) from fault
+
+
+def explain(fault: ValidationError) -> str:
+    """Pydantic's faults as one plain line: the setting, what was given, what it must be."""
+    lines = []
+    for error in fault.errors():
+        name = ".".join(str(part) for part in error["loc"])
+        if error["type"] == "extra_forbidden":
+            lines.append(f"there is no setting {name!r}")
+        else:
+            lines.append(f"{name} = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}")
+    return "; ".join(lines)
+
+
+def to_toml(run: RunConfig) -> str:
+    """The run's settings as TOML that `read_settings` takes back; a setting that is None is left out."""
+    lines = [f"name = {_toml_value(run.name)}"]
+    for section in SECTIONS:
+        lines += ["", f"[{section}]"]
+        values = getattr(run, section).model_dump()
+        lines += [f"{name} = {_toml_value(value)}" for name, value in values.items() if value is not None]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    if isinstance(value, str):
+        escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in value)
+        return f'"{escaped}"'
+    return repr(value)

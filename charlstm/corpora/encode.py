@@ -1,0 +1,140 @@
+"""Text to ids on the disk, memory-mapped: two passes in chunks, cached so that a cached file can never be stale.
+
+Pass 1 reads the whole text, hashes it and counts its characters; the tokenizer follows from the counts. Pass 2 reads it
+again, hashes it again and writes the ids. A cached file is found by the hash that pass 1 takes of the text as it is
+now: names, sizes and times of files play no part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charlstm.config import DataConfig
+from charlstm.corpora import store
+from charlstm.corpora.extent import Extent, extent
+from charlstm.corpora.fit import fit
+from charlstm.corpora.passes import Progress, Reading
+from charlstm.corpora.read import Corpus
+from charlstm.tokenizers import Ids, Tokenizer, narrowest
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A text as ids, ready to be cut into windows."""
+
+    ids: Ids
+    """Read-only and memory-mapped, (tokens,), of the narrowest unsigned type."""
+    tokenizer: Tokenizer
+    characters: int
+    """Of the text; for the byte tokenizer, bytes that begin a character of UTF-8."""
+    bytes: int
+    """Of the text in UTF-8; for the byte tokenizer, of the files."""
+    corpus_sha256: str
+    """`Corpus.sha256` of the view that was encoded."""
+    path: Path
+    """The file that ``ids`` maps: ``.npy``."""
+    name: str = ""
+    """The corpus's."""
+
+    def count(self, begin: int, end: int) -> Extent:
+        """The characters and bytes that ``ids[begin:end]`` stand for.
+
+        Raises:
+            StorageError: the file cannot be read any more.
+        """
+        return extent(self.tokenizer, store.pieces(self.path, self.ids.dtype, begin, end))
+
+    def about(self) -> dict[str, Any]:
+        """What a checkpoint says of the text it was trained on."""
+        return {"name": self.name, "sha256": self.corpus_sha256, "characters": self.characters, "bytes": self.bytes}
+
+
+def encode(
+    corpus: Corpus,
+    data: DataConfig,
+    cache: Path,
+    *,
+    tokenizer: Tokenizer | None = None,
+    progress: Progress | None = None,
+) -> Encoded:
+    """Encode a whole corpus, in memory that does not grow with it.
+
+    The byte tokenizer takes the corpus's bytes as they are, so any file; all others take its text.
+
+    Args:
+        corpus: the text.
+        data: its ``tokenizer``, ``vocab_size`` and ``min_count`` say what tokenizer to fit.
+        cache: charlstm's cache folder.
+        tokenizer: take this one instead.
+        progress: called with the bytes done so far and in all.
+
+    Raises:
+        TextError: not text in its encoding, empty, or changed while it was read.
+        UnknownCharacter: the tokenizer given has no id for a character.
+        NotFoundError: a file is gone.
+        StorageError: the disk is full, or the cache cannot be written.
+    """
+    reading = Reading(corpus, (tokenizer.kind if tokenizer else data.tokenizer) == "byte", progress)
+    survey = reading.survey()
+    if tokenizer is None:
+        tokenizer = fit(corpus, data, survey, cache)
+    path = _place(survey.sha256, tokenizer, cache)
+    dtype = narrowest(tokenizer.vocab_size)
+    size = {"char": survey.characters, "byte": survey.bytes}.get(tokenizer.kind)
+    ids = store.load(path, dtype, size)
+    if ids is None:
+        ids = store.save(path, reading.ids(tokenizer, survey.sha256), dtype, size)
+    return Encoded(ids, tokenizer, survey.characters, survey.bytes, survey.sha256, path, corpus.name)
+
+
+def fit_tokenizer(corpus: Corpus, data: DataConfig, cache: Path) -> Tokenizer:
+    """The tokenizer that the settings ask for, fitted to a corpus.
+
+    Args:
+        corpus: the text; it is read once.
+        data: ``tokenizer``, ``vocab_size`` and ``min_count``.
+        cache: charlstm's cache folder.
+
+    Raises:
+        TextError, NotFoundError, StorageError: as in `encode`.
+    """
+    return fit(corpus, data, Reading(corpus, data.tokenizer == "byte").survey(), cache)
+
+
+def cached(corpus_sha256: str, tokenizer: Tokenizer, cache: Path) -> Encoded | None:
+    """A text that was encoded before, though its source may be gone; None when the cache does not have it.
+
+    Args:
+        corpus_sha256: `Encoded.corpus_sha256` of the text.
+        tokenizer: what it was encoded with.
+        cache: charlstm's cache folder.
+    """
+    path = _place(corpus_sha256, tokenizer, cache)
+    dtype = narrowest(tokenizer.vocab_size)
+    ids = store.load(path, dtype, None)
+    if ids is None:
+        return None
+    found = extent(tokenizer, store.pieces(path, dtype, 0, len(ids)))
+    return Encoded(ids, tokenizer, found.characters, found.bytes, corpus_sha256, path)
+
+
+def split(ids: Ids, val_fraction: float) -> tuple[Ids, Ids]:
+    """The text's contiguous beginning, to train on, and its last ``val_fraction``, to validate on; both are views.
+
+    Args:
+        ids: (tokens,).
+        val_fraction: in [0, 1); the share is rounded to whole tokens, and 0 leaves the second part empty.
+    """
+    border = boundary(len(ids), val_fraction)
+    return ids[:border], ids[border:]
+
+
+def boundary(tokens: int, val_fraction: float) -> int:
+    """How many of the tokens are trained on."""
+    return tokens - round(tokens * val_fraction)
+
+
+def _place(sha256: str, tokenizer: Tokenizer, cache: Path) -> Path:
+    return cache / "encoded" / f"{store.key(sha256, tokenizer.to_state())}.npy"

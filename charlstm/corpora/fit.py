@@ -1,0 +1,50 @@
+"""The tokenizer that settings ask for, fitted to a corpus."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from charlstm.config import DataConfig
+from charlstm.corpora import store
+from charlstm.corpora.passes import Survey
+from charlstm.corpora.pieces import evenly, lines
+from charlstm.corpora.read import Corpus
+from charlstm.errors import CorruptError
+from charlstm.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, from_state
+
+SENTENCEPIECE_SAMPLE = 10_000_000
+"""The most bytes of text a SentencePiece tokenizer is trained on, in evenly spaced pieces."""
+
+
+def fit(corpus: Corpus, config: DataConfig, survey: Survey, cache: Path) -> Tokenizer:
+    """The tokenizer the settings ask for, fitted to the text.
+
+    Args:
+        corpus: the text.
+        config: ``tokenizer``, ``vocab_size`` and ``min_count``.
+        survey: what the first pass found in it.
+        cache: charlstm's cache folder: SentencePiece models are kept there.
+    """
+    if config.tokenizer == "byte":
+        return ByteTokenizer()
+    if config.tokenizer == "char":
+        return CharTokenizer.fit(survey.counts, min_count=config.min_count)
+    # Training one takes minutes on a large text, so it is kept; the others take no time.
+    wanted = {"model": config.tokenizer, "vocab_size": config.vocab_size}
+    path = cache / "tokenizers" / f"{store.key(survey.sha256, wanted)}.json"
+    try:
+        return from_state(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, CorruptError):
+        tokenizer = _train_sentencepiece(corpus, config, survey)
+    store.write(path, json.dumps(tokenizer.to_state()).encode())
+    return tokenizer
+
+
+def _train_sentencepiece(corpus: Corpus, config: DataConfig, survey: Survey) -> Tokenizer:
+    from charlstm.tokenizers.sentencepiece import SentencePieceTokenizer
+
+    share = SENTENCEPIECE_SAMPLE / survey.bytes
+    pieces = evenly(corpus.chunks(), share) if share < 1 else iter(["".join(corpus.chunks())])
+    sizes = {} if config.vocab_size is None else {"vocab_size": config.vocab_size}
+    return SentencePieceTokenizer.train(lines(pieces), model=config.tokenizer, **sizes)

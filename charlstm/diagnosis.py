@@ -1,0 +1,33 @@
+"""What the losses of a run say, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def diagnose(train_loss: float, val_losses: Sequence[float], tokens: int, train_tokens: int) -> str:
+    """One or two sentences on how the run went, or nothing when nothing stands out.
+
+    Args:
+        train_loss: nats per token at the end, a running mean over recent steps.
+        val_losses: nats per token at each evaluation, in order; may be empty.
+        tokens: training tokens seen in all.
+        train_tokens: training tokens there are.
+    """
+    if not val_losses:
+        return ""
+    passes = tokens / max(1, train_tokens)
+    best, last = min(val_losses), val_losses[-1]
+    if last > best + 0.02 or (last - train_loss > 0.5 and passes > 8):
+        return (
+            f"Overfitting: after {passes:.0f} passes over the text it knows it better (train {train_loss:.2f}) than "
+            f"what it has not seen (val {last:.2f}). The best weights are kept; more text, or more --dropout, helps."
+        )
+    if passes < 1:
+        return (
+            f"Only {passes:.0%} of the text was read in this time. A longer --max-time will help; "
+            "so will a smaller --hidden-size."
+        )
+    if len(val_losses) >= 3 and val_losses[-2] - last > 0.03:
+        return "Underfitting: the loss was still falling fast at the end. A longer --max-time will help."
+    return ""

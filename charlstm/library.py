@@ -1,0 +1,208 @@
+"""charlstm as a library: load a model, let it write, score a text, train as an iterator of events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.checkpoint import format as checkpoint_format
+from charlstm.checkpoint.format import Checkpoint
+from charlstm.checkpoint.store import ROOT, Store
+from charlstm.config import section_of
+from charlstm.engine import Engine
+from charlstm.errors import ConfigError, UsageError
+from charlstm.events import Event
+from charlstm.prompts import Unknown, fit_prompt, opening
+from charlstm.resources import cache_folder
+from charlstm.sampling import SampleConfig, sample
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a model judges a text."""
+
+    nats: NDArray[np.float32]
+    """The surprise at each token, (tokens,), in nats."""
+    tokens: tuple[bytes, ...]
+    """The UTF-8 bytes each token stands for."""
+    characters: int
+    bytes: int
+
+    @property
+    def nats_per_token(self) -> float:
+        """The loss, as training reports it."""
+        return float(self.nats.mean(dtype=np.float64))
+
+    @property
+    def perplexity(self) -> float:
+        """Between how many equally likely tokens the model wavers."""
+        return float(np.exp(self.nats_per_token))
+
+    @property
+    def bits_per_char(self) -> float:
+        """Bits the model would need for each character."""
+        return float(self.nats.sum(dtype=np.float64) / np.log(2) / self.characters)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits the model would need for each byte of UTF-8; compressors are measured so."""
+        return float(self.nats.sum(dtype=np.float64) / np.log(2) / self.bytes)
+
+
+class Model:
+    """A trained network, ready to write and to score.
+
+    Args:
+        checkpoint: what `checkpoint.format.read` gave.
+
+    Attributes:
+        engine: the network in NumPy, to be stepped by hand: ``logits, state = model.engine.step(ids, state)``.
+        tokenizer: text to ids and back.
+        config: the run's settings, plain values.
+        provenance: where the weights come from, plain values.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.engine = Engine.from_checkpoint(checkpoint)
+        self.tokenizer = self.engine.tokenizer
+        self.config = checkpoint.config
+        self.provenance = checkpoint.provenance
+
+    def __repr__(self) -> str:
+        model = self.config["model"]
+        return f"<charlstm.Model {self.config['name']}: {model['num_layers']}×{model['hidden_size']} {model['cell']}>"
+
+    def stream(self, prompt: str = "", *, unknown: Unknown = "error", **settings: Any) -> Iterator[str]:
+        """Write on after a prompt, a few characters at a time.
+
+        Args:
+            prompt: the text to go on from; it is not given out.
+            unknown: what to do with a character of the prompt the model does not know: error, skip or map.
+            settings: of `sampling.SampleConfig`: length, temperature, top_k, top_p, min_p, repetition_penalty,
+                stop, lines, seed.
+
+        Yields:
+            Text; joined it is the whole text drawn.
+
+        Raises:
+            UnknownCharacter: the prompt has a character outside the alphabet.
+            UsageError: a setting that cannot be.
+        """
+        config = _sample_config(settings)
+        fitted, _ = fit_prompt(self.tokenizer, prompt, unknown)
+        for fragment in sample(self.engine, self.tokenizer.encode(fitted), config):
+            yield fragment.text
+
+    def generate(self, prompt: str = "", *, unknown: Unknown = "error", **settings: Any) -> str:
+        """The text `stream` gives, as a whole."""
+        return "".join(self.stream(prompt, unknown=unknown, **settings))
+
+    def score(self, text: str, *, progress: Callable[[int], object] = lambda more: None) -> Score:
+        """How surprising a text is, token by token, its first judged as the first of any text.
+
+        Args:
+            text: at least one character, all of them known to the model.
+            progress: called now and then with the number of tokens read since the last call.
+
+        Raises:
+            UnknownCharacter: the text has a character outside the alphabet.
+            UsageError: the text is empty.
+        """
+        from charlstm.evaluate import surprise
+
+        ids = self.tokenizer.encode(text)
+        if not len(ids):
+            raise UsageError("an empty text has no score")
+        nats = surprise(torch_model(self.checkpoint), ids, np.array(opening(self.tokenizer)), progress=progress)
+        tokens = tuple(self.tokenizer.token_bytes(int(token)) for token in ids)
+        return Score(nats, tokens, len(text), len(text.encode("utf-8", "surrogateescape")))
+
+
+def torch_model(checkpoint: Checkpoint) -> Any:
+    """The network of a checkpoint as a torch module, in evaluation mode."""
+    from charlstm.config import ModelConfig
+    from charlstm.nn.model import CharLM
+
+    model = CharLM(ModelConfig(**checkpoint.config["model"]))
+    model.load_tensors(checkpoint.tensors)
+    return model.eval()
+
+
+def load(reference: str | Path | None = None, *, root: str | Path = ROOT) -> Model:
+    """Load a model.
+
+    Args:
+        reference: a run's name, a folder, a file, ``"latest"`` or ``"starter"``; None is the newest run, else the
+            starter.
+        root: the folder runs are kept in.
+
+    Raises:
+        NotFoundError: there is no such model.
+        CheckpointError: the file cannot be used.
+    """
+    path = Store(root).find(None if reference is None else str(reference))
+    checkpoint = checkpoint_format.read(path, kind="model")
+    checkpoint_format.check_model(checkpoint, path)
+    return Model(checkpoint)
+
+
+def train(
+    *sources: str | Path,
+    name: str | None = None,
+    root: str | Path = ROOT,
+    cache: str | Path | None = None,
+    force: bool = False,
+    **settings: Any,
+) -> Iterator[Event]:
+    """Train a network on a text; what is not set chooses itself.
+
+    Args:
+        sources: files, folders, globs or names; none is the bundled corpus.
+        name: the run's name; None is the corpus and a number.
+        root: the folder runs are kept in.
+        cache: where encoded texts are kept; None is this system's place.
+        force: replace a run of that name.
+        settings: any setting of `config.ModelConfig`, `DataConfig` and `TrainConfig`, as ``hidden_size=256``,
+            ``max_time=60``.
+
+    Yields:
+        `events.Started` first, `events.Stopped` last; the files are in ``root/name``.
+
+    Raises:
+        CharlstmError: the text, a setting or the machine does not allow it.
+    """
+    from charlstm import runs
+    from charlstm.settings.probe import probe
+
+    given: dict[str, dict[str, Any]] = {"model": {}, "data": {}, "train": {}}
+    for setting, value in settings.items():
+        try:
+            given[section_of(setting)][setting] = value
+        except StopIteration:
+            raise ConfigError(f"there is no setting {setting!r}") from None
+    given["data"]["sources"] = tuple(map(str, sources)) or ("english",)
+    store = Store(root)
+    default = runs.default_name(given["data"]["sources"])
+    prepared = runs.prepare(
+        name or default,
+        given,
+        lambda: probe(given["train"].get("device"), given["train"].get("precision")),
+        cache_folder() if cache is None else Path(cache),
+    )
+    folder = store.create(name, default, force)
+    with store.lock(folder):
+        yield from runs.begin(prepared, folder, {}).events()
+
+
+def _sample_config(settings: dict[str, Any]) -> SampleConfig:
+    try:
+        return SampleConfig(**settings)
+    except TypeError as fault:
+        known = ", ".join(SampleConfig.__dataclass_fields__)
+        raise ConfigError(f"no such setting of sampling ({fault})", hint=f"There are {known}.") from fault

@@ -1,0 +1,1 @@
+"""The network: `cells` one readable step each, `recurrence` whole windows fast, `model` the whole of it."""

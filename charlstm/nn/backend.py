@@ -1,0 +1,89 @@
+"""Stepping a trained network with torch: for many rows at once and for GPUs. Same logits as the NumPy `engine`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from charlstm.checkpoint.format import Checkpoint
+from charlstm.nn import cells
+from charlstm.nn.model import State
+from charlstm.tokenizers import from_state
+
+
+class TorchBackend:
+    """A trained network on a torch device, one token a row at a time.
+
+    It steps the readable cells: `torch.nn.LSTM` lays out its weights anew in every call, and that costs more than
+    the step itself.
+
+    Args:
+        tensors: a checkpoint's weights.
+        config: the run's settings as plain values.
+        tokenizer: the tokenizer's state.
+        device: where to compute, as torch names it.
+    """
+
+    def __init__(
+        self,
+        tensors: dict[str, NDArray[Any]],
+        config: dict[str, Any],
+        tokenizer: dict[str, Any],
+        device: str = "cpu",
+    ) -> None:
+        self.config = config
+        self.tokenizer = from_state(tokenizer)
+        self.vocab_size = self.tokenizer.vocab_size
+        self._device = torch.device(device)
+        self._model = config["model"]
+        self._weights = {
+            name: torch.from_numpy(np.array(tensor, np.float32)).to(self._device) for name, tensor in tensors.items()
+        }
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint, *, device: str = "cpu") -> TorchBackend:
+        """The network of a checkpoint that `checkpoint.format.read` has verified."""
+        return cls(checkpoint.tensors, checkpoint.config, checkpoint.tokenizer, device)
+
+    def zero_state(self, batch: int) -> State:
+        """The state before any text, for ``batch`` rows."""
+        zeros = torch.zeros(batch, self._model["hidden_size"], device=self._device)
+        return ((zeros, zeros),) * int(self._model["num_layers"])
+
+    @torch.inference_mode()
+    def step(self, tokens: NDArray[np.integer[Any]], state: State | None) -> tuple[NDArray[np.float32], State]:
+        """Read one token a row.
+
+        Args:
+            tokens: (batch,) ids.
+            state: the state before, or None for the state before any text.
+
+        Returns:
+            logits (batch, vocab) of the next token as a NumPy array, and the state after.
+        """
+        w, skip = self._weights, self._model["skip"]
+        state = self.zero_state(len(tokens)) if state is None else state
+        ids = torch.from_numpy(np.asarray(tokens, np.int64)).to(self._device)
+        features = embedded = w["embedding.weight"][ids]
+        after: list[tuple[torch.Tensor, torch.Tensor]] = []
+        for k, before in enumerate(state):
+            if k:
+                features = torch.cat((after[-1][0], embedded), 1) if skip else after[-1][0]
+            weights = (w[f"layers.{k}.{name}"] for name in ("weight_ih", "weight_hh", "bias"))
+            after.append(cells.lstm(features, before, *weights))
+        top = torch.cat([h for h, _ in after], 1) if skip else after[-1][0]
+        logits = torch.addmm(w["head.bias"], top, w["head.weight"].t())
+        return logits.cpu().numpy(), tuple(after)
+
+    def expand(self, state: State, rows: int) -> State:
+        """The state of one row, for ``rows`` rows that go different ways from here."""
+        return tuple((h.repeat_interleave(rows, 0), c.repeat_interleave(rows, 0)) for h, c in state)
+
+    def select(self, state: State, rows: Sequence[int]) -> State:
+        """The state of some rows, in the order given."""
+        index = torch.as_tensor(rows, device=self._device)
+        return tuple((h[index], c[index]) for h, c in state)

@@ -1,0 +1,220 @@
+"""From a text and a few settings to a run that is ready to train; from a run's folder to its exact continuation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from charlstm import __version__
+from charlstm.checkpoint import format as checkpoint_format
+from charlstm.checkpoint.format import Checkpoint
+from charlstm.checkpoint.store import RESUME
+from charlstm.config import DataConfig, RunConfig, check_partial
+from charlstm.corpora.encode import Encoded, cached, encode, fit_tokenizer, split
+from charlstm.corpora.read import Corpus
+from charlstm.corpora.sources import open_sources
+from charlstm.errors import ConfigError, NotFoundError, UsageError
+from charlstm.settings.choose import Machine, Plan, choose
+from charlstm.tokenizers import CharTokenizer, Tokenizer, from_state
+from charlstm.train import Training
+
+Given = Mapping[str, Mapping[str, Any]]
+"""Settings made by hand, by section: ``{"model": {"hidden_size": 256}}``."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that could start now: nothing has been written but the cache of encoded text."""
+
+    encoded: Encoded
+    plan: Plan
+    init: Checkpoint | None = None
+    """The checkpoint whose weights are the start."""
+
+
+def merge(*layers: Given) -> dict[str, dict[str, Any]]:
+    """Settings in rising order: a later layer's value wins."""
+    merged: dict[str, dict[str, Any]] = {"model": {}, "data": {}, "train": {}}
+    for layer in layers:
+        for section, values in layer.items():
+            merged[section] |= {name: value for name, value in values.items() if value is not None}
+    return merged
+
+
+def default_name(sources: Sequence[str]) -> str:
+    """What a run on these sources is called: ``my.txt`` and all files of a folder ``my`` give ``my``."""
+    first = sources[0]
+    if first == "-":
+        return "stdin"
+    stem = Path(first.rstrip("/\\")).stem.strip("*.? ") if ":" not in first else first.partition("?")[0]
+    return stem.replace(":", "-") or "run"
+
+
+def prepare(
+    name: str,
+    given: Given,
+    probe: Callable[[], Machine],
+    cache: Path,
+    *,
+    stdin: BinaryIO | None = None,
+    init: Checkpoint | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Prepared:
+    """Read and encode the text, and complete the settings.
+
+    Args:
+        name: the run's name.
+        given: the settings made by hand, by section.
+        probe: measures the machine; called after the text has been read, so that bad text is told of at once.
+        cache: where encoded texts are kept.
+        stdin: what the source ``-`` reads.
+        init: a model to start from: its shape and alphabet are kept, and the alphabet may grow.
+        progress: called while encoding, with bytes done and bytes in all.
+
+    Raises:
+        CharlstmError: the text, a setting or the machine does not allow it.
+    """
+    for section, values in given.items():
+        check_partial(section, dict(values))
+    if init is not None:
+        given = _with_shape_of(init, given)
+    data = DataConfig(**given.get("data", {}))
+    corpus = open_sources(data.sources, encoding=data.encoding, newlines=data.newlines, stdin=stdin, cache=cache)
+    tokenizer = _grown(init, corpus, data, cache) if init is not None else None
+    encoded = encode(corpus, data, cache, tokenizer=tokenizer, progress=progress)
+    plan = choose(name, len(encoded.ids), encoded.tokenizer.vocab_size, probe(), given)
+    return Prepared(encoded, plan, init)
+
+
+def begin(prepared: Prepared, folder: Path, provenance: Mapping[str, Any]) -> Training:
+    """The training of a prepared run, its files to be written into ``folder``."""
+    run, encoded = prepared.plan.run.model_copy(update={"name": folder.name}), prepared.encoded
+    weights = None if prepared.init is None else _fitted_weights(prepared.init, run, encoded.tokenizer)
+    about = {"charlstm": __version__, "corpus": encoded.about(), **provenance}
+    return _training(run, encoded, folder, about, weights=weights)
+
+
+def resume(
+    folder: Path,
+    cache: Path,
+    budget: Mapping[str, Any],
+    *,
+    stdin: BinaryIO | None = None,
+) -> Training:
+    """The exact continuation of a run.
+
+    Args:
+        folder: the run's.
+        cache: where encoded texts are kept; a text that is still there need not be read again.
+        budget: a new `max_time`, `max_steps` or `epochs`, which replaces the old ones; empty keeps them.
+        stdin: what the source ``-`` reads.
+
+    Raises:
+        NotFoundError: the run cannot be resumed.
+        UsageError: the text is no longer the one the run was trained on.
+    """
+    path = folder / RESUME
+    if not path.exists():
+        raise NotFoundError(
+            "there is nothing here to resume", where=folder, hint=f"A run can go on while it has its {RESUME}."
+        )
+    saved = checkpoint_format.read(path, kind="resume")
+    run = RunConfig(**saved.config)
+    if budget:
+        replaced = {"max_time": None, "max_steps": None, "epochs": None, **budget}
+        run = run.model_copy(update={"train": run.train.model_copy(update=replaced)})
+    tokenizer = from_state(saved.tokenizer)
+    about = saved.provenance["corpus"]
+    encoded = cached(about["sha256"], tokenizer, cache)
+    if encoded is None:
+        corpus = open_sources(
+            run.data.sources, encoding=run.data.encoding, newlines=run.data.newlines, stdin=stdin, cache=cache
+        )
+        encoded = encode(corpus, run.data, cache, tokenizer=tokenizer)
+        if encoded.corpus_sha256 != about["sha256"]:
+            raise UsageError(
+                "the text is no longer the one this run was trained on",
+                where=", ".join(run.data.sources),
+                hint="To learn from the new text, start a run with --init-from this one.",
+            )
+    kept = ("charlstm", "corpus", "command", "machine", "note")
+    provenance = {name: saved.provenance[name] for name in kept if name in saved.provenance}
+    return _training(run, encoded, folder, provenance, resume=saved)
+
+
+def _training(
+    run: RunConfig,
+    encoded: Encoded,
+    folder: Path,
+    provenance: dict[str, Any],
+    *,
+    weights: dict[str, Any] | None = None,
+    resume: Checkpoint | None = None,
+) -> Training:
+    train_ids, val_ids = split(encoded.ids, run.data.val_fraction)
+    characters = encoded.count(len(train_ids), len(encoded.ids)).characters
+    return Training(
+        run,
+        encoded.tokenizer,
+        train_ids,
+        val_ids,
+        characters,
+        folder,
+        provenance=provenance,
+        weights=weights,
+        resume=resume,
+    )
+
+
+def _with_shape_of(init: Checkpoint, given: Given) -> dict[str, dict[str, Any]]:
+    """The settings with the network's shape and the tokenizer's kind taken from a checkpoint."""
+    free = ("vocab_size", "dropout", "weight_drop")
+    shape = {name: value for name, value in init.config["model"].items() if name not in free}
+    fixed = {"model": shape, "data": {"tokenizer": init.config["data"]["tokenizer"]}}
+    for section, values in fixed.items():
+        for name, value in values.items():
+            asked = given.get(section, {}).get(name, value)
+            if asked != value:
+                raise ConfigError(
+                    f"{name} is {value} in the checkpoint to start from, and {asked} was asked for",
+                    hint="Leave that setting out, or train without --init-from.",
+                )
+    return merge(given, fixed)
+
+
+def _grown(init: Checkpoint, corpus: Corpus, data: DataConfig, cache: Path) -> Tokenizer:
+    """The checkpoint's tokenizer, grown by the new characters of a text where it can grow."""
+    tokenizer = from_state(init.tokenizer)
+    if not isinstance(tokenizer, CharTokenizer):
+        return tokenizer
+    fitted = fit_tokenizer(corpus, data, cache)
+    assert isinstance(fitted, CharTokenizer)
+    return tokenizer.grown(fitted.alphabet)
+
+
+def _fitted_weights(init: Checkpoint, run: RunConfig, tokenizer: Tokenizer) -> dict[str, Any]:
+    """The checkpoint's weights, with rows for the characters it did not know.
+
+    Known characters keep their rows wherever their id has moved to. A new one begins as the average character,
+    a little less likely than any other.
+    """
+    import numpy as np
+
+    old, new = from_state(init.tokenizer), tokenizer
+    tensors = {name: np.asarray(tensor, np.float32) for name, tensor in init.tensors.items()}
+    if not (isinstance(old, CharTokenizer) and isinstance(new, CharTokenizer)):
+        return tensors
+    rows: Sequence[int] = [
+        *(old.alphabet.index(c) if c in old.alphabet else -1 for c in new.alphabet),
+        *([old.unknown_id] if old.unknown_id is not None else []),
+    ]
+    known = np.array(rows)
+    for name in ("embedding.weight", "head.weight", "head.bias"):
+        tensor = tensors[name]
+        strange = tensor.min(0) - 1 if name == "head.bias" else tensor.mean(0)
+        grown = np.repeat(strange[None], run.model.vocab_size, 0)
+        grown[known >= 0] = tensor[known[known >= 0]]
+        tensors[name] = grown
+    return tensors

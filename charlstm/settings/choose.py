@@ -1,0 +1,258 @@
+"""The settings a text, a budget and a machine ask for, each with its reason. No torch, no clock: a pure function.
+
+The rules were read off runs on texts of 50 KB to 10 MB; `benchmarks/LOG.md` has the figures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig, explain
+from charlstm.errors import ConfigError, OutOfMemoryError, TextError
+
+DEFAULT_TIME = 300.0
+"""Seconds of training when no budget is given."""
+
+_SIZES = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
+
+_TOKENS_A_WEIGHT = 8.0
+"""The widest network that can still read this many tokens a weight in the budget learns most in it."""
+
+
+class Machine(Protocol):
+    """What `probe.Machine` tells."""
+
+    @property
+    def device(self) -> str:
+        """As torch names it."""
+
+    @property
+    def precision(self) -> Any:
+        """``fp32``, ``bf16`` or ``fp16``."""
+
+    @property
+    def flops(self) -> float:
+        """Operations a second in training."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes free."""
+
+    @property
+    def reason(self) -> str:
+        """How that was found."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All settings of a run, why they are what they are, and what they will cost."""
+
+    run: RunConfig
+    reasons: dict[str, str]
+    """For each setting that chose itself: the setting, and why in plain words."""
+    notes: tuple[str, ...]
+    """What a person should know: the text is short, a window was shrunk."""
+    parameters: int
+    memory: int
+    """Bytes, estimated, for weights, optimizer and one step's activations."""
+    steps: int
+    """Expected until the budget ends."""
+    seconds: float
+    """Expected until the budget ends."""
+    tokens_per_second: float
+    """Expected in training."""
+
+
+@dataclass
+class _Choices:
+    """Settings given by hand stay; the others are filled in, with a reason."""
+
+    given: Mapping[str, Any]
+    values: dict[str, Any] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def fill(self, name: str, value: Any, reason: str) -> Any:
+        if self.given.get(name) is not None:
+            self.values[name] = self.given[name]
+        else:
+            self.values[name] = value
+            self.reasons[name] = reason
+        return self.values[name]
+
+
+def choose(name: str, tokens: int, vocab_size: int, machine: Machine, given: Mapping[str, Mapping[str, Any]]) -> Plan:
+    """Complete the settings of a run.
+
+    Args:
+        name: the run's name.
+        tokens: of the whole text.
+        vocab_size: of its tokenizer.
+        machine: what the probe measured.
+        given: the settings made by hand, by section; these are never changed, except for a window longer than the text.
+
+    Raises:
+        ConfigError: settings that cannot be.
+        TextError: a text too short to learn anything from.
+        OutOfMemoryError: a network that does not fit the machine.
+    """
+    if tokens < 2:
+        raise TextError(
+            f"a text of {tokens} token{'s' * (tokens != 1)} is too short to train on",
+            hint="At least 2 are needed; 100,000 characters make a good start.",
+        )
+    model, data, train = (_Choices(given.get(section, {})) for section in ("model", "data", "train"))
+    seconds = _budget(train)
+    _machine(train, machine)
+    budget = seconds if seconds is not None else math.inf
+    val = _validation(data, tokens, budget, machine)
+    train_tokens = tokens - int(tokens * val)
+    _shape(model, train_tokens, vocab_size, budget, machine)
+    notes = _windows(data, train_tokens, train.values["device"])
+    weights = model_weights(model.values, vocab_size)
+    speed = machine.flops / (6 * weights)
+    rows = data.values["batch_size"] * data.values["seq_len"]
+    steps, duration = _length(train.values, speed, rows, train_tokens)
+    passes = steps * rows / train_tokens
+    _regularise(model, weights, passes, train_tokens)
+    _optimizer(train, model.values["hidden_size"], steps, int(tokens * val), speed, rows)
+    run = _checked(name, model, data, train, vocab_size)
+    memory = _memory(run, weights)
+    if memory > machine.memory:
+        raise OutOfMemoryError(
+            f"these settings need about {memory / 1e9:.1f} GB and {machine.memory / 1e9:.1f} GB are free",
+            hint="Lower --hidden-size, --num-layers, --batch-size or --seq-len.",
+        )
+    reasons = {**model.reasons, **data.reasons, **train.reasons}
+    return Plan(run, reasons, tuple(notes), weights, memory, steps, duration, speed)
+
+
+def model_weights(model: Mapping[str, Any], vocab_size: int) -> int:
+    """How many numbers a network of this shape learns."""
+    hidden, embedding, layers, skip = (model[k] for k in ("hidden_size", "embedding_size", "num_layers", "skip"))
+    above = hidden + (embedding if skip else 0)
+    recurrent = sum(4 * hidden * ((embedding if k == 0 else above) + hidden + 1) for k in range(layers))
+    return int(vocab_size * embedding + recurrent + vocab_size * (hidden * (layers if skip else 1) + 1))
+
+
+def _budget(train: _Choices) -> float | None:
+    """Fill in the budgets; the seconds of training if time is what limits it, else None."""
+    named = [name for name in ("max_time", "max_steps", "epochs") if train.given.get(name) is not None]
+    if not named:
+        train.fill("max_time", DEFAULT_TIME, "no budget was given: 5 minutes (Ctrl-C stops earlier and keeps all)")
+    for name in named:
+        train.fill(name, None, "")
+    return train.values.get("max_time")
+
+
+def _machine(train: _Choices, machine: Machine) -> None:
+    train.fill("device", machine.device, "the fastest device here")
+    train.fill("precision", machine.precision, machine.reason)
+
+
+def _validation(data: _Choices, tokens: int, budget: float, machine: Machine) -> float:
+    # A tenth, but of a large text no more than can be read in about a fiftieth of the time.
+    readable = 0.02 * budget * machine.flops / 2e6 if math.isfinite(budget) else math.inf
+    share = min(0.1, max(200_000.0, readable) / tokens)
+    share = 0.0 if tokens < 40 else float(f"{share:.3g}")
+    why = "the last tenth" if share == 0.1 else "as much as is quickly scored" if share else "too little text for any"
+    return float(data.fill("val_fraction", share, why))
+
+
+def _shape(model: _Choices, train_tokens: int, vocab_size: int, budget: float, machine: Machine) -> None:
+    layers_given = model.given.get("num_layers")
+    deep = train_tokens > 5_000_000 and budget >= 1800
+    why = "much text, much time" if deep else "one wide layer learns most in this time"
+    model.fill("num_layers", 2 if deep else 1, why)
+    model.fill("embedding_size", 32 if vocab_size <= 128 else 64 if vocab_size <= 512 else 128, "for this alphabet")
+    model.fill("skip", bool(layers_given and layers_given > 2) or deep, "helps deep stacks, does nothing for one layer")
+    ceiling = 1024 * math.sqrt(train_tokens / 1e6)
+    # Without a budget of time there is none to fit: as wide as the text can fill, but no day-long surprise.
+    widest = max(64.0, ceiling) if math.isfinite(budget) else max(64.0, min(512.0, ceiling))
+    sizes = [size for size in _SIZES if size <= widest]
+    size = max((size for size in sizes if _affordable(model, size, vocab_size, budget, machine)), default=_SIZES[0])
+    why = f"the widest that reads {_TOKENS_A_WEIGHT:.0f} tokens a weight in this time"
+    if size == sizes[-1]:
+        why = "as wide as this much text can fill"
+    model.fill("hidden_size", size, why)
+
+
+def _affordable(model: _Choices, size: int, vocab_size: int, budget: float, machine: Machine) -> bool:
+    weights = model_weights({**model.values, "hidden_size": size}, vocab_size)
+    return budget * machine.flops / (6 * weights) >= _TOKENS_A_WEIGHT * weights
+
+
+def _windows(data: _Choices, train_tokens: int, device: str) -> list[str]:
+    """Fill in how the text is cut; what to tell when it is too short for that."""
+    batch = data.fill("batch_size", 128 if device.startswith("cuda") else 16, "small batches learn most a second")
+    seq_len = data.fill("seq_len", 128 if device.startswith("cuda") else 64, "how far gradients reach back")
+    notes = []
+    if train_tokens <= seq_len:
+        short = max(1, train_tokens // 2)
+        notes.append(f"the text is too short for windows of {seq_len}: they are {short} long now")
+        seq_len = data.values["seq_len"] = short
+    most = max(1, train_tokens // (seq_len + 1))
+    if batch > most:
+        notes.append(f"the text is too short for {batch} windows a step: there are {most} now")
+        batch = data.values["batch_size"] = most
+    groups = max(1, min(64 // batch, train_tokens // (batch * seq_len * 4)))
+    data.fill("streams", batch * groups, "more places of the text heard in turn")
+    return notes
+
+
+def _length(train: Mapping[str, Any], speed: float, rows: int, train_tokens: int) -> tuple[int, float]:
+    """Expected steps and seconds until the first budget ends."""
+    # A step costs at least a millisecond of bookkeeping, however small the network.
+    step_seconds = max(rows / speed, 1e-3)
+    steps = min(
+        train["max_time"] / step_seconds if train.get("max_time") else math.inf,
+        train.get("max_steps") or math.inf,
+        train["epochs"] * train_tokens / rows if train.get("epochs") else math.inf,
+    )
+    return max(1, round(steps)), steps * step_seconds
+
+
+def _regularise(model: _Choices, weights: int, passes: float, train_tokens: int) -> None:
+    # Capacity times practice: how many times each token's worth of weights has heard the text.
+    pressure = math.log2(max(1e-9, weights * passes / train_tokens))
+    rate = round(min(0.6, max(0.0, 0.1 + 0.15 * (pressure - 2.3))), 2)
+    why = f"about {passes:.1f} passes over the text" if passes >= 1 else "the text is not even read once"
+    model.fill("dropout", rate, why)
+    model.fill("weight_drop", round(max(0.0, rate - 0.3), 2), why)
+
+
+def _optimizer(train: _Choices, hidden: int, steps: int, val_tokens: int, speed: float, rows: int) -> None:
+    train.fill("lr", float(f"{1.2e-2 * (256 / hidden) ** 0.6:.2g}"), f"for {hidden} features")
+    # Evaluations may take 3 % of the time, and twenty are enough to see a curve. Reading a token costs a third of
+    # training on it; an eighth of the text is read twice more to choose between last and average weights.
+    cost = (1.25 * val_tokens / (3 * speed) + 0.1) / (rows / speed)
+    every = max(steps / 20, cost / 0.03)
+    train.fill("eval_every", max(1, round(every)), "evaluations take at most 3 % of the time")
+    train.fill("patience", 10, "ten evaluations without progress mean overfitting")
+
+
+def _memory(run: RunConfig, weights: int) -> int:
+    """Bytes for weights, gradients, two moments, the average, and one step's activations (forward and backward)."""
+    copies = 4 + bool(run.train.average)
+    model = run.model
+    a_token = model.num_layers * 10 * model.hidden_size + 3 * model.vocab_size + 2 * model.embedding_size
+    return 4 * (copies * weights + 2 * run.data.batch_size * run.data.seq_len * a_token)
+
+
+def _checked(name: str, model: _Choices, data: _Choices, train: _Choices, vocab_size: int) -> RunConfig:
+    def all_of(choices: _Choices) -> dict[str, Any]:
+        return {**{k: v for k, v in choices.given.items() if v is not None}, **choices.values}
+
+    try:
+        return RunConfig(
+            name=name,
+            model=ModelConfig(**{**all_of(model), "vocab_size": vocab_size}),
+            data=DataConfig(**all_of(data)),
+            train=TrainConfig(**all_of(train)),
+        )
+    except ValidationError as fault:
+        raise ConfigError(explain(fault)) from fault

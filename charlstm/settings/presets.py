@@ -1,0 +1,48 @@
+"""Named settings for ``--preset``: fixed points to start from, whatever the text and the machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from charlstm.errors import NotFoundError
+
+PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
+    "tiny": (
+        "a minute on any laptop: 1×128",
+        {"model": {"num_layers": 1, "hidden_size": 128, "embedding_size": 32}, "data": {"batch_size": 16}},
+    ),
+    "small": (
+        "a few minutes: 1×256",
+        {"model": {"num_layers": 1, "hidden_size": 256, "embedding_size": 64}, "data": {"batch_size": 16}},
+    ),
+    "medium": (
+        "an hour, or a text of some MB: 2×512",
+        {"model": {"num_layers": 2, "hidden_size": 512, "dropout": 0.3}, "data": {"batch_size": 16}},
+    ),
+    "large": (
+        "a GPU, or a day: 3×1024 with skip connections",
+        {
+            "model": {"num_layers": 3, "hidden_size": 1024, "dropout": 0.4, "weight_drop": 0.2, "skip": True},
+            "data": {"batch_size": 64, "seq_len": 128},
+        },
+    ),
+    "char-rnn": (
+        "the defaults of Karpathy's char-rnn (2015): 2×128, batch 50, window 50",
+        {
+            "model": {"num_layers": 2, "hidden_size": 128},
+            "data": {"batch_size": 50, "seq_len": 50, "streams": 50, "val_fraction": 0.05, "state_reset": 0.0},
+            "train": {"lr": 2e-3, "grad_clip": 5.0, "average": 0.0, "weight_decay": 0.0},
+        },
+    ),
+}
+
+
+def preset(name: str) -> dict[str, dict[str, Any]]:
+    """The settings of a preset, by section.
+
+    Raises:
+        NotFoundError: there is none of that name.
+    """
+    if name not in PRESETS:
+        raise NotFoundError(f"no preset {name!r}", hint=f"There are: {', '.join(PRESETS)}.")
+    return PRESETS[name][1]

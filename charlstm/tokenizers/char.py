@@ -1,0 +1,136 @@
+"""One id a character: the alphabet of the training text, sorted by code point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.errors import UnknownCharacter
+from charlstm.tokenizers.base import Ids, Stateless, narrowest
+
+UNKNOWN = "\ufffd"
+
+
+class CharTokenizer:
+    """One id a character.
+
+    Args:
+        alphabet: every character that gets an id of its own; ids follow the order given.
+        unknown: whether one more id, the last, stands for every other character.
+    """
+
+    kind = "char"
+
+    def __init__(self, alphabet: Iterable[str], *, unknown: bool = False) -> None:
+        self.alphabet = tuple(alphabet)
+        self.vocab_size = len(self.alphabet) + unknown
+        self.unknown_id = len(self.alphabet) if unknown else None
+        points = np.array([ord(character) for character in self.alphabet], np.int64)
+        # A direct table from code point to id; the last place serves every code point beyond the alphabet's.
+        self._missing = self.vocab_size - 1 if unknown else -1
+        self._table = np.full(int(points.max(initial=0)) + 2, self._missing, np.int32)
+        self._table[points] = np.arange(len(points))
+        self._ids_type = narrowest(self.vocab_size)
+        self._ascii = _ascii_table(self._table)
+
+    @classmethod
+    def fit(cls, counts: Mapping[str, int], *, min_count: int = 1) -> CharTokenizer:
+        """The tokenizer of a text whose characters were counted.
+
+        Args:
+            counts: how often each character occurs.
+            min_count: characters rarer than this share the unknown symbol.
+        """
+        alphabet = sorted(character for character, count in counts.items() if count >= min_count)
+        return cls(alphabet, unknown=len(alphabet) < len(counts))
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> CharTokenizer:
+        """Undo `to_state`."""
+        return cls(state["alphabet"], unknown=state["unknown"])
+
+    def to_state(self) -> dict[str, Any]:
+        """The alphabet as one string, and whether there is an unknown symbol."""
+        return {"kind": self.kind, "alphabet": "".join(self.alphabet), "unknown": self.unknown_id is not None}
+
+    def encode(self, text: str) -> Ids:
+        """The id of each character."""
+        if self._ascii is not None and text.isascii():
+            data = text.encode("ascii").translate(self._ascii)
+            if self._missing >= 0 or _ABSENT not in data:
+                return np.frombuffer(data, np.uint8).astype(self._ids_type)
+        ids = np.take(self._table, code_points(text), mode="clip")
+        if self._missing < 0 and ids.min(initial=0) < 0:
+            offset = int(np.argmax(ids < 0))
+            raise UnknownCharacter(text[offset], offset)
+        return ids.astype(self._ids_type)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The character of each id."""
+        return "".join(self._character(token) for token in ids)
+
+    def encoder(self) -> Stateless:
+        """Characters do not depend on their neighbours."""
+        return Stateless(self)
+
+    def decoder(self) -> CharDecoder:
+        """Each id is a whole character."""
+        return CharDecoder(self)
+
+    def unknown_characters(self, text: str) -> list[str]:
+        """The characters of ``text`` outside the alphabet, each once, in order."""
+        known = set(self.alphabet)
+        return list(dict.fromkeys(character for character in text if character not in known))
+
+    def token_bytes(self, token: int) -> bytes:
+        """The UTF-8 bytes of one character."""
+        return self._character(token).encode("utf-8", "surrogatepass")
+
+    def grown(self, characters: Iterable[str]) -> CharTokenizer:
+        """This alphabet with the new ones of ``characters`` after it, so that known characters keep their ids."""
+        new = sorted(set(characters) - set(self.alphabet))
+        return CharTokenizer((*self.alphabet, *new), unknown=self.unknown_id is not None)
+
+    def _character(self, token: int) -> str:
+        return UNKNOWN if token == self.unknown_id else self.alphabet[token]
+
+
+class CharDecoder:
+    """The streaming decoder of `CharTokenizer`: every id is a whole character."""
+
+    def __init__(self, tokenizer: CharTokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def push(self, token: int) -> str:
+        """The character of one id."""
+        return self._tokenizer.decode((token,))
+
+    def flush(self) -> str:
+        """Nothing ever waits."""
+        return ""
+
+
+_ABSENT = 255
+
+
+def _ascii_table(table: NDArray[np.int32]) -> bytes | None:
+    """The id of each ASCII character as `bytes.translate` wants it, `_ABSENT` where there is none.
+
+    It is several times as fast as any indexing by NumPy. None when an id does not fit.
+    """
+    ids = table[np.minimum(np.arange(256), len(table) - 1)]
+    ids[128:] = 0
+    if ids.max(initial=0) >= _ABSENT:
+        return None
+    return np.where(ids < 0, _ABSENT, ids).astype(np.uint8).tobytes()
+
+
+def code_points(text: str) -> NDArray[np.unsignedinteger[Any]]:
+    """The code point of each character, in 16 bits where that is enough."""
+    data = text.encode("utf-16-le", "surrogatepass")
+    if len(data) == 2 * len(text):
+        return np.frombuffer(data, "<u2")
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")

@@ -1,0 +1,5 @@
+"""Training: `loop` the steps, `budget` when they end, `snapshot` what an exact resume needs."""
+
+from charlstm.train.loop import Training
+
+__all__ = ["Training"]

@@ -1,0 +1,74 @@
+"""Small checkpoints to try things on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charlstm.checkpoint.format import Checkpoint, write
+from charlstm.checkpoint.store import MODEL, Store
+
+ALPHABET = "\n abcdé"
+DIGITS = "0" * 64
+
+
+def model(
+    alphabet: str = ALPHABET, *, hidden: int = 4, layers: int = 1, seed: int = 0, **provenance: Any
+) -> Checkpoint:
+    """A model with random weights, whole in every respect."""
+    random = np.random.default_rng(seed)
+    vocab, embedding = len(alphabet), 3
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab, embedding)}
+    for layer in range(layers):
+        shapes[f"layers.{layer}.weight_ih"] = (4 * hidden, hidden if layer else embedding)
+        shapes[f"layers.{layer}.weight_hh"] = (4 * hidden, hidden)
+        shapes[f"layers.{layer}.bias"] = (4 * hidden,)
+    shapes |= {"head.weight": (vocab, hidden), "head.bias": (vocab,)}
+    sizes = {"vocab_size": vocab, "embedding_size": embedding, "hidden_size": hidden, "num_layers": layers}
+    return Checkpoint(
+        kind="model",
+        tensors={name: random.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()},
+        config={"name": "sample", "model": {**sizes, "cell": "lstm", "skip": False}, "train": {"lr": 0.006}},
+        tokenizer={"kind": "char", "alphabet": alphabet, "unknown": False},
+        provenance={"step": 1200, "val_loss": 1.5, "bits_per_char": 2.164, "seconds": 61.0, **provenance},
+    )
+
+
+def run(store: Store, name: str, *, modified: float | None = None, **settings: Any) -> Path:
+    """A run with a model in the store; its file."""
+    import os
+
+    path = store.create(name, "", False) / MODEL
+    write(path, model(**settings))
+    if modified is not None:
+        os.utime(path, (modified, modified))
+    return path
+
+
+def file_of(header: Any, data: bytes = b"") -> bytes:
+    """A safetensors file of any header, written by hand from the format's description."""
+    text = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+def signed(header: dict[str, Any], data: bytes = b"") -> bytes:
+    """Such a file with its right digest, where the header has a place for one."""
+    blank = file_of(header, data)
+    return blank.replace(DIGITS.encode(), hashlib.sha256(blank).hexdigest().encode(), 1)
+
+
+def metadata(**changes: str) -> dict[str, str]:
+    """Metadata of an empty checkpoint of ours, its digest still blank."""
+    ours = {
+        "format": "charlstm",
+        "version": "1",
+        "kind": "model",
+        "config": "{}",
+        "tokenizer": "{}",
+        "provenance": "{}",
+    }
+    return {**ours, "sha256": DIGITS, **changes}
