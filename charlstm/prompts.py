@@ -88,7 +88,8 @@ def fit_prompt(tokenizer: Tokenizer, text: str, unknown: Unknown = "error") -> t
             raise _refusal(text, [character], [])
         replacements[character] = character if new is None else new
         read_as = "read as the unknown symbol" if new is None else f"read as {new!r}" if new else "left out"
-        notes.append(f"{name(character)}, {text.count(character)} times: {read_as}")
+        times = text.count(character)
+        notes.append(f"{name(character)}, {'once' if times == 1 else f'{times} times'}: {read_as}")
     return "".join(replacements.get(character, character) for character in text), notes
 
 

@@ -123,9 +123,15 @@ class Draw(NamedTuple):
     """Where they were drawn: the network has not read them yet."""
 
 
-def generators(seed: int | None, rows: int) -> list[np.random.Generator]:
-    """One generator a row, row k's the same however many rows there are; seed None takes fresh entropy."""
-    return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(rows)]
+def generators(seed: int | None, rows: int, branch: tuple[int, ...] = ()) -> list[np.random.Generator]:
+    """One generator a row, row k's the same however many rows there are; seed None takes fresh entropy.
+
+    Args:
+        seed: of everything drawn.
+        rows: how many generators.
+        branch: numbers that tell apart what is drawn with the same seed.
+    """
+    return [np.random.default_rng(child) for child in np.random.SeedSequence(seed, spawn_key=branch).spawn(rows)]
 
 
 def advance(stepper: Stepper, position: Position | None, ids: TokenIds) -> Position:

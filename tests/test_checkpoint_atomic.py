@@ -17,6 +17,7 @@ import pytest
 from charlstm.checkpoint.atomic import storage_error, temporary_for, write_atomically
 from charlstm.errors import StorageError
 
+CHECKOUT = Path(__file__).parent.parent
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and permissions of POSIX")
 
 # Writes a file of one letter, as large as asked for, again and again: A, B, A, B ...
@@ -47,7 +48,7 @@ write_atomically(Path(sys.argv[1]), pieces())
 
 def start(code: str, *arguments: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=CHECKOUT)
     assert process.stdout is not None
     process.stdout.readline()
     return process
@@ -123,16 +124,17 @@ except StorageError as fault:
 """
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    told = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    told = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True, cwd=CHECKOUT)
     assert "cannot be written: larger than a file may be" in told.stdout
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
 
 
 @posix
-@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
 def test_a_closed_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
+    if os.access(tmp_path, os.W_OK):
+        pytest.skip("root may write anywhere")
     try:
         with pytest.raises(StorageError, match="no permission"):
             write_atomically(tmp_path / "file", b"new")

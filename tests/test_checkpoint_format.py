@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors
-from checkpoint_samples import file_of, metadata, model, signed
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -35,6 +34,7 @@ from charlstm.checkpoint.format import (
     write,
 )
 from charlstm.errors import CharlstmError, CorruptError, IncompatibleError, NotFoundError, UsageError
+from tests.checkpoint_samples import file_of, metadata, model, signed
 
 text = st.text(st.characters(), max_size=8)  # every code point, half a surrogate pair too
 plain = st.recursive(
@@ -139,32 +139,23 @@ def test_what_json_cannot_hold_is_never_half_written(tmp_path: Path) -> None:
 
 def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    write(path, replace(model(), tensors={"w": np.arange(4, dtype=np.float32)}, config={}, tokenizer={}))
+    write(path, model(hidden=1))
     whole = path.read_bytes()
     tried = 0
     with path.open("r+b", buffering=0) as file:
         for place, byte in enumerate(whole):
             for bit in range(8):
-                os.pwrite(file.fileno(), bytes((byte ^ 1 << bit,)), place)
+                file.seek(place)
+                file.write(bytes((byte ^ 1 << bit,)))
                 with pytest.raises(CharlstmError):
                     read(path)
+                with contextlib.suppress(CharlstmError):  # no digest is computed here, but no other error may come out
+                    read_header(path)
                 tried += 1
-            os.pwrite(file.fileno(), bytes((byte,)), place)
+            file.seek(place)
+            file.write(bytes((byte,)))
     assert tried == 8 * len(whole)
     assert read(path).sha256  # and put back as it was, it reads again
-
-
-@given(st.data())
-def test_every_flipped_bit_of_a_model_is_found(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    path = tmp_path_factory.getbasetemp() / "flipped.safetensors"
-    write(path, model())
-    whole = bytearray(path.read_bytes())
-    place = data.draw(st.integers(0, 8 * len(whole) - 1))
-    whole[place // 8] ^= 1 << place % 8
-    path.write_bytes(whole)
-    failure(path)
-    with contextlib.suppress(CharlstmError):  # the digest is not computed here, but no other error may come out
-        read_header(path)
 
 
 def test_every_length_of_a_cut_file_is_found(tmp_path: Path) -> None:
@@ -487,7 +478,7 @@ import charlstm.checkpoint.format, charlstm.checkpoint.store, charlstm.checkpoin
 heavy = {"torch", "pydantic", "filelock", "typer", "rich", "tqdm", "sentencepiece"} & set(sys.modules)
 assert not heavy, heavy
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
 
 
 def test_a_file_replaced_while_it_is_read_is_read_whole(tmp_path: Path) -> None:

@@ -86,6 +86,35 @@ class Store:
             raise UsageError(f"{name!r} cannot be a run's name: {fault}")
         return self.root / name
 
+    def check_free(self, name: str) -> None:
+        """Refuse a name that `create` would refuse, before any work is done for it.
+
+        Raises:
+            UsageError: the name cannot be, or is taken.
+        """
+        if os.path.lexists(self.folder(name)):
+            self._taken(name)
+
+    def resumable(self, reference: str) -> Path:
+        """The folder of a run that can go on: a run's name, a folder, or ``"latest"``, the one last worked on.
+
+        Raises:
+            NotFoundError: there is no such run, or it has nothing to resume.
+        """
+        if reference == LATEST:
+            resumes = [entry.folder for entry in self.runs() if (entry.folder / RESUME).is_file()]
+            newest = max(resumes, key=lambda folder: (folder / RESUME).stat().st_mtime, default=None)
+            if newest is None:
+                raise NotFoundError("no run to go on with", where=self.root, hint="Start one with `charlstm train`.")
+            return newest
+        named = self.root / reference
+        folder = named if reference in self._names() else Path(reference)
+        if not os.path.isdir(folder):
+            self._not_found(reference)
+        if not (folder / RESUME).is_file():
+            raise NotFoundError(f"no {RESUME} in it, so it cannot go on", where=folder)
+        return folder
+
     def create(self, name: str | None, default: str, force: bool = False) -> Path:
         """Make a run's folder, for this process alone even if another asks for the same at the same time.
 
@@ -105,8 +134,7 @@ class Store:
         if self._make(folder):
             return folder
         if not force:
-            hint = "Choose another name, or replace it with --force."
-            raise UsageError(f"there is a run {name!r} already", where=self.root, hint=hint)
+            self._taken(name)
         self.take_over(folder)
         return folder
 
@@ -172,10 +200,13 @@ class Store:
 
         Raises:
             UsageError: another process has it.
+            NotFoundError: there is no such folder.
             StorageError: the folder cannot be written to.
         """
         from filelock import FileLock, Timeout  # reading needs none, and the import takes a tenth of a second
 
+        if not folder.is_dir():  # filelock would make it
+            raise NotFoundError("no such folder", where=folder)
         lock = FileLock(folder / LOCK, timeout=0)
         try:
             lock.acquire()
@@ -213,6 +244,10 @@ class Store:
         meant = f"Did you mean {' or '.join(names[name] for name in close)}? " if close else ""
         hint = f"{meant}`charlstm checkpoints list` shows all runs."
         raise NotFoundError(f"no run, folder or file {reference!r}", hint=hint)
+
+    def _taken(self, name: str) -> NoReturn:
+        hint = "Choose another name, or replace it with --force."
+        raise UsageError(f"there is a run {name!r} already", where=self.root, hint=hint)
 
     def _numbered(self, default: str) -> Path:
         pattern = re.compile(re.escape(default) + r"-(\d{1,9})")

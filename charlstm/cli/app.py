@@ -15,8 +15,19 @@ from charlstm.cli.options import Help
 from charlstm.cli.render import say
 from charlstm.errors import CharlstmError
 
+EPILOG = """Examples:
+
+\b
+  charlstm sample                        write at once, from the starter checkpoint
+  charlstm train my.txt --max-time 5m    learn from a text for five minutes
+  charlstm sample my-1 --prompt "Once"   write with what was learnt
+  charlstm eval my-1 other.txt           how surprising is another text?
+  charlstm checkpoints list              what there is
+"""
+
 app = typer.Typer(
     name="charlstm",
+    epilog=EPILOG,
     cls=Help,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -38,16 +49,7 @@ def root(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    r"""Train a character-level LSTM on a text; let it write in that text's style.
-
-    \b
-    Examples:
-      charlstm sample                          write at once, from the starter checkpoint
-      charlstm train my.txt --max-time 5m      learn from a text for five minutes
-      charlstm sample my-1 --prompt "Once"     write with what was learnt
-      charlstm eval my-1 other.txt             how surprising is another text?
-      charlstm checkpoints list                what is there
-    """
+    """Train a character-level LSTM on a text; let it write in that text's style."""
 
 
 app.command("train", epilog=train.EPILOG)(train.train)
@@ -74,7 +76,7 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
-        result = app(standalone_mode=False)
+        result = app(prog_name="charlstm", standalone_mode=False)
     except CharlstmError as fault:
         return _tell(str(fault), fault.exit_code)
     except typer.Abort:

@@ -38,7 +38,7 @@ def _examples(*lines: str) -> str:
 
 @app.command("list", epilog=_examples("list", "list --json"))
 def list_corpora(cache: Cache = None, as_json: Json = False) -> None:
-    """List the corpora that have names: every one can be trained on by its name."""
+    """List the corpora that have names. Each can be trained on by its name."""
     from charlstm.corpora.describe import named
 
     folder = cache_or_default(cache)
@@ -53,7 +53,7 @@ def list_corpora(cache: Cache = None, as_json: Json = False) -> None:
 
 @app.command(epilog=_examples("show english", "show tinyshakespeare", "show synthetic:dyck,depth=3 --json"))
 def show(name: Name, cache: Cache = None, as_json: Json = False) -> None:
-    """Show a corpus: licence, address, size, hash and first lines."""
+    """Show what a corpus is. Licence, address, size, hash and first lines."""
     from charlstm.corpora.describe import describe, digest, first_lines
 
     corpus = describe(name, cache_or_default(cache))
@@ -99,7 +99,7 @@ def stats(
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a text: sizes, alphabet, newlines, and what compressors make of it."""
+    """Measure a text. Sizes, alphabet, newlines, hash, and what compressors make of it."""
     from charlstm.corpora.stats import stats as measure
 
     corpus = _open(sources, encoding, newlines, cache)
@@ -123,7 +123,7 @@ def check(
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
-    """Look a text over before training: odd characters, repeated passages, leakage, and whether it is enough."""
+    """Look for faults in a text. Odd characters, repeated passages, leakage into validation, and too little of it."""
     from charlstm.corpora.check import check as look_over
 
     corpus = _open(sources, encoding, newlines, cache)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ def draw_list(console: Console, corpora: Sequence[Named], cache: Path) -> None:
         table = _grid()
         for corpus in corpora:
             if corpus.kind == kind:
-                about = f"{corpus.description} ({_facts(corpus)})"
+                about = "; ".join((corpus.description, *_facts(corpus)))
                 if wide:
                     table.add_row(_text(f"  {corpus.name}".ljust(width + 2), "cyan"), _text(about))
                 else:
@@ -80,8 +80,11 @@ def draw_stats(console: Console, found: Stats) -> None:
     if len(kinds) > _MOST_CHARACTERS:
         heading += f", the {_MOST_CHARACTERS} most frequent"
     console.print(_text(heading, "bold"))
-    # A no-break space holds a character and its count together when the line is folded.
-    console.print(_text("   ".join(f"{_sign(character)}\u00a0{n:,}" for character, n in kinds[:_MOST_CHARACTERS])))
+    from rich.columns import Columns
+
+    console.print(
+        Columns([_text(f"{_sign(character)} {n:,}") for character, n in kinds[:_MOST_CHARACTERS]], padding=(0, 3))
+    )
 
 
 def draw_check(console: Console, found: Check) -> None:
@@ -143,13 +146,13 @@ def _encodings(found: Stats) -> str:
     return names[0] if len(names) == 1 else ", ".join(f"{n} {name.upper()}" for name, n in found.encodings.items())
 
 
-def _facts(corpus: Named) -> str:
-    facts = [corpus.licence]
+def _facts(corpus: Named) -> Iterator[str]:
     if corpus.size is not None:
-        facts.insert(0, size(corpus.size))
+        yield size(corpus.size)
+    if corpus.kind != "synthetic":
+        yield corpus.licence
     if corpus.kind == "catalogue":
-        facts.append("fetched" if corpus.ready else "not fetched")
-    return ", ".join(facts)
+        yield "fetched" if corpus.ready else "not fetched"
 
 
 def _sign(character: str) -> str:

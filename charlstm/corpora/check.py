@@ -14,6 +14,8 @@ from charlstm.corpora.stats import Stats, stats
 
 RARE = 10
 """Characters that occur less often are called rare: a model cannot learn them."""
+TINY = 5_000
+"""Characters below which nothing can be learnt."""
 
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _INVISIBLE = frozenset("\u00ad\u200b\u200c\u200d\u2060\ufeff")
@@ -125,7 +127,7 @@ def oddity(character: str) -> str | None:
 
 def verdict(characters: int) -> str:
     """What can be expected of a text of this size, in plain words."""
-    if characters < 5_000:
+    if characters < TINY:
         return "Far too little: a model can only learn it by heart. Find at least 100,000 characters."
     if characters < 50_000:
         return "Too little: expect invented words and learning by heart. Use a small network and dropout."
@@ -212,7 +214,7 @@ def _character_findings(found: Check) -> Iterator[Finding]:
     if found.denormal_lines:
         lines = _times(found.denormal_lines, "line")
         yield Finding(False, f"{lines} not in composed form (NFC): letters that look alike are written in two ways.")
-    if found.rare:
+    if found.rare and found.stats.characters >= TINY:  # in less than that every character is rare
         rare = _times(len(found.rare), "character")
         text = f"{rare} of {len(found.stats.alphabet):,} occur less than {RARE} times: --min-count {RARE} joins them."
         yield Finding(False, text)

@@ -60,7 +60,7 @@ class Decoder:
         kept = self._kept()
         decoded = self._decode(fed, final)
         if zero >= 0:
-            raise zero_byte(self._name, self._offset + zero, block[max(0, zero - 2048) : zero + 2048])
+            raise zero_byte(self._name, self._offset, block)
         self._offset += len(fed)
         text = decoded if self._newlines is None else self._newlines.decode(decoded, final)
         if not text:

@@ -80,14 +80,16 @@ def looks_binary(head: bytes) -> bool:
 
 
 def zero_byte(name: str, offset: int, block: bytes) -> TextError:
-    """The error for a zero byte in what should be UTF-8.
+    """The error for the first zero byte in what should be UTF-8.
 
     Args:
         name: the part.
-        offset: where in the part, in bytes.
-        block: the bytes around.
+        offset: where the part holds ``block[0]``, in bytes.
+        block: bytes with a zero.
     """
-    return TextError(f"byte {offset} is zero, which text never holds", where=name, hint=_suggest(block, None))
+    zero = block.index(0)
+    hint = _suggest(_around(block, zero, offset), None)
+    return TextError(f"byte {offset + zero} is zero, which text never holds", where=name, hint=hint)
 
 
 def bad_byte(name: str, offset: int, fault: UnicodeDecodeError, codec: str, encoding: str | None) -> TextError:
@@ -103,8 +105,14 @@ def bad_byte(name: str, offset: int, fault: UnicodeDecodeError, codec: str, enco
     what = f"byte {offset + fault.start} is 0x{fault.object[fault.start]:02X}, which is not {codec.upper()}"
     if fault.reason in ("unexpected end of data", "truncated data"):
         what = f"ends inside a character: {what} by itself"
-    around = fault.object[max(0, fault.start - 2048) : fault.start + 2048]
-    return TextError(what, where=name, hint=_suggest(around, encoding))
+    return TextError(what, where=name, hint=_suggest(_around(fault.object, fault.start, offset), encoding))
+
+
+def _around(block: bytes, place: int, offset: int) -> bytes:
+    """The bytes around a place, from an even place of the part on, so that pairs of bytes stay pairs."""
+    begin = max(0, place - 2048)
+    begin += (offset + begin) % 2
+    return block[begin : place + 2048]
 
 
 def _suggest(around: bytes, encoding: str | None) -> str:
@@ -124,12 +132,12 @@ def _suggest(around: bytes, encoding: str | None) -> str:
 
 
 def _wide(around: bytes) -> str | None:
-    """Which UTF-16 the bytes may be: Latin text in it has a zero at every other place."""
-    even, odd = around[0::2], around[1::2]
-    zeros = even.count(0), odd.count(0)
-    if min(zeros) * 8 > max(zeros) or max(zeros) < max(1, len(even) // 3):
-        return None
-    return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
+    """Which UTF-16 the bytes may be: Latin text in it has a zero at every other place, and nothing odd between."""
+    even, odd = around[0::2].count(0), around[1::2].count(0)
+    encoding = "utf-16-be" if even > odd else "utf-16-le"
+    text = around[: len(around) & ~1].decode(encoding, "replace")
+    plain = sum(character.isprintable() or character.isspace() for character in text)
+    return encoding if max(even, odd) * 3 > len(text) and plain > 0.95 * len(text) else None
 
 
 def _mostly_utf8(around: bytes) -> bool:

@@ -121,14 +121,15 @@ def _blocks(entry: Entry, response: IO[bytes]) -> Iterator[bytes]:
 def _unreachable(entry: Entry, fault: Exception) -> CharlstmError:
     if isinstance(fault, urllib.error.HTTPError):
         fault.close()
-        what = f"the server answered {fault.code} {fault.reason}".rstrip()
+        what = f"the server answered {fault.code} {fault.reason}"
     elif isinstance(fault, TimeoutError) or isinstance(getattr(fault, "reason", None), TimeoutError):
         what = f"the server was silent for {TIMEOUT:.0f} s"
     else:
         reason = getattr(fault, "reason", fault)
         what = f"cannot be reached ({getattr(reason, 'strerror', None) or reason})"
     hint = f"Got the file another way? charlstm corpora fetch {entry.name} --from FILE"
-    return NotFoundError(what, where=entry.url, hint=hint)
+    # What a server says may have many lines.
+    return NotFoundError(" ".join(what.split()), where=entry.url, hint=hint)
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

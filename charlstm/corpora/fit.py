@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 from charlstm.config import DataConfig
 from charlstm.corpora import store
 from charlstm.corpora.passes import Survey
-from charlstm.corpora.pieces import evenly, lines
+from charlstm.corpora.pieces import evenly
 from charlstm.corpora.read import Corpus
 from charlstm.errors import CorruptError
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, from_state
@@ -42,9 +43,8 @@ def fit(corpus: Corpus, config: DataConfig, survey: Survey, cache: Path) -> Toke
 
 
 def _train_sentencepiece(corpus: Corpus, config: DataConfig, survey: Survey) -> Tokenizer:
-    from charlstm.tokenizers.sentencepiece import SentencePieceTokenizer
+    from charlstm.tokenizers import sentencepiece  # slow to load, and seldom wanted
 
-    share = SENTENCEPIECE_SAMPLE / survey.bytes
-    pieces = evenly(corpus.chunks(), share) if share < 1 else iter(["".join(corpus.chunks())])
-    sizes = {} if config.vocab_size is None else {"vocab_size": config.vocab_size}
-    return SentencePieceTokenizer.train(lines(pieces), model=config.tokenizer, **sizes)
+    model: Literal["unigram", "bpe"] = "bpe" if config.tokenizer == "bpe" else "unigram"
+    pieces = evenly(corpus.chunks(), SENTENCEPIECE_SAMPLE / survey.bytes)
+    return sentencepiece.train(pieces, model=model, vocab_size=config.vocab_size)

@@ -34,14 +34,3 @@ def recut(chunks: Iterable[str], size: int) -> Iterator[str]:
         rest = rest[whole:]
     if rest:
         yield rest
-
-
-def lines(pieces: Iterable[str]) -> Iterator[str]:
-    """The lines of a text with their newlines; only LF ends a line. A line cut by a piece's end comes in two."""
-    for piece in pieces:
-        begin = 0
-        while (end := piece.find("\n", begin)) >= 0:
-            yield piece[begin : end + 1]
-            begin = end + 1
-        if begin < len(piece):
-            yield piece[begin:]

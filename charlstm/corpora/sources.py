@@ -81,7 +81,7 @@ def open_sources(
         CorruptError: a fetched entry was changed.
         StorageError: a file cannot be read, or the cache not written.
     """
-    if not sources:
+    if not all(sources) or not sources:
         raise UsageError("no text is named", hint=f"Name a file, or {BUNDLED} for the bundled corpus.")
     if list(sources).count(STDIN) > 1:
         raise UsageError("standard input can be read only once", where=STDIN)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.nn import cells
+from charlstm.nn.device import parse_device
 from charlstm.nn.model import State
 from charlstm.tokenizers import from_state
 
@@ -38,7 +39,7 @@ class TorchBackend:
         self.config = config
         self.tokenizer = from_state(tokenizer)
         self.vocab_size = self.tokenizer.vocab_size
-        self._device = torch.device(device)
+        self._device = parse_device(device)
         self._model = config["model"]
         self._weights = {
             name: torch.from_numpy(np.array(tensor, np.float32)).to(self._device) for name, tensor in tensors.items()

@@ -10,6 +10,9 @@ from typing import Literal
 import torch
 from torch import nn
 
+from charlstm.errors import UsageError
+from charlstm.nn.device import parse_device
+
 Precision = Literal["fp32", "bf16", "fp16"]
 
 _HIDDEN, _BATCH, _TIME = 256, 16, 64
@@ -37,12 +40,17 @@ def probe(device: str | None = None, precision: Precision | None = None) -> Mach
     Args:
         device: measure this device; None takes a GPU where there is one.
         precision: measure only this precision; None tries those that may be fastest.
+
+    Raises:
+        UsageError: there is no such device, or the precision cannot be used on it.
     """
     device = device or best_device()
-    kind = torch.device(device).type
+    kind = parse_device(device).type
     tried: tuple[Precision, ...] = {"cuda": ("fp16",), "mps": ("fp32",)}.get(kind, ("fp32", "bf16"))  # type: ignore[assignment]
     speeds = {name: _speed(device, name) for name in ((precision,) if precision else tried)}
     best = max(speeds, key=lambda name: speeds[name])
+    if not speeds[best]:
+        raise UsageError(f"{best} does not work on {device} here", hint="Leave --precision out, or use fp32.")
     told = ", ".join(
         f"{name} {rate / 1e9:.0f} GFLOP/s" if rate else f"{name} not supported" for name, rate in speeds.items()
     )

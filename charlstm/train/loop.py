@@ -22,6 +22,7 @@ from charlstm.diagnosis import diagnose
 from charlstm.engine import Engine
 from charlstm.evaluate import bits_per_char, evaluate
 from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
+from charlstm.nn.device import parse_device
 from charlstm.nn.model import CharLM, State, detach, reset_rows
 from charlstm.optim import Average, make_optimizer, schedule
 from charlstm.sampling import preview
@@ -78,7 +79,7 @@ class Training:
             torch.set_num_threads(config.threads)
         # Denormal numbers, common in saturated gates, are many times slower to compute with and change nothing.
         torch.set_flush_denormal(True)
-        self.device = torch.device(config.device)
+        self.device = parse_device(config.device)
         # Generators of its own: nothing else that draws random numbers can change a run, nor a run anything else.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)

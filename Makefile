@@ -1,0 +1,45 @@
+# The commands a person runs are the ones CI runs. `make demo` and `make test` do all set-up themselves.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test slow lint types starter clean
+
+demo: $(VENV)/.installed
+	$(BIN)/charlstm train --max-time 60s
+	@echo
+	$(BIN)/charlstm sample latest --length 600 --prompt "TOBIN:"
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+# Reproduces checkpoints/starter/model.safetensors from the bundled corpus.
+starter: $(VENV)/.installed
+	$(BIN)/charlstm train english --out checkpoints/starter-new --preset starter --force
+	$(BIN)/charlstm checkpoints copy checkpoints/starter-new checkpoints/starter --dtype float16 --force
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet -c constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(BIN)/pip install --quiet "pip>=25.1"
+	$(BIN)/pip install --quiet -c constraints.txt --group dev
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,151 @@
+"""From what a person types to a model ready to write and a prompt it can read: shared by ``sample`` and ``write``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from charlstm.cli.render import is_terminal, say
+from charlstm.errors import NotFoundError, StorageError, UsageError
+
+if TYPE_CHECKING:
+    from charlstm.checkpoint.format import Checkpoint
+    from charlstm.prompts import Unknown
+    from charlstm.sampling import TextModel
+    from charlstm.tokenizers import Tokenizer
+
+ENGINE_ROWS = 8
+"""Up to so many rows the NumPy engine is faster than torch is imported."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model, and the file it came from."""
+
+    path: Path
+    checkpoint: Checkpoint
+    model: TextModel
+
+    @property
+    def newlines(self) -> Literal["normalise", "keep"]:
+        """What training did with CR LF, so that a prompt is read the same way."""
+        keeps = self.checkpoint.config.get("data", {}).get("newlines") == "keep"
+        return "keep" if keeps else "normalise"
+
+
+def load(reference: str | None, root: Path, device: str = "cpu", rows: int = 1) -> Loaded:
+    """The model of a reference, on the NumPy engine where that will do, so that torch is not imported.
+
+    Args:
+        reference: as `Store.find` takes it.
+        root: the folder of runs.
+        device: ``cpu``, or as torch names it.
+        rows: texts to be drawn side by side.
+
+    Raises:
+        NotFoundError, CheckpointError, StorageError: there is no such model, or it cannot be used.
+        UsageError: there is no such device here.
+    """
+    from charlstm.checkpoint.format import check_model, read
+    from charlstm.checkpoint.store import Store
+
+    path = Store(root).find(reference)
+    checkpoint = read(path, kind="model")
+    check_model(checkpoint, path)
+    if device == "cpu" and rows <= ENGINE_ROWS:
+        from charlstm.engine import Engine
+
+        return Loaded(path, checkpoint, Engine.from_checkpoint(checkpoint))
+    return Loaded(path, checkpoint, _torch_model(checkpoint, device))
+
+
+def _torch_model(checkpoint: Checkpoint, device: str) -> TextModel:
+    from charlstm.nn.backend import TorchBackend
+
+    try:
+        return TorchBackend.from_checkpoint(checkpoint, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as fault:
+        # Torch's words for "no such device" run over many lines; its first sentence says it.
+        reason = re.split(r"[\n.]", str(fault))[0]
+        raise UsageError(f"device {device!r} cannot be used here ({reason})", hint="cpu always can.") from fault
+
+
+def one_of(*given: str | None, name: str) -> str | None:
+    """The one value given under an option's several names.
+
+    Raises:
+        UsageError: more than one.
+    """
+    values = [value for value in given if value is not None]
+    if len(values) > 1:
+        raise UsageError(f"{name} is given more than once")
+    return values[0] if values else None
+
+
+def prompt_text(text: str | None, file: Path | None, loaded: Loaded) -> str:
+    """The prompt as it was typed, or from a file or standard input (``-``), read as training reads a text.
+
+    Raises:
+        NotFoundError, StorageError, TextError: the file cannot be read, or not as text.
+        UsageError: a prompt and a file.
+    """
+    if text is not None and file is not None:
+        raise UsageError("--prompt and --prompt-file are both given")
+    if text == "-" or (file is not None and str(file) == "-"):
+        if is_terminal(sys.stdin):
+            say("type the prompt; Ctrl-D on a line of its own ends it")
+        return _decoded(sys.stdin.buffer.read(), "the prompt", loaded)
+    if file is None:
+        return text or ""
+    try:
+        return _decoded(file.read_bytes(), str(file), loaded)
+    except FileNotFoundError as fault:
+        raise NotFoundError("no such prompt file", where=file) from fault
+    except OSError as fault:
+        raise StorageError(f"cannot be read ({fault.strerror})", where=file) from fault
+
+
+def _decoded(data: bytes, name: str, loaded: Loaded) -> str:
+    if loaded.model.tokenizer.kind == "byte":
+        return data.decode("utf-8", "surrogateescape")
+    from charlstm.corpora.decode import Decoder
+
+    return "".join(text for text, _ in Decoder(name, None, loaded.newlines).decode([data]))
+
+
+def fitted_prompt(tokenizer: Tokenizer, text: str, unknown: str) -> str:
+    """The prompt in characters the model knows; says what was changed.
+
+    Raises:
+        UnknownCharacter: it has others, and they are neither to be skipped nor mapped.
+        UsageError: ``unknown`` is none of the three.
+    """
+    from charlstm.prompts import fit_prompt
+
+    if unknown not in ("error", "skip", "map"):
+        raise UsageError(f"--unknown {unknown}: it is error, skip or map")
+    fitted, notes = fit_prompt(tokenizer, text, cast("Unknown", unknown))
+    for note in notes:
+        say(f"prompt: {note}")
+    return fitted
+
+
+def told_seed(seed: int | None) -> int:
+    """The seed given, or a random one short enough to be typed again."""
+    if seed is not None:
+        return seed
+    from secrets import randbelow
+
+    return randbelow(2**32)
+
+
+def describe(loaded: Loaded, **facts: Any) -> str:
+    """Which checkpoint, and what else is worth a line: ``checkpoints/english-1 (1.92 bits/character), seed 7``."""
+    path = loaded.path
+    bits = loaded.checkpoint.provenance.get("bits_per_char")
+    quality = f" ({bits:.2f} bits/character)" if isinstance(bits, int | float) else ""
+    where = path.parent if path.name == "model.safetensors" else path
+    return ", ".join([f"{where}{quality}", *(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())])

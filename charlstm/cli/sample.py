@@ -1,0 +1,191 @@
+"""``charlstm sample``: text in the style of what a network was trained on, as it is drawn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from charlstm.cli.loading import Loaded, describe, fitted_prompt, load, one_of, prompt_text, told_seed
+from charlstm.cli.options import DEFAULT_ROOT, Root
+from charlstm.cli.output import Output
+from charlstm.cli.render import say
+from charlstm.errors import UsageError
+
+if TYPE_CHECKING:
+    from charlstm.sampling import Fragment, SampleConfig
+    from charlstm.tokenizers import Tokenizer
+
+EPILOG = """Examples:
+
+\b
+  charlstm sample                                the newest run, else the starter
+  charlstm sample my-1 --prompt "ROMEO:"         go on from a prompt
+  charlstm sample my-1 -t 0.5 --length 0         careful, and endless: Ctrl-C ends it
+  charlstm sample my-1 -n 3 --lines 4 --seed 7   three texts of four lines, always the same
+  fortune | charlstm sample --prompt -           the prompt from a pipe
+  charlstm sample --json | jq .text              for a program
+"""
+
+_LENGTH = 500
+
+
+def _hidden(kind: Any, *names: str) -> Any:
+    return Annotated[kind, typer.Option(*names, hidden=True)]
+
+
+def sample(
+    checkpoint: Annotated[
+        str | None,
+        typer.Argument(
+            help="A run's name, a folder, a file, 'latest' or 'starter'. [default: the newest run, else the starter]",
+            show_default=False,
+        ),
+    ] = None,
+    prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="Go on from this text; - reads stdin.")] = None,
+    prompt_file: Annotated[Path | None, typer.Option("--prompt-file", help="Go on from this file's text.")] = None,
+    length: Annotated[
+        int | None,
+        typer.Option("--length", "-l", help=f"Tokens to draw; 0 never ends. [default: {_LENGTH}; 0 with --lines]"),
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option("--temperature", "-t", help="Low is careful, high is wild; 0 always takes the likeliest.")
+    ] = 0.8,
+    top_k: Annotated[int, typer.Option("--top-k", help="Only the k likeliest; 0 is off.")] = 0,
+    top_p: Annotated[float, typer.Option("--top-p", help="Only the likeliest that reach this share; 1 is off.")] = 1.0,
+    min_p: Annotated[
+        float, typer.Option("--min-p", help="Only those this share as likely as the likeliest; 0 is off.")
+    ] = 0.0,
+    repetition_penalty: Annotated[
+        float, typer.Option("--repetition-penalty", help="Above 1: less of the last 64 tokens; 1 is off.")
+    ] = 1.0,
+    samples: Annotated[int, typer.Option("-n", "--samples", help="Texts to draw, as one batch.")] = 1,
+    seed: Annotated[int | None, typer.Option("--seed", help="The same seed writes the same. [default: random]")] = None,
+    stop: Annotated[
+        list[str] | None, typer.Option("--stop", metavar="TEXT", help="End before this text; may be given again.")
+    ] = None,
+    lines: Annotated[int, typer.Option("--lines", help="End after so many lines; 0 does not count.")] = 0,
+    no_echo: Annotated[bool, typer.Option("--no-echo", help="Do not repeat the prompt.")] = False,
+    unknown: Annotated[
+        str, typer.Option("--unknown", help="A character of the prompt the model does not know: error, skip or map.")
+    ] = "error",
+    json_out: Annotated[
+        bool, typer.Option("--json", help="One JSON object a text, with each token's log-probability.")
+    ] = False,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")] = "cpu",
+    root: Root = DEFAULT_ROOT,
+    primetext: _hidden(str | None, "--primetext", "--prime", "--start") = None,  # type: ignore[valid-type]
+) -> None:
+    """Write text in the style of what a model has learnt.
+
+    The text goes to stdout as it is drawn, everything else to stderr. Several texts (-n) come one after the other, each
+    under a line "=== 1 of 3 ===". On a terminal control characters are shown, not obeyed; a pipe gets the bytes as
+    they are. Log-probabilities are the model's own: in nats, at temperature 1, before any filter.
+    """
+    from charlstm.sampling import SampleConfig
+
+    if samples < 1:
+        raise UsageError(f"-n {samples}: at least one text")
+    config = SampleConfig(
+        length=(0 if lines else _LENGTH) if length is None else length,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        stop=tuple(stop or ()),
+        lines=lines,
+        seed=told_seed(seed),
+    )
+    loaded = load(checkpoint, root, device, samples)
+    _check_endings(config, loaded.model.tokenizer, "--json" if json_out else "-n" if samples > 1 else "")
+    text = prompt_text(one_of(prompt, primetext, name="--prompt"), prompt_file, loaded)
+    text = fitted_prompt(loaded.model.tokenizer, text, unknown)
+    say(describe(loaded, seed=config.seed))
+    output = Output()
+    try:
+        if json_out:
+            _as_json(output, loaded, text, config, samples)
+        else:
+            _as_text(output, "" if no_echo else text, _draw(loaded, text, config, samples), samples)
+    except KeyboardInterrupt:
+        output.end_line()
+        raise typer.Exit(130) from None
+    except BrokenPipeError:  # whoever read has read enough; Typer would leave with 1
+        raise typer.Exit(0) from None
+
+
+def _check_endings(config: SampleConfig, tokenizer: Tokenizer, whole: str) -> None:
+    """See that the texts can end as asked: ``whole`` is the option that needs whole texts, if any.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if whole and not (config.length or config.stop or config.lines):
+        raise UsageError(f"{whole} needs an end", hint="Give --length, --lines or --stop.")
+    if config.lines and tokenizer.unknown_characters("\n"):
+        raise UsageError("--lines: this model has no newline in its alphabet, so no line ever ends")
+    for stop in config.stop:
+        strangers = tokenizer.unknown_characters(stop)
+        if strangers:
+            hint = "In most shells a newline is typed as $'\\n'." if "\\n" in stop else ""
+            what = f"--stop '{stop}' can never come: the model does not know '{strangers[0]}'"
+            raise UsageError(what, hint=hint)
+
+
+def _draw(loaded: Loaded, prompt: str, config: SampleConfig, samples: int, **options: bool) -> Iterator[Fragment]:
+    from charlstm import sampling
+
+    ids = loaded.model.tokenizer.encode(prompt)
+    return in_order(sampling.sample(loaded.model, ids, config, rows=samples, **options), samples)
+
+
+def in_order(fragments: Iterable[Fragment], rows: int) -> Iterator[Fragment]:
+    """Row after row of what is drawn side by side: the first row at once, each other when those before it are whole."""
+    waiting: list[list[Fragment]] = [[] for _ in range(rows)]
+    current = 0
+    for fragment in fragments:
+        waiting[fragment.row].append(fragment)
+        while current < rows and waiting[current]:
+            ready, waiting[current] = waiting[current], []
+            yield from ready
+            if not ready[-1].ending:
+                break
+            current += 1
+
+
+def _as_text(output: Output, prompt: str, fragments: Iterable[Fragment], samples: int) -> None:
+    """Print texts, each with the prompt before it."""
+    begun = 0
+    for fragment in fragments:
+        if fragment.row == begun:
+            begun += 1
+            if samples > 1:
+                output.rule(f"{begun} of {samples}")
+            output.write(prompt)
+        output.write(fragment.text)
+        if fragment.ending and samples > 1:
+            output.end_line()
+    if output.terminal:
+        output.end_line()  # the shell's next line must not begin in the middle; a pipe gets no byte more than the text
+    output.flush()
+
+
+def _as_json(output: Output, loaded: Loaded, prompt: str, config: SampleConfig, samples: int) -> None:
+    """Print one object a text. ASCII only: no character can do harm to a terminal, or get lost on the way."""
+    common = {"checkpoint": str(loaded.path), "sha256": loaded.checkpoint.sha256, **asdict(config), "prompt": prompt}
+    tokenizer = loaded.model.tokenizer
+    text, tokens = "", []
+    for fragment in _draw(loaded, prompt, config, samples, with_log_probabilities=True):
+        text += fragment.text
+        piece = tokenizer.token_bytes(fragment.token).decode("utf-8", "replace")
+        tokens.append({"text": piece, "id": fragment.token, "log_probability": fragment.log_probability})
+        if fragment.ending:
+            about = {"sample": fragment.row + 1, "text": text, "ending": fragment.ending, "tokens": tokens}
+            output.write(json.dumps(common | about) + "\n")
+            text, tokens = "", []
+    output.flush()

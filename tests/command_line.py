@@ -1,0 +1,50 @@
+"""Running the command line from tests: in this process where that will do, as a process of its own where it matters."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from charlstm.cli import app
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+class Cli:
+    """The command line in this process, with a folder, a cache and captured output of its own."""
+
+    def __init__(self, folder: Path, monkeypatch, capsys):
+        self.folder, self._monkeypatch, self._capsys = folder, monkeypatch, capsys
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("CHARLSTM_CACHE", str(folder / "cache"))
+        monkeypatch.delenv("CHARLSTM_CHECKPOINTS", raising=False)
+        monkeypatch.setenv("COLUMNS", "80")
+
+    def __call__(self, *args: str) -> Result:
+        self._monkeypatch.setattr(sys, "argv", ["charlstm", *args])
+        self._capsys.readouterr()
+        code = app._run()
+        out, err = self._capsys.readouterr()
+        return Result(code, out, err)
+
+
+def start(*args: str, folder: Path, **options) -> subprocess.Popen:
+    """The command line as a process of its own."""
+    environment = {**os.environ, "CHARLSTM_CACHE": str(folder / "cache"), "PYTHONUNBUFFERED": "1"}
+    environment.pop("CHARLSTM_CHECKPOINTS", None)
+    return subprocess.Popen(
+        [sys.executable, "-m", "charlstm", *args],
+        cwd=folder,
+        env=environment,
+        stdin=options.pop("stdin", subprocess.DEVNULL),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=options.pop("text", True),
+        **options,
+    )

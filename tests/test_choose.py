@@ -1,0 +1,130 @@
+"""The automatic settings: what is given stays, what is chosen fits the text, the budget and the machine."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.config import ModelConfig
+from charlstm.errors import ConfigError, NotFoundError, OutOfMemoryError, TextError
+from charlstm.nn.model import CharLM
+from charlstm.settings.choose import DEFAULT_TIME, choose, model_weights
+from charlstm.settings.presets import PRESETS, preset
+
+
+@dataclass
+class Machine:
+    device: str = "cpu"
+    precision: str = "fp32"
+    flops: float = 1e11
+    memory: int = 8 << 30
+    reason: str = "made up"
+
+
+def plan(tokens=1_000_000, vocab_size=65, machine=None, **train):
+    return choose("run", tokens, vocab_size, machine or Machine(), {"train": train})
+
+
+def test_without_a_budget_it_is_five_minutes_and_says_so():
+    made = plan()
+    assert made.run.train.max_time == DEFAULT_TIME == 300
+    assert "5 minutes" in made.reasons["max_time"]
+    assert "Ctrl-C" in made.reasons["max_time"]
+
+
+def test_more_time_and_faster_machines_mean_wider_networks():
+    widths = [plan(max_time=t).run.model.hidden_size for t in (10, 60, 300, 3600)]
+    assert widths == sorted(widths)
+    assert widths[0] < widths[-1]
+    fast = plan(max_time=60, machine=Machine(flops=1e12))
+    assert fast.run.model.hidden_size > plan(max_time=60).run.model.hidden_size
+
+
+def test_short_texts_get_small_networks_and_more_dropout():
+    short, long = plan(50_000, max_time=3600), plan(5_000_000, max_time=3600)
+    assert short.run.model.hidden_size < long.run.model.hidden_size
+    assert short.run.model.dropout > long.run.model.dropout
+
+
+@given(
+    st.integers(2, 10**9),
+    st.integers(1, 5000),
+    st.sampled_from([{"max_time": 1.0}, {"max_time": 1e5}, {"max_steps": 3}, {"epochs": 0.5}, {}]),
+    st.sampled_from([1e9, 1e11, 1e14]),
+)
+def test_any_text_budget_and_machine_give_a_plan_that_holds(tokens, vocab_size, budget, flops):
+    made = choose("run", tokens, vocab_size, Machine(flops=flops, memory=1 << 40), {"train": budget})
+    data = made.run.data
+    train_tokens = tokens - int(tokens * data.val_fraction)
+    assert train_tokens >= 1
+    assert data.seq_len < max(2, train_tokens)
+    assert data.batch_size >= 1
+    assert data.streams % data.batch_size == 0
+    assert made.steps >= 1
+    assert made.run.train.eval_every >= 1
+    assert set(made.reasons) & {"hidden_size", "lr", "dropout"} == {"hidden_size", "lr", "dropout"}
+    assert all(made.reasons.values()), "every choice has its reason"
+
+
+def test_what_is_given_stays():
+    given = {
+        "model": {"hidden_size": 77, "dropout": 0.9},
+        "data": {"batch_size": 3},
+        "train": {"lr": 0.5, "max_steps": 9},
+    }
+    made = choose("run", 10_000, 30, Machine(), given)
+    assert (made.run.model.hidden_size, made.run.model.dropout) == (77, 0.9)
+    assert made.run.data.batch_size == 3
+    assert (made.run.train.lr, made.run.train.max_steps, made.run.train.max_time) == (0.5, 9, None)
+    assert not {"hidden_size", "dropout", "batch_size", "lr"} & made.reasons.keys()
+
+
+def test_a_text_shorter_than_the_window_shrinks_it_and_says_so():
+    made = choose("run", 60, 20, Machine(), {"data": {"seq_len": 256}})
+    assert made.run.data.seq_len < 60
+    assert any("too short for windows of 256" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("tokens", [0, 1])
+def test_no_text_is_told(tokens):
+    with pytest.raises(TextError, match="too short"):
+        plan(tokens)
+
+
+def test_a_network_that_does_not_fit_is_told_before_it_is_made():
+    with pytest.raises(OutOfMemoryError, match="GB"):
+        choose("run", 10_000, 30, Machine(memory=1 << 30), {"model": {"hidden_size": 20_000, "num_layers": 4}})
+
+
+def test_nonsense_is_named():
+    with pytest.raises(ConfigError, match="dropout"):
+        choose("run", 10_000, 30, Machine(), {"model": {"dropout": 2.0}})
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(1, 30),
+    st.integers(1, 40),
+    st.integers(1, 4),
+    st.booleans(),
+)
+def test_weights_are_counted_as_torch_counts_them(vocab, embedding, hidden, layers, skip):
+    shape = {"embedding_size": embedding, "hidden_size": hidden, "num_layers": layers, "skip": skip}
+    with torch.device("meta"):
+        model = CharLM(ModelConfig(vocab_size=vocab, **shape))
+    assert model_weights(shape, vocab) == model.parameter_count()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_makes_a_run(name):
+    made = choose("run", 1_000_000, 65, Machine(), preset(name))
+    for section, values in preset(name).items():
+        for setting, value in values.items():
+            assert getattr(getattr(made.run, section), setting) == value
+
+
+def test_an_unknown_preset_names_the_known():
+    with pytest.raises(NotFoundError, match="tiny"):
+        preset("tiney")

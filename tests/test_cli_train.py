@@ -1,0 +1,325 @@
+"""``charlstm train`` as a person meets it: what is typed, what is said, what lies on the disk, what the exit code is."""
+
+import io
+import json
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from charlstm import events
+from charlstm.checkpoint import format as checkpoint_format
+from charlstm.cli import options
+from charlstm.errors import UsageError
+from charlstm.settings import probe
+from tests.command_line import Cli, start
+
+SMALL = ("--max-steps", "6", "--hidden-size", "8", "--num-layers", "1", "--preview", "20", "--seed", "3", "--device", "cpu")
+TEXT = "The quick brown fox jumps over the lazy dog; 12 wizards (and 3 cats) watch.\n" * 30
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch, capsys):
+    # The probe is measured by its own test; here the machine is always the same.
+    machine = probe.Machine("cpu", "fp32", 5e10, 8 << 30, "made up")
+    monkeypatch.setattr(probe, "probe", lambda device=None, precision=None: machine)
+    (tmp_path / "my.txt").write_text(TEXT)
+    return Cli(tmp_path, monkeypatch, capsys)
+
+
+def test_train_then_sample(cli):
+    done = cli("train", "my.txt", *SMALL)
+    assert done.code == 0, done.err
+    assert done.out == ""
+    assert "2.28 k characters" in done.err.replace("2.31", "2.28")
+    assert "charlstm sample my-1" in done.err
+    assert {path.name for path in (cli.folder / "checkpoints/my-1").iterdir()} >= {
+        "model.safetensors",
+        "resume.safetensors",
+        "metrics.jsonl",
+    }
+    sampled = cli("sample", "--length", "20", "--seed", "1")
+    assert sampled.code == 0
+    assert "my-1" in sampled.err
+    assert len(sampled.out.rstrip("\n")) <= 20 < len(sampled.out) + 5
+
+
+def test_the_second_run_gets_the_next_number(cli):
+    for _ in range(2):
+        assert cli("train", "my.txt", *SMALL, "-q").code == 0
+    assert sorted(path.name for path in (cli.folder / "checkpoints").iterdir()) == ["my-1", "my-2"]
+
+
+@pytest.mark.parametrize("name", ["with space", "日本語", "a.b-c_d"])
+def test_names_of_every_kind(cli, name):
+    done = cli("train", "my.txt", *SMALL, "--name", name)
+    assert done.code == 0, done.err
+    assert cli("sample", name, "--length", "5").code == 0
+    again = cli("train", "my.txt", *SMALL, "--name", name)
+    assert again.code == 2
+    assert "already" in again.err
+    assert cli("train", "my.txt", *SMALL, "--name", name, "--force").code == 0
+
+
+def test_out_puts_it_elsewhere(cli):
+    assert cli("train", "my.txt", *SMALL, "--out", "else where/run").code == 0
+    assert (cli.folder / "else where/run/model.safetensors").exists()
+    assert not (cli.folder / "checkpoints").exists()
+    assert cli("train", "my.txt", *SMALL, "--out", "else where/run").code == 2
+
+
+def test_dry_run_shows_everything_and_writes_nothing(cli):
+    shown = cli("train", "my.txt", "--dry-run")
+    assert shown.code == 0, shown.err
+    for word in ("parameters", "memory", "steps", "time", "model.safetensors", "hidden_size", "lr", "5 minutes"):
+        assert word in shown.out
+    assert not (cli.folder / "checkpoints").exists()
+
+
+def test_json_is_one_event_a_line(cli):
+    done = cli("train", "my.txt", *SMALL, "--json")
+    told = [events.from_json(line) for line in done.out.splitlines()]
+    assert isinstance(told[0], events.Started)
+    assert isinstance(told[-1], events.Stopped)
+    assert sum(isinstance(event, events.StepDone) for event in told) == 6
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ab",
+        "x" * 60,
+        "天地玄黃宇宙洪荒日月盈昃辰宿列張\n" * 20,
+        "emoji 🎉🇫🇷👩‍👩‍👧 and e\u0301\n" * 20,
+        "windows\r\nlines\r\n" * 20,
+        "\x00\x1b[31m control\n" * 20,
+    ],
+    ids=["two characters", "60 bytes", "chinese", "emoji", "windows", "control"],
+)
+def test_any_text_trains_and_samples(cli, text):
+    (cli.folder / "odd.txt").write_bytes(text.encode())
+    done = cli("train", "odd.txt", *SMALL, "--name", "odd")
+    if "\x00" in text:
+        assert done.code == 2
+        assert "--tokenizer byte" in done.err
+        done = cli("train", "odd.txt", *SMALL, "--name", "odd", "--tokenizer", "byte")
+    assert done.code == 0, done.err
+    assert cli("sample", "odd", "--length", "30").code == 0
+
+
+@pytest.mark.parametrize("kind", ["byte", "unigram", "bpe"])
+def test_every_tokenizer(cli, kind):
+    vocab = () if kind == "byte" else ("--vocab-size", "280")
+    done = cli("train", "my.txt", *SMALL, "--tokenizer", kind, *vocab, "--name", kind)
+    assert done.code == 0, done.err
+    assert cli("sample", kind, "--length", "10").code == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "told"),
+    [
+        (["nowhere.txt"], 4, "nowhere.txt"),
+        (["empty.txt"], 2, "empty"),
+        (["one.txt"], 2, "too short"),
+        (["latin.txt"], 2, "--encoding"),
+        (["my.txt", "--preset", "huge"], 4, "tiny"),
+        (["my.txt", "--config", "none.toml"], 4, "none.toml"),
+        (["my.txt", "--max-time", "soon"], 2, "90s, 5m"),
+        (["my.txt", "--max-time", "0"], 2, "length of time"),
+        (["my.txt", "--hidden-size", "-4"], 2, "hidden_size"),
+        (["my.txt", "--hidden-size", "many"], 2, "--hidden-size"),
+        (["my.txt", "--dropout", "1.5"], 2, "dropout"),
+        (["my.txt", "--no-such-option"], 2, "--no-such-option"),
+        (["my.txt", "--name", "a/b"], 2, "a/b"),
+        (["my.txt", "--name", ".."], 2, ".."),
+        (["my.txt", "--name", "latest"], 2, "latest"),
+        (["my.txt", "--name", "a", "--out", "b"], 2, "--out"),
+        (["my.txt", "--tokenizer", "words"], 2, "tokenizer"),
+        (["my.txt", "--hidden-size", "100000"], 5, "GB"),
+        (["my.txt", "--init-from", "nothing"], 4, "nothing"),
+        (["--resume", "nothing"], 4, "nothing"),
+        (["my.txt", "--device", "toaster"], 2, "toaster"),
+    ],
+)
+def test_every_mistake_is_one_line_and_loses_nothing(cli, args, code, told):
+    (cli.folder / "empty.txt").write_bytes(b"")
+    (cli.folder / "one.txt").write_bytes(b"x")
+    (cli.folder / "latin.txt").write_bytes("déjà vu, café ".encode("latin-1") * 20)
+    done = cli("train", *args)
+    assert done.code == code, done.err
+    assert told in done.err
+    assert len(done.err.strip().splitlines()) == 1, done.err
+    assert not (cli.folder / "checkpoints").exists()
+
+
+def test_several_sources_and_stdin(cli, monkeypatch):
+    (cli.folder / "more").mkdir()
+    (cli.folder / "more/a.txt").write_text(TEXT)
+    assert cli("train", "my.txt", "more", "m*.txt", *SMALL).code == 0
+
+    class Pipe:
+        buffer = io.BytesIO(TEXT.encode())
+
+    monkeypatch.setattr("sys.stdin", Pipe)
+    assert cli("train", "-", *SMALL).code == 0
+    assert (cli.folder / "checkpoints/stdin-1").is_dir()
+
+
+def test_a_run_goes_on_and_says_where(cli):
+    assert cli("train", "my.txt", *SMALL).code == 0
+    on = cli("train", "--resume", "my-1", "--max-steps", "9")
+    assert on.code == 0, on.err
+    assert "after step 6" in on.err
+    assert checkpoint_format.read(cli.folder / "checkpoints/my-1/resume.safetensors").provenance["step"] == 9
+    refused = cli("train", "--resume", "my-1", "--lr", "0.1")
+    assert refused.code == 2
+    assert "--lr" in refused.err
+
+
+def test_a_changed_text_cannot_be_gone_on_with(cli):
+    assert cli("train", "my.txt", *SMALL).code == 0
+    (cli.folder / "my.txt").write_text(TEXT.replace("fox", "cat"))
+    for path in (cli.folder / "cache").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    refused = cli("train", "--resume", "my-1", "--max-steps", "9")
+    assert refused.code == 2
+    assert "no longer" in refused.err
+
+
+def test_the_text_may_be_gone_while_it_is_in_the_cache(cli):
+    assert cli("train", "my.txt", *SMALL).code == 0
+    (cli.folder / "my.txt").unlink()
+    assert cli("train", "--resume", "my-1", "--max-steps", "9").code == 0
+
+
+def test_fine_tuning_grows_the_alphabet_and_keeps_what_was_known(cli):
+    assert cli("train", "my.txt", *SMALL).code == 0
+    (cli.folder / "new.txt").write_text("façade naïve ünder 42\n" * 40)
+    done = cli("train", "new.txt", "--init-from", "my-1", "--max-steps", "1", "--lr", "1e-9", "--average", "0", "-q")
+    assert done.code == 0, done.err
+    old = checkpoint_format.read(cli.folder / "checkpoints/my-1/model.safetensors")
+    new = checkpoint_format.read(cli.folder / "checkpoints/new-1/model.safetensors")
+    before, after = old.tokenizer["alphabet"], new.tokenizer["alphabet"]
+    assert set(after) == set(before) | set("façade naïve ünder 42\n")
+    for character in before:
+        np.testing.assert_allclose(
+            new.tensors["embedding.weight"][after.index(character)],
+            old.tensors["embedding.weight"][before.index(character)],
+            atol=1e-6,
+        )
+    refused = cli("train", "new.txt", "--init-from", "my-1", "--hidden-size", "16", "--max-steps", "1")
+    assert refused.code == 2
+    assert "hidden_size" in refused.err
+
+
+def test_settings_rise_from_preset_to_file_to_options(cli):
+    (cli.folder / "run.toml").write_text("[model]\nhidden_size = 24\nnum_layers = 2\n[train]\nmax_steps = 5\n")
+    shown = cli("train", "my.txt", "--preset", "small", "--config", "run.toml", "--num-layers", "3", "--dry-run")
+    assert shown.code == 0, shown.err
+    lines = {line.split()[0]: line.split()[1] for line in shown.out.splitlines() if line.startswith("model.")}
+    assert (lines["model.hidden_size"], lines["model.num_layers"], lines["model.embedding_size"]) == ("24", "3", "64")
+
+
+def test_the_peers_old_names_work_but_are_not_shown(cli):
+    shown = cli("train", "my.txt", "--rnn-size", "24", "--seq-length", "9", "--learning-rate", "0.5", "--dry-run")
+    assert shown.code == 0, shown.err
+    lines = {line.split()[0]: line.split()[1] for line in shown.out.splitlines() if "." in line.split(" ")[0]}
+    assert (lines["model.hidden_size"], lines["data.seq_len"], lines["train.lr"]) == ("24", "9", "0.5")
+    assert "--rnn-size" not in cli("train", "--help").out
+
+
+def test_diverging_is_told_with_its_own_exit_code(cli):
+    done = cli("train", "my.txt", *SMALL, "--lr", "1e38", "--max-steps", "50", "--grad-clip", "1e30", "--quiet")
+    assert done.code == 7
+    assert "learning rate" in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("2d", 172800), ("1.5h", 5400)]
+)
+def test_lengths_of_time(text, seconds):
+    assert options.seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5x", "m", "-5m", "5m3", "0", "five", "1h 30"])
+def test_no_lengths_of_time(text):
+    with pytest.raises(UsageError):
+        options.seconds(text)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_says_how_to_go_on_and_it_goes_on(tmp_path, number, code):
+    (tmp_path / "my.txt").write_text(TEXT)
+    process = start(
+        "train", "my.txt", "--max-time", "10m", "--hidden-size", "8", "--json", "--threads", "1", folder=tmp_path
+    )
+    for line in process.stdout:
+        if '"StepDone"' in line:
+            break
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "charlstm train --resume my-1" in err
+    assert json.loads(out.splitlines()[-1])["reason"] == "interrupted"
+    again = start("train", "--resume", "my-1", "--max-time", "1s", "--json", folder=tmp_path)
+    out, err = again.communicate(timeout=60)
+    assert again.returncode == 0, err
+    assert json.loads(out.splitlines()[0])["step"] >= 1
+
+
+STEPS = 1500
+ROUND = ("my.txt", "--max-steps", str(STEPS), "--hidden-size", "16", "--num-layers", "2", "--dropout", "0.2",
+         "--weight-drop", "0.1", "--batch-size", "4", "--seq-len", "16", "--eval-every", "200", "--preview", "0",
+         "--save-every", "0.02s", "--threads", "1", "--device", "cpu", "--precision", "fp32", "-q")  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_killed_at_thirty_moments_half_of_them_while_saving_it_ends_as_the_unbroken_run(tmp_path):
+    (tmp_path / "my.txt").write_text(TEXT)
+    whole = start("train", *ROUND, "--name", "whole", folder=tmp_path)
+    _, err = whole.communicate(timeout=300)
+    assert whole.returncode == 0, err
+    rng = np.random.default_rng(11)
+    folder = tmp_path / "checkpoints/killed"
+    process = start("train", *ROUND, "--name", "killed", folder=tmp_path)
+    kills = while_saving = 0
+    while kills < 30:
+        wants_saving = kills % 2 == 0
+        deadline = time.monotonic() + 60
+        before = _stamp(folder)
+        while _stamp(folder) == before and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.001)  # until this session has saved once, or each would start where the last one did
+        time.sleep(rng.random() * 0.05)
+        while wants_saving and process.poll() is None and time.monotonic() < deadline:
+            if any(name.endswith(".tmp") for name in os.listdir(folder)):
+                break
+        if process.poll() is not None:
+            break
+        saving = any(name.endswith(".tmp") for name in os.listdir(folder))
+        process.kill()
+        process.communicate()
+        kills += 1
+        while_saving += saving or any(name.endswith(".tmp") for name in os.listdir(folder))
+        process = start("train", "--resume", "killed", "-q", folder=tmp_path)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert kills == 30, f"the run was over after {kills} kills: it needs more steps"
+    assert while_saving >= 15
+    for file in ("model", "resume"):
+        one, other = (
+            checkpoint_format.read(tmp_path / f"checkpoints/{name}/{file}.safetensors") for name in ("whole", "killed")
+        )
+        assert one.tensors.keys() == other.tensors.keys()
+        for name in one.tensors:
+            np.testing.assert_array_equal(one.tensors[name], other.tensors[name], err_msg=f"{file}: {name}")
+
+
+def _stamp(folder):
+    try:
+        return (folder / "resume.safetensors").stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,113 @@
+"""Settings, events and errors: checked, told in one line, and the same after a round trip."""
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm import errors
+from charlstm.config import (
+    DataConfig,
+    ModelConfig,
+    RunConfig,
+    TrainConfig,
+    check_partial,
+    read_settings,
+    section_of,
+    to_toml,
+)
+from charlstm.errors import ConfigError, NotFoundError, UnknownCharacter
+from charlstm.events import CheckpointSaved, EvalDone, Notice, Preview, Started, StepDone, Stopped, from_json, to_json
+
+runs = st.builds(
+    RunConfig,
+    name=st.text(min_size=1),
+    model=st.builds(ModelConfig, vocab_size=st.integers(1, 999), dropout=st.floats(0, 0.99), skip=st.booleans()),
+    data=st.builds(DataConfig, sources=st.lists(st.text(), min_size=1).map(tuple), min_count=st.integers(1, 9)),
+    train=st.builds(TrainConfig, lr=st.floats(1e-9, 10), max_steps=st.none() | st.integers(1, 10**9)),
+)
+
+
+@given(runs)
+def test_toml_round_trip(run):
+    import tomllib
+
+    values = tomllib.loads(to_toml(run))
+    assert RunConfig(**values) == run
+
+
+@given(runs)
+def test_json_round_trip(run):
+    assert RunConfig(**json.loads(json.dumps(run.model_dump(mode="json")))) == run
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[model]\nhiden_size = 3", "hiden_size"),
+        ("[model]\nhidden_size = -3", "hidden_size = -3"),
+        ("[modell]\nhidden_size = 3", "modell"),
+        ("[train]\nlr = 'fast'", "lr = 'fast'"),
+        ("[train", "not readable as TOML"),
+        ("hidden_size = 3", "no section [hidden_size]"),
+    ],
+)
+def test_a_bad_settings_file_is_told_in_one_line(tmp_path, text, told):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_settings(path)
+    assert told in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_settings_file(tmp_path):
+    with pytest.raises(NotFoundError, match="no such settings file"):
+        read_settings(tmp_path / "none.toml")
+
+
+def test_partial_settings_need_not_be_complete():
+    check_partial("model", {"hidden_size": 3})
+    with pytest.raises(ConfigError, match="--x: dropout"):
+        check_partial("model", {"dropout": 1.0}, where="--x")
+
+
+def test_settings_know_their_section():
+    assert (section_of("hidden_size"), section_of("seq_len"), section_of("lr")) == ("model", "data", "train")
+
+
+EVENTS = [
+    Started("a", 0, 10, 100, 10),
+    StepDone(1, 0.5, 2.0, 0.1, 0.9, 100, 1.5),
+    EvalDone(2, 1.0, 1.25, 1.8, "average", True, 3.0),
+    Preview(2, "ROMEO:\n\u2028\x1b[31m"),
+    CheckpointSaved(2, "a/model.safetensors", "model"),
+    Notice(3, "overfitting"),
+    Stopped(3, "finished", None, 4.0),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_events_are_one_line_of_json_each(event):
+    line = to_json(event)
+    assert "\n" not in line
+    assert from_json(line) == event
+
+
+def test_every_error_has_its_exit_code_and_stands_in_the_tree():
+    kinds = [
+        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.CharlstmError)
+    ]
+    assert {kind.exit_code for kind in kinds} == {1, 2, 3, 4, 5, 6, 7}
+    for kind in kinds:
+        assert re.search(rf"\b{kind.__name__} +{kind.exit_code}\b", errors.__doc__)
+
+
+def test_an_error_says_where_what_and_what_to_do():
+    fault = errors.TextError("bad byte", where="my.txt", hint="Try --encoding cp1252.")
+    assert str(fault) == "my.txt: bad byte. Try --encoding cp1252."
+    assert "U+1F600" in str(UnknownCharacter("😀", 3))
+    assert "\x1b" not in str(UnknownCharacter("\x1b", 0))

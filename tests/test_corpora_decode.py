@@ -1,0 +1,170 @@
+"""Bytes to text: where the blocks are cut changes nothing, marks go, newlines settle, a bad byte is told exactly."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from charlstm.corpora.decode import Decoder
+from charlstm.corpora.encodings import detect, lookup
+from charlstm.corpora.read import Corpus
+from charlstm.errors import TextError, UsageError
+
+CODECS = ["utf-8", "utf-16", "utf-16-be", "utf-32", "utf-32-le", "gb18030", "shift_jis", "euc_kr", "cp1252", "utf-7"]
+MARKED = {
+    "utf-8": codecs.BOM_UTF8,
+    "utf-16-le": codecs.BOM_UTF16_LE,
+    "utf-16-be": codecs.BOM_UTF16_BE,
+    "utf-32-le": codecs.BOM_UTF32_LE,
+    "utf-32-be": codecs.BOM_UTF32_BE,
+}
+TEXT = st.text(st.one_of(st.sampled_from("ab \r\n\r\n“é漢😀"), st.characters(exclude_categories=["Cs"])))
+CUTS = st.lists(st.integers(1, 7), max_size=30)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A part that comes in the blocks it is told to."""
+
+    data: bytes
+    cuts: tuple[int, ...] = ()
+    name: str = "part"
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def blocks(self, block: int = 1 << 20) -> Iterator[bytes]:
+        rest = self.data
+        for cut in self.cuts:
+            if rest:
+                yield rest[:cut]
+            rest = rest[cut:]
+        if rest:
+            yield rest
+
+
+def decoded(data: bytes, cuts: list[int], encoding: str | None, newlines: str = "keep") -> str:
+    decoder = Decoder("part", encoding, newlines)  # type: ignore[arg-type]
+    pairs = list(decoder.decode(Pieces(data, tuple(cuts)).blocks()))
+    assert all(text for text, _ in pairs)
+    assert b"".join(octets for _, octets in pairs).decode() == "".join(text for text, _ in pairs)
+    return "".join(text for text, _ in pairs)
+
+
+@given(TEXT, CUTS, st.sampled_from(CODECS))
+@example("\r\n", [1, 1], "utf-8")
+@example("é\r\n\r", [1, 1, 1, 1, 1], "utf-8")
+def test_any_cut_gives_the_same_text(text: str, cuts: list[int], encoding: str) -> None:
+    text = text.encode(encoding, "ignore").decode(encoding)
+    assume(text[:1] != "\ufeff")  # that would be a byte order mark
+    data = text.encode(encoding)
+    assert decoded(data, cuts, encoding) == text
+    # universal newlines by the standard library's regular expressions instead of its incremental decoder
+    assert decoded(data, cuts, encoding, "normalise") == re.sub("\r\n|\r", "\n", text)
+
+
+@given(TEXT, CUTS, st.sampled_from(sorted(MARKED)))
+def test_marks_are_recognised_and_removed(text: str, cuts: list[int], encoding: str) -> None:
+    text = text.replace("\0", "")
+    data = MARKED[encoding] + text.encode(encoding)
+    assert decoded(data, cuts, None) == text
+    assert decoded(data, cuts, encoding) == text
+    assert decoded(data, cuts, re.sub("-.e$", "", encoding)) == text
+
+
+def test_a_mark_that_contradicts_the_encoding_said_is_text() -> None:
+    assert decoded(codecs.BOM_UTF8 + b"x", [], "cp1252") == "ï»¿x"
+    assert detect(codecs.BOM_UTF16_LE + b"\0\0", "utf-16") == ("utf-16-le", 2)
+    assert detect(codecs.BOM_UTF16_LE + b"\0\0", None) == ("utf-32-le", 4)
+    assert decoded("né".encode("utf-16-le"), [1], "utf-16") == "né"  # no mark: little-endian on every machine
+
+
+BAD = st.sampled_from([*range(0x80, 0xC0), 0xFE, 0xFF])
+
+
+@given(TEXT, BAD, TEXT, CUTS)
+@example("", 0x80, "", [])
+def test_a_bad_byte_is_told_at_its_exact_place(before: str, bad: int, behind: str, cuts: list[int]) -> None:
+    head = before.replace("\0", "").encode()
+    assume(detect(head + bytes((bad,)) + behind.encode()[:4], None)[1] == 0)
+    with pytest.raises(TextError) as caught:
+        decoded(head + bytes((bad,)) + behind.encode(), cuts, None)
+    assert f"byte {len(head)} is 0x{bad:02X}," in caught.value.what
+    assert caught.value.where == "part"
+    assert "\n" not in str(caught.value)
+
+
+@given(TEXT, CUTS, st.integers(1, 3))
+def test_a_text_cut_inside_a_character_is_told(before: str, cuts: list[int], kept: int) -> None:
+    head = before.replace("\0", "").replace("\ufeff", "").encode()
+    with pytest.raises(TextError, match=rf"ends inside a character: byte {len(head)} is 0xF0"):
+        decoded(head + "😀".encode()[:kept], cuts, None)
+
+
+@pytest.mark.parametrize("encoding", ["shift_jis", "gb18030", "euc_kr", "utf-16-le", "utf-32-be", "cp1253"])
+@given(cuts=CUTS)
+def test_bad_bytes_of_other_encodings(encoding: str, cuts: list[int]) -> None:
+    head = "plain text ".encode(encoding)
+    bad = {"utf-16-le": b"\x00\xdc", "utf-32-be": b"\x00\x11\x00\x00", "cp1253": b"\xd2"}.get(encoding, b"\xff")
+    with pytest.raises(TextError, match=f"byte {len(head)} is 0x{bad[0]:02X}, which is not {encoding.upper()}"):
+        decoded(head + bad + "more".encode(encoding), cuts, encoding)
+
+
+def test_what_a_fault_suggests() -> None:
+    def hint(data: bytes, encoding: str | None = None) -> str:
+        with pytest.raises(TextError) as caught:
+            decoded(data, [], encoding)
+        return caught.value.hint
+
+    assert "--encoding cp1252" in hint("Ça va, naïve “fiancée”? Voilà le café.".encode("cp1252") * 20)
+    assert "--encoding utf-16-le" in hint("plain words".encode("utf-16-le"))
+    assert "--encoding utf-16-be" in hint("plain words".encode("utf-16-be"))
+    assert "--tokenizer byte" in hint(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0\0\0\1\0\x08\2\0\0\0")
+    assert "--tokenizer byte" in hint(b"\x1f\x8b\x08\0" + hashlib.sha512(b"noise").digest() * 9)
+    assert "damaged" in hint("Größe, Übermut, Ärger, süß".encode() + b"\xff" + "Öl".encode())
+    assert "cp1252" not in hint("Привет, мир. Это текст.".encode("cp1251"))
+    assert "leave --encoding out" in hint("naïve café, déjà vu, à côté".encode(), "ascii")
+
+
+def test_a_zero_byte_is_a_sign_of_no_text_unless_the_encoding_is_said() -> None:
+    with pytest.raises(TextError, match=r"byte 7 is zero"):
+        decoded("été ok".encode()[:7] + b"\0 and more", [3, 1], None)
+    with pytest.raises(TextError, match=r"byte 2 is 0xC3"):  # the earlier fault first
+        decoded(b"ab\xc3\0", [], None)
+    assert decoded(b"a\0b", [], "utf-8") == "a\0b"
+
+
+def test_names_of_encodings() -> None:
+    assert lookup("Latin_1") == lookup("iso-8859-1")
+    with pytest.raises(UsageError, match="cp1252"):
+        lookup("cp1251x2")
+    for name in ("zip", "rot13", "no such", "", "a\0b", "../x", "ü" * 300):
+        with pytest.raises(UsageError) as caught:
+            lookup(name)
+        assert caught.value.hint
+
+
+@given(st.lists(st.tuples(TEXT, CUTS), max_size=6), st.booleans())
+def test_parts_join_by_the_stated_rule(parts: list[tuple[str, list[int]]], keep: bool) -> None:
+    texts = [text.replace("\0", "").replace("\ufeff", "") for text, _ in parts]
+    cut = [Pieces(text.encode(), tuple(cuts)) for text, (_, cuts) in zip(texts, parts, strict=True)]
+    corpus = Corpus("joined", tuple(cut), newlines="keep" if keep else "normalise")
+    expected = ""
+    for text in texts if keep else [re.sub("\r\n|\r", "\n", text) for text in texts]:
+        if expected and text and not expected.endswith(("\n", "\r")):
+            expected += "\n"
+        expected += text
+    assert "".join(corpus.chunks()) == expected
+    assert b"".join(corpus.raw_chunks()) == b"".join(text.encode() for text in texts)
+    assert corpus.sha256() == hashlib.sha256(expected.encode()).hexdigest()
+    assert corpus.sha256(raw=True) == hashlib.sha256("".join(texts).encode()).hexdigest()
+    fed: list[bytes] = []
+    assert b"".join(map(str.encode, corpus.chunks(feed=fed.append))) == b"".join(fed)
