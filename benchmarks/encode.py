@@ -19,30 +19,31 @@ import tempfile
 import time
 from pathlib import Path
 
-QUOTED = "She said “no” — and the old man’s naïve café smiled.\n"
-KINDS = {"ascii": "ascii", "typographic": QUOTED, "chinese": None}
+KINDS = ("ascii", "typographic", "chinese")
+CORPUS = Path(__file__).parents[1] / "corpora"
 
 
 def make(path: Path, kind: str, size: int) -> None:
     """Write about ``size`` bytes: shuffled lines of the bundled corpus, with or without signs beyond ASCII."""
     rng = random.Random(1)
-    lines = [line for file in sorted(Path("corpora").glob("*.txt")) for line in file.read_text("utf-8").splitlines(True)]
+    lines = [line for file in sorted(CORPUS.glob("*.txt")) for line in file.read_text("utf-8").splitlines(True)]
     lines = ["".join(c for c in line if c.isascii()) for line in lines]
     if kind == "typographic":
         lines = [line.replace("'", "’").replace(" a ", " “à” ") for line in lines]
     if kind == "chinese":
         lines = ["".join(chr(0x4E00 + rng.randrange(3000)) for _ in line) + "\n" for line in lines]
+    blocks = ["".join(rng.sample(lines, len(lines))).encode() for _ in range(16)]
     written = 0
     with path.open("wb") as file:
         while written < size:
-            rng.shuffle(lines)
-            written += file.write("".join(lines).encode())
+            written += file.write(rng.choice(blocks))
 
 
 def measure(path: Path, tokenizer: str) -> dict[str, float]:
     """Encode in this process; called in a fresh one."""
     from charlstm.config import DataConfig
-    from charlstm.corpora import encode, open_sources
+    from charlstm.corpora.encode import encode
+    from charlstm.corpora.sources import open_sources
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:

@@ -13,6 +13,7 @@ from charlstm import events
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.cli import options
 from charlstm.errors import UsageError
+from charlstm.nn.device import parse_device
 from charlstm.settings import probe
 from tests.command_line import Cli, start
 
@@ -24,7 +25,7 @@ TEXT = "The quick brown fox jumps over the lazy dog; 12 wizards (and 3 cats) wat
 def cli(tmp_path, monkeypatch, capsys):
     # The probe is measured by its own test; here the machine is always the same.
     machine = probe.Machine("cpu", "fp32", 5e10, 8 << 30, "made up")
-    monkeypatch.setattr(probe, "probe", lambda device=None, precision=None: machine)
+    monkeypatch.setattr(probe, "probe", lambda device=None, precision=None: parse_device(device or "cpu") and machine)
     (tmp_path / "my.txt").write_text(TEXT)
     return Cli(tmp_path, monkeypatch, capsys)
 

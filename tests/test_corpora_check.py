@@ -18,11 +18,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from charlstm.corpora import open_sources
 from charlstm.corpora import repeats as module
 from charlstm.corpora.check import Check, check, oddity, verdict
 from charlstm.corpora.encode import boundary
 from charlstm.corpora.repeats import WINDOW, Passages, leakage, repeats, window_hashes, windows
+from charlstm.corpora.sources import open_sources
 from charlstm.corpora.stats import compressors, count_newlines, entropy, stats
 from charlstm.errors import TextError
 from charlstm.tokenizers.char import code_points

@@ -22,10 +22,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from charlstm.config import DataConfig
-from charlstm.corpora import cached, encode, extent, fit_tokenizer, open_sources, split
 from charlstm.corpora.count import CharacterCounter, byte_counts
+from charlstm.corpora.encode import cached, encode, fit_tokenizer, split
+from charlstm.corpora.extent import extent
 from charlstm.corpora.pieces import evenly, recut
 from charlstm.corpora.read import Corpus, FilePart
+from charlstm.corpora.sources import open_sources
 from charlstm.errors import CharlstmError, StorageError, TextError, UnknownCharacter
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, narrowest, sentencepiece
 
@@ -240,7 +242,8 @@ def test_a_disk_that_is_full(tmp_path: Path, source: str, kind: str) -> None:
 import resource, sys
 from pathlib import Path
 from charlstm.config import DataConfig
-from charlstm.corpora import encode, open_sources
+from charlstm.corpora.encode import encode
+from charlstm.corpora.sources import open_sources
 from charlstm.errors import StorageError
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 try:
@@ -381,7 +384,8 @@ def test_peak_memory_of_a_process_on_a_large_file(tmp_path: Path) -> None:
 import resource, sys
 from pathlib import Path
 from charlstm.config import DataConfig
-from charlstm.corpora import encode, open_sources
+from charlstm.corpora.encode import encode
+from charlstm.corpora.sources import open_sources
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 encoded = encode(open_sources([sys.argv[1]], cache=Path("cache")), DataConfig(), Path("cache"))
 encoded.count(0, len(encoded.ids))

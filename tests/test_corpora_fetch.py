@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from charlstm.corpora import fetch as module
-from charlstm.corpora import open_sources
 from charlstm.corpora.catalogue import CATALOGUE, Entry, find, is_fetched, is_sound, place
 from charlstm.corpora.fetch import fetch
+from charlstm.corpora.sources import open_sources
 from charlstm.errors import CorruptError, NotFoundError, StorageError, UsageError
 
 TEXT = b"Now is the winter of our discontent\n" * 8000

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.corpora import open_sources
 from charlstm.corpora.catalogue import CATALOGUE
 from charlstm.corpora.read import Corpus
-from charlstm.corpora.sources import names
+from charlstm.corpora.sources import names, open_sources
 from charlstm.corpora.virtual import _docstrings
 from charlstm.errors import NotFoundError, StorageError, TextError, UsageError
 from charlstm.resources import corpora_folder
@@ -111,7 +110,7 @@ def test_several_sources_join_in_the_order_given(texts: Path, cache: Path) -> No
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf"])
 def test_nothing_to_read(texts: Path, cache: Path, content: bytes) -> None:
     from charlstm.config import DataConfig
-    from charlstm.corpora import encode
+    from charlstm.corpora.encode import encode
 
     (texts / "nothing").write_bytes(content)
     with pytest.raises(TextError, match="empty"):
@@ -169,7 +168,7 @@ def test_a_file_and_a_folder_that_may_not_be_read(texts: Path, cache: Path) -> N
     texts.chmod(0o755)
     body = (
         "import os, sys; from pathlib import Path\n"
-        "from charlstm.corpora import open_sources\n"
+        "from charlstm.corpora.sources import open_sources\n"
         "from charlstm.errors import CharlstmError\n"
         "if os.geteuid() == 0: os.seteuid(65534)\n"
         "for source in ('secret.txt', 'closed', '.'):\n"

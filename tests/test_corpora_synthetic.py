@@ -15,7 +15,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from charlstm.corpora import open_sources, synthetic
+from charlstm.corpora import synthetic
+from charlstm.corpora.sources import open_sources
 from charlstm.corpora.synthetic import Counting, Dyck, Markov, Recall, Synthetic, generate, parse
 from charlstm.errors import NotFoundError, UsageError
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from importlib.metadata import version
 from typing import Annotated, NoReturn
 
 import typer
 
+import charlstm
 from charlstm.cli import checkpoints, corpora, evaluate, sample, train, write
 from charlstm.cli.options import Help
 from charlstm.cli.render import say
@@ -39,7 +39,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"charlstm {version('charlstm')}")
+        typer.echo(f"charlstm {charlstm.__version__}")
         raise typer.Exit
 
 

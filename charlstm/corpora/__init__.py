@@ -11,12 +11,3 @@
 
 Memory never grows with the text.
 """
-
-from __future__ import annotations
-
-from charlstm.corpora.encode import Encoded, cached, encode, fit_tokenizer, split
-from charlstm.corpora.extent import Extent, extent
-from charlstm.corpora.read import Corpus
-from charlstm.corpora.sources import open_sources
-
-__all__ = ["Corpus", "Encoded", "Extent", "cached", "encode", "extent", "fit_tokenizer", "open_sources", "split"]

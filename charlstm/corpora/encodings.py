@@ -132,12 +132,12 @@ def _suggest(around: bytes, encoding: str | None) -> str:
 
 
 def _wide(around: bytes) -> str | None:
-    """Which UTF-16 the bytes may be: Latin text in it has a zero at every other place, and nothing odd between."""
+    """Which UTF-16 the bytes may be: Latin text in it has a zero at every other place."""
     even, odd = around[0::2].count(0), around[1::2].count(0)
     encoding = "utf-16-be" if even > odd else "utf-16-le"
     text = around[: len(around) & ~1].decode(encoding, "replace")
-    plain = sum(character.isprintable() or character.isspace() for character in text)
-    return encoding if max(even, odd) * 3 > len(text) and plain > 0.95 * len(text) else None
+    latin = sum(character < "\u0250" and (character.isprintable() or character.isspace()) for character in text)
+    return encoding if latin > 0.7 * len(text) else None
 
 
 def _mostly_utf8(around: bytes) -> bool:
