@@ -57,7 +57,7 @@ def test_short_texts_get_small_networks_and_more_dropout():
 def test_any_text_budget_and_machine_give_a_plan_that_holds(tokens, vocab_size, budget, flops):
     made = choose("run", tokens, vocab_size, Machine(flops=flops, memory=1 << 40), {"train": budget})
     data = made.run.data
-    train_tokens = tokens - int(tokens * data.val_fraction)
+    train_tokens = int(tokens * (1 - data.val_fraction))
     assert train_tokens >= 1
     assert data.seq_len < max(2, train_tokens)
     assert data.batch_size >= 1

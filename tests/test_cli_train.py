@@ -1,4 +1,4 @@
-"""``charlstm train`` as a person meets it: what is typed, what is said, what lies on the disk, what the exit code is."""
+"""``charlstm train`` as a person meets it: what is typed, what is said, what lies on the disk, the exit code."""
 
 import io
 import json
@@ -17,7 +17,7 @@ from charlstm.nn.device import parse_device
 from charlstm.settings import probe
 from tests.command_line import Cli, start
 
-SMALL = ("--max-steps", "6", "--hidden-size", "8", "--num-layers", "1", "--preview", "20", "--seed", "3", "--device", "cpu")
+SMALL = ["--max-steps", "6", "--hidden-size", "8", "--num-layers", "1", "--preview", "20", "--seed", "3", "--device", "cpu"]
 TEXT = "The quick brown fox jumps over the lazy dog; 12 wizards (and 3 cats) watch.\n" * 30
 
 

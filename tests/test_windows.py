@@ -37,7 +37,7 @@ def test_the_streams_of_an_epoch_rejoin_to_the_text(length, batch, seq_len, grou
         for row, ids in enumerate(window.inputs.tolist()):
             streams[window.group * batch + row] += ids
         assert window.fresh.all().item() == (not streams[window.group * batch][window.inputs.shape[1] :])
-    joined = sum(streams, [])
+    joined = [token for stream in streams for token in stream]
     assert len(joined) == batch * groups * (length // (batch * groups)), "less than a row's width is left for next time"
     assert joined == [(joined[0] + k) % length for k in range(len(joined))], "the ring, from some place on"
 

@@ -125,7 +125,7 @@ def split(ids: Ids, val_fraction: float) -> tuple[Ids, Ids]:
 
     Args:
         ids: (tokens,).
-        val_fraction: in [0, 1); the share is rounded to whole tokens, and 0 leaves the second part empty.
+        val_fraction: in [0, 1); 0 leaves the second part empty.
     """
     border = boundary(len(ids), val_fraction)
     return ids[:border], ids[border:]
@@ -133,7 +133,7 @@ def split(ids: Ids, val_fraction: float) -> tuple[Ids, Ids]:
 
 def boundary(tokens: int, val_fraction: float) -> int:
     """How many of the tokens are trained on."""
-    return tokens - round(tokens * val_fraction)
+    return int(tokens * (1.0 - val_fraction))
 
 
 def _place(sha256: str, tokenizer: Tokenizer, cache: Path) -> Path:

@@ -25,8 +25,8 @@ from charlstm.checkpoint.atomic import storage_error
 from charlstm.corpora.decode import Decoder, Newlines
 from charlstm.errors import CharlstmError, NotFoundError, StorageError, UsageError
 
-BLOCK = 1 << 20
-"""Bytes read at a time."""
+BLOCK = 1 << 19
+"""Bytes read at a time: what is made of them still fits the processor's cache (measured from 64 kB to 1 MB)."""
 
 Feed = Callable[[bytes], object]
 """What takes the bytes of a text on the way, as a hash's ``update``."""

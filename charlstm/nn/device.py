@@ -20,7 +20,7 @@ def parse_device(name: str) -> torch.device:
         hint = "The README tells how to install it; --device cpu works everywhere."
         raise UsageError("no CUDA GPU that this build of torch can use", hint=hint)
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise UsageError(f"no device {name!r}", hint=f"There are {torch.cuda.device_count()} CUDA GPUs, from cuda:0 on.")
+        raise UsageError(f"no device {name!r}", hint=f"The last of the GPUs is cuda:{torch.cuda.device_count() - 1}.")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise UsageError("no Apple GPU that torch can use", hint="--device cpu works everywhere.")
     return torch.device(name)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig, explain
+from charlstm.corpora.encode import boundary
 from charlstm.errors import ConfigError, OutOfMemoryError, TextError
 
 DEFAULT_TIME = 300.0
@@ -110,7 +111,7 @@ def choose(name: str, tokens: int, vocab_size: int, machine: Machine, given: Map
     _machine(train, machine)
     budget = seconds if seconds is not None else math.inf
     val = _validation(data, tokens, budget, machine)
-    train_tokens = tokens - int(tokens * val)
+    train_tokens = boundary(tokens, val)
     _shape(model, train_tokens, vocab_size, budget, machine)
     notes = _windows(data, train_tokens, train.values["device"])
     weights = model_weights(model.values, vocab_size)
@@ -119,7 +120,7 @@ def choose(name: str, tokens: int, vocab_size: int, machine: Machine, given: Map
     steps, duration = _length(train.values, speed, rows, train_tokens)
     passes = steps * rows / train_tokens
     _regularise(model, weights, passes, train_tokens)
-    _optimizer(train, model.values["hidden_size"], steps, int(tokens * val), speed, rows)
+    _optimizer(train, model.values["hidden_size"], steps, tokens - train_tokens, speed, rows)
     run = _checked(name, model, data, train, vocab_size)
     memory = _memory(run, weights)
     if memory > machine.memory:

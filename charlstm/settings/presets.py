@@ -26,6 +26,14 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
             "data": {"batch_size": 64, "seq_len": 128},
         },
     ),
+    "starter": (
+        "what `make starter` trains: 1×384, its length in passes over the text, so that it can be made again",
+        {
+            "model": {"num_layers": 1, "hidden_size": 384, "embedding_size": 32, "dropout": 0.4, "weight_drop": 0.1},
+            "data": {"batch_size": 16, "seq_len": 64, "streams": 64, "val_fraction": 0.05},
+            "train": {"epochs": 40, "lr": 1.2e-2, "weight_decay": 0.05, "average": 0.99, "patience": 0},
+        },
+    ),
     "char-rnn": (
         "the defaults of Karpathy's char-rnn (2015): 2×128, batch 50, window 50",
         {
