@@ -188,14 +188,12 @@ def train(
             raise ConfigError(f"there is no setting {setting!r}") from None
     given["data"]["sources"] = tuple(map(str, sources)) or ("english",)
     store = Store(root)
-    default = runs.default_name(given["data"]["sources"])
     prepared = runs.prepare(
-        name or default,
         given,
         lambda: probe(given["train"].get("device"), given["train"].get("precision")),
         cache_folder() if cache is None else Path(cache),
     )
-    folder = store.create(name, default, force)
+    folder = store.create(name, prepared.encoded.name, force)
     with store.lock(folder):
         yield from runs.begin(prepared, folder, {}).events()
 

@@ -43,17 +43,7 @@ def merge(*layers: Given) -> dict[str, dict[str, Any]]:
     return merged
 
 
-def default_name(sources: Sequence[str]) -> str:
-    """What a run on these sources is called: ``my.txt`` and all files of a folder ``my`` give ``my``."""
-    first = sources[0]
-    if first == "-":
-        return "stdin"
-    stem = Path(first.rstrip("/\\")).stem.strip("*.? ") if ":" not in first else first.partition("?")[0]
-    return stem.replace(":", "-") or "run"
-
-
 def prepare(
-    name: str,
     given: Given,
     probe: Callable[[], Machine],
     cache: Path,
@@ -62,10 +52,9 @@ def prepare(
     init: Checkpoint | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Prepared:
-    """Read and encode the text, and complete the settings.
+    """Read and encode the text, and complete the settings; the run is called as the corpus until it has a folder.
 
     Args:
-        name: the run's name.
         given: the settings made by hand, by section.
         probe: measures the machine; called after the text has been read, so that bad text is told of at once.
         cache: where encoded texts are kept.
@@ -84,7 +73,7 @@ def prepare(
     corpus = open_sources(data.sources, encoding=data.encoding, newlines=data.newlines, stdin=stdin, cache=cache)
     tokenizer = _grown(init, corpus, data, cache) if init is not None else None
     encoded = encode(corpus, data, cache, tokenizer=tokenizer, progress=progress)
-    plan = choose(name, len(encoded.ids), encoded.tokenizer.vocab_size, probe(), given)
+    plan = choose(corpus.name, len(encoded.ids), encoded.tokenizer.vocab_size, probe(), given)
     return Prepared(encoded, plan, init)
 
 

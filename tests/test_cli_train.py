@@ -17,7 +17,20 @@ from charlstm.nn.device import parse_device
 from charlstm.settings import probe
 from tests.command_line import Cli, start
 
-SMALL = ["--max-steps", "6", "--hidden-size", "8", "--num-layers", "1", "--preview", "20", "--seed", "3", "--device", "cpu"]
+SMALL = [
+    "--max-steps",
+    "6",
+    "--hidden-size",
+    "8",
+    "--num-layers",
+    "1",
+    "--preview",
+    "20",
+    "--seed",
+    "3",
+    "--device",
+    "cpu",
+]
 TEXT = "The quick brown fox jumps over the lazy dog; 12 wizards (and 3 cats) watch.\n" * 30
 
 

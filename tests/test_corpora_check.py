@@ -79,7 +79,9 @@ TILED = st.lists(st.one_of(st.sampled_from(TILES), st.text("abc", max_size=5)), 
 @example("", 1)
 @example(TILES[3] + TILES[1] + TILES[3][:100] + TILES[2] + TILES[3][50:], 77)
 def test_repeats_by_brute_force(text: str, cut: int) -> None:
-    kept = windows([text[:cut], text[cut:]], len(text))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_PIECE", cut)
+        kept = windows([text[:cut], text[cut:]], len(text))
     assert (kept.characters, kept.every) == (len(text), 1)
     places, longest = covered(text, 0, None)
     found = repeats(kept)
@@ -217,6 +219,12 @@ def test_odd_characters_are_told_with_their_first_place(tmp_path: Path) -> None:
     assert {odd.character: odd.name for odd in found.odd}["\x1b"] == "U+001B"
     assert found.findings[0].grave
     assert "wrong encoding" in found.findings[0].text
+
+
+def test_places_are_those_of_the_whole_text(tmp_path: Path) -> None:
+    text = "é\n" * 400_000 + "x\u200b"  # more than one block
+    (odd,) = looked_over(tmp_path, text).odd
+    assert (odd.offset, odd.line) == (800_001, 400_001)
 
 
 @given(st.characters())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -119,14 +119,15 @@ def test_bad_bytes_of_other_encodings(encoding: str, cuts: list[int]) -> None:
 
 
 def test_what_a_fault_suggests() -> None:
-    def hint(data: bytes, encoding: str | None = None) -> str:
+    def hint(data: bytes, encoding: str | None = None, cuts: Sequence[int] = ()) -> str:
         with pytest.raises(TextError) as caught:
-            decoded(data, [], encoding)
+            decoded(data, list(cuts), encoding)
         return caught.value.hint
 
     assert "--encoding cp1252" in hint("Ça va, naïve “fiancée”? Voilà le café.".encode("cp1252") * 20)
     assert "--encoding utf-16-le" in hint("plain words".encode("utf-16-le"))
     assert "--encoding utf-16-be" in hint("plain words".encode("utf-16-be"))
+    assert "--encoding utf-16-le" in hint("漢字漢plain words".encode("utf-16-le"), cuts=[4, 1])
     assert "--tokenizer byte" in hint(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0\0\0\1\0\x08\2\0\0\0")
     assert "--tokenizer byte" in hint(b"\x1f\x8b\x08\0" + hashlib.sha512(b"noise").digest() * 9)
     assert "damaged" in hint("Größe, Übermut, Ärger, süß".encode() + b"\xff" + "Öl".encode())

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,7 +44,7 @@ def bytes_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]
 def view(training: Training, *, quiet: bool, json_lines: bool) -> Iterator[Callable[[Event], None]]:
     """What to call with each event."""
     if json_lines:
-        yield _print_json
+        yield _JsonLines().show
     elif quiet:
         yield lambda event: None
     elif is_terminal(sys.stderr):
@@ -50,8 +54,31 @@ def view(training: Training, *, quiet: bool, json_lines: bool) -> Iterator[Calla
         yield _Lines().show
 
 
-def _print_json(event: Event) -> None:
-    print(to_json(event), flush=not isinstance(event, StepDone))
+class _JsonLines:
+    """Events on stdout for a program; when it stops reading, training goes on."""
+
+    def __init__(self) -> None:
+        self._open = True
+
+    def show(self, event: Event) -> None:
+        if not self._open:
+            return
+        try:
+            print(to_json(event), flush=not isinstance(event, StepDone))
+        except BrokenPipeError:
+            self._open = False
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            say("nobody reads the events any more; training goes on")
+
+
+def _folded(text: str) -> str:
+    """Lines folded between words at the terminal's width, each with its first line's indent and mark."""
+    width = max(20, shutil.get_terminal_size().columns - 1)
+    lines = []
+    for line in text.split("\n"):
+        mark = "  │ " if line.startswith("  │ ") else ""
+        lines += textwrap.wrap(line, width, subsequent_indent=mark, drop_whitespace=False) or [line]
+    return "\n".join(lines)
 
 
 class _Pace:
@@ -114,7 +141,7 @@ class _Bar(_Telling):
 
         self._bar = tqdm(
             total=1.0, file=sys.stderr, dynamic_ncols=True, mininterval=0.2,
-            bar_format="{percentage:3.0f}% |{bar:20}| {desc}",
+            bar_format="{percentage:3.0f}% |{bar:10}| {desc}",
         )  # fmt: skip
         return self
 
@@ -126,9 +153,9 @@ class _Bar(_Telling):
         if isinstance(event, StepDone):
             self._bar.n = event.progress
             left = self.pace.seconds_left
-            self._bar.set_description_str(
-                self.numbers() + ("" if math.isnan(left) else f" · {duration(left)} left"), refresh=False
-            )
+            # What matters most comes first: a narrow terminal cuts the line's end.
+            first = "" if math.isnan(left) else f"{duration(left)} left · "
+            self._bar.set_description_str(first + self.numbers(), refresh=False)
             self._bar.update(0)
         elif isinstance(event, EvalDone):
             self._above(_evaluation(event))
@@ -141,7 +168,8 @@ class _Bar(_Telling):
             self._bar.refresh()
 
     def _above(self, text: str) -> None:
-        self._bar.write(text, file=sys.stderr)
+        with contextlib.suppress(BrokenPipeError):
+            self._bar.write(_folded(text), file=sys.stderr)
 
 
 class _Lines(_Telling):
@@ -165,6 +193,7 @@ class _Lines(_Telling):
         elif isinstance(event, EvalDone):
             say(_evaluation(event))
         elif isinstance(event, Preview):
-            print("\n".join(f"  | {line}" for line in visible(event.text).split("\n")), file=sys.stderr, flush=True)
+            for line in event.text.split("\n"):
+                say(f"  | {line}")
         elif isinstance(event, Notice):
             say(event.text)

@@ -41,6 +41,20 @@ def say(text: str) -> None:
         print(visible(text).replace("\n", " "), file=sys.stderr, flush=True)
 
 
+def tell(text: str) -> None:
+    """A sentence or two of talk on stderr, folded between words where a terminal ends."""
+    if is_terminal(sys.stderr):
+        import shutil
+        import textwrap
+
+        width = max(20, shutil.get_terminal_size().columns - 1)
+        lines = textwrap.wrap(visible(text), width, break_long_words=False, break_on_hyphens=False)
+    else:
+        lines = [text]
+    for line in lines:
+        say(line)
+
+
 def visible(text: str) -> str:
     """Text that a terminal cannot obey: escapes, other controls and bidi controls become visible signs.
 

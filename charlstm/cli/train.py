@@ -11,7 +11,7 @@ import typer
 
 from charlstm.cli import options
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
-from charlstm.cli.render import say
+from charlstm.cli.render import say, tell
 from charlstm.errors import DivergedError, UsageError
 
 if TYPE_CHECKING:
@@ -186,11 +186,11 @@ def _begin(
     init = _checkpoint(place, init_from) if init_from else None
     if place.name is not None and not dry_run and not place.force:
         place.store.check_free(place.name)  # now, and not after a gigabyte has been encoded
-    prepared, default = _prepare(place, layers, init)
+    prepared = _prepare(place, layers, init)
     if dry_run:
-        plan_view.explain(prepared, place.store.root / (place.name or f"{default}-N"))
+        plan_view.explain(prepared, place.store.root / (place.name or f"{prepared.encoded.name}-N"))
         return
-    folder = place.store.create(place.name, default, place.force)
+    folder = place.store.create(place.name, prepared.encoded.name, place.force)
     if not place.quiet and not place.json_lines:
         plan_view.announce(prepared, folder)
     from charlstm import runs
@@ -199,13 +199,11 @@ def _begin(
         _run(place, runs.begin(prepared, folder, {"command": _command()}))
 
 
-def _prepare(place: _Place, layers: list[dict[str, dict[str, Any]]], init: Checkpoint | None) -> tuple[Prepared, str]:
+def _prepare(place: _Place, layers: list[dict[str, dict[str, Any]]], init: Checkpoint | None) -> Prepared:
     from charlstm import runs
     from charlstm.cli.progress import bytes_bar
 
     given = runs.merge(*layers)
-    sources = given["data"].setdefault("sources", ("english",))
-    default = runs.default_name(sources)
 
     def probe() -> Any:
         from charlstm.settings.probe import probe as measure
@@ -213,10 +211,7 @@ def _prepare(place: _Place, layers: list[dict[str, dict[str, Any]]], init: Check
         return measure(given["train"].get("device"), given["train"].get("precision"))
 
     with bytes_bar("encoding", quiet=place.quiet or place.json_lines) as progress:
-        prepared = runs.prepare(
-            place.name or default, given, probe, place.cache, stdin=sys.stdin.buffer, init=init, progress=progress
-        )
-    return prepared, default
+        return runs.prepare(given, probe, place.cache, stdin=sys.stdin.buffer, init=init, progress=progress)
 
 
 def _resume(place: _Place, reference: str, flags: dict[str, dict[str, Any]], clash: object) -> None:
@@ -265,7 +260,7 @@ def _run(place: _Place, training: Training) -> None:
         say(f"saved. Go on with: charlstm train --resume {name}")
         raise typer.Exit(request.exit_code)
     if not place.json_lines:
-        say(f"done: {training.folder}. Write with: charlstm sample {name}")
+        tell(f"done: {training.folder}. Write with: charlstm sample {name}")
 
 
 def _reference(folder: Path, place: _Place) -> str:

@@ -34,6 +34,8 @@ class CharacterCounter:
 
 def byte_counts(data: bytes) -> NDArray[np.int64]:
     """How often each byte occurs, (256,)."""
+    if len(data) < 1 << 14:
+        return np.bincount(np.frombuffer(data, np.uint8), minlength=256)
     even = len(data) & ~1
     # By pairs: counting waits for the last sum each time, so half the sums take half the time.
     pairs = np.bincount(np.frombuffer(data, np.uint16, even // 2), minlength=1 << 16).reshape(256, 256)

@@ -125,7 +125,7 @@ def split(ids: Ids, val_fraction: float) -> tuple[Ids, Ids]:
 
     Args:
         ids: (tokens,).
-        val_fraction: in [0, 1); 0 leaves the second part empty.
+        val_fraction: in [0, 1); its share is rounded up to whole tokens, and 0 leaves the second part empty.
     """
     border = boundary(len(ids), val_fraction)
     return ids[:border], ids[border:]

@@ -45,7 +45,7 @@ def lookup(encoding: str) -> str:
     try:
         codec = codecs.lookup(encoding)
     except (LookupError, ValueError, UnicodeError):
-        names = sorted({name.replace("_", "-") for pair in aliases.items() for name in pair})
+        names = sorted({name.replace("_", "-") for pair in aliases.items() for name in pair} - {encoding})
         close = get_close_matches(encoding.lower().replace("_", "-"), names, n=3)
         hint = f"Close names: {', '.join(close)}" if close else "Common ones: utf-8, utf-16, cp1252, latin-1, gb18030"
         raise UsageError(f"there is no encoding {encoding!r}", where="--encoding", hint=f"{hint}.") from None
@@ -126,7 +126,7 @@ def _suggest(around: bytes, encoding: str | None) -> str:
         if encoding is not None and not lookup(encoding).startswith("utf-8"):
             return "It reads well as UTF-8: leave --encoding out."
         return f"The text around it reads as UTF-8, so this place is damaged: mend it; or {_ANY_FILE}."
-    if encoding is None and _reads_as_cp1252(around):
+    if (encoding is None or lookup(encoding).startswith("utf-8")) and _reads_as_cp1252(around):
         return f"It reads well as cp1252: try --encoding cp1252; or {_ANY_FILE}."
     return f"Name the right encoding with --encoding; or {_ANY_FILE}."
 

@@ -21,7 +21,7 @@ DEFAULT_TIME = 300.0
 
 _SIZES = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
 
-_TOKENS_A_WEIGHT = 8.0
+_TOKENS_A_WEIGHT = 5.0
 """The widest network that can still read this many tokens a weight in the budget learns most in it."""
 
 
@@ -218,16 +218,18 @@ def _length(train: Mapping[str, Any], speed: float, rows: int, train_tokens: int
 
 
 def _regularise(model: _Choices, weights: int, passes: float, train_tokens: int) -> None:
-    # Capacity times practice: how many times each token's worth of weights has heard the text.
+    # Capacity times practice: how often each token's worth of weights has heard the text. Narrow networks have less
+    # to spare.
     pressure = math.log2(max(1e-9, weights * passes / train_tokens))
-    rate = round(min(0.6, max(0.0, 0.1 + 0.15 * (pressure - 2.3))), 2)
+    spare = min(1.0, math.sqrt(model.values["hidden_size"] / 512))
+    rate = round(min(0.6, max(0.05, 0.1 + 0.15 * (pressure - 2.3))) * spare, 2) if passes > 1 else 0.0
     why = f"about {passes:.1f} passes over the text" if passes >= 1 else "the text is not even read once"
     model.fill("dropout", rate, why)
     model.fill("weight_drop", round(max(0.0, rate - 0.3), 2), why)
 
 
 def _optimizer(train: _Choices, hidden: int, steps: int, val_tokens: int, speed: float, rows: int) -> None:
-    train.fill("lr", float(f"{1.2e-2 * (256 / hidden) ** 0.6:.2g}"), f"for {hidden} features")
+    train.fill("lr", float(f"{2e-2 * min(1.25, 256 / hidden):.2g}"), f"for {hidden} features")
     # Evaluations may take 3 % of the time, and twenty are enough to see a curve. Reading a token costs a third of
     # training on it; an eighth of the text is read twice more to choose between last and average weights.
     cost = (1.25 * val_tokens / (3 * speed) + 0.1) / (rows / speed)

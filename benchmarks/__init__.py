@@ -1,0 +1,1 @@
+"""One small script a question; each prints a table for people and one JSON line last."""
