@@ -26,8 +26,8 @@ types: $(VENV)/.dev
 
 # Reproduces checkpoints/starter/model.safetensors from the bundled corpus.
 starter: $(VENV)/.installed
-	$(BIN)/charlstm train english --out checkpoints/starter-new --preset starter --force
-	$(BIN)/charlstm checkpoints copy checkpoints/starter-new checkpoints/starter --dtype float16 --force
+	$(BIN)/charlstm train english --name starter-new --preset starter --force
+	$(BIN)/charlstm checkpoints copy starter-new checkpoints/starter --dtype float16 --force
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

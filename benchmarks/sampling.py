@@ -9,8 +9,9 @@ For each shape the same random weights go into
 - ``engine``: `charlstm.sampling.sample` on `charlstm.engine.Engine`, all filters, decoding and stop rules included;
 - ``engine, steps``: the engine alone, for what the sampler costs.
 
-One short block of each in turn, many rounds, medians: whatever else the machine does meets all alike. Then the time from
-starting ``charlstm sample`` to its first character on stdout. The last line is one JSON object.
+One short block of each in turn, many rounds, medians: whatever else the machine does meets all alike. NumPy has one BLAS
+thread, as ``charlstm sample`` gives it. Then the time from starting ``charlstm sample`` to its first character on
+stdout. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from charlstm.cli.loading import one_blas_thread
+
+one_blas_thread()
+
 import numpy as np
 import torch
 from torch import nn
@@ -38,7 +43,7 @@ from charlstm.tokenizers import CharTokenizer
 
 ALPHABET = "\n !$&',-.3:;?" + "".join(map(chr, range(65, 91))) + "".join(map(chr, range(97, 123)))
 EMBEDDING = 64
-CHARACTERS = 400
+CHARACTERS = 400  # a block
 Block = Callable[[], float]
 """Draws some characters; returns characters per second."""
 
@@ -130,6 +135,7 @@ def interleaved(blocks: dict[str, Block], rounds: int) -> dict[str, float]:
     seen: dict[str, list[float]] = {name: [] for name in blocks}
     for number in range(rounds + 1):
         for name, block in blocks.items():
+            time.sleep(0.05)  # torch's threads spin for a while after their work
             speed = block()
             if number:
                 seen[name].append(speed)
@@ -137,7 +143,7 @@ def interleaved(blocks: dict[str, Block], rounds: int) -> dict[str, float]:
 
 
 def first_character(saved: Checkpoint, rounds: int) -> float:
-    """Median seconds from starting the command to the first character on its stdout; the first start only warms the disk."""
+    """Median seconds from starting the command to the first character on stdout; the first start only warms the disk."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         write(path, saved)

@@ -226,13 +226,15 @@ def generate(
     past = np.empty((len(rows), RECENT), np.int64)  # a ring: the order of the recent ids does not matter
     filled = len(recent[-RECENT:])
     past[:, :filled] = np.asarray(recent[-RECENT:])
+    remembers = config.repetition_penalty != 1  # else nobody asks, and keeping it takes time
     for count in itertools.count(1):
         ids = filters.draw(filtered(position.logits, config, past[:, :filled], banned), rows)
         yield Draw(ids, position)
         if count == config.length:
             return
-        past[:, filled % RECENT] = ids
-        filled += 1
+        if remembers:
+            past[:, filled % RECENT] = ids
+            filled += 1
         position = advance(stepper, position, ids)
 
 
@@ -287,14 +289,16 @@ def sample(
     for count, (ids, position) in enumerate(draws, 1):
         nats = filters.log_probabilities(position.logits, ids).tolist() if with_log_probabilities else unasked
         tokens = ids.tolist()
-        for row, decoder, rules in streams:
+        for stream in tuple(streams):
+            row, decoder, rules = stream
             text = rules.push(decoder.push(tokens[row]))
             ending: Ending | Literal["length"] = rules.ending
             if count == config.length and not ending:
                 text += rules.push(decoder.flush()) + rules.flush()
                 ending = rules.ending or "length"
+            if ending:
+                streams.remove(stream)
             yield Fragment(row, text, tokens[row], nats[row], ending)
-        streams = [stream for stream in streams if not stream[2].ending]
         if not streams:
             return
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charlstm.cli.loading import Loaded, describe, fitted_prompt, load, one_of, prompt_text, told_seed
+from charlstm.cli.loading import Loaded, describe, fitted_prompt, load, one_blas_thread, one_of, prompt_text, told_seed
 from charlstm.cli.options import DEFAULT_ROOT, Root
 from charlstm.cli.output import Output
 from charlstm.cli.render import say
@@ -86,6 +86,7 @@ def sample(
     under a line "=== 1 of 3 ===". On a terminal control characters are shown, not obeyed; a pipe gets the bytes as
     they are. Log-probabilities are the model's own: in nats, at temperature 1, before any filter.
     """
+    one_blas_thread()
     from charlstm.sampling import SampleConfig
 
     if samples < 1:

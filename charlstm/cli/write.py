@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charlstm.cli.loading import describe, fitted_prompt, load, prompt_text, told_seed
+from charlstm.cli.loading import describe, fitted_prompt, load, one_blas_thread, prompt_text, told_seed
 from charlstm.cli.options import DEFAULT_ROOT, Root
 from charlstm.cli.output import Output
 from charlstm.cli.render import is_terminal, say
@@ -101,6 +101,7 @@ def write(
     again. If stdout is no terminal it gets the finished text, and everything else is shown on stderr. Lines may come
     from a pipe; the first that fails then ends the session.
     """
+    one_blas_thread()
     from charlstm.cowriter import CoWriter
     from charlstm.sampling import SampleConfig
 
