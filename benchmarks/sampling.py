@@ -9,10 +9,12 @@ For each shape the same random weights go into
 - ``engine``: `charlstm.sampling.sample` on `charlstm.engine.Engine`, all filters, decoding and stop rules included;
 - ``engine, steps``: the engine alone, for what the sampler costs.
 
-One short block of each in turn, many rounds, medians: whatever else the machine does meets all alike. NumPy has one BLAS
-thread, as ``charlstm sample`` gives it. Then the time from starting ``charlstm sample`` to its first character on
+One short block of each in turn, many rounds, medians: whatever else the machine does meets all alike. NumPy has one
+BLAS thread, as ``charlstm sample`` gives it. Then the time from starting ``charlstm sample`` to its first character on
 stdout. The last line is one JSON object.
 """
+
+# ruff: noqa: E402 - the number of BLAS threads is set before NumPy is imported
 
 from __future__ import annotations
 
@@ -36,6 +38,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.machine import machine
 from charlstm.checkpoint.format import Checkpoint, write
 from charlstm.engine import Engine
 from charlstm.sampling import SampleConfig, sample
@@ -143,7 +146,7 @@ def interleaved(blocks: dict[str, Block], rounds: int) -> dict[str, float]:
 
 
 def first_character(saved: Checkpoint, rounds: int) -> float:
-    """Median seconds from starting the command to the first character on stdout; the first start only warms the disk."""
+    """Median seconds from starting the command to its first character; the first start only warms the disk."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         write(path, saved)
@@ -189,8 +192,7 @@ def main() -> None:
         print(f"{shape:8}{row}{speeds['ratio']:15.1f}")
     seconds = first_character(checkpoint(2, 256), options.rounds)
     print(f"first character {seconds:.2f} s after the command (2x256)")
-    versions = {"python": sys.version.split()[0], "torch": torch.__version__, "numpy": np.__version__}
-    print(json.dumps({"characters_per_second": results, "first_character_s": round(seconds, 3), **versions}))
+    print(json.dumps({"characters_per_second": results, "first_character_s": round(seconds, 3), "machine": machine()}))
 
 
 if __name__ == "__main__":

@@ -84,7 +84,9 @@ class TrainConfig(Settings):
     """The highest learning rate of the schedule."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03
     """Share of the budget in which the learning rate rises."""
-    grad_clip: Annotated[float, Field(gt=0)] = 1.0
+    beta2: Fraction = 0.99
+    """AdamW's memory of squared gradients, a step."""
+    grad_clip: Annotated[float, Field(gt=0)] = 0.5
     """The largest global norm of the gradient."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     """AdamW's weight decay, on matrices only."""

@@ -17,8 +17,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
         {"params": [weight for weight in learning if weight.dim() > 1], "weight_decay": config.weight_decay},
         {"params": [weight for weight in learning if weight.dim() <= 1], "weight_decay": 0.0},
     ]
-    # A short memory of squared gradients (0.99, not 0.999): budgets of a few thousand steps are usual here.
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.99), fused=True)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2), fused=True)
 
 
 def schedule(progress: float, warmup: float) -> float:

@@ -311,16 +311,17 @@ def environment(root: Path) -> dict[str, str]:
 
 def test_it_imports_neither_torch_nor_what_else_is_slow(root: Path) -> None:
     script = (
-        "import sys; from charlstm.cli.app import main\n"
+        "import os, sys; from charlstm.cli.app import main\n"
+        "early = 'numpy' in sys.modules\n"
         "try: main()\n"
-        "finally: print(*sorted(sys.modules), file=sys.stderr)"
+        "finally: print('too-early' if early else os.environ['OPENBLAS_NUM_THREADS'], *sys.modules, file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, "sample", "--length", "5", "--seed", "1"],
         capture_output=True, env=environment(root), text=True, check=True,
     )  # fmt: skip
     loaded = set(done.stderr.split())
-    assert "numpy" in loaded
+    assert {"numpy", "1"} <= loaded  # one BLAS thread, set before NumPy came
     assert not {"torch", "sentencepiece", "rich.console", "charlstm.config", "tqdm"} & loaded
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -374,32 +375,45 @@ class Terminal:
         )  # fmt: skip
         os.close(screen)
         self.seen = ""
+        self._place = 0
 
     def type(self, text: str) -> None:
         os.write(self._keyboard, text.encode())
 
     def wait_for(self, text: str) -> str:
-        """All that comes up to a text and with it."""
-        before = len(self.seen)
-        limit = time.monotonic() + 20
-        while text not in self.seen[before:]:
-            assert time.monotonic() < limit, self.seen
-            try:
-                block = os.read(self._keyboard, 4096)
-            except OSError:
-                block = b""
+        """What comes behind the last text that was waited for, up to this one and with it."""
+        while text not in self.seen[self._place :]:
+            block = self._read()
             assert block, f"it ended before {text!r}: {self.seen!r}"
             self.seen += block.decode("utf-8", "replace").replace("\r\n", "\n")
-        return self.seen[before:]
+        start, self._place = self._place, self.seen.index(text, self._place) + len(text)
+        return self.seen[start : self._place]
+
+    def interrupt(self) -> None:
+        """Ctrl-C, not in the very moment the invitation appears: readline would see it with the next key only."""
+        time.sleep(0.3)
+        self.process.send_signal(signal.SIGINT)
 
     def leave(self) -> int:
+        """Read on until it is over; its exit code."""
         try:
-            while os.read(self._keyboard, 4096):
+            while self._read():
                 pass
-        except OSError:
-            pass
-        os.close(self._keyboard)
-        return self.process.wait(20)
+        finally:
+            self.process.kill()
+            os.close(self._keyboard)
+        return self.process.wait()
+
+    def _read(self) -> bytes:
+        """What comes next, nothing at the end."""
+        if not select.select([self._keyboard], [], [], 20)[0]:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"nothing comes any more: {self.seen!r}")
+        try:
+            return os.read(self._keyboard, 4096)
+        except OSError:  # how Linux says that the other end is closed
+            return b""
 
 
 on_posix = pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
@@ -438,13 +452,12 @@ def test_ctrl_c_stops_the_model_and_keeps_the_text(root: Path, tmp_path: Path) -
     terminal.wait_for("> ")
     terminal.type("\n")
     terminal.wait_for("Once")
-    time.sleep(0.3)
-    terminal.process.send_signal(signal.SIGINT)
+    terminal.interrupt()
     terminal.wait_for("> ")
     file = tmp_path / "kept.txt"
     terminal.type(f"/save {file}\n")
     terminal.wait_for("saved")
     assert len(file.read_text()) > 20
     terminal.wait_for("> ")
-    terminal.process.send_signal(signal.SIGINT)
+    terminal.interrupt()
     assert terminal.leave() == 130

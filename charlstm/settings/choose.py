@@ -169,7 +169,7 @@ def _shape(model: _Choices, train_tokens: int, vocab_size: int, budget: float, m
     deep = train_tokens > 5_000_000 and budget >= 1800
     why = "much text, much time" if deep else "one wide layer learns most in this time"
     model.fill("num_layers", 2 if deep else 1, why)
-    model.fill("embedding_size", 32 if vocab_size <= 128 else 64 if vocab_size <= 512 else 128, "for this alphabet")
+    model.fill("embedding_size", 64 if vocab_size <= 512 else 128, f"for {vocab_size} different tokens")
     model.fill("skip", bool(layers_given and layers_given > 2) or deep, "helps deep stacks, does nothing for one layer")
     ceiling = 1024 * math.sqrt(train_tokens / 1e6)
     # Without a budget of time there is none to fit: as wide as the text can fill, but no day-long surprise.
@@ -222,14 +222,16 @@ def _regularise(model: _Choices, weights: int, passes: float, train_tokens: int)
     # to spare.
     pressure = math.log2(max(1e-9, weights * passes / train_tokens))
     spare = min(1.0, math.sqrt(model.values["hidden_size"] / 512))
-    rate = round(min(0.6, max(0.05, 0.1 + 0.15 * (pressure - 2.3))) * spare, 2) if passes > 1 else 0.0
+    rate = round(min(0.6, max(0.0, 0.1 + 0.15 * (pressure - 2.3))) * spare, 2)
     why = f"about {passes:.1f} passes over the text" if passes >= 1 else "the text is not even read once"
     model.fill("dropout", rate, why)
     model.fill("weight_drop", round(max(0.0, rate - 0.3), 2), why)
 
 
 def _optimizer(train: _Choices, hidden: int, steps: int, val_tokens: int, speed: float, rows: int) -> None:
-    train.fill("lr", float(f"{2e-2 * min(1.25, 256 / hidden):.2g}"), f"for {hidden} features")
+    train.fill("lr", float(f"{2.6e-2 * min(1.0, 256 / hidden):.2g}"), f"for {hidden} features")
+    memory = min(100.0, max(20.0, steps / 100))
+    train.fill("beta2", round(1 - 1 / memory, 3), f"squared gradients are remembered for about {memory:.0f} steps")
     # Evaluations may take 3 % of the time, and twenty are enough to see a curve. Reading a token costs a third of
     # training on it; an eighth of the text is read twice more to choose between last and average weights.
     cost = (1.25 * val_tokens / (3 * speed) + 0.1) / (rows / speed)

@@ -32,6 +32,7 @@ from charlstm.train.budget import Clock, progress
 from charlstm.train.journal import Journal
 from charlstm.train.memory import telling_of_memory
 from charlstm.train.snapshot import Cursor
+from charlstm.train.threads import Threads
 from charlstm.windows import Window, Windows
 
 EVAL_STREAMS = 32
@@ -77,8 +78,6 @@ class Training:
         config = run.train
         if config.threads:
             torch.set_num_threads(config.threads)
-        # Denormal numbers, common in saturated gates, are many times slower to compute with and change nothing.
-        torch.set_flush_denormal(True)
         self.device = parse_device(config.device)
         # Generators of its own: nothing else that draws random numbers can change a run, nor a run anything else.
         with torch.random.fork_rng(devices=[]):
@@ -122,6 +121,8 @@ class Training:
             self.run.name, self.cursor.step, self.model.parameter_count(), len(self._train_ids), len(self._val_ids)
         )
         self.model.train()
+        config = self.run.train
+        threads = Threads(adapt=not (config.threads or config.max_steps or config.epochs))
         last_save = time.monotonic()
         reason: _Reason = "finished"
         for window in self.windows.start_from(self.cursor.epoch, self.cursor.index):
@@ -129,7 +130,9 @@ class Training:
                 break
             began = time.perf_counter()
             done = self._step(window)
-            self._clock.step(time.perf_counter() - began)
+            taken = time.perf_counter() - began
+            self._clock.step(taken)
+            threads.after_step(taken)
             yield done
             if not (math.isfinite(done.loss) and math.isfinite(done.grad_norm)):
                 yield self._diverged(done)
@@ -147,6 +150,7 @@ class Training:
                 yield self.save_resume()
                 last_save = time.monotonic()
             self._clock.other(time.perf_counter() - began)
+        threads.restore()
         yield from self._end(reason)
 
     def _end(self, reason: _Reason) -> Iterator[Event]:
