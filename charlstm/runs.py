@@ -18,7 +18,7 @@ from charlstm.corpora.sources import open_sources
 from charlstm.errors import ConfigError, NotFoundError, UsageError
 from charlstm.settings.choose import Machine, Plan, choose
 from charlstm.tokenizers import CharTokenizer, Tokenizer, from_state
-from charlstm.train import Training
+from charlstm.training import Training
 
 Given = Mapping[str, Mapping[str, Any]]
 """Settings made by hand, by section: ``{"model": {"hidden_size": 256}}``."""

@@ -15,7 +15,7 @@ ROWS = [
     {"tokenizers", "corpora", "checkpoint", "engine"},
     {"windows", "nn", "optim", "settings", "diagnosis", "filters", "prompts", "stopping"},
     {"sampling", "evaluate"},
-    {"train", "cowriter"},
+    {"training", "cowriter"},
     {"runs"},
     {"library"},
     {"cli"},

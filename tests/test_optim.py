@@ -8,7 +8,7 @@ from torch import nn
 
 from charlstm.config import TrainConfig
 from charlstm.optim import Average, make_optimizer, schedule
-from charlstm.train.budget import Clock, progress
+from charlstm.training.budget import Clock, progress
 
 
 def test_matrices_decay_and_biases_do_not():

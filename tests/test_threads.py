@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from charlstm.train import threads as module
-from charlstm.train.threads import Threads
+from charlstm.training import threads as module
+from charlstm.training.threads import Threads
 
 
 class Torch:

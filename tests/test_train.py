@@ -18,7 +18,7 @@ from charlstm.evaluate import evaluate
 from charlstm.events import CheckpointSaved, EvalDone, Preview, Started, StepDone, Stopped, from_json
 from charlstm.library import torch_model
 from charlstm.tokenizers import CharTokenizer
-from charlstm.train import Training
+from charlstm.training import Training
 
 ALPHABET = "abcdefgh"
 

@@ -17,7 +17,7 @@ from charlstm.cli.render import count, duration, is_terminal, say, visible
 from charlstm.events import EvalDone, Event, Notice, Preview, Started, StepDone, Stopped, to_json
 
 if TYPE_CHECKING:
-    from charlstm.train import Training
+    from charlstm.training import Training
 
 _LINE_EVERY = 5.0
 """Seconds between plain lines."""

@@ -17,7 +17,7 @@ from charlstm.errors import DivergedError, UsageError
 if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
     from charlstm.runs import Prepared
-    from charlstm.train import Training
+    from charlstm.training import Training
 
 EPILOG = """Examples:
 

@@ -1,5 +1,5 @@
 """Training: `loop` the steps, `budget` when they end, `snapshot` what an exact resume needs."""
 
-from charlstm.train.loop import Training
+from charlstm.training.loop import Training
 
 __all__ = ["Training"]

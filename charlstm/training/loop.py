@@ -27,12 +27,12 @@ from charlstm.nn.model import CharLM, State, detach, reset_rows
 from charlstm.optim import Average, make_optimizer, schedule
 from charlstm.sampling import preview
 from charlstm.tokenizers import Tokenizer
-from charlstm.train import snapshot
-from charlstm.train.budget import Clock, progress
-from charlstm.train.journal import Journal
-from charlstm.train.memory import telling_of_memory
-from charlstm.train.snapshot import Cursor
-from charlstm.train.threads import Threads
+from charlstm.training import snapshot
+from charlstm.training.budget import Clock, progress
+from charlstm.training.journal import Journal
+from charlstm.training.memory import telling_of_memory
+from charlstm.training.snapshot import Cursor
+from charlstm.training.threads import Threads
 from charlstm.windows import Window, Windows
 
 EVAL_STREAMS = 32

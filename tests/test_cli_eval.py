@@ -1,0 +1,104 @@
+"""``charlstm eval``: the same numbers as the library, beside the compressors, and the text by its surprise."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+
+import pytest
+from rich.console import Console
+
+import charlstm
+from charlstm.cli import surprise
+from charlstm.library import Score
+from tests.command_line import Cli
+
+TEXT = "The ferryman wrote nothing down. He drew a boat,\nand a goose; 12 of them.\n" * 4
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch, capsys):
+    (tmp_path / "poem.txt").write_text(TEXT)
+    return Cli(tmp_path, monkeypatch, capsys)
+
+
+def test_the_figures_are_the_librarys_and_the_compressors_own(cli):
+    told = json.loads(cli("eval", "starter", "poem.txt", "--json").out)
+    score = charlstm.load("starter").score(TEXT)
+    assert told["bits_per_char"] == pytest.approx(score.bits_per_char)
+    assert told["nats_per_token"] == pytest.approx(score.nats_per_token)
+    assert told["characters"] == told["bytes"] == len(TEXT)
+    packed = {
+        "gzip -9": len(gzip.compress(TEXT.encode(), 9)),
+        "bzip2 -9": len(bz2.compress(TEXT.encode(), 9)),
+        "xz -9e": len(lzma.compress(TEXT.encode(), preset=9 | lzma.PRESET_EXTREME)),
+    }
+    assert told["compressors_bits_per_byte"] == pytest.approx({k: 8 * n / len(TEXT) for k, n in packed.items()})
+
+
+def test_the_table_has_them_all(cli):
+    shown = cli("eval", "starter", "poem.txt").out
+    for word in ("bits a character", "bits a byte", "nats a token", "perplexity", "gzip", "bzip2", "xz"):
+        assert word in shown
+
+
+def test_surprise_without_colour_is_digits_below_each_line(cli):
+    shown = cli("eval", "starter", "poem.txt", "--surprise").out.splitlines()
+    assert shown[0] == TEXT.splitlines()[0]
+    assert len(shown[1]) == len(shown[0]) + 1, "a digit for each character and one for the newline"
+    assert set(shown[1]) <= set(".123456789+")
+    assert "\x1b" not in "".join(shown)
+    assert shown[-1].startswith("surprise in whole bits")
+
+
+def score_of(pieces):
+    import numpy as np
+
+    nats = np.array([bits * np.log(2) for _, bits in pieces], np.float32)
+    return Score(nats, tuple(piece for piece, _ in pieces), len(pieces), sum(len(piece) for piece, _ in pieces))
+
+
+def test_digits_tell_whole_bits_and_wide_characters_keep_their_column(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(surprise, "stdout_console", lambda: Console(file=out, no_color=True, width=80))
+    surprise.show(score_of([(b"a", 0.5), (b"\xe5\xa4\xa9", 3.2), (b"b", 12.0), (b"\n", 1.1)]))
+    assert out.getvalue().splitlines()[:2] == ["a天b", ".33+1"]
+
+
+def test_in_colour_the_text_is_whole_and_controls_are_not_obeyed(monkeypatch):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, color_system="standard", width=80)
+    monkeypatch.setattr(surprise, "stdout_console", lambda: console)
+    surprise.show(score_of([(b"a", 0.5), (b"\x1b", 9.0), (b"\xf0\x9f", 1.0), (b"\x8e\x89", 5.0), (b"\n", 1.0)]))
+    shown = out.getvalue()
+    assert "␛" in shown
+    assert "🎉" in shown
+    assert "8 bits or more" in shown
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "told"),
+    [
+        (["nothing", "poem.txt"], 4, "nothing"),
+        (["starter", "nowhere.txt"], 4, "nowhere.txt"),
+        (["starter", "cafe.txt"], 2, "é"),
+        (["starter", "empty.txt"], 2, "empty"),
+        (["starter", "poem.txt", "--unknown", "ignore"], 2, "skip"),
+        (["starter"], 2, "TEXT"),
+    ],
+)
+def test_mistakes(cli, args, code, told):
+    (cli.folder / "cafe.txt").write_text("A café.")
+    (cli.folder / "empty.txt").write_text("")
+    done = cli("eval", *args)
+    assert done.code == code
+    assert told in done.err
+    assert len(done.err.strip().splitlines()) == 1
+
+
+def test_unknown_characters_can_be_skipped_or_mapped(cli):
+    (cli.folder / "cafe.txt").write_text("A café.")
+    skipped = json.loads(cli("eval", "starter", "cafe.txt", "--unknown", "skip", "--json").out)
+    mapped = json.loads(cli("eval", "starter", "cafe.txt", "--unknown", "map", "--json").out)
+    assert (skipped["characters"], mapped["characters"]) == (6, 7)
