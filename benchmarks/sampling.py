@@ -46,7 +46,7 @@ from charlstm.tokenizers import CharTokenizer
 
 ALPHABET = "\n !$&',-.3:;?" + "".join(map(chr, range(65, 91))) + "".join(map(chr, range(97, 123)))
 EMBEDDING = 64
-CHARACTERS = 400  # a block
+CHARACTERS = 1500  # a block
 Block = Callable[[], float]
 """Draws some characters; returns characters per second."""
 

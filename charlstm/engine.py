@@ -59,7 +59,7 @@ class LstmLayer:
         h, c = state
         n = self.hidden_size
         z = np.matmul(np.concatenate((below, h), 1) if self._has_below else h, self._weight)
-        z += self._table[tokens] if self._per_token else self._table
+        z += self._table.take(tokens, 0) if self._per_token else self._table
         np.tanh(z, out=z)
         z *= self._scale
         z += self._shift

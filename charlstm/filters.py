@@ -83,7 +83,8 @@ def draw(logits: Logits, rows: Sequence[np.random.Generator]) -> TokenIds:
         logits: (B, V), at least one a row finite.
         rows: a generator for each row; V numbers are taken from it.
     """
-    noise = np.array([row.gumbel(size=logits.shape[1]) for row in rows])
+    shape = (1, logits.shape[1])
+    noise = rows[0].gumbel(size=shape) if len(rows) == 1 else np.concatenate([row.gumbel(size=shape) for row in rows])
     ids: TokenIds = (logits + noise).argmax(axis=1)
     return ids
 

@@ -53,9 +53,9 @@ def root(
 
 
 app.command("train", epilog=train.EPILOG)(train.train)
-app.command("sample")(sample.sample)
-app.command("generate", hidden=True)(sample.sample)
-app.command("write")(write.write)
+app.command("sample", epilog=sample.EPILOG)(sample.sample)
+app.command("generate", hidden=True, epilog=sample.EPILOG)(sample.sample)
+app.command("write", epilog=write.EPILOG)(write.write)
 app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.add_typer(checkpoints.app, name="checkpoints")
 app.add_typer(corpora.app, name="corpora")
@@ -67,6 +67,9 @@ def main() -> NoReturn:
     0 ok, 1 unexpected, 2 usage or config, 3 corrupt or incompatible file, 4 not found, 5 out of memory,
     6 disk or permission, 7 diverged, 130 Ctrl-C, 143 SIGTERM.
     """
+    # Started with a stream closed (`>&-`), Python has None there; what is written to nobody is lost, not an error.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
         if hasattr(stream, "reconfigure"):  # whatever the locale: text is UTF-8, and no character stops a message
             stream.reconfigure(encoding="utf-8", errors=errors)
@@ -83,8 +86,8 @@ def _run() -> int:
         return _tell("nothing was done", 1)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        return 0
+    except SystemExit:
+        return 0  # Typer's answer to a reader that has gone; it leaves in no other way when told not to
     except MemoryError:
         return _tell("out of memory. Lower --hidden-size, --batch-size or --seq-len", 5)
     except OSError as fault:
@@ -112,6 +115,8 @@ def _usage(fault: Exception) -> int:
 
 
 def _os_error(fault: OSError) -> int:
+    if fault.errno == errno.EPIPE:  # whoever read the output has seen enough
+        return 0
     plain = {
         errno.ENOSPC: "no space is left on the disk; free some and run the same command again",
         errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
@@ -130,10 +135,9 @@ def _os_error(fault: OSError) -> int:
 def _leave(code: int) -> NoReturn:
     try:
         sys.stdout.flush()
-    except (BrokenPipeError, ValueError):
-        # The reader has gone. Point stdout at nothing, so that the interpreter's own last flush stays quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    except OSError as fault:
-        code = _os_error(fault)
+    except (OSError, ValueError) as fault:
+        if isinstance(fault, OSError):
+            code = _os_error(fault) or code
+        # Point stdout at nothing, so that the interpreter's own last flush stays quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(code)

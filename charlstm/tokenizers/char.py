@@ -102,11 +102,11 @@ class CharDecoder:
     """The streaming decoder of `CharTokenizer`: every id is a whole character."""
 
     def __init__(self, tokenizer: CharTokenizer) -> None:
-        self._tokenizer = tokenizer
+        self._characters = (*tokenizer.alphabet, UNKNOWN)
 
     def push(self, token: int) -> str:
         """The character of one id."""
-        return self._tokenizer.decode((token,))
+        return self._characters[token]
 
     def flush(self) -> str:
         """Nothing ever waits."""
