@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-
 _LITTLE_TEXT = 30_000
 _WORSE = 0.02
 """Nats per token that a validation loss may rise from its best before it is called overfitting."""
