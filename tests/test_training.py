@@ -15,7 +15,7 @@ from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from charlstm.engine import Engine
 from charlstm.errors import StorageError
 from charlstm.evaluate import evaluate
-from charlstm.events import CheckpointSaved, EvalDone, Preview, Started, StepDone, Stopped, from_json
+from charlstm.events import CheckpointSaved, EvalDone, Notice, Preview, Started, StepDone, Stopped, from_json, to_json
 from charlstm.library import torch_model
 from charlstm.tokenizers import CharTokenizer
 from charlstm.training import Training
@@ -182,6 +182,22 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_model(tmp_path)
     assert "learning rate" in last.message
     assert "gradient norm" in last.message
     assert (tmp_path / "a" / MODEL).read_bytes() == good
+
+
+def test_a_loss_that_is_not_finite_is_null_in_json():
+    line = to_json(StepDone(1, 0.5, math.nan, 0.1, math.inf, 10, 1.0))
+    assert json.loads(line)["loss"] is None
+    assert json.loads(line)["grad_norm"] is None
+
+
+def test_a_finished_run_that_is_resumed_says_so_and_changes_nothing(tmp_path):
+    run_through(training(tmp_path / "a"))
+    before = (tmp_path / "a" / MODEL).read_bytes()
+    again = training(tmp_path / "a", resume=checkpoint_format.read(tmp_path / "a" / RESUME))
+    told = run_through(again)
+    assert [type(event) for event in told] == [Started, Notice, Stopped]
+    assert "--max-steps" in told[1].text
+    assert (tmp_path / "a" / MODEL).read_bytes() == before
 
 
 def test_early_stopping_keeps_the_best(tmp_path):

@@ -117,15 +117,20 @@ class Training:
                 yield event
 
     def _train(self, stop: Callable[[], bool]) -> Iterator[Event]:
+        cursor = self.cursor
         yield Started(
-            self.run.name, self.cursor.step, self.model.parameter_count(), len(self._train_ids), len(self._val_ids)
+            self.run.name, cursor.step, self.model.parameter_count(), len(self._train_ids), len(self._val_ids)
         )
+        if self._progress() >= 1.0 and cursor.evaluated == cursor.step:
+            yield Notice(cursor.step, "The budget is used up; a larger --max-time, --max-steps or --epochs goes on.")
+            yield Stopped(cursor.step, "finished", cursor.best_val_loss, self._clock.seconds)
+            return
         self.model.train()
         config = self.run.train
         threads = Threads(adapt=not (config.threads or config.max_steps or config.epochs))
         last_save = time.monotonic()
         reason: _Reason = "finished"
-        for window in self.windows.start_from(self.cursor.epoch, self.cursor.index):
+        for window in self.windows.start_from(cursor.epoch, cursor.index):
             if self._progress() >= 1.0:
                 break
             began = time.perf_counter()
@@ -138,7 +143,7 @@ class Training:
                 yield self._diverged(done)
                 return
             began = time.perf_counter()
-            if self.cursor.step % self.run.train.eval_every == 0 and self._progress() < 0.97:
+            if cursor.step % config.eval_every == 0 and self._progress() < 0.97:
                 yield from self._evaluate()
             if stop():
                 reason = "interrupted"
@@ -146,7 +151,7 @@ class Training:
             if self._out_of_patience():
                 reason = "early"
                 break
-            if time.monotonic() - last_save >= self.run.train.save_every:
+            if time.monotonic() - last_save >= config.save_every:
                 yield self.save_resume()
                 last_save = time.monotonic()
             self._clock.other(time.perf_counter() - began)
@@ -212,6 +217,7 @@ class Training:
     def _evaluate(self) -> Iterator[Event]:
         """Score all of the validation text with the better of last and average weights; keep the best of all."""
         cursor = self.cursor
+        cursor.evaluated = cursor.step
         if not len(self._val_ids):
             yield self.save_model("average" if self.average else "last", None, None)
             yield from self._preview()

@@ -31,6 +31,8 @@ class Cursor:
     best_val_loss: float | None = None
     stale_evals: int = 0
     """Evaluations since the best one."""
+    evaluated: int = -1
+    """The last step that was evaluated."""
     eval_losses: tuple[float, ...] = ()
     """Validation loss at each evaluation, for the diagnosis."""
 
