@@ -22,6 +22,9 @@ State: TypeAlias = tuple[tuple[Array, Array], ...]
 """Per layer ``(h, c)``, each (batch, hidden). Arrays of a state are never written to again."""
 
 
+_HALF = np.float32(0.5)
+
+
 class LstmLayer:
     """One LSTM layer.
 
@@ -30,7 +33,8 @@ class LstmLayer:
         i = σ(W_i x + U_i h' + b_i)     g = tanh(W_g x + U_g h' + b_g)      c = f ⊙ c' + i ⊙ g
         f = σ(W_f x + U_f h' + b_f)     o = σ(W_o x + U_o h' + b_o)         h = o ⊙ tanh(c)
 
-    σ(z) = (1 + tanh(z/2)) / 2, so with the rows of i, f, o halved beforehand one tanh serves all four gates.
+    σ(z) = (1 + tanh(z/2)) / 2, so with the rows of i, f, o halved beforehand one tanh serves all four gates; g goes
+    last, so that what only the three need is one block.
 
     Args:
         weight_ih: (4·hidden, input).
@@ -40,31 +44,47 @@ class LstmLayer:
     """
 
     def __init__(self, weight_ih: Array, weight_hh: Array, bias: Array, embedding: Array | None) -> None:
-        hidden = weight_hh.shape[1]
-        self.hidden_size = hidden
-        half = np.full((4 * hidden, 1), 0.5, np.float32)
-        half[2 * hidden : 3 * hidden] = 1.0
-        self._scale = half[:, 0]
-        self._shift = 1.0 - self._scale
-        weight_ih, weight_hh, bias = weight_ih * half, weight_hh * half, bias * self._scale
+        self.hidden_size = weight_hh.shape[1]
+        weight_ih, weight_hh, bias = (_prepared(part) for part in (weight_ih, weight_hh, bias))
         below = weight_ih.shape[1] - (0 if embedding is None else embedding.shape[1])
-        # What the token alone decides, for every token: (vocab, 4·hidden), or (1, 4·hidden) where it decides nothing.
-        self._table = bias[None] if embedding is None else embedding @ weight_ih[:, below:].T + bias
+        # What the token alone decides, for every token: (vocab, 4·hidden), or (4·hidden,) where it decides nothing.
+        self._table = bias if embedding is None else embedding @ weight_ih[:, below:].T + bias
         self._per_token = embedding is not None
         self._weight = np.ascontiguousarray(np.concatenate((weight_ih[:, :below], weight_hh), 1)).T
         self._has_below = below > 0
 
-    def step(self, tokens: NDArray[np.integer[Any]], below: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
-        """One step: tokens (batch,), ``h`` of the layer below (batch, hidden) and the old state, to the new state."""
-        h, c = state
-        n = self.hidden_size
-        z = np.matmul(np.concatenate((below, h), 1) if self._has_below else h, self._weight)
-        z += self._table.take(tokens, 0) if self._per_token else self._table
+    def step(self, tokens: Any, below: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        """One step of many rows or of one alone.
+
+        Args:
+            tokens: ids (batch,), or one id.
+            below: ``h`` of the layer below, (batch, hidden) or (hidden,); not looked at in the lowest layer.
+            state: the old ``(h', c')``, of the same shape.
+
+        Returns:
+            the new ``(h, c)``.
+        """
+        (h, c), n = state, self.hidden_size
+        z = np.matmul(np.concatenate((below, h), -1) if self._has_below else h, self._weight)
+        z += self._table[tokens] if self._per_token else self._table
         np.tanh(z, out=z)
-        z *= self._scale
-        z += self._shift
-        c = z[:, n : 2 * n] * c + z[:, :n] * z[:, 2 * n : 3 * n]
-        return z[:, 3 * n :] * np.tanh(c), c
+        sigmoids = z[..., : 3 * n]
+        sigmoids *= _HALF
+        sigmoids += _HALF
+        i, f, o, g = z[..., :n], z[..., n : 2 * n], z[..., 2 * n : 3 * n], z[..., 3 * n :]
+        # In place wherever the result is this step's own: half of what a step of this size costs is making arrays.
+        i *= g
+        c = f * c
+        c += i
+        h = np.tanh(c)
+        h *= o
+        return h, c
+
+
+def _prepared(part: Array) -> Array:
+    """Rows of the gates in the order i f o g instead of i f g o, those of i, f and o halved."""
+    i, f, g, o = np.split(part, 4)
+    return np.concatenate((i * _HALF, f * _HALF, o * _HALF, g))
 
 
 class Engine:
@@ -116,13 +136,21 @@ class Engine:
             logits (batch, vocab) of the next token, and the state after.
         """
         state = self.zero_state(len(tokens)) if state is None else state
-        below = np.empty((len(tokens), 0), np.float32)
-        after = []
+        if len(tokens) > 1:
+            return self._step(tokens, state)
+        # One row alone is stepped as vectors: an eighth of the time goes into the second axis otherwise.
+        logits, after = self._step(tokens[0], tuple((h[0], c[0]) for h, c in state))
+        return logits[None], tuple((h[None], c[None]) for h, c in after)
+
+    def _step(self, tokens: Any, state: State) -> tuple[Array, State]:
+        below, after = state[0][0], []
         for layer, before in zip(self.layers, state, strict=True):
             after.append(layer.step(tokens, below, before))
             below = after[-1][0]
-        top = np.concatenate([h for h, _ in after], 1) if self._skip else below
-        return np.matmul(top, self._head) + self._head_bias, tuple(after)
+        top = np.concatenate([h for h, _ in after], -1) if self._skip else below
+        logits = np.matmul(top, self._head)
+        logits += self._head_bias
+        return logits, tuple(after)
 
     def expand(self, state: State, rows: int) -> State:
         """The state of one row, for ``rows`` rows that go different ways from here."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from types import FrameType, TracebackType
 from typing import Any
 
-from charlstm.cli.render import say
+from charlstm.cli.render import is_terminal, say
 
 
 class StopRequest:
@@ -40,4 +41,6 @@ class StopRequest:
             # Files are written beside their place and renamed: whatever was last whole still is.
             os._exit(128 + number)
         self._signal = number
-        say("\nfinishing this step and saving; once more leaves at once")
+        if is_terminal(sys.stderr):
+            print(file=sys.stderr)  # the bar's line, or the ^C a terminal shows, ends here
+        say("finishing this step and saving; once more leaves at once")
