@@ -16,6 +16,8 @@ from charlstm.nn.device import parse_device
 Precision = Literal["fp32", "bf16", "fp16"]
 
 _HIDDEN, _BATCH, _TIME = 256, 16, 64
+_SECONDS = 0.25
+"""Of each measurement."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,11 @@ def best_device() -> str:
 
 
 def _speed(device: str, precision: Precision) -> float:
-    """Operations a second of training a 1×256 LSTM, the median over half a second; 0 where it cannot run."""
+    """Operations a second of training a 1×256 LSTM; 0 where it cannot run.
+
+    On a CPU the better of all and half of the threads: training chooses between them too, and on a busy machine
+    all of them can be many times slower (`training.threads`).
+    """
     kind = torch.device(device).type
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     # A generator of its own: measuring must not disturb the run's random numbers.
@@ -82,15 +88,21 @@ def _speed(device: str, precision: Precision) -> float:
             torch.cuda.synchronize()
         return time.perf_counter() - began
 
+    most = torch.get_num_threads()
+    medians = []
     try:
-        step()
-        times = [step()]
-        while sum(times) < 0.4:
-            times.append(step())
+        for threads in sorted({max(1, most // 2), most}) if kind == "cpu" else (most,):
+            torch.set_num_threads(threads)
+            step()
+            times = [step()]
+            while sum(times) < _SECONDS:
+                times.append(step())
+            medians.append(sorted(times)[len(times) // 2])
     except RuntimeError:  # oneDNN has no bf16 LSTM for this processor, or the GPU is too old
         return 0.0
-    operations = 6 * 4 * _HIDDEN * 2 * _HIDDEN * _BATCH * _TIME
-    return operations / sorted(times)[len(times) // 2]
+    finally:
+        torch.set_num_threads(most)
+    return 6 * 4 * _HIDDEN * 2 * _HIDDEN * _BATCH * _TIME / min(medians)
 
 
 def _free_memory(device: str) -> int:
