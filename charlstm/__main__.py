@@ -1,5 +1,20 @@
 """``python -m charlstm`` is ``charlstm``."""
 
-from charlstm.cli.app import main
+import signal
+import sys
 
-main()
+
+def main() -> None:
+    """Start the command line; Ctrl-C while its modules are still being loaded ends it as quietly as later."""
+    try:
+        from charlstm.cli.app import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said and done: nothing is left to interrupt
+
+
+if __name__ == "__main__":
+    main()

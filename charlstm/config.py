@@ -171,7 +171,8 @@ def explain(fault: ValidationError) -> str:
         if error["type"] == "extra_forbidden":
             lines.append(f"there is no setting {name!r}")
         else:
-            lines.append(f"{name} = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}")
+            rule = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be").partition(", ")[0]
+            lines.append(f"{name} = {error['input']!r}: {rule}")
     return "; ".join(lines)
 
 

@@ -100,7 +100,13 @@ class Model:
             yield fragment.text
 
     def generate(self, prompt: str = "", *, unknown: Unknown = "error", **settings: Any) -> str:
-        """The text `stream` gives, as a whole."""
+        """The text `stream` gives, as a whole.
+
+        Raises:
+            UsageError: nothing would end it; besides what `stream` raises.
+        """
+        if settings.get("length") == 0 and not (settings.get("stop") or settings.get("lines")):
+            raise UsageError("a text without length, stop or lines never ends", hint="Use stream() for an endless one.")
         return "".join(self.stream(prompt, unknown=unknown, **settings))
 
     def score(self, text: str, *, progress: Callable[[int], object] = lambda more: None) -> Score:

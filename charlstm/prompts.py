@@ -47,6 +47,7 @@ _LOOK_ALIKES: dict[str, tuple[str, ...]] = {
 _PLAIN_WORDS = frozenset({"LETTER", "SMALL", "CAPITAL", "SIGN", "MARK", "WITH", "SYMBOL", "AND", "OF"})
 _NEAR_ENOUGH = 0.5  # of two names' words, the share they have in common
 _SHOWN = 3
+_TOLD = 6  # characters, of those that had to change
 
 
 def opening(tokenizer: Tokenizer) -> list[int]:
@@ -90,6 +91,8 @@ def fit_prompt(tokenizer: Tokenizer, text: str, unknown: Unknown = "error") -> t
         read_as = "read as the unknown symbol" if new is None else f"read as {new!r}" if new else "left out"
         times = text.count(character)
         notes.append(f"{name(character)}, {'once' if times == 1 else f'{times} times'}: {read_as}")
+    if len(notes) > _TOLD + 1:
+        notes[_TOLD:] = [f"and {len(notes) - _TOLD} more characters the same way"]
     return "".join(replacements.get(character, character) for character in text), notes
 
 

@@ -10,12 +10,12 @@ from typing import Any, BinaryIO
 from charlstm import __version__
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
-from charlstm.checkpoint.store import RESUME
+from charlstm.checkpoint.store import MODEL, RESUME
 from charlstm.config import DataConfig, RunConfig, check_partial
 from charlstm.corpora.encode import Encoded, cached, encode, fit_tokenizer, split
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.sources import open_sources
-from charlstm.errors import ConfigError, NotFoundError, UsageError
+from charlstm.errors import CharlstmError, ConfigError, NotFoundError, UsageError
 from charlstm.settings.choose import Machine, Plan, choose
 from charlstm.tokenizers import CharTokenizer, Tokenizer, from_state
 from charlstm.training import Training
@@ -110,6 +110,10 @@ def resume(
             "there is nothing here to resume", where=folder, hint=f"A run can go on while it has its {RESUME}."
         )
     saved = checkpoint_format.read(path, kind="resume")
+    if not _is_whole(folder / MODEL):
+        # Its best model was removed or damaged: the next evaluation writes it anew, whatever its loss.
+        saved.provenance["cursor"]["best_val_loss"] = None
+        saved.provenance["cursor"]["evaluated"] = -1
     run = RunConfig(**saved.config)
     if budget:
         replaced = {"max_time": None, "max_steps": None, "epochs": None, **budget}
@@ -131,6 +135,14 @@ def resume(
     kept = ("charlstm", "corpus", "command", "machine", "note")
     provenance = {name: saved.provenance[name] for name in kept if name in saved.provenance}
     return _training(run, encoded, folder, provenance, resume=saved)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        checkpoint_format.read(path, kind="model")
+    except CharlstmError:
+        return False
+    return True
 
 
 def _training(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from typing import Annotated, NoReturn
 
@@ -70,6 +71,7 @@ def main() -> NoReturn:
     # Started with a stream closed (`>&-`), Python has None there; what is written to nobody is lost, not an error.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
     for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
         if hasattr(stream, "reconfigure"):  # whatever the locale: text is UTF-8, and no character stops a message
             stream.reconfigure(encoding="utf-8", errors=errors)
@@ -107,7 +109,8 @@ def _tell(text: str, code: int) -> int:
 def _usage(fault: Exception) -> int:
     context = getattr(fault, "ctx", None)
     command = context.command_path if context is not None else "charlstm"
-    message = str(fault.format_message()).rstrip(".")  # type: ignore[attr-defined]
+    message = str(fault.format_message()).rstrip(".?")  # type: ignore[attr-defined]
+    message = re.sub(r"Input should be ([^,]*),.*", r"it must be \1", message)
     if type(fault).__name__ == "NoArgsIsHelpError":
         typer.echo(message)
         return 2

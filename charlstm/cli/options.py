@@ -15,7 +15,7 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 Root = Annotated[
     Path,
-    typer.Option("--root", envvar="CHARLSTM_CHECKPOINTS", help="The folder runs are kept in.", show_default=True),
+    typer.Option("--root", envvar="CHARLSTM_CHECKPOINTS", help="The folder runs are kept in.", readable=False),
 ]
 Cache = Annotated[
     Path | None,

@@ -18,7 +18,8 @@ def announce(prepared: Prepared, folder: Path) -> None:
     plan, run = prepared.plan, prepared.plan.run
     for note in plan.notes:
         tell(note)
-    held_out = f"; the last {run.data.val_fraction:.3g} of it is for validation" if run.data.val_fraction else ""
+    share = f"{100 * run.data.val_fraction:.2g} %"
+    held_out = f"; the last {share} of it is for validation" if run.data.val_fraction else ""
     tell(
         f"{', '.join(run.data.sources)}: {count(prepared.encoded.characters)} characters, "
         f"{run.model.vocab_size} different tokens{held_out}"

@@ -65,10 +65,10 @@ class _JsonLines:
             return
         try:
             print(to_json(event), flush=not isinstance(event, StepDone))
-        except BrokenPipeError:
+        except OSError:  # a pipe whose reader has gone, a full disk: no reason to lose the training
             self._open = False
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            say("nobody reads the events any more; training goes on")
+            say("the events can no longer be written to stdout; training goes on, and metrics.jsonl has them")
 
 
 def _folded(text: str) -> str:
@@ -77,7 +77,8 @@ def _folded(text: str) -> str:
     lines = []
     for line in text.split("\n"):
         mark = "  │ " if line.startswith("  │ ") else ""
-        lines += textwrap.wrap(line, width, subsequent_indent=mark, drop_whitespace=False) or [line]
+        # A preview's own spaces stay; a sentence loses the one it was folded at.
+        lines += textwrap.wrap(line, width, subsequent_indent=mark, drop_whitespace=not mark) or [line]
     return "\n".join(lines)
 
 
@@ -158,6 +159,7 @@ class _Bar(_Telling):
             self._bar.set_description_str(first + self.numbers(), refresh=False)
             self._bar.update(0)
         elif isinstance(event, EvalDone):
+            self._bar.set_description_str(self.numbers(), refresh=False)
             self._above(_evaluation(event))
         elif isinstance(event, Preview):
             self._above("\n".join(f"  │ {line}" for line in visible(event.text).split("\n")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 from pathlib import Path
@@ -12,10 +13,11 @@ import typer
 from charlstm.cli import options
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
 from charlstm.cli.render import say, tell
-from charlstm.errors import DivergedError, UsageError
+from charlstm.errors import CharlstmError, DivergedError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
+    from charlstm.cli.signals import StopRequest
     from charlstm.runs import Prepared
     from charlstm.training import Training
 
@@ -56,7 +58,7 @@ def train(
     max_time: Annotated[Text, typer.Option("--max-time", help="Budget of time: 90s, 5m, 1h30m. [default: 5m]")] = None,
     max_steps: Annotated[Whole, typer.Option("--max-steps", help="Budget of steps.")] = None,
     epochs: Annotated[Real, typer.Option("--epochs", help="Budget of passes over the text.")] = None,
-    preset: Annotated[Text, typer.Option("--preset", help="tiny, small, medium, large or char-rnn.")] = None,
+    preset: Annotated[Text, typer.Option("--preset", help="tiny, small, medium, large, starter or char-rnn.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its cost; write nothing.")] = False,
     hidden_size: Annotated[Whole, typer.Option("--hidden-size", help="Features of each layer's state.")] = None,
@@ -107,7 +109,7 @@ def train(
     """
     given = {
         "model": {
-            "hidden_size": hidden_size or rnn_size,
+            "hidden_size": _first(hidden_size, rnn_size),
             "num_layers": num_layers,
             "embedding_size": embedding_size,
             "skip": skip,
@@ -124,15 +126,15 @@ def train(
             "val_fraction": val_fraction,
             "windows": windows,
             "batch_size": batch_size,
-            "seq_len": seq_len or seq_length,
+            "seq_len": _first(seq_len, seq_length),
             "streams": streams,
             "state_reset": state_reset,
         },
         "train": {
-            "max_time": options.seconds(max_time) if max_time else None,
+            "max_time": None if max_time is None else options.seconds(max_time),
             "max_steps": max_steps,
             "epochs": epochs,
-            "lr": lr or learning_rate,
+            "lr": _first(lr, learning_rate),
             "warmup": warmup,
             "grad_clip": grad_clip,
             "weight_decay": weight_decay,
@@ -140,7 +142,7 @@ def train(
             "average": average,
             "eval_every": eval_every,
             "patience": patience,
-            "save_every": options.seconds(save_every) if save_every else None,
+            "save_every": None if save_every is None else options.seconds(save_every),
             "preview": preview,
             "seed": seed,
             "device": device,
@@ -154,6 +156,11 @@ def train(
         _resume(place, resume, flags, dry_run or preset or config or init_from or name or out)
     else:
         _begin(place, flags, preset, config, init_from, dry_run)
+
+
+def _first(*given: Any) -> Any:
+    """The first value that was given; options have old names too."""
+    return next((value for value in given if value is not None), None)
 
 
 class _Place:
@@ -192,13 +199,21 @@ def _begin(
     if dry_run:
         plan_view.explain(prepared, place.store.root / (place.name or f"{prepared.encoded.name}-N"))
         return
-    folder = place.store.create(place.name, prepared.encoded.name, place.force)
-    if not place.quiet and not place.json_lines:
-        plan_view.announce(prepared, folder)
     from charlstm import runs
+    from charlstm.cli.signals import StopRequest
 
-    with place.store.lock(folder):
-        _run(place, runs.begin(prepared, folder, {"command": _command()}))
+    # From here on Ctrl-C is a request: there is a folder now, and what it holds must be able to go on.
+    with StopRequest() as request:
+        folder = place.store.create(place.name, prepared.encoded.name, place.force)
+        try:
+            with place.store.lock(folder):
+                training = runs.begin(prepared, folder, {"command": _command()})
+                if not place.quiet and not place.json_lines:
+                    plan_view.announce(prepared, folder)
+                _run(place, training, request)
+        except CharlstmError:
+            _leave_nothing_useless(place, folder)
+            raise
 
 
 def _prepare(place: _Place, layers: list[dict[str, dict[str, Any]]], init: Checkpoint | None) -> Prepared:
@@ -224,13 +239,17 @@ def _resume(place: _Place, reference: str, flags: dict[str, dict[str, Any]], cla
     fixed = [name for values in flags.values() for name in values]
     if clash or fixed:
         what = f"--{fixed[0].replace('_', '-')}" if fixed else "that option"
+        if "sources" in fixed:
+            what = "the text"
         raise UsageError(
             f"{what} cannot be changed in a run that goes on",
             hint="Only --max-time, --max-steps and --epochs can; or start another run with --init-from.",
         )
+    from charlstm.cli.signals import StopRequest
+
     folder = place.store.resumable(reference)
-    with place.store.lock(folder):
-        _run(place, runs.resume(folder, place.cache, budget, stdin=sys.stdin.buffer))
+    with StopRequest() as request, place.store.lock(folder):
+        _run(place, runs.resume(folder, place.cache, budget, stdin=sys.stdin.buffer), request)
 
 
 def _checkpoint(place: _Place, reference: str) -> Checkpoint:
@@ -242,20 +261,31 @@ def _checkpoint(place: _Place, reference: str) -> Checkpoint:
     return checkpoint
 
 
-def _run(place: _Place, training: Training) -> None:
+def _leave_nothing_useless(place: _Place, folder: Path) -> None:
+    """Remove the folder of a run that failed before it saved anything, so that the same command can be typed again."""
+    if not any((folder / name).exists() for name in ("model.safetensors", "resume.safetensors")):
+        with contextlib.suppress(CharlstmError):
+            place.store.remove(folder.name)
+
+
+def _run(place: _Place, training: Training, request: StopRequest) -> None:
     """Let it train, show what happens, and leave with the right exit code."""
     from charlstm.cli.progress import view
-    from charlstm.cli.signals import StopRequest
     from charlstm.events import Stopped
 
+    name = _reference(training.folder)
     stopped: Stopped | None = None
-    with StopRequest() as request, view(training, quiet=place.quiet, json_lines=place.json_lines) as show:
-        for event in training.events(request):
-            show(event)
-            if isinstance(event, Stopped):
-                stopped = event
+    try:
+        with view(training, quiet=place.quiet, json_lines=place.json_lines) as show:
+            for event in training.events(request):
+                show(event)
+                if isinstance(event, Stopped):
+                    stopped = event
+    except StorageError as fault:
+        if (training.folder / "resume.safetensors").exists():
+            fault.hint = f"Once that is mended, go on with: charlstm train --resume {name}"
+        raise
     assert stopped is not None
-    name = _reference(training.folder, place)
     if stopped.reason == "diverged":
         raise DivergedError(stopped.message, hint="Start again with a lower --lr or a lower --grad-clip.")
     if stopped.reason == "interrupted":
@@ -265,7 +295,7 @@ def _run(place: _Place, training: Training) -> None:
         tell(f"done: {training.folder}. Write with: charlstm sample {name}")
 
 
-def _reference(folder: Path, place: _Place) -> str:
+def _reference(folder: Path) -> str:
     """What to type to name this run again."""
     usual = folder.parent.resolve() == DEFAULT_ROOT.resolve()
     return shlex.quote(folder.name if usual else str(folder))
