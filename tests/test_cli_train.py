@@ -144,6 +144,9 @@ def test_every_tokenizer(cli, kind):
         (["my.txt", "--max-time", "0"], 2, "length of time"),
         (["my.txt", "--hidden-size", "-4"], 2, "hidden_size"),
         (["my.txt", "--hidden-size", "many"], 2, "--hidden-size"),
+        (["my.txt", "--hidden-size", "0"], 2, "hidden_size = 0: must be greater than or equal to 1"),
+        (["my.txt", "--lr", "0"], 2, "lr = 0"),
+        (["my.txt", "--max-time", ""], 2, "length of time"),
         (["my.txt", "--dropout", "1.5"], 2, "dropout"),
         (["my.txt", "--no-such-option"], 2, "--no-such-option"),
         (["my.txt", "--name", "a/b"], 2, "a/b"),
@@ -179,6 +182,41 @@ def test_several_sources_and_stdin(cli, monkeypatch):
     monkeypatch.setattr("sys.stdin", Pipe)
     assert cli("train", "-", *SMALL).code == 0
     assert (cli.folder / "checkpoints/stdin-1").is_dir()
+
+
+def test_a_run_that_saved_nothing_leaves_no_folder(cli):
+    assert cli("train", "my.txt", *SMALL, "--lr", "1e38", "--grad-clip", "1e30", "--max-steps", "50", "-q").code == 7
+    assert list((cli.folder / "checkpoints").iterdir()) == []
+
+
+def test_a_damaged_model_is_written_anew_by_the_run_that_goes_on(cli):
+    assert cli("train", "my.txt", *SMALL).code == 0
+    model = cli.folder / "checkpoints/my-1/model.safetensors"
+    model.write_bytes(model.read_bytes()[:-100])
+    assert cli("sample", "my-1", "--length", "5").code == 3
+    assert cli("train", "--resume", "my-1").code == 0
+    assert cli("sample", "my-1", "--length", "5").code == 0
+
+
+def test_a_used_up_budget_is_told(cli):
+    assert cli("train", "my.txt", *SMALL).code == 0
+    assert "used up" in cli("train", "--resume", "my-1").err
+
+
+def test_ctrl_c_before_the_first_step_keeps_the_run(cli, monkeypatch):
+    from charlstm import runs
+
+    begin = runs.begin
+
+    def interrupted(*args):
+        os.kill(os.getpid(), signal.SIGINT)
+        return begin(*args)
+
+    monkeypatch.setattr(runs, "begin", interrupted)
+    done = cli("train", "my.txt", *SMALL)
+    assert done.code == 130
+    assert "charlstm train --resume my-1" in done.err
+    assert cli("train", "--resume", "my-1").code == 0
 
 
 def test_a_run_goes_on_and_says_where(cli):

@@ -66,6 +66,8 @@ def test_mistakes_are_ours_to_tell(starter, tmp_path):
     assert starter.generate("café", length=3, unknown="map", seed=1)
     with pytest.raises(UsageError):
         starter.score("")
+    with pytest.raises(UsageError, match="never ends"):
+        starter.generate(length=0)
     with pytest.raises(ConfigError, match="no such setting"):
         starter.generate(tempreture=1)
     with pytest.raises(NotFoundError):
