@@ -1,6 +1,6 @@
 """How low does ``charlstm train FILE --max-time T`` come, with default settings?
 
-Run: ``python -m benchmarks.val_loss FILE [--max-time 70s] [--seed N] [-- OPTIONS OF TRAIN]``
+Run: ``python -m benchmarks.val_loss FILE [--max-time 70s] [-- OPTIONS OF TRAIN]``
 
 The command is started as a person would, with nothing but the budget. Then every character of the last tenth is scored
 by the checkpoint it wrote, in nats per character:
@@ -55,11 +55,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path)
     parser.add_argument("--max-time", default="70s")
-    parser.add_argument("options", nargs="*", help="further options of charlstm train, behind --")
-    arguments = parser.parse_args()
+    own, further = sys.argv[1:], []
+    if "--" in own:
+        own, further = own[: own.index("--")], own[own.index("--") + 1 :]
+    arguments = parser.parse_args(own)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        command = ["charlstm", "train", str(arguments.file), "--max-time", arguments.max_time, *arguments.options]
+        command = ["charlstm", "train", str(arguments.file), "--max-time", arguments.max_time, *further]
         began = time.monotonic()
         subprocess.run([sys.executable, "-m", *command, "--out", str(run)], check=True)
         seconds = time.monotonic() - began

@@ -230,7 +230,7 @@ def _regularise(model: _Choices, weights: int, passes: float, train_tokens: int)
 
 def _optimizer(train: _Choices, hidden: int, steps: int, val_tokens: int, speed: float, rows: int) -> None:
     train.fill("lr", float(f"{2.6e-2 * min(1.0, 256 / hidden):.2g}"), f"for {hidden} features")
-    memory = min(100.0, max(20.0, steps / 100))
+    memory = min(100.0, max(20.0, steps / 150))
     train.fill("beta2", round(1 - 1 / memory, 3), f"squared gradients are remembered for about {memory:.0f} steps")
     # Evaluations may take 3 % of the time, and twenty are enough to see a curve. Reading a token costs a third of
     # training on it; an eighth of the text is read twice more to choose between last and average weights.
