@@ -47,7 +47,7 @@ def test_train_then_sample(cli):
     done = cli("train", "my.txt", *SMALL)
     assert done.code == 0, done.err
     assert done.out == ""
-    assert "2.28 k characters" in done.err.replace("2.31", "2.28")
+    assert f"{len(TEXT) / 1000:.3g} k characters" in done.err
     assert "charlstm sample my-1" in done.err
     assert {path.name for path in (cli.folder / "checkpoints/my-1").iterdir()} >= {
         "model.safetensors",
@@ -57,7 +57,8 @@ def test_train_then_sample(cli):
     sampled = cli("sample", "--length", "20", "--seed", "1")
     assert sampled.code == 0
     assert "my-1" in sampled.err
-    assert len(sampled.out.rstrip("\n")) <= 20 < len(sampled.out) + 5
+    assert len(sampled.out) == 20
+    assert set(sampled.out) <= set(TEXT)
 
 
 def test_the_second_run_gets_the_next_number(cli):
@@ -347,15 +348,15 @@ def test_killed_at_thirty_moments_half_of_them_while_saving_it_ends_as_the_unbro
             time.sleep(0.001)  # until this session has saved once, or each would start where the last one did
         time.sleep(rng.random() * 0.05)
         while wants_saving and process.poll() is None and time.monotonic() < deadline:
-            if any(name.endswith(".tmp") for name in os.listdir(folder)):
+            if _is_saving(process, folder):
                 break
         if process.poll() is not None:
             break
-        saving = any(name.endswith(".tmp") for name in os.listdir(folder))
+        saving = _is_saving(process, folder)
         process.kill()
         process.communicate()
         kills += 1
-        while_saving += saving or any(name.endswith(".tmp") for name in os.listdir(folder))
+        while_saving += saving or _is_saving(process, folder)
         process = start("train", "--resume", "killed", "-q", folder=tmp_path)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
@@ -368,6 +369,11 @@ def test_killed_at_thirty_moments_half_of_them_while_saving_it_ends_as_the_unbro
         assert one.tensors.keys() == other.tensors.keys()
         for name in one.tensors:
             np.testing.assert_array_equal(one.tensors[name], other.tensors[name], err_msg=f"{file}: {name}")
+
+
+def _is_saving(process, folder):
+    """Whether this process has a file half written; those of earlier ones, killed before, do not count."""
+    return any(name.endswith(".tmp") and f".{process.pid}." in name for name in os.listdir(folder))
 
 
 def _stamp(folder):

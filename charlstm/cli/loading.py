@@ -42,7 +42,7 @@ def one_blas_thread() -> None:
 
     Where a second thread has a processor to itself it gains little at batch 1; where another program runs, training in
     the next terminal above all, the two wait for each other: 1,500 characters took 12 s instead of 0.7 s. The last
-    bits of a product depend on how many threads share it, too, so this also makes a seed write the same everywhere.
+    bits of a product can depend on how many threads share it, too, so this also keeps what a seed writes.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

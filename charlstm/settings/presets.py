@@ -31,7 +31,22 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
         {
             "model": {"num_layers": 1, "hidden_size": 384, "embedding_size": 32, "dropout": 0.4, "weight_drop": 0.1},
             "data": {"batch_size": 16, "seq_len": 64, "streams": 64, "val_fraction": 0.05},
-            "train": {"epochs": 40, "lr": 1.2e-2, "average": 0.99, "patience": 0, "device": "cpu", "precision": "fp32"},
+            # Nothing is left to choose itself: the machine that makes it again must not matter.
+            "train": {
+                "epochs": 40,
+                "lr": 1.2e-2,
+                "warmup": 0.03,
+                "beta2": 0.99,
+                "grad_clip": 1.0,
+                "weight_decay": 0.05,
+                "average": 0.99,
+                "eval_every": 491,
+                "patience": 0,
+                "seed": 1,
+                "device": "cpu",
+                "precision": "fp32",
+                "threads": 1,
+            },
         },
     ),
     "char-rnn": (
