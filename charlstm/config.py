@@ -31,8 +31,8 @@ class ModelConfig(Settings):
     """Features of each recurrent layer's state."""
     num_layers: Positive = 2
     """Recurrent layers, one above the other."""
-    cell: Literal["lstm"] = "lstm"
-    """The recurrent cell of every layer."""
+    cell: Literal["rnn", "lstm", "gru", "peephole"] = "lstm"
+    """The recurrent cell of every layer; ``peephole`` is the LSTM whose gates see its cell."""
     skip: bool = False
     """Whether every layer sees the embedding and the softmax sees every layer (Graves 2013)."""
     dropout: Fraction = 0.0
@@ -80,16 +80,18 @@ class TrainConfig(Settings):
     """Budget in steps of the optimizer."""
     epochs: Annotated[float, Field(gt=0)] | None = None
     """Budget in passes over the training text."""
+    optimizer: Literal["soap", "adamw"] = "soap"
+    """``soap`` is AdamW in a basis that turns with the gradients; a step costs more and gets further."""
     lr: Annotated[float, Field(gt=0)] = 6e-3
     """The highest learning rate of the schedule."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03
     """Share of the budget in which the learning rate rises."""
     beta2: Fraction = 0.99
-    """AdamW's memory of squared gradients, a step."""
+    """The optimizer's memory of squared gradients, a step."""
     grad_clip: Annotated[float, Field(gt=0)] = 0.5
     """The largest global norm of the gradient."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    """AdamW's weight decay, on matrices only."""
+    """Share of each matrix taken off at a learning rate of 1, a step."""
     average: Fraction = 0.995
     """Decay a step of the exponential average of weights; 0 keeps none."""
     eval_every: Positive = 500

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +13,96 @@ from charlstm.config import TrainConfig
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019), with weight decay on matrices and none on biases."""
+    """The optimizer of the settings, with weight decay on matrices and none on biases."""
     learning = [weight for weight in model.parameters() if weight.requires_grad]
     groups = [
         {"params": [weight for weight in learning if weight.dim() > 1], "weight_decay": config.weight_decay},
         {"params": [weight for weight in learning if weight.dim() <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2), fused=True)
+    betas = (0.9, config.beta2)
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr, betas=betas, fused=True)
+    return Soap(groups, lr=config.lr, betas=betas)
+
+
+class Soap(torch.optim.Optimizer):
+    """SOAP on the input side: Adam in the basis in which a matrix's gradients are uncorrelated (Vyas et al. 2024).
+
+    Of a matrix W (rows, columns) with gradient G at step t::
+
+        R = β₂ R' + (1 - β₂) GᵀG        at every 5th step: which of its inputs it uses together
+        Q = the eigenvectors of R       at every 10th step, by one power iteration and QR
+        M = β₁ M' + (1 - β₁) G Q        Adam's moments, in that basis
+        V = β₂ V' + (1 - β₂) (G Q)²
+        W = (1 - lr · decay) W' - lr · M / (1 - β₁ᵗ) / (√(V / (1 - β₂ᵗ)) + ε) Qᵀ
+
+    M is turned along when Q changes. Everything that is not a matrix has Adam itself, Q = 1. Only the columns get a
+    basis: of a recurrent matrix that costs two products of (4H, H) and (H, H) a step, and most of what a basis on
+    both sides gains.
+
+    Args:
+        params: parameters or groups of them, with ``weight_decay``.
+        lr: the learning rate.
+        betas: β₁ and β₂.
+    """
+
+    EPSILON = 1e-8
+    SECOND_MOMENTS_EVERY = 5
+    BASIS_EVERY = 10
+
+    def __init__(self, params: Any, lr: float, betas: tuple[float, float], weight_decay: float = 0.0) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Move every weight that has a gradient; ``closure`` is not called."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    self._move(weight, weight.grad, group)
+
+    def _move(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state, (beta1, beta2) = self.state[weight], group["betas"]
+        if not state:
+            state["step"] = torch.zeros(())
+            state["m"], state["v"] = torch.zeros_like(weight), torch.zeros_like(weight)
+        state["step"] += 1
+        step = int(state["step"])
+        basis = self._basis(state, gradient, step, beta2) if weight.dim() == 2 else None
+        seen = gradient if basis is None else gradient @ basis
+        m, v = state["m"].lerp_(seen, 1 - beta1), state["v"].mul_(beta2).addcmul_(seen, seen, value=1 - beta2)
+        change = m / (v / (1 - beta2**step)).sqrt_().add_(self.EPSILON)
+        if basis is not None:
+            change = change @ basis.t()
+        weight.mul_(1 - group["lr"] * group["weight_decay"]).sub_(change.mul_(group["lr"] / (1 - beta1**step)))
+
+    def _basis(self, state: dict[str, Tensor], gradient: Tensor, step: int, beta2: float) -> Tensor:
+        """Q of this step."""
+        if step == 1:
+            state["r"] = gradient.t() @ gradient
+            state["q"] = _by_rows(_on_cpu_if_mps(lambda r: torch.linalg.eigh(r)[1], state["r"]))
+            return state["q"]
+        early = step < self.BASIS_EVERY and step & (step - 1) == 0  # at 2, 4 and 8 steps: the first guess is poor
+        if early or step % self.SECOND_MOMENTS_EVERY == 0:
+            state["r"].lerp_(gradient.t() @ gradient, 1 - beta2)
+        if early or step % self.BASIS_EVERY == 0:
+            old, powered = state["q"], state["r"] @ state["q"]
+            order = (old * powered).sum(0).argsort(descending=True)  # by eigenvalue: QR favours the first columns
+            state["q"] = _by_rows(_on_cpu_if_mps(lambda columns: torch.linalg.qr(columns)[0], powered[:, order]))
+            state["m"], state["v"] = state["m"] @ (old.t() @ state["q"]), _by_rows(state["v"][:, order])
+        return state["q"]
+
+
+def _by_rows(matrix: Tensor) -> Tensor:
+    """Laid out as a matrix read from a file is: products may round otherwise in another layout, and a resume differ."""
+    return matrix.contiguous()
+
+
+def _on_cpu_if_mps(function: Callable[[Tensor], Tensor], matrix: Tensor) -> Tensor:
+    """On Apple's GPUs the CPU decomposes: torch has not had it there."""
+    if matrix.device.type == "mps":
+        return function(matrix.cpu()).to(matrix.device)
+    return function(matrix)
 
 
 def schedule(progress: float, warmup: float) -> float:

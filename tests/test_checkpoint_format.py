@@ -422,7 +422,9 @@ def test_tensors_too_few_too_many_and_of_the_wrong_type() -> None:
         ({"hidden_size": True}, CorruptError, "hidden_size is True"),
         ({"vocab_size": "7"}, CorruptError, "vocab_size is '7'"),
         ({"embedding_size": None}, CorruptError, "embedding_size is None"),
-        ({"cell": "gru"}, IncompatibleError, "cell 'gru' is not known"),
+        ({"cell": "mogrifier"}, IncompatibleError, "cell 'mogrifier' is not known"),
+        ({"cell": ["lstm"]}, IncompatibleError, "is not known"),
+        ({"cell": "gru"}, CorruptError, "'layers.0.bias_n' is missing"),
     ],
 )
 def test_settings_that_cannot_be(changes: dict[str, Any], error: type[Exception], words: str) -> None:

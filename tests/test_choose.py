@@ -12,6 +12,7 @@ from charlstm.errors import ConfigError, NotFoundError, OutOfMemoryError, TextEr
 from charlstm.nn.model import CharLM
 from charlstm.settings.choose import DEFAULT_TIME, choose, model_weights
 from charlstm.settings.presets import PRESETS, preset
+from charlstm.shapes import CELLS
 
 
 @dataclass
@@ -108,10 +109,17 @@ def test_nonsense_is_named():
     st.integers(1, 30),
     st.integers(1, 40),
     st.integers(1, 4),
+    st.sampled_from(sorted(CELLS)),
     st.booleans(),
 )
-def test_weights_are_counted_as_torch_counts_them(vocab, embedding, hidden, layers, skip):
-    shape = {"embedding_size": embedding, "hidden_size": hidden, "num_layers": layers, "skip": skip}
+def test_weights_are_counted_as_torch_counts_them(vocab, embedding, hidden, layers, cell, skip):
+    shape = {
+        "embedding_size": embedding,
+        "hidden_size": hidden,
+        "num_layers": layers,
+        "cell": cell,
+        "skip": skip,
+    }
     with torch.device("meta"):
         model = CharLM(ModelConfig(vocab_size=vocab, **shape))
     assert model_weights(shape, vocab) == model.parameter_count()

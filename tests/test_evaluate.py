@@ -16,12 +16,12 @@ from charlstm.nn.model import CharLM
 SHAPE = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 8, "num_layers": 2}
 
 
-def random_model(**more):
+def random_model(scale=3, **more):
     torch.manual_seed(0)
     model = CharLM(ModelConfig(**SHAPE, **more))
     with torch.no_grad():
         for weight in model.parameters():
-            weight.mul_(3)
+            weight.mul_(scale)
     return model
 
 
@@ -51,7 +51,7 @@ def test_one_stream_equals_stepping_through_the_text(length):
 @given(st.integers(600, 5000), st.integers(2, 9), st.sampled_from([1, 40, 400]))
 @settings(max_examples=10, deadline=None)
 def test_parallel_streams_score_every_token_and_nearly_agree(length, streams, before):
-    model = random_model()
+    model = random_model(1)  # larger recurrent weights never forget where they began
     rng = np.random.default_rng(length)
     ids, context = rng.integers(5, size=length).astype(np.uint8), rng.integers(5, size=before).astype(np.uint8)
     exact = evaluate(model, ids, context)

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "charlstm"
 
 # A module imports only from its own row and those before it.
 ROWS = [
-    {"errors", "config", "events", "resources"},
+    {"errors", "config", "events", "resources", "shapes"},
     {"tokenizers", "corpora", "checkpoint", "engine"},
     {"windows", "nn", "optim", "settings", "diagnosis", "filters", "prompts", "stopping"},
     {"sampling", "evaluate"},

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from charlstm.config import ModelConfig
 from charlstm.engine import Engine
-from charlstm.nn import cells
+from charlstm.nn import recurrence, unrolled
 from charlstm.nn.backend import TorchBackend
+from charlstm.nn.cells import STEPS
 from charlstm.nn.model import CharLM, detach, reset_rows
-from charlstm.nn.recurrence import LstmLayer
+from charlstm.nn.recurrence import RecurrentLayer
+from charlstm.shapes import CELLS, parameter_count
 
 shapes = st.fixed_dictionaries(
     {
@@ -21,6 +23,7 @@ shapes = st.fixed_dictionaries(
         "embedding_size": st.integers(1, 5),
         "hidden_size": st.integers(1, 7),
         "num_layers": st.integers(1, 3),
+        "cell": st.sampled_from(sorted(CELLS)),
         "skip": st.booleans(),
     }
 )
@@ -31,82 +34,222 @@ def model_of(shape, seed=0, **more):
     return CharLM(ModelConfig(**shape, **more)).eval()
 
 
-def lstm_by_loop(x, h, c, weight_ih, weight_hh, bias):
-    """One unit at a time, one feature at a time, in Python floats: nothing here is shared with the code under test."""
-    size = len(h)
-
-    def gate(row):
-        total = bias[row]
-        total += sum(weight_ih[row][j] * x[j] for j in range(len(x)))
-        return total + sum(weight_hh[row][j] * h[j] for j in range(size))
-
-    def sigmoid(z):
-        return 1 / (1 + math.exp(-z))
-
-    new_h, new_c = [], []
-    for k in range(size):
-        i, f, g, o = (gate(k + size * n) for n in range(4))
-        cell = sigmoid(f) * c[k] + sigmoid(i) * math.tanh(g)
-        new_c.append(cell)
-        new_h.append(sigmoid(o) * math.tanh(cell))
-    return new_h, new_c
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
 
 
-@given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 5), st.integers(1, 4))
-@settings(max_examples=25, deadline=None)
-def test_cell_equals_a_loop_written_from_the_equations(seed, inputs, hidden, batch):
-    rng = np.random.default_rng(seed)
-    x, h, c = (rng.normal(size=(batch, n)) for n in (inputs, hidden, hidden))
-    w, u, b = rng.normal(size=(4 * hidden, inputs)), rng.normal(size=(4 * hidden, hidden)), rng.normal(size=4 * hidden)
-    got_h, got_c = cells.lstm(
-        *map(torch.from_numpy, (x,)), tuple(map(torch.from_numpy, (h, c))), *map(torch.from_numpy, (w, u, b))
+class Loops:
+    """Each cell one unit at a time, in Python floats: nothing here is shared with the code under test.
+
+    Called with one row's input and old state and the weights as lists; gives the parts of the new state.
+    """
+
+    @staticmethod
+    def _sum(row, x, h, w, u):
+        total = sum(w[row][j] * x[j] for j in range(len(x)))
+        return total + sum(u[row][j] * h[j] for j in range(len(h)))
+
+    def rnn(self, x, h, w, u, b):
+        return ([math.tanh(self._sum(k, x, h, w, u) + b[k]) for k in range(len(h))],)
+
+    def lstm(self, x, h, c, w, u, b):
+        return self.peephole(x, h, c, w, u, b, [0.0] * (3 * len(h)))
+
+    def peephole(self, x, h, c, w, u, b, p):
+        n, new_h, new_c = len(h), [], []
+        for k in range(n):
+            i, f, g, o = (self._sum(k + n * gate, x, h, w, u) + b[k + n * gate] for gate in range(4))
+            cell = sigmoid(f + p[n + k] * c[k]) * c[k] + sigmoid(i + p[k] * c[k]) * math.tanh(g)
+            new_c.append(cell)
+            new_h.append(sigmoid(o + p[2 * n + k] * cell) * math.tanh(cell))
+        return new_h, new_c
+
+    def gru(self, x, h, w, u, b, d):
+        n = len(h)
+        new = []
+        for k in range(n):
+            r, z = (sigmoid(self._sum(row, x, h, w, u) + b[row]) for row in (k, n + k))
+            row = 2 * n + k
+            here = self._sum(row, x, [], w, u) + b[row]
+            past = self._sum(row, [], h, w, u) + d[k]
+            proposal = math.tanh(here + r * past)
+            new.append((1 - z) * proposal + z * h[k])
+        return (new,)
+
+
+def parts_of(cell, rng, inputs, hidden, batch, time=None):
+    """Random inputs, state and weights of a cell as float64 tensors."""
+    x = rng.normal(size=(batch, inputs) if time is None else (time, batch, inputs))
+    state = [rng.normal(size=(batch, hidden)) for _ in CELLS[cell].states]
+    weights = [rng.normal(size=shape) for shape in CELLS[cell].shapes(inputs, hidden).values()]
+    return tuple(
+        torch.from_numpy(x) if one is None else [torch.from_numpy(part) for part in one]
+        for one in (None, state, weights)
     )
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 5), st.integers(1, 4))
+@settings(max_examples=15, deadline=None)
+def test_cell_equals_a_loop_written_from_the_equations(cell, seed, inputs, hidden, batch):
+    x, state, weights = parts_of(cell, np.random.default_rng(seed), inputs, hidden, batch)
+    got = STEPS[cell](x, tuple(state), *weights)
     for row in range(batch):
-        want_h, want_c = lstm_by_loop(
-            x[row].tolist(), h[row].tolist(), c[row].tolist(), w.tolist(), u.tolist(), b.tolist()
-        )
-        np.testing.assert_allclose(got_h[row].numpy(), want_h, atol=1e-10)
-        np.testing.assert_allclose(got_c[row].numpy(), want_c, atol=1e-10)
+        lists = (part[row].tolist() for part in (x, *state))
+        want = getattr(Loops(), cell)(*lists, *(weight.tolist() for weight in weights))
+        for mine, theirs in zip(got, want, strict=True):
+            np.testing.assert_allclose(mine[row].numpy(), theirs, atol=1e-10)
 
 
-def test_cell_gradients_are_right():
-    torch.manual_seed(0)
-    shapes = ((2, 3), (2, 4), (2, 4), (16, 3), (16, 4), (16,))
-    parts = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
-
-    def step(x, h, c, w, u, b):
-        return cells.lstm(x, (h, c), w, u, b)
-
-    assert torch.autograd.gradcheck(step, parts)
+def stepped(cell, x, state, weights):
+    """A window by the readable cell, step by step."""
+    outputs, state = [], tuple(state)
+    for now in x:
+        state = STEPS[cell](now, state, *weights)
+        outputs.append(state[0])
+    return torch.stack(outputs), state
 
 
-def test_whole_window_equals_the_cell_stepped_along_and_torchs_lstm():
+@pytest.mark.parametrize("cell", CELLS)
+@given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 5), st.integers(1, 3), st.integers(1, 6))
+@settings(max_examples=15, deadline=None)
+def test_whole_window_by_hand_equals_the_cell_stepped_along_forward_and_backward(
+    cell, seed, inputs, hidden, batch, time
+):
+    rng = np.random.default_rng(seed)
+    x, state, weights = parts_of(cell, rng, inputs, hidden, batch, time)
+    learning = [part.requires_grad_() for part in (x, *state, *weights)]
+    outputs, after = getattr(unrolled, cell)(x, tuple(state), tuple(weights))
+    want_outputs, want_after = stepped(cell, x, state, weights)
+    torch.testing.assert_close(outputs, want_outputs, atol=1e-10, rtol=0)
+    torch.testing.assert_close(after, want_after, atol=1e-10, rtol=0)
+    weigh = [torch.from_numpy(rng.normal(size=part.shape)) for part in (outputs, *after)]
+    got = torch.autograd.grad((outputs, *after), learning, weigh)
+    want = torch.autograd.grad((want_outputs, *want_after), learning, weigh)
+    for mine, theirs in zip(got, want, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradients_are_right(cell, monkeypatch):
+    monkeypatch.setattr(unrolled, "_BLOCK", 20)  # three steps at a time, so that blocks meet
+    x, state, weights = parts_of(cell, np.random.default_rng(0), 3, 4, 2, time=5)
+    learning = [part.requires_grad_() for part in (x, *state, *weights)]
+
+    def window(x, *rest):
+        outputs, after = getattr(unrolled, cell)(x, rest[: len(state)], rest[len(state) :])
+        return outputs, *after
+
+    def step(x, *rest):
+        return STEPS[cell](x[0], rest[: len(state)], *rest[len(state) :])
+
+    assert torch.autograd.gradcheck(window, learning)
+    assert torch.autograd.gradcheck(step, learning)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_layer_equals_torchs_own_module(cell):
     torch.manual_seed(1)
-    layer = LstmLayer(3, 5).double()
+    layer = RecurrentLayer(cell, 3, 5).double()
+    theirs = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[cell](3, 5).double()
+    with torch.no_grad():
+        for weight in layer.parameters():
+            weight.normal_()
+        theirs.weight_ih_l0.copy_(layer.weight_ih)
+        theirs.weight_hh_l0.copy_(layer.weight_hh)
+        theirs.bias_ih_l0.copy_(layer.bias)
+        theirs.bias_hh_l0.zero_()
+        if cell == "gru":
+            theirs.bias_hh_l0[10:] = layer.bias_n
     inputs = torch.randn(7, 2, 3, dtype=torch.float64)
-    state = (torch.randn(2, 5, dtype=torch.float64), torch.randn(2, 5, dtype=torch.float64))
+    state = tuple(torch.randn(2, 5, dtype=torch.float64) for _ in CELLS[cell].states)
     outputs, after = layer(inputs, state)
-    stepped = state
-    for t in range(7):
-        stepped = cells.lstm(inputs[t], stepped, layer.rnn.weight_ih_l0, layer.rnn.weight_hh_l0, layer.rnn.bias_ih_l0)
-        torch.testing.assert_close(outputs[t], stepped[0], atol=1e-12, rtol=0)
-    torch.testing.assert_close(after, stepped, atol=1e-12, rtol=0)
-    theirs = torch.nn.LSTM(3, 5).double()
-    theirs.load_state_dict({k.removeprefix("rnn."): v for k, v in layer.state_dict().items()})
-    torch.testing.assert_close(theirs(inputs, tuple(s[None] for s in state))[0], outputs, atol=1e-12, rtol=0)
+    before = tuple(part[None] for part in state)
+    want, want_after = theirs(inputs, before if cell == "lstm" else before[0])
+    torch.testing.assert_close(outputs, want, atol=1e-10, rtol=0)
+    for mine, its in zip(after, want_after if cell == "lstm" else (want_after,), strict=True):
+        torch.testing.assert_close(mine, its[0], atol=1e-10, rtol=0)
+    for path in (recurrence.ON_CUDA[cell], recurrence.ELSEWHERE[cell], getattr(unrolled, cell)):
+        torch.testing.assert_close(path(inputs, state, layer.weights)[0], want, atol=1e-10, rtol=0)
 
 
-def test_initial_weights_are_orthogonal_gate_by_gate_and_begin_by_remembering():
-    layer = LstmLayer(3, 6)
-    for gate in layer.rnn.weight_hh_l0.split(6):
+def test_peephole_without_peepholes_is_the_lstm():
+    torch.manual_seed(2)
+    plain, peeping = RecurrentLayer("lstm", 3, 5), RecurrentLayer("peephole", 3, 5)
+    peeping.load_state_dict({**plain.state_dict(), "peephole": torch.zeros(15)})
+    inputs = torch.randn(6, 2, 3)
+    torch.testing.assert_close(peeping(inputs, None), plain(inputs, None), atol=1e-6, rtol=0)
+
+
+def test_peephole_equals_onnx_runtimes_operator():
+    """Its ``P`` input is peephole weights in the order i o f; its gates stand in the order i o f c."""
+    helper = pytest.importorskip("onnx.helper")
+    runtime = pytest.importorskip("onnxruntime")
+    torch.manual_seed(3)
+    layer = RecurrentLayer("peephole", 3, 5)
+    for weight in layer.parameters():
+        torch.nn.init.normal_(weight)
+    inputs, h, c = torch.randn(6, 2, 3), torch.randn(2, 5), torch.randn(2, 5)
+    outputs, after = layer(inputs, (h, c))
+
+    def reordered(weight, order):
+        blocks = weight.detach().chunk(len(order))
+        return torch.cat([blocks[k] for k in order])[None].numpy()
+
+    i_o_f_c = (0, 3, 1, 2)
+    feed = {
+        "X": inputs.numpy(),
+        "W": reordered(layer.weight_ih, i_o_f_c),
+        "R": reordered(layer.weight_hh, i_o_f_c),
+        "B": np.concatenate((reordered(layer.bias, i_o_f_c), np.zeros((1, 20), np.float32)), 1),
+        "initial_h": h[None].numpy(),
+        "initial_c": c[None].numpy(),
+        "P": reordered(layer.peephole, (0, 2, 1)),
+    }
+    names = ["X", "W", "R", "B", "", "initial_h", "initial_c", "P"]
+    node = helper.make_node("LSTM", names, ["Y", "Y_h", "Y_c"], hidden_size=5)
+    infos = [helper.make_tensor_value_info(name, 1, value.shape) for name, value in feed.items()]
+    results = [helper.make_tensor_value_info(name, 1, None) for name in ("Y", "Y_h", "Y_c")]
+    opsets = [helper.make_opsetid("", 14)]
+    model = helper.make_model(helper.make_graph([node], "g", infos, results), opset_imports=opsets, ir_version=8)
+    y, y_h, y_c = runtime.InferenceSession(model.SerializeToString()).run(None, feed)
+    np.testing.assert_allclose(outputs.detach().numpy(), y[:, 0], atol=1e-5)
+    np.testing.assert_allclose(after[0].detach().numpy(), y_h[0], atol=1e-5)
+    np.testing.assert_allclose(after[1].detach().numpy(), y_c[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_lower_precision_products_come_close(cell):
+    x, state, weights = parts_of(cell, np.random.default_rng(4), 6, 8, 3, time=5)
+    x, state, weights = x.float(), [part.float() for part in state], [weight.float() / 3 for weight in weights]
+    learning = [part.requires_grad_() for part in (x, *state, *weights)]
+    whole = getattr(unrolled, cell)
+    want, _ = whole(x, tuple(state), tuple(weights))
+    with torch.autocast("cpu", torch.bfloat16):
+        got, _ = whole(x, tuple(state), tuple(weights))
+    assert got.dtype == torch.float32
+    assert not torch.equal(got, want), "products were not computed in bf16"
+    torch.testing.assert_close(got, want, atol=0.05, rtol=0)
+    for mine, theirs in zip(
+        torch.autograd.grad(got.sum(), learning), torch.autograd.grad(want.sum(), learning), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs, atol=0.2, rtol=0.05)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_initial_weights_are_orthogonal_gate_by_gate_and_begin_by_remembering(cell):
+    layer = RecurrentLayer(cell, 3, 6)
+    gates = CELLS[cell].gates
+    for gate in layer.weight_hh.chunk(gates):
         torch.testing.assert_close(gate @ gate.t(), torch.eye(6), atol=1e-5, rtol=0)
-    i, f, g, o = layer.rnn.bias_ih_l0.split(6)
-    assert (f == 1).all()
-    assert (torch.cat((i, g, o)) == 0).all()
+    for number, bias in enumerate(layer.bias.chunk(gates)):
+        assert (bias == (1 if gates > 1 and number == 1 else 0)).all()
+    for name in CELLS[cell].further:
+        assert (getattr(layer, name) == 0).all()
 
 
 @given(shapes, st.integers(1, 3), st.integers(2, 6), st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_half_windows_with_the_state_carried_equal_the_whole(shape, batch, time, data):
     model = model_of(shape)
     ids = torch.from_numpy(np.random.default_rng(0).integers(shape["vocab_size"], size=(batch, time)))
@@ -119,7 +262,7 @@ def test_half_windows_with_the_state_carried_equal_the_whole(shape, batch, time,
 
 
 @given(shapes, st.integers(1, 4), st.integers(1, 6))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_engine_and_torch_backend_give_the_models_logits(shape, batch, time):
     model = model_of(shape, vocab_size=shape.pop("vocab_size"))
     tensors = {name: tensor * 3 for name, tensor in model.to_tensors().items()}
@@ -168,7 +311,7 @@ def test_locked_dropout_has_one_mask_a_window_and_keeps_the_mean():
 
 def test_weight_drop_drops_recurrent_weights_in_training_only():
     torch.manual_seed(0)
-    layer = LstmLayer(2, 8, weight_drop=0.5)
+    layer = RecurrentLayer("lstm", 2, 8, weight_drop=0.5)
     inputs = torch.randn(4, 1, 2)
     layer.train()
     first, second = layer(inputs, None)[0], layer(inputs, None)[0]
@@ -196,3 +339,4 @@ def test_tensors_round_trip_and_are_counted(shape):
     for name, tensor in other.to_tensors().items():
         np.testing.assert_array_equal(tensor, tensors[name])
     assert model.parameter_count() == sum(tensor.size for tensor in tensors.values())
+    assert model.parameter_count() == parameter_count(model.config.model_dump())

@@ -1,5 +1,6 @@
 """The optimizer's groups, the schedule as a function, the average against its closed form."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -7,19 +8,97 @@ from hypothesis import strategies as st
 from torch import nn
 
 from charlstm.config import TrainConfig
-from charlstm.optim import Average, make_optimizer, schedule
+from charlstm.optim import Average, Soap, make_optimizer, schedule
 from charlstm.training.budget import Clock, progress
 
 
-def test_matrices_decay_and_biases_do_not():
+@pytest.mark.parametrize("name", ["soap", "adamw"])
+def test_matrices_decay_and_biases_do_not(name):
     model = nn.Linear(3, 2)
-    optimizer = make_optimizer(model, TrainConfig(lr=0.1, weight_decay=0.5))
+    optimizer = make_optimizer(model, TrainConfig(optimizer=name, lr=0.1, weight_decay=0.5))
     before = model.weight.detach().clone()
     model.weight.grad, model.bias.grad = torch.zeros_like(model.weight), torch.zeros_like(model.bias)
     bias = model.bias.detach().clone()
     optimizer.step()
     torch.testing.assert_close(model.weight.detach(), before * (1 - 0.1 * 0.5))
     torch.testing.assert_close(model.bias.detach(), bias)
+
+
+def soap_by_the_equations(weight, gradients, lr, beta1, beta2, decay):
+    """The equations of the docstring in NumPy, with the moments kept unturned and turned anew at every step."""
+    r = m = 0.0
+    for t, g in enumerate(gradients, 1):
+        if t == 1:
+            r = g.T @ g
+            q = np.linalg.eigh(r)[1]
+            v = np.zeros_like(weight)
+        else:
+            early = t in (2, 4, 8)
+            if early or t % 5 == 0:
+                r = beta2 * r + (1 - beta2) * g.T @ g
+            if early or t % 10 == 0:
+                order = np.argsort(-np.diag(q.T @ r @ q))
+                q, v = np.linalg.qr((r @ q)[:, order])[0], v[:, order]
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * (g @ q) ** 2
+        update = (m @ q) / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + 1e-8) @ q.T
+        weight = weight * (1 - lr * decay) - lr * update
+    return weight
+
+
+def test_soap_follows_its_equations():
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(4, 3)), rng.normal(size=(25, 4, 3)) @ rng.normal(size=(3, 3))
+    weight = nn.Parameter(torch.from_numpy(start.copy()))
+    optimizer = Soap([weight], lr=0.01, betas=(0.9, 0.95), weight_decay=0.1)
+    for gradient in gradients:
+        weight.grad = torch.from_numpy(gradient)
+        optimizer.step()
+    want = soap_by_the_equations(start, gradients, 0.01, 0.9, 0.95, 0.1)
+    np.testing.assert_allclose(weight.detach().numpy(), want, atol=1e-9)
+
+
+def least_squares(optimizer_of, turn, steps=60):
+    """The losses of a linear fit to data whose inputs have been turned by an orthogonal matrix."""
+    rng = np.random.default_rng(1)
+    inputs = torch.from_numpy(rng.normal(size=(200, 6)) * [9, 3, 1, 0.3, 0.1, 0.03]) @ turn
+    targets = inputs @ turn.T @ torch.from_numpy(rng.normal(size=(6, 8)))
+    weight = nn.Parameter(torch.zeros(8, 6, dtype=torch.float64))
+    optimizer, losses = optimizer_of([weight]), []
+    for _ in range(steps):
+        loss = (inputs @ weight.t() - targets).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_soap_does_not_mind_how_the_inputs_are_turned_and_adam_does():
+    turn = torch.from_numpy(np.linalg.qr(np.random.default_rng(2).normal(size=(6, 6)))[0])
+    straight = torch.eye(6, dtype=torch.float64)
+
+    def soap(params):
+        return Soap(params, lr=0.05, betas=(0.9, 0.95))
+
+    def adam(params):
+        return torch.optim.AdamW(params, lr=0.05, betas=(0.9, 0.95), weight_decay=0.0)
+
+    np.testing.assert_allclose(least_squares(soap, turn), least_squares(soap, straight), rtol=1e-5)
+    assert least_squares(soap, turn)[-1] < 0.5 * least_squares(adam, turn)[-1]
+
+
+def test_soap_gives_vectors_adam_itself():
+    rng = np.random.default_rng(3)
+    gradients = torch.from_numpy(rng.normal(size=(12, 7)))
+    ours, theirs = (nn.Parameter(torch.ones(7, dtype=torch.float64)) for _ in range(2))
+    soap = Soap([ours], lr=0.1, betas=(0.9, 0.99))
+    adam = torch.optim.AdamW([theirs], lr=0.1, betas=(0.9, 0.99), weight_decay=0.0)
+    for gradient in gradients:
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        soap.step()
+        adam.step()
+    torch.testing.assert_close(ours, theirs)
 
 
 def test_schedule_rises_then_falls_to_zero():

@@ -1,23 +1,12 @@
 """What a checkpoint holds: tensors, settings, tokenizer, and where it all came from, in one file.
 
-Tensors of a model (LSTM gates in the order i f g o)::
-
-    embedding.weight        (vocab, embedding_size)
-    layers.K.weight_ih      (4 * hidden, input_size of layer K)
-    layers.K.weight_hh      (4 * hidden, hidden)
-    layers.K.bias           (4 * hidden,)
-    head.weight             (vocab, head_input)
-    head.bias               (vocab,)
-
-Layer 0 reads the embedding; the others read the layer below, and with ``skip`` the embedding behind it. The head reads
-the top layer, and with ``skip`` all layers from the lowest to the top.
+The tensors of a model, their names and shapes, are those of `shapes.tensor_shapes`.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +16,7 @@ from numpy.typing import NDArray
 
 from charlstm.checkpoint import container
 from charlstm.errors import CorruptError, IncompatibleError, UsageError
+from charlstm.shapes import CELLS, tensor_shapes
 
 FORMAT_VERSION = 1
 KINDS = ("model", "resume")
@@ -153,7 +143,7 @@ def check_model(checkpoint: Checkpoint, path: Path | str = "") -> None:
         CorruptError: a tensor is missing, too many, misshapen, or holds a number that is not finite.
         IncompatibleError: a cell this version does not know.
     """
-    expected = dict(_model_shapes(_shape_settings(checkpoint, path)))
+    expected = dict(tensor_shapes(_shape_settings(checkpoint, path)))
     odd = sorted(expected.keys() ^ checkpoint.tensors.keys())
     if odd:
         lack = "is missing" if odd[0] in expected else "does not belong to a model of these settings"
@@ -219,35 +209,20 @@ def _identify(metadata: dict[str, str], path: Path) -> tuple[str, dict[str, Any]
         raise CorruptError("its header cannot be read: damaged, or incomplete", where=path) from fault
 
 
-@dataclass(frozen=True)
-class _Shape:
+def _shape_settings(checkpoint: Checkpoint, path: Path | str) -> dict[str, Any]:
     """The settings that decide the tensors' shapes."""
-
-    vocab_size: int
-    embedding_size: int
-    hidden_size: int
-    num_layers: int
-    skip: bool
-
-
-def _shape_settings(checkpoint: Checkpoint, path: Path | str) -> _Shape:
     settings = checkpoint.config.get("model")
     if not isinstance(settings, dict):
         raise CorruptError("its settings have no model", where=path)
     cell = settings.get("cell", "lstm")
-    if cell != "lstm":
+    if not isinstance(cell, str) or cell not in CELLS:
         raise IncompatibleError(f"its cell {cell!r:.40} is not known here", where=path, hint=_UPGRADE)
-    shape = _Shape(
-        vocab_size=_positive(settings, "vocab_size", path),
-        embedding_size=_positive(settings, "embedding_size", path),
-        hidden_size=_positive(settings, "hidden_size", path),
-        num_layers=_positive(settings, "num_layers", path),
-        skip=settings.get("skip") is True,
-    )
+    sizes = ("vocab_size", "embedding_size", "hidden_size", "num_layers")
+    shape = {name: _positive(settings, name, path) for name in sizes}
     # Each layer has tensors: a lying number of layers must not make us count to a thousand million.
-    if shape.num_layers > len(checkpoint.tensors):
-        raise CorruptError(f"its settings name {shape.num_layers} layers, more than it holds", where=path)
-    return shape
+    if shape["num_layers"] > len(checkpoint.tensors):
+        raise CorruptError(f"its settings name {shape['num_layers']} layers, more than it holds", where=path)
+    return {**shape, "cell": cell, "skip": settings.get("skip") is True}
 
 
 def _positive(settings: dict[str, Any], name: str, path: Path | str) -> int:
@@ -255,15 +230,3 @@ def _positive(settings: dict[str, Any], name: str, path: Path | str) -> int:
     if type(number) is not int or number < 1:
         raise CorruptError(f"its setting {name} is {number!r:.40}, not a positive whole number", where=path)
     return number
-
-
-def _model_shapes(model: _Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
-    gates, hidden, embedding = 4 * model.hidden_size, model.hidden_size, model.embedding_size
-    yield "embedding.weight", (model.vocab_size, embedding)
-    for layer in range(model.num_layers):
-        above = hidden + (embedding if model.skip else 0)
-        yield f"layers.{layer}.weight_ih", (gates, above if layer else embedding)
-        yield f"layers.{layer}.weight_hh", (gates, hidden)
-        yield f"layers.{layer}.bias", (gates,)
-    yield "head.weight", (model.vocab_size, hidden * (model.num_layers if model.skip else 1))
-    yield "head.bias", (model.vocab_size,)

@@ -83,8 +83,10 @@ def train(
     lr: Annotated[Real, typer.Option("--lr", help="The highest learning rate.")] = None,
     warmup: Annotated[Real, typer.Option("--warmup", help="Share of the budget in which it rises.")] = None,
     grad_clip: Annotated[Real, typer.Option("--grad-clip", help="Largest norm of the gradient.")] = None,
-    weight_decay: Annotated[Real, typer.Option("--weight-decay", help="AdamW's weight decay.")] = None,
-    beta2: Annotated[Real, typer.Option("--beta2", help="AdamW's memory of squared gradients.")] = None,
+    weight_decay: Annotated[
+        Real, typer.Option("--weight-decay", help="Share of each matrix taken off at a learning rate of 1, a step.")
+    ] = None,
+    beta2: Annotated[Real, typer.Option("--beta2", help="The optimizer's memory of squared gradients.")] = None,
     average: Annotated[Real, typer.Option("--average", help="Decay of the average of weights; 0: none.")] = None,
     eval_every: Annotated[Whole, typer.Option("--eval-every", help="Steps between evaluations.")] = None,
     patience: Annotated[Whole, typer.Option("--patience", help="Stop after so many in vain; 0: never.")] = None,

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from charlstm.checkpoint.format import Checkpoint
-from charlstm.nn import cells
+from charlstm.nn.cells import STEPS, LayerState
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import State
+from charlstm.shapes import CELLS
 from charlstm.tokenizers import from_state
 
 
@@ -41,6 +42,7 @@ class TorchBackend:
         self.vocab_size = self.tokenizer.vocab_size
         self._device = parse_device(device)
         self._model = config["model"]
+        self._cell, self._step = CELLS[self._model["cell"]], STEPS[self._model["cell"]]
         self._weights = {
             name: torch.from_numpy(np.array(tensor, np.float32)).to(self._device) for name, tensor in tensors.items()
         }
@@ -53,7 +55,7 @@ class TorchBackend:
     def zero_state(self, batch: int) -> State:
         """The state before any text, for ``batch`` rows."""
         zeros = torch.zeros(batch, self._model["hidden_size"], device=self._device)
-        return ((zeros, zeros),) * int(self._model["num_layers"])
+        return ((zeros,) * len(self._cell.states),) * int(self._model["num_layers"])
 
     @torch.inference_mode()
     def step(self, tokens: NDArray[np.integer[Any]], state: State | None) -> tuple[NDArray[np.float32], State]:
@@ -70,21 +72,20 @@ class TorchBackend:
         state = self.zero_state(len(tokens)) if state is None else state
         ids = torch.from_numpy(np.asarray(tokens, np.int64)).to(self._device)
         features = embedded = w["embedding.weight"][ids]
-        after: list[tuple[torch.Tensor, torch.Tensor]] = []
+        after: list[LayerState] = []
         for k, before in enumerate(state):
             if k:
                 features = torch.cat((after[-1][0], embedded), 1) if skip else after[-1][0]
-            weights = (w[f"layers.{k}.{name}"] for name in ("weight_ih", "weight_hh", "bias"))
-            after.append(cells.lstm(features, before, *weights))
-        top = torch.cat([h for h, _ in after], 1) if skip else after[-1][0]
+            after.append(self._step(features, before, *(w[f"layers.{k}.{name}"] for name in self._cell.tensors)))
+        top = torch.cat([h for h, *_ in after], 1) if skip else after[-1][0]
         logits = torch.addmm(w["head.bias"], top, w["head.weight"].t())
         return logits.cpu().numpy(), tuple(after)
 
     def expand(self, state: State, rows: int) -> State:
         """The state of one row, for ``rows`` rows that go different ways from here."""
-        return tuple((h.repeat_interleave(rows, 0), c.repeat_interleave(rows, 0)) for h, c in state)
+        return tuple(tuple(part.repeat_interleave(rows, 0) for part in layer) for layer in state)
 
     def select(self, state: State, rows: Sequence[int]) -> State:
         """The state of some rows, in the order given."""
         index = torch.as_tensor(rows, device=self._device)
-        return tuple((h[index], c[index]) for h, c in state)
+        return tuple(tuple(part[index] for part in layer) for layer in state)

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from charlstm.config import ModelConfig
 from charlstm.nn.cells import LayerState
-from charlstm.nn.recurrence import LstmLayer, keep_mask
+from charlstm.nn.recurrence import RecurrentLayer, keep_mask
+from charlstm.shapes import input_sizes
 
 State: TypeAlias = tuple[LayerState, ...]
-"""The state of each layer, ``(h, c)``, each (B, H). A value: it goes in by argument and comes out by return."""
+"""The state of each layer, parts of (B, H) each. A value: it goes in by argument and comes out by return."""
 
 
 class CharLM(nn.Module):
@@ -33,11 +34,10 @@ class CharLM(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        hidden, embedding = config.hidden_size, config.embedding_size
-        self.embedding = nn.Embedding(config.vocab_size, embedding)
-        above = hidden + (embedding if config.skip else 0)
+        hidden = config.hidden_size
+        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
         self._stack = [
-            LstmLayer(embedding if k == 0 else above, hidden, config.weight_drop) for k in range(config.num_layers)
+            RecurrentLayer(config.cell, size, hidden, config.weight_drop) for size in input_sizes(config.model_dump())
         ]
         self.layers = nn.ModuleList(self._stack)
         self.head = nn.Linear(hidden * (config.num_layers if config.skip else 1), config.vocab_size)
@@ -79,39 +79,20 @@ class CharLM(nn.Module):
 
     def to_tensors(self) -> dict[str, NDArray[Any]]:
         """The weights by the names a checkpoint has them under."""
-        named: dict[str, Tensor] = {
-            "embedding.weight": self.embedding.weight,
-            "head.weight": self.head.weight,
-            "head.bias": self.head.bias,
-        }
-        for k, layer in enumerate(self._stack):
-            for name, weight in zip(("weight_ih", "weight_hh", "bias"), layer.weights, strict=True):
-                named[f"layers.{k}.{name}"] = weight
         # A copy each: training goes on with the weights while a file is written.
-        return {name: weight.detach().float().cpu().numpy().copy() for name, weight in named.items()}
+        return {name: weight.float().cpu().numpy().copy() for name, weight in self.state_dict().items()}
 
     def load_tensors(self, tensors: dict[str, NDArray[Any]]) -> None:
         """Undo `to_tensors`; shapes must be those of `config`."""
-        state: dict[str, Tensor] = dict(self.state_dict())
-        for name, tensor in tensors.items():
-            state[_module_name(name)] = torch.from_numpy(np.array(tensor, np.float32))
-        self.load_state_dict(state)
-
-
-def _module_name(name: str) -> str:
-    """The name in `state_dict` of a checkpoint's tensor."""
-    module, _, weight = name.rpartition(".")
-    if not module.startswith("layers."):
-        return name
-    return f"{module}.rnn.{'bias_ih' if weight == 'bias' else weight}_l0"
+        self.load_state_dict({name: torch.from_numpy(np.array(tensor, np.float32)) for name, tensor in tensors.items()})
 
 
 def reset_rows(state: State, fresh: Tensor) -> State:
     """The state with the rows where ``fresh`` (B,) is true set to zero."""
     keep = (~fresh).unsqueeze(1)
-    return tuple((h * keep, c * keep) for h, c in state)
+    return tuple(tuple(part * keep for part in layer) for layer in state)
 
 
 def detach(state: State) -> State:
     """The state cut off from the window that made it, so that gradients end there."""
-    return tuple((h.detach(), c.detach()) for h, c in state)
+    return tuple(tuple(part.detach() for part in layer) for layer in state)

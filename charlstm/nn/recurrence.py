@@ -6,12 +6,17 @@ want it, and `model` turns the batch around once on the way in and once on the w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from charlstm.nn import unrolled
 from charlstm.nn.cells import LayerState
+from charlstm.shapes import CELLS
+
+WholeWindow = Callable[[Tensor, LayerState, tuple[Tensor, ...]], tuple[Tensor, LayerState]]
+"""Inputs (T, B, D), the state before and the weights → hidden states (T, B, H) and the state after."""
 
 
 def keep_mask(like: Tensor, shape: Sequence[int], rate: float, generator: torch.Generator | None) -> Tensor:
@@ -19,39 +24,37 @@ def keep_mask(like: Tensor, shape: Sequence[int], rate: float, generator: torch.
     return (torch.rand(shape, dtype=like.dtype, device=like.device, generator=generator) >= rate) / (1.0 - rate)
 
 
-class LstmLayer(nn.Module):
-    """A one-layer `torch.nn.LSTM` with one bias, this project's initial weights, and weight-drop.
+class RecurrentLayer(nn.Module):
+    """One layer of any cell, with this project's initial weights, and weight-drop.
 
     Initial weights: recurrent matrices orthogonal gate by gate, which keeps the length of what is carried
-    (Saxe et al. 2014); input matrices Glorot-uniform; forget-gate bias 1, so that the cell begins by remembering
-    (Jozefowicz et al. 2015). torch's second bias is a twin of the first: it stays 0 and does not learn.
+    (Saxe et al. 2014); input matrices Glorot-uniform; biases 0, but 1 for the gate that keeps (f, of the GRU z), so
+    that the cell begins by remembering (Jozefowicz et al. 2015); peepholes 0.
 
     Args:
+        cell: one of `shapes.CELLS`.
         input_size: D.
         hidden_size: H.
         weight_drop: share of ``weight_hh`` set to zero in training, one mask a window (Merity et al. 2018).
     """
 
-    def __init__(self, input_size: int, hidden_size: int, weight_drop: float = 0.0) -> None:
+    def __init__(self, cell: str, input_size: int, hidden_size: int, weight_drop: float = 0.0) -> None:
         super().__init__()
-        self.hidden_size = hidden_size
-        self.weight_drop = weight_drop
-        self.rnn = nn.LSTM(input_size, hidden_size)
-        weight_ih, weight_hh, bias, twin = self.rnn.all_weights[0]
-        twin.requires_grad_(False)
+        self.cell, self.hidden_size, self.weight_drop = cell, hidden_size, weight_drop
+        for name, shape in CELLS[cell].shapes(input_size, hidden_size).items():
+            setattr(self, name, nn.Parameter(torch.zeros(shape)))
+        weight_ih, weight_hh, bias, *_ = self.weights
         with torch.no_grad():
-            for gate in range(4):
-                nn.init.orthogonal_(weight_hh[gate * hidden_size : (gate + 1) * hidden_size])
+            for gate in weight_hh.chunk(CELLS[cell].gates):
+                nn.init.orthogonal_(gate)
             nn.init.xavier_uniform_(weight_ih)
-            twin.zero_()
-            bias.zero_()
-            bias[hidden_size : 2 * hidden_size] = 1.0
+            if CELLS[cell].gates > 1:
+                bias[hidden_size : 2 * hidden_size] = 1.0
 
     @property
-    def weights(self) -> tuple[Tensor, Tensor, Tensor]:
-        """``weight_ih`` (4H, D), ``weight_hh`` (4H, H) and ``bias`` (4H,), gates in the order i f g o."""
-        weight_ih, weight_hh, bias, _ = self.rnn.all_weights[0]
-        return weight_ih, weight_hh, bias
+    def weights(self) -> tuple[Tensor, ...]:
+        """Its tensors in the order of `shapes.CELLS`, as its functions take them."""
+        return tuple(getattr(self, name) for name in CELLS[self.cell].tensors)
 
     def forward(
         self, inputs: Tensor, state: LayerState | None, generator: torch.Generator | None = None
@@ -60,28 +63,70 @@ class LstmLayer(nn.Module):
 
         Args:
             inputs: (T, B, D).
-            state: ``(h, c)`` each (B, H), or None for zeros.
+            state: the parts of the state, each (B, H), or None for zeros.
             generator: of the weights dropped in training.
 
         Returns:
             the hidden states (T, B, H) and the state after the window.
         """
+        weight_ih, weight_hh, *further = self.weights
         if state is None:
-            zeros = inputs.new_zeros(inputs.shape[1], self.hidden_size)
-            state = (zeros, zeros)
-        h, c = (part.unsqueeze(0) for part in state)
+            zeros = weight_hh.new_zeros(inputs.shape[1], self.hidden_size)
+            state = (zeros,) * len(CELLS[self.cell].states)
         if self.training and self.weight_drop:
-            outputs, h, c = self._dropped(inputs, h, c, generator)
-        else:
-            outputs, (h, c) = self.rnn(inputs, (h, c))
-        return outputs, (h.squeeze(0), c.squeeze(0))
+            weight_hh = weight_hh * keep_mask(weight_hh, weight_hh.shape, self.weight_drop, generator)
+        whole_window = (ON_CUDA if inputs.is_cuda else ELSEWHERE)[self.cell]
+        return whole_window(inputs, state, (weight_ih, weight_hh, *further))
 
-    def _dropped(
-        self, inputs: Tensor, h: Tensor, c: Tensor, generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        weight_ih, weight_hh, bias, twin = self.rnn.all_weights[0]
-        kept = weight_hh * keep_mask(weight_hh, weight_hh.shape, self.weight_drop, generator)
-        weights = [weight_ih, kept, bias, twin]
-        # What nn.LSTM.forward calls: one layer with biases, no dropout of its own, one direction, time first.
-        outputs, h, c = torch.lstm(inputs, (h, c), weights, True, 1, 0.0, True, False, False)
-        return outputs, h, c
+
+# ---- torch's own whole windows ----------------------------------------------------------------------------------
+#
+# Called as nn.LSTM.forward calls them: one layer with biases, no dropout of its own, one direction, time first. torch
+# has two biases in every sum; the second is 0 here.
+
+
+def torch_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
+    """`cells.lstm` by oneDNN or cuDNN."""
+    weight_ih, weight_hh, bias = weights
+    before = [part.unsqueeze(0).to(inputs.dtype) for part in state]
+    outputs, h, c = torch.lstm(
+        inputs, before, [weight_ih, weight_hh, bias, torch.zeros_like(bias)], *_one_layer()
+    )  # fmt: skip
+    return outputs, (h.squeeze(0), c.squeeze(0))
+
+
+def torch_gru(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
+    """`cells.gru` by cuDNN."""
+    weight_ih, weight_hh, bias, bias_n = weights
+    second = torch.cat((torch.zeros_like(bias[: -len(bias_n)]), bias_n))
+    before = state[0].unsqueeze(0).to(inputs.dtype)
+    outputs, h = torch.gru(inputs, before, [weight_ih, weight_hh, bias, second], *_one_layer())
+    return outputs, (h.squeeze(0),)
+
+
+def torch_rnn(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
+    """`cells.rnn` by cuDNN."""
+    weight_ih, weight_hh, bias = weights
+    before = state[0].unsqueeze(0).to(inputs.dtype)
+    outputs, h = torch.rnn_tanh(inputs, before, [weight_ih, weight_hh, bias, torch.zeros_like(bias)], *_one_layer())
+    return outputs, (h.squeeze(0),)
+
+
+def _one_layer() -> tuple[bool, int, float, bool, bool, bool]:
+    """``has_biases, num_layers, dropout, train, bidirectional, batch_first``."""
+    return True, 1, 0.0, torch.is_grad_enabled(), False, False
+
+
+ON_CUDA: dict[str, WholeWindow] = {
+    "rnn": torch_rnn,
+    "lstm": torch_lstm,
+    "gru": torch_gru,
+    "peephole": unrolled.peephole,
+}
+ELSEWHERE: dict[str, WholeWindow] = {
+    "rnn": unrolled.rnn,
+    "lstm": torch_lstm,
+    "gru": unrolled.gru,
+    "peephole": unrolled.peephole,
+}
+"""On a CPU only the LSTM has a oneDNN path; `benchmarks/LOG.md` has how the two compare, by shape."""

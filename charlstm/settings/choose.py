@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig, explain
 from charlstm.corpora.encode import boundary
 from charlstm.errors import ConfigError, OutOfMemoryError, TextError
+from charlstm.shapes import parameter_count
 
 DEFAULT_TIME = 300.0
 """Seconds of training when no budget is given."""
@@ -135,10 +136,7 @@ def choose(name: str, tokens: int, vocab_size: int, machine: Machine, given: Map
 
 def model_weights(model: Mapping[str, Any], vocab_size: int) -> int:
     """How many numbers a network of this shape learns."""
-    hidden, embedding, layers, skip = (model[k] for k in ("hidden_size", "embedding_size", "num_layers", "skip"))
-    above = hidden + (embedding if skip else 0)
-    recurrent = sum(4 * hidden * ((embedding if k == 0 else above) + hidden + 1) for k in range(layers))
-    return int(vocab_size * embedding + recurrent + vocab_size * (hidden * (layers if skip else 1) + 1))
+    return parameter_count({**model, "vocab_size": vocab_size})
 
 
 def _budget(train: _Choices) -> float | None:
@@ -170,6 +168,7 @@ def _shape(model: _Choices, train_tokens: int, vocab_size: int, budget: float, m
     deep = train_tokens > 5_000_000 and budget >= 1800
     why = "much text, much time" if deep else "one wide layer learns most in this time"
     model.fill("num_layers", 2 if deep else 1, why)
+    model.fill("cell", "lstm", "the cell that learns most on text")
     model.fill("embedding_size", 64 if vocab_size <= 512 else 128, f"for {vocab_size} different tokens")
     model.fill("skip", bool(layers_given and layers_given > 2) or deep, "helps deep stacks, does nothing for one layer")
     ceiling = 1024 * math.sqrt(train_tokens / 1e6)
@@ -230,7 +229,9 @@ def _regularise(model: _Choices, weights: int, passes: float, train_tokens: int)
 
 
 def _optimizer(train: _Choices, hidden: int, steps: int, val_tokens: int, speed: float, rows: int) -> None:
-    train.fill("lr", float(f"{2.6e-2 * min(1.0, 256 / hidden):.2g}"), f"for {hidden} features")
+    optimizer = train.fill("optimizer", "soap", "gets furthest in the same time")
+    highest = {"soap": 1.5e-2, "adamw": 2.6e-2}.get(optimizer, 1.5e-2)
+    train.fill("lr", float(f"{highest * min(1.0, 256 / hidden):.2g}"), f"for {hidden} features")
     memory = min(100.0, max(20.0, steps / 150))
     train.fill("beta2", round(1 - 1 / memory, 3), f"squared gradients are remembered for about {memory:.0f} steps")
     # Evaluations may take 3 % of the time, and twenty are enough to see a curve. Reading a token costs a third of
@@ -243,7 +244,8 @@ def _optimizer(train: _Choices, hidden: int, steps: int, val_tokens: int, speed:
 
 def _memory(run: RunConfig, weights: int) -> int:
     """Bytes for weights, gradients, two moments, the average, and one step's activations (forward and backward)."""
-    copies = 4 + bool(run.train.average)
+    # The bases of SOAP are squares as wide as their matrices: about half as much again, and their products as much.
+    copies = 4 + bool(run.train.average) + (run.train.optimizer == "soap")
     model = run.model
     a_token = model.num_layers * 10 * model.hidden_size + 3 * model.vocab_size + 2 * model.embedding_size
     return 4 * (copies * weights + 2 * run.data.batch_size * run.data.seq_len * a_token)

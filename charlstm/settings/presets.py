@@ -34,6 +34,7 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
             # Nothing is left to choose itself: the machine that makes it again must not matter.
             "train": {
                 "epochs": 40,
+                "optimizer": "soap",
                 "lr": 1.2e-2,
                 "warmup": 0.03,
                 "beta2": 0.99,
@@ -54,7 +55,7 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
         {
             "model": {"num_layers": 2, "hidden_size": 128},
             "data": {"batch_size": 50, "seq_len": 50, "streams": 50, "val_fraction": 0.05, "state_reset": 0.0},
-            "train": {"lr": 2e-3, "grad_clip": 5.0, "average": 0.0, "weight_decay": 0.0},
+            "train": {"optimizer": "adamw", "lr": 2e-3, "grad_clip": 5.0, "average": 0.0, "weight_decay": 0.0},
         },
     ),
 }

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from charlstm.nn.model import CharLM, State
 from charlstm.optim import Average
+from charlstm.shapes import CELLS
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -67,8 +68,8 @@ def take(moving: Moving) -> Arrays:
     if moving.average is not None:
         named |= {f"average.{k}": weight for k, weight in enumerate(moving.average.weights)}
     for group, state in enumerate(moving.states):
-        for k, (h, c) in enumerate(state or ()):
-            named |= {f"state.{group}.{k}.h": h, f"state.{group}.{k}.c": c}
+        for k, layer in enumerate(state or ()):
+            named |= {f"state.{group}.{k}.{name}": part for name, part in zip(_parts(moving.model), layer, strict=True)}
     named["generator"] = moving.generator.get_state()
     arrays = {name: tensor.detach().cpu().numpy().copy() for name, tensor in named.items()}
     scale = moving.scaler.state_dict()
@@ -90,7 +91,7 @@ def give_back(arrays: Arrays, moving: Moving) -> None:
     for group in range(len(states)):
         if f"state.{group}.0.h" in named:
             states[group] = tuple(
-                (named[f"state.{group}.{k}.h"].to(device), named[f"state.{group}.{k}.c"].to(device))
+                tuple(named[f"state.{group}.{k}.{name}"].to(device) for name in _parts(model))
                 for k in range(model.config.num_layers)
             )
     if named["generator"].numel() == moving.generator.get_state().numel():
@@ -98,6 +99,11 @@ def give_back(arrays: Arrays, moving: Moving) -> None:
     if "scaler" in arrays and scaler.is_enabled():
         scale, growth = arrays["scaler"]
         scaler.load_state_dict({**scaler.state_dict(), "scale": float(scale), "_growth_tracker": int(growth)})
+
+
+def _parts(model: CharLM) -> tuple[str, ...]:
+    """What each layer's state is made of."""
+    return CELLS[model.config.cell].states
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, named: dict[str, Tensor]) -> None:

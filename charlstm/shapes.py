@@ -1,0 +1,80 @@
+"""Which tensors a network has, by its settings: the one place that counts weights.
+
+Of each layer K, gates lying one below the other in ``weight_ih``, ``weight_hh`` and ``bias``::
+
+    cell        gates       further tensors
+    rnn         h
+    lstm        i f g o
+    gru         r z n       bias_n (hidden,): on the recurrent side of n
+    peephole    i f g o     peephole (3 * hidden,): of i, f and o
+
+Layer 0 reads the embedding; the others read the layer below, and with ``skip`` the embedding behind it. The head reads
+the top layer, and with ``skip`` all layers from the lowest to the top.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a recurrent cell is made of."""
+
+    gates: int
+    """Blocks of ``hidden`` rows in its matrices."""
+    states: tuple[str, ...]
+    """What it carries from step to step, each (batch, hidden); the first is its output."""
+    further: Mapping[str, int] = field(default_factory=dict)
+    """Its tensors besides ``weight_ih``, ``weight_hh`` and ``bias``: vectors, in multiples of ``hidden``."""
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The names of a layer's tensors, in the order its functions take them."""
+        return ("weight_ih", "weight_hh", "bias", *self.further)
+
+    def shapes(self, input_size: int, hidden_size: int) -> dict[str, Shape]:
+        """Each tensor of a layer and its shape."""
+        rows = self.gates * hidden_size
+        fixed: dict[str, Shape] = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size), "bias": (rows,)}
+        return fixed | {name: (count * hidden_size,) for name, count in self.further.items()}
+
+
+CELLS = {
+    "rnn": Cell(1, ("h",)),
+    "lstm": Cell(4, ("h", "c")),
+    "gru": Cell(3, ("h",), {"bias_n": 1}),
+    "peephole": Cell(4, ("h", "c"), {"peephole": 3}),
+}
+
+
+def input_sizes(model: Mapping[str, Any]) -> list[int]:
+    """How many features each layer reads."""
+    above = model["hidden_size"] + (model["embedding_size"] if model["skip"] else 0)
+    return [model["embedding_size"], *[above] * (model["num_layers"] - 1)]
+
+
+def tensor_shapes(model: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
+    """Every tensor of a network and its shape.
+
+    Args:
+        model: the settings of `config.ModelConfig` that give the shape, as plain values.
+    """
+    vocab, hidden = model["vocab_size"], model["hidden_size"]
+    cell = CELLS[model["cell"]]
+    yield "embedding.weight", (vocab, model["embedding_size"])
+    for layer, size in enumerate(input_sizes(model)):
+        for name, shape in cell.shapes(size, hidden).items():
+            yield f"layers.{layer}.{name}", shape
+    yield "head.weight", (vocab, hidden * (model["num_layers"] if model["skip"] else 1))
+    yield "head.bias", (vocab,)
+
+
+def parameter_count(model: Mapping[str, Any]) -> int:
+    """How many numbers a network of these settings learns."""
+    return sum(math.prod(shape) for _, shape in tensor_shapes(model))
