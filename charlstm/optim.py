@@ -25,6 +25,9 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     return Soap(groups, lr=config.lr, betas=betas)
 
 
+_LARGEST = 1e38  # that fits a float32
+
+
 class Soap(torch.optim.Optimizer):
     """SOAP on the input side: Adam in the basis in which a matrix's gradients are uncorrelated (Vyas et al. 2024).
 
@@ -69,12 +72,16 @@ class Soap(torch.optim.Optimizer):
         state["step"] += 1
         step = int(state["step"])
         basis = self._basis(state, gradient, step, beta2) if weight.dim() == 2 else None
-        seen = gradient if basis is None else gradient @ basis
+        seen = gradient.clone() if basis is None else gradient @ basis
         m, v = state["m"].lerp_(seen, 1 - beta1), state["v"].mul_(beta2).addcmul_(seen, seen, value=1 - beta2)
-        change = m / (v / (1 - beta2**step)).sqrt_().add_(self.EPSILON)
-        if basis is not None:
-            change = change @ basis.t()
-        weight.mul_(1 - group["lr"] * group["weight_decay"]).sub_(change.mul_(group["lr"] / (1 - beta1**step)))
+        # Both corrections as numbers, and in place: at this size passes through memory cost as much as products.
+        late = math.sqrt(1 - beta2**step)
+        change = torch.div(m, torch.sqrt(v, out=seen).add_(self.EPSILON * late), out=seen)
+        rate, keep = group["lr"] * late / (1 - beta1**step), 1 - group["lr"] * group["weight_decay"]
+        if basis is None:
+            weight.mul_(keep).sub_(change.mul_(rate))
+        else:
+            weight.addmm_(change, basis.t(), beta=keep, alpha=-min(rate, _LARGEST))
 
     def _basis(self, state: dict[str, Tensor], gradient: Tensor, step: int, beta2: float) -> Tensor:
         """Q of this step."""
