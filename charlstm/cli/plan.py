@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm.cli.render import count, duration, size, stdout_console, tell
+from charlstm.cli.render import count, duration, say, size, stdout_console
 
 if TYPE_CHECKING:
     from charlstm.config import RunConfig
@@ -17,25 +17,25 @@ def announce(prepared: Prepared, folder: Path) -> None:
     """A few lines on stderr before a run."""
     plan, run = prepared.plan, prepared.plan.run
     for note in plan.notes:
-        tell(note)
+        say(note)
     share = f"{100 * run.data.val_fraction:.2g} %"
     held_out = f"; the last {share} of it is for validation" if run.data.val_fraction else ""
-    tell(
+    say(
         f"{', '.join(run.data.sources)}: {count(prepared.encoded.characters)} characters, "
         f"{run.model.vocab_size} different tokens{held_out}"
     )
-    tell(
+    say(
         f"network {run.model.num_layers}×{run.model.hidden_size} {run.model.cell}, {count(plan.parameters)} weights; "
         f"batch {run.data.batch_size}, window {run.data.seq_len}, lr {run.train.lr:g}, dropout {run.model.dropout:g}; "
         f"{run.train.device} {run.train.precision} (--dry-run tells why)"
     )
-    tell(f"{_budget(run)}; Ctrl-C stops earlier and keeps everything. Into {folder}")
+    say(f"{_budget(run)}; Ctrl-C stops earlier and keeps everything. Into {folder}")
 
 
 def explain(prepared: Prepared, folder: Path) -> None:
     """All settings with their reasons, and the run's cost, on stdout: what ``--dry-run`` shows."""
     for note in prepared.plan.notes:
-        tell(note)
+        say(note)
     _table(prepared.plan, folder, len(prepared.encoded.ids))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import shutil
 import sys
 import textwrap
 import time
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from charlstm.cli.render import count, duration, is_terminal, say, visible
+from charlstm.cli.render import count, duration, fold, is_terminal, say, terminal_width, visible
 from charlstm.events import EvalDone, Event, Notice, Preview, Started, StepDone, Stopped, to_json
 
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 _LINE_EVERY = 5.0
 """Seconds between plain lines."""
+_MARK = "  │ "
+"""What a preview's lines begin with above the bar."""
 
 
 @contextmanager
@@ -72,13 +73,14 @@ class _JsonLines:
 
 
 def _folded(text: str) -> str:
-    """Lines folded between words at the terminal's width, each with its first line's indent and mark."""
-    width = max(20, shutil.get_terminal_size().columns - 1)
-    lines = []
+    """Lines folded between words at the terminal's width, those of a preview behind their mark."""
+    width = terminal_width()
+    lines: list[str] = []
     for line in text.split("\n"):
-        mark = "  │ " if line.startswith("  │ ") else ""
-        # A preview's own spaces stay; a sentence loses the one it was folded at.
-        lines += textwrap.wrap(line, width, subsequent_indent=mark, drop_whitespace=not mark) or [line]
+        if line.startswith(_MARK):  # a preview's own spaces stay; a sentence loses the one it was folded at
+            lines += textwrap.wrap(line, width, subsequent_indent=_MARK, drop_whitespace=False)
+        else:
+            lines += fold(line, width)
     return "\n".join(lines)
 
 
@@ -162,7 +164,7 @@ class _Bar(_Telling):
             self._bar.set_description_str(self.numbers(), refresh=False)
             self._above(_evaluation(event))
         elif isinstance(event, Preview):
-            self._above("\n".join(f"  │ {line}" for line in visible(event.text).split("\n")))
+            self._above("\n".join(f"{_MARK}{line}" for line in visible(event.text).split("\n")))
         elif isinstance(event, Notice):
             self._above(event.text)
         elif isinstance(event, Stopped):

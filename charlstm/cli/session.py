@@ -35,6 +35,8 @@ _HELP = """\
   /save [FILE]    write the text to a file; /save! replaces one that is there
   /quit           leave (also Ctrl-D); Ctrl-C stops the model"""
 
+_HELP_INDENT = 18
+
 _SHORT = {
     "a": "alt",
     "l": "line",
@@ -273,9 +275,9 @@ class Session:
 
 
 def say_lines(text: str) -> None:
-    """Several lines of talk."""
+    """Several lines of talk, each two columns that a fold keeps apart."""
     for row in text.splitlines():
-        say(row)
+        say(row, indent=_HELP_INDENT)
 
 
 def _number(name: str, text: str, kind: type[int] | type[float]) -> float:

@@ -12,7 +12,7 @@ import typer
 
 from charlstm.cli import options
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
-from charlstm.cli.render import say, tell
+from charlstm.cli.render import say
 from charlstm.errors import CharlstmError, DivergedError, StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -292,7 +292,7 @@ def _run(place: _Place, training: Training, request: StopRequest) -> None:
         say(f"saved. Go on with: charlstm train --resume {name}")
         raise typer.Exit(request.exit_code)
     if not place.json_lines:
-        tell(f"done: {training.folder}. Write with: charlstm sample {name}")
+        say(f"done: {training.folder}. Write with: charlstm sample {name}")
 
 
 def _reference(folder: Path) -> str:
