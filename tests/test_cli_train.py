@@ -8,10 +8,11 @@ import time
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from charlstm import events
 from charlstm.checkpoint import format as checkpoint_format
-from charlstm.cli import options
+from charlstm.cli import options, plan
 from charlstm.errors import UsageError
 from charlstm.nn.device import parse_device
 from charlstm.settings import probe
@@ -91,6 +92,18 @@ def test_dry_run_shows_everything_and_writes_nothing(cli):
     for word in ("parameters", "memory", "steps", "time", "model.safetensors", "hidden_size", "lr", "5 minutes"):
         assert word in shown.out
     assert not (cli.folder / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_plan_fits_the_terminal_with_every_word_whole(cli, monkeypatch, width):
+    out = io.StringIO()
+    wide = cli("train", "my.txt", "--dry-run", "--name", "run").out
+    monkeypatch.setattr(plan, "stdout_console", lambda: Console(file=out, width=width, color_system=None))
+    assert cli("train", "my.txt", "--dry-run", "--name", "run").code == 0
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert out.getvalue().split() == wide.split()
+    assert len(lines) < (90 if width == 40 else 55), "a column is only a word or two wide"
 
 
 def test_json_is_one_event_a_line(cli):
