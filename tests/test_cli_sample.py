@@ -272,6 +272,15 @@ def test_a_prompt_that_is_no_text_says_which_byte(run: Any) -> None:
     assert "3" in ran.err
 
 
+def test_a_hint_names_only_what_works_where_it_is_shown(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "image.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\r")
+    told = run("--prompt-file", str(tmp_path / "image.png")).err
+    assert "UTF-8" in told
+    assert "--tokenizer" not in told
+    assert "--encoding" not in told
+    assert "--unknown skip" in run("--prompt", "é").err
+
+
 def test_bytes_can_be_a_prompt_of_any_kind(run: Any, root: Path) -> None:
     make_checkpoint(root / "bytes" / "model.safetensors", ByteTokenizer())
     ran = run("bytes", "--prompt", "-", "--length", "5", stdin=b"abc\xff\r\n\0")

@@ -313,6 +313,17 @@ def test_help_names_every_command(write: Any) -> None:
     assert ran.out == ""
 
 
+def test_a_character_nobody_knows_can_be_allowed_in_the_session(write: Any) -> None:
+    refused = write("café")
+    assert refused.code == 2
+    assert "/set unknown skip" in refused.err
+    assert "--unknown" not in refused.err
+    ran = write("/set unknown skip", "café", "/set unknown map", "é", "/set")
+    assert (ran.code, ran.out) == (0, "cafe")
+    assert "unknown map" in ran.err
+    assert write("/set unknown guess").code == 2
+
+
 def test_text_is_saved_and_nothing_is_overwritten(write: Any, tmp_path: Path) -> None:
     (tmp_path / "old.txt").write_text("precious")
     assert write("Once", "/nl upon", "/save new.txt", "!", "/save").code == 0

@@ -91,7 +91,7 @@ def _run() -> int:
     except SystemExit:
         return 0  # Typer's answer to a reader that has gone; it leaves in no other way when told not to
     except MemoryError:
-        return _tell("out of memory. Lower --hidden-size, --batch-size or --seq-len", 5)
+        return _tell("out of memory. Close other programs, or take a smaller model or text", 5)
     except OSError as fault:
         return _os_error(fault)
     except Exception as fault:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charlstm.cli import options
+from charlstm.cli.loading import unknown_choice
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
 from charlstm.cli.render import count, is_terminal, say, stdout_console
 
 if TYPE_CHECKING:
     from charlstm.library import Score
+    from charlstm.prompts import Unknown
 
 EPILOG = """Examples:
 
@@ -43,11 +45,8 @@ def evaluate(
     Every character counts, read in order with the state carried from the first to the last; the first is judged as
     the first of any text.
     """
-    from charlstm.errors import UsageError
-
-    if unknown not in ("error", "skip", "map"):
-        raise UsageError(f"--unknown {unknown}: it is error, skip or map")
-    score, text, path = _score(checkpoint, sources, unknown, encoding, root, options.cache_or_default(cache))
+    choice = unknown_choice(unknown, "--unknown")
+    score, text, path = _score(checkpoint, sources, choice, encoding, root, options.cache_or_default(cache))
     if json_out:
         print(json.dumps(_plain(score, text, path, with_tokens=surprise), ensure_ascii=False))
         return
@@ -60,7 +59,7 @@ def evaluate(
 
 
 def _score(
-    reference: str, sources: list[str], unknown: Any, encoding: str | None, root: Path, cache: Path
+    reference: str, sources: list[str], unknown: Unknown, encoding: str | None, root: Path, cache: Path
 ) -> tuple[Score, bytes, Path]:
     from charlstm.checkpoint import format as checkpoint_format
     from charlstm.checkpoint.store import Store
@@ -81,7 +80,7 @@ def _score(
         text = b"".join(corpus.raw_chunks()).decode("utf-8", "surrogateescape")
     else:
         text = "".join(corpus.chunks())
-    fitted, notes = fit_prompt(model.tokenizer, text, unknown)
+    fitted, notes = fit_prompt(model.tokenizer, text, unknown, remedy="--unknown {}")
     for note in notes:
         say(note)
     from tqdm import tqdm

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from charlstm.cli.render import is_terminal, say
-from charlstm.errors import NotFoundError, StorageError, UsageError
+from charlstm.errors import NotFoundError, StorageError, TextError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
@@ -124,7 +124,11 @@ def _decoded(data: bytes, name: str, loaded: Loaded) -> str:
         return data.decode("utf-8", "surrogateescape")
     from charlstm.corpora.decode import Decoder
 
-    return "".join(text for text, _ in Decoder(name, None, loaded.newlines).decode([data]))
+    try:
+        return "".join(text for text, _ in Decoder(name, None, loaded.newlines).decode([data]))
+    except TextError as fault:
+        fault.hint = "A prompt has to be text in UTF-8."  # the corpus's hints name options there are not here
+        raise
 
 
 def fitted_prompt(tokenizer: Tokenizer, text: str, unknown: str) -> str:
@@ -136,12 +140,21 @@ def fitted_prompt(tokenizer: Tokenizer, text: str, unknown: str) -> str:
     """
     from charlstm.prompts import fit_prompt
 
-    if unknown not in ("error", "skip", "map"):
-        raise UsageError(f"--unknown {unknown}: it is error, skip or map")
-    fitted, notes = fit_prompt(tokenizer, text, cast("Unknown", unknown))
+    fitted, notes = fit_prompt(tokenizer, text, unknown_choice(unknown, "--unknown"), remedy="--unknown {}")
     for note in notes:
         say(f"prompt: {note}")
     return fitted
+
+
+def unknown_choice(value: str, name: str) -> Unknown:
+    """What to do with characters the model does not know, as it was typed.
+
+    Raises:
+        UsageError: it is none of the three.
+    """
+    if value not in ("error", "skip", "map"):
+        raise UsageError(f"{name} {value}: it is error, skip or map")
+    return cast("Unknown", value)
 
 
 def told_seed(seed: int | None) -> int:
