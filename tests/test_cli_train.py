@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import time
 
@@ -16,6 +17,7 @@ from charlstm.cli import options, plan
 from charlstm.errors import UsageError
 from charlstm.nn.device import parse_device
 from charlstm.settings import probe
+from charlstm.tokenizers import from_state
 from tests.command_line import Cli, start
 
 SMALL = [
@@ -143,6 +145,42 @@ def test_every_tokenizer(cli, kind):
     done = cli("train", "my.txt", *SMALL, "--tokenizer", kind, *vocab, "--name", kind)
     assert done.code == 0, done.err
     assert cli("sample", kind, "--length", "10").code == 0
+
+
+def test_a_model_of_bytes_speaks_of_bytes_everywhere(cli):
+    octets = bytes(range(256)) * 150
+    (cli.folder / "disk.img").write_bytes(octets)
+    done = cli("train", "disk.img", *SMALL, "--tokenizer", "byte", "--name", "disk")
+    assert "38.4 k bytes" in done.err
+    bits = checkpoint_format.read(cli.folder / "checkpoints/disk/model.safetensors").provenance["val_loss"] / np.log(2)
+    assert f"{bits:.3f} bits/byte" in done.err
+    shown = cli("checkpoints", "show", "disk").out
+    assert re.search(rf"bits/byte +{bits:.4f}", shown)
+    listed = cli("checkpoints", "list").out
+    assert f"{bits:.3f}/byte" in listed
+    assert f"({bits:.2f} bits/byte)" in cli("sample", "disk", "--length", "2").err
+    (cli.folder / "a.txt").write_text("some text")
+    scored = cli("eval", "disk", "a.txt").out
+    assert "bits a byte" in scored
+    for said in (done.err, scored):
+        assert "char" not in said.replace("charlstm", "")
+    assert "bits/char" not in shown
+    assert json.loads(cli("checkpoints", "list", "--json").out)[0]["bits_per_byte"] == pytest.approx(bits)
+
+
+def test_pieces_of_words_are_judged_by_the_character(cli):
+    text = "the ferryman and the ferryman's boat, and the ferryman's goose\n" * 60
+    (cli.folder / "boat.txt").write_text(text)
+    done = cli("train", "boat.txt", *SMALL, "--tokenizer", "bpe", "--json", "--name", "pieces")
+    told = [events.from_json(line) for line in done.out.splitlines()]
+    started, evaluated = told[0], next(event for event in told if isinstance(event, events.EvalDone))
+    tokenizer = from_state(checkpoint_format.read(cli.folder / "checkpoints/pieces/model.safetensors").tokenizer)
+    ids = tokenizer.encode(text)
+    assert len(ids) < len(text) == len(tokenizer.decode(ids))
+    characters = len(tokenizer.decode(ids[-started.val_tokens :]))
+    nats = evaluated.val_loss * started.val_tokens
+    assert evaluated.bits_per_char == pytest.approx(nats / np.log(2) / characters)
+    assert f"{evaluated.bits_per_char:.2f} bits/character" in cli("sample", "pieces", "--length", "2").err
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
 from charlstm.cli.render import count, is_terminal, say, stdout_console
 
 if TYPE_CHECKING:
-    from charlstm.library import Score
+    from charlstm.library import Model, Score
     from charlstm.prompts import Unknown
 
 EPILOG = """Examples:
@@ -46,7 +46,7 @@ def evaluate(
     the first of any text.
     """
     choice = unknown_choice(unknown, "--unknown")
-    score, text, path = _score(checkpoint, sources, choice, encoding, root, options.cache_or_default(cache))
+    score, text, model, path = _score(checkpoint, sources, choice, encoding, root, options.cache_or_default(cache))
     if json_out:
         print(json.dumps(_plain(score, text, path, with_tokens=surprise), ensure_ascii=False))
         return
@@ -55,12 +55,12 @@ def evaluate(
 
         show(score)
         return
-    _table(score, text)
+    _table(score, text, of_bytes=model.tokenizer.kind == "byte")
 
 
 def _score(
     reference: str, sources: list[str], unknown: Unknown, encoding: str | None, root: Path, cache: Path
-) -> tuple[Score, bytes, Path]:
+) -> tuple[Score, bytes, Model, Path]:
     from charlstm.checkpoint import format as checkpoint_format
     from charlstm.checkpoint.store import Store
     from charlstm.corpora.sources import open_sources
@@ -85,12 +85,14 @@ def _score(
         say(note)
     from tqdm import tqdm
 
+    octets = fitted.encode("utf-8", "surrogateescape")
+    tokens = {"char": len(fitted), "byte": len(octets)}.get(model.tokenizer.kind)  # of pieces nobody knows yet
     with tqdm(
-        total=len(fitted), desc="reading", unit="ch", unit_scale=True, delay=1.0, leave=False, file=sys.stderr,
+        total=tokens, desc="reading", unit="tok", unit_scale=True, delay=1.0, leave=False, file=sys.stderr,
         disable=not is_terminal(sys.stderr), dynamic_ncols=True,
     ) as bar:  # fmt: skip
         score = model.score(fitted, progress=bar.update)
-    return score, fitted.encode("utf-8", "surrogateescape"), path
+    return score, octets, model, path
 
 
 def _compressors(text: bytes) -> dict[str, float]:
@@ -125,7 +127,8 @@ def _plain(score: Score, text: bytes, path: Path, *, with_tokens: bool) -> dict[
     return values
 
 
-def _table(score: Score, text: bytes) -> None:
+def _table(score: Score, text: bytes, *, of_bytes: bool) -> None:
+    """The figures in plain words; a model of bytes knows nothing of characters, so they are left out."""
     from rich.table import Table
 
     console = stdout_console()
@@ -133,10 +136,12 @@ def _table(score: Score, text: bytes) -> None:
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_column(style="dim")
-    table.add_row("bits a character", f"{score.bits_per_char:.4f}", f"{count(score.characters)} characters")
+    token = "byte" if of_bytes else "token"
+    if not of_bytes:
+        table.add_row("bits a character", f"{score.bits_per_char:.4f}", f"{count(score.characters)} characters")
     table.add_row("bits a byte", f"{score.bits_per_byte:.4f}", f"{count(score.bytes)} bytes")
-    table.add_row("nats a token", f"{score.nats_per_token:.4f}", f"{count(len(score.nats))} tokens")
-    table.add_row("perplexity", f"{score.perplexity:.3f}", "tokens it wavers between")
+    table.add_row(f"nats a {token}", f"{score.nats_per_token:.4f}", f"{count(len(score.nats))} {token}s")
+    table.add_row("perplexity", f"{score.perplexity:.3f}", f"{token}s it wavers between")
     for name, bits in _compressors(text).items():
         table.add_row(name, f"{bits:.4f}", "bits a byte, for comparison")
     console.print(table)

@@ -168,8 +168,12 @@ def told_seed(seed: int | None) -> int:
 
 def describe(loaded: Loaded, **facts: Any) -> str:
     """Which checkpoint, and what else is worth a line: ``checkpoints/english-1 (1.92 bits/character), seed 7``."""
-    path = loaded.path
-    bits = loaded.checkpoint.provenance.get("bits_per_char")
-    quality = f" ({bits:.2f} bits/character)" if isinstance(bits, int | float) else ""
+    from charlstm.checkpoint.summary import bits_per_byte, number
+
+    path, provenance = loaded.path, loaded.checkpoint.provenance
+    bits, unit = bits_per_byte(loaded.model.tokenizer.kind, provenance.get("val_loss")), "byte"
+    if bits is None:
+        bits, unit = number(provenance.get("bits_per_char")), "character"
+    quality = "" if bits is None else f" ({bits:.2f} bits/{unit})"
     where = path.parent if path.name == "model.safetensors" else path
     return ", ".join([f"{where}{quality}", *(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())])

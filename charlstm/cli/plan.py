@@ -26,10 +26,11 @@ def announce(prepared: Prepared, folder: Path) -> None:
         say(note)
     share = f"{100 * run.data.val_fraction:.2g} %"
     held_out = f"; the last {share} of it is for validation" if run.data.val_fraction else ""
-    say(
-        f"{', '.join(run.data.sources)}: {count(prepared.encoded.characters)} characters, "
-        f"{run.model.vocab_size} different tokens{held_out}"
-    )
+    encoded = prepared.encoded
+    text = f"{count(encoded.characters)} characters"
+    if encoded.tokenizer.kind == "byte":
+        text = f"{count(encoded.bytes)} bytes"
+    say(f"{', '.join(run.data.sources)}: {text}, {run.model.vocab_size} different tokens{held_out}")
     say(
         f"network {run.model.num_layers}×{run.model.hidden_size} {run.model.cell}, {count(plan.parameters)} weights; "
         f"batch {run.data.batch_size}, window {run.data.seq_len}, lr {run.train.lr:g}, dropout {run.model.dropout:g}; "

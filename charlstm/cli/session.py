@@ -264,11 +264,11 @@ class Session:
         if path.exists() and not replace_it and path != self._saved_to:
             raise UsageError("there is such a file already", where=path, hint=f"/save! {path} replaces it.")
         try:
-            path.write_bytes(self.writer.text.encode("utf-8", "surrogateescape"))
+            written = path.write_bytes(self.writer.text.encode("utf-8", "surrogateescape"))
         except OSError as fault:
             raise StorageError(f"cannot be written ({fault.strerror})", where=path) from fault
         self._saved_to, self._saved_text = path, self.writer.text
-        say(f"{path}: {len(self.writer.text)} characters saved")
+        say(f"{path}: {written:,} bytes saved")
 
     # ---- showing ------------------------------------------------------------------------------------------------
 
