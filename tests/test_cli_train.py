@@ -291,12 +291,24 @@ def test_a_changed_text_cannot_be_gone_on_with(cli):
     refused = cli("train", "--resume", "my-1", "--max-steps", "9")
     assert refused.code == 2
     assert "no longer" in refused.err
+    (cli.folder / "my.txt").write_text(TEXT + "é")
+    assert "no longer" in cli("train", "--resume", "my-1", "--max-steps", "9").err, "nor one with a new character"
 
 
-def test_the_text_may_be_gone_while_it_is_in_the_cache(cli):
+def test_the_text_may_be_changed_or_gone_while_it_is_in_the_cache_and_that_is_told(cli):
+    def told(steps):
+        done = cli("train", "--resume", "my-1", "--max-steps", str(steps))
+        assert done.code == 0, done.err
+        return [line for line in done.err.splitlines() if "as it was" in line]
+
     assert cli("train", "my.txt", *SMALL).code == 0
+    assert told(7) == []
+    (cli.folder / "my.txt").write_text(TEXT.replace("fox", "cat"))
+    assert told(8) == ["my.txt: changed since this run began; the run goes on with the text as it was."]
     (cli.folder / "my.txt").unlink()
-    assert cli("train", "--resume", "my-1", "--max-steps", "9").code == 0
+    assert len(told(9)) == 1
+    (cli.folder / "my.txt").write_text(TEXT)
+    assert told(10) == []
 
 
 def test_fine_tuning_grows_the_alphabet_and_keeps_what_was_known(cli):
