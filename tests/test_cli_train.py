@@ -233,6 +233,8 @@ def test_several_sources_and_stdin(cli, monkeypatch):
 
     monkeypatch.setattr("sys.stdin", Pipe)
     assert cli("train", "-", *SMALL).code == 0
+    empty = cli("train", "-", *SMALL)
+    assert (empty.code, empty.err) == (2, "charlstm: standard input: empty, so there is nothing to read\n")
     assert (cli.folder / "checkpoints/stdin-1").is_dir()
 
 

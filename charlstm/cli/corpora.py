@@ -29,7 +29,7 @@ _FIRST_LINES = 8
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name that `charlstm corpora list` tells.")]
 Sources = Annotated[
-    list[str], typer.Argument(metavar="SOURCE...", help="Files, folders, globs, names, or '-' for standard input.")
+    list[str], typer.Argument(metavar="SOURCE", help="Files, folders, globs, names, or '-' for standard input.")
 ]
 Encoding = Annotated[str | None, typer.Option(help="The text's encoding, if it is not UTF-8.")]
 Newlines = Annotated[

@@ -29,12 +29,12 @@ EPILOG = """Examples:
 
 
 def evaluate(
-    checkpoint: Annotated[str, typer.Argument(help="A run's name, a folder, a file, 'latest' or 'starter'.")],
-    sources: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Files, folders, globs, names, or '-'.")],
+    checkpoint: Annotated[
+        str, typer.Argument(metavar="CHECKPOINT", help="A run's name, a folder, a file, 'latest' or 'starter'.")
+    ],
+    sources: Annotated[list[str], typer.Argument(metavar="TEXT", help="Files, folders, globs, names, or '-'.")],
     surprise: Annotated[bool, typer.Option("--surprise", help="Show the text by how unexpected it is.")] = False,
-    unknown: Annotated[
-        str, typer.Option("--unknown", help="A character the model does not know: error, skip or map it.")
-    ] = "error",
+    unknown: options.Unknown = "error",
     encoding: Annotated[str | None, typer.Option("--encoding", help="If it is not UTF-8.")] = None,
     json_out: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     root: Root = DEFAULT_ROOT,

@@ -116,6 +116,8 @@ def prompt_text(text: str | None, file: Path | None, loaded: Loaded) -> str:
     except FileNotFoundError as fault:
         raise NotFoundError("no such prompt file", where=file) from fault
     except OSError as fault:
+        if file.is_dir():  # asked only now: Windows calls it "no permission"
+            raise UsageError("a folder, where a file with the prompt is wanted", where=file) from fault
         raise StorageError(f"cannot be read ({fault.strerror})", where=file) from fault
 
 

@@ -27,6 +27,38 @@ Cache = Annotated[
 ]
 DEFAULT_ROOT = Path("checkpoints")
 
+# ---- of all that write --------------------------------------------------------------------------------------------
+
+Model = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="CHECKPOINT",
+        help="A run's name, a folder, a file, 'latest' or 'starter'. [default: the newest run, else the starter]",
+        show_default=False,
+    ),
+]
+PromptFile = Annotated[Path | None, typer.Option("--prompt-file", metavar="FILE", help="Go on from this file's text.")]
+Temperature = Annotated[
+    float, typer.Option("--temperature", "-t", help="Low is careful, high is wild; 0 always takes the likeliest.")
+]
+TopK = Annotated[int, typer.Option("--top-k", help="Only the k likeliest; 0 is off.")]
+TopP = Annotated[float, typer.Option("--top-p", help="Only the likeliest that reach this share; 1 is off.")]
+MinP = Annotated[float, typer.Option("--min-p", help="Only those this share as likely as the likeliest; 0 is off.")]
+RepetitionPenalty = Annotated[
+    float, typer.Option("--repetition-penalty", help="Above 1: less of the last 64 tokens; 1 is off.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="The same seed and inputs write the same. [default: random]")]
+Unknown = Annotated[
+    str,
+    typer.Option("--unknown", help="A character the model does not know: error, skip, or map to the nearest known."),
+]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
+
+
+def hidden(kind: Any, *names: str) -> Any:
+    """An option that works and is not shown: the name another program has for it."""
+    return Annotated[kind, typer.Option(*names, hidden=True)]
+
 
 class Help(TyperGroup):
     """The root command: its commands are listed in the order a newcomer meets them."""

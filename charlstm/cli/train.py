@@ -38,14 +38,11 @@ Whole = int | None
 Real = float | None
 
 
-def _hidden(kind: Any, *names: str) -> Any:
-    return Annotated[kind, typer.Option(*names, hidden=True)]
-
-
 def train(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
+            metavar="TEXT",
             help="Files, folders, globs, '-', or names: english, tinyshakespeare, python:docs, … [default: english]",
             show_default=False,
         ),
@@ -98,9 +95,9 @@ def train(
     json_lines: Annotated[bool, typer.Option("--json", help="One event a line of JSON, on stdout.")] = False,
     root: Root = DEFAULT_ROOT,
     cache: Cache = None,
-    rnn_size: _hidden(Whole, "--rnn-size") = None,  # type: ignore[valid-type]
-    seq_length: _hidden(Whole, "--seq-length", "--bptt") = None,  # type: ignore[valid-type]
-    learning_rate: _hidden(Real, "--learning-rate") = None,  # type: ignore[valid-type]
+    rnn_size: options.hidden(Whole, "--rnn-size") = None,  # type: ignore[valid-type]
+    seq_length: options.hidden(Whole, "--seq-length", "--bptt") = None,  # type: ignore[valid-type]
+    learning_rate: options.hidden(Real, "--learning-rate") = None,  # type: ignore[valid-type]
 ) -> None:
     """Train a network on a text; it writes like it afterwards.
 
