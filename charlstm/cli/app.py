@@ -12,7 +12,7 @@ import typer
 
 import charlstm
 from charlstm.cli import checkpoints, corpora, evaluate, sample, train, write
-from charlstm.cli.options import Help
+from charlstm.cli.options import Help, Sections
 from charlstm.cli.render import say
 from charlstm.errors import CharlstmError
 
@@ -53,7 +53,7 @@ def root(
     """Train a character-level LSTM on a text; let it write in that text's style."""
 
 
-app.command("train", epilog=train.EPILOG)(train.train)
+app.command("train", cls=Sections, epilog=train.EPILOG)(train.train)
 app.command("sample", epilog=sample.EPILOG)(sample.sample)
 app.command("generate", hidden=True, epilog=sample.EPILOG)(sample.sample)
 app.command("write", epilog=write.EPILOG)(write.write)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +34,15 @@ EPILOG = """Examples:
   charlstm train new.txt --init-from my-1      fine-tune
 """
 
+# What `charlstm train --help` lists together, the things a newcomer wants first.
+_goal = partial(typer.Option, rich_help_panel="What to train, and for how long")
+_show = partial(typer.Option, rich_help_panel="What you see and keep on the way")
+_text = partial(typer.Option, rich_help_panel="How the text is read")
+_net = partial(typer.Option, rich_help_panel="The network")
+_cut = partial(typer.Option, rich_help_panel="How the text is cut for learning")
+_learn = partial(typer.Option, rich_help_panel="How it learns (for those who know)")
+_machine = partial(typer.Option, rich_help_panel=options.PLACES)
+
 Text = str | None
 Whole = int | None
 Real = float | None
@@ -47,52 +57,79 @@ def train(
             show_default=False,
         ),
     ] = None,
-    name: Annotated[Text, typer.Option("--name", "-n", help="The run's name. [default: corpus and number]")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Keep the run in this folder instead.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a run of that name.")] = False,
-    resume: Annotated[Text, typer.Option("--resume", help="Go on with this run, exactly where it stopped.")] = None,
-    init_from: Annotated[Text, typer.Option("--init-from", help="Start from this checkpoint's weights.")] = None,
-    max_time: Annotated[Text, typer.Option("--max-time", help="Budget of time: 90s, 5m, 1h30m. [default: 5m]")] = None,
-    max_steps: Annotated[Whole, typer.Option("--max-steps", help="Budget of steps.")] = None,
-    epochs: Annotated[Real, typer.Option("--epochs", help="Budget of passes over the text.")] = None,
-    preset: Annotated[Text, typer.Option("--preset", help="tiny, small, medium, large, starter or char-rnn.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its cost; write nothing.")] = False,
-    hidden_size: Annotated[Whole, typer.Option("--hidden-size", help="Features of each layer's state.")] = None,
-    num_layers: Annotated[Whole, typer.Option("--num-layers", help="LSTM layers, one above the other.")] = None,
-    embedding_size: Annotated[Whole, typer.Option("--embedding-size", help="Features of a token.")] = None,
-    skip: Annotated[
-        bool | None, typer.Option("--skip/--no-skip", help="Every layer sees the text, the softmax every layer.")
+    max_time: Annotated[
+        Text, _goal("--max-time", metavar="TIME", help="How long: 90s, 5m, 1h30m. [default: 5m]")
     ] = None,
-    dropout: Annotated[Real, typer.Option("--dropout", help="Share of features dropped in training.")] = None,
-    weight_drop: Annotated[Real, typer.Option("--weight-drop", help="Share of recurrent weights dropped.")] = None,
-    tokenizer: Annotated[Text, typer.Option("--tokenizer", help="char, byte, unigram or bpe.")] = None,
-    vocab_size: Annotated[Whole, typer.Option("--vocab-size", help="Tokens of unigram or bpe.")] = None,
-    min_count: Annotated[Whole, typer.Option("--min-count", help="Rarer characters become one unknown.")] = None,
-    encoding: Annotated[Text, typer.Option("--encoding", help="If it is not UTF-8: cp1252, utf-16, …")] = None,
-    newlines: Annotated[Text, typer.Option("--newlines", help="normalise (\\r\\n becomes \\n) or keep.")] = None,
-    val_fraction: Annotated[Real, typer.Option("--val-fraction", help="The text's last part, to validate on.")] = None,
-    windows: Annotated[Text, typer.Option("--windows", help="stateful or shuffled.")] = None,
-    batch_size: Annotated[Whole, typer.Option("--batch-size", help="Windows a step.")] = None,
-    seq_len: Annotated[Whole, typer.Option("--seq-len", help="Tokens a window.")] = None,
-    streams: Annotated[Whole, typer.Option("--streams", help="Parallel places in the text, visited in turn.")] = None,
-    state_reset: Annotated[Real, typer.Option("--state-reset", help="Chance of a zero state at a window.")] = None,
-    lr: Annotated[Real, typer.Option("--lr", help="The highest learning rate.")] = None,
-    warmup: Annotated[Real, typer.Option("--warmup", help="Share of the budget in which it rises.")] = None,
-    grad_clip: Annotated[Real, typer.Option("--grad-clip", help="Largest norm of the gradient.")] = None,
-    weight_decay: Annotated[Real, typer.Option("--weight-decay", help="AdamW's weight decay.")] = None,
-    beta2: Annotated[Real, typer.Option("--beta2", help="AdamW's memory of squared gradients.")] = None,
-    average: Annotated[Real, typer.Option("--average", help="Decay of the average of weights; 0: none.")] = None,
-    eval_every: Annotated[Whole, typer.Option("--eval-every", help="Steps between evaluations.")] = None,
-    patience: Annotated[Whole, typer.Option("--patience", help="Stop after so many in vain; 0: never.")] = None,
-    save_every: Annotated[Text, typer.Option("--save-every", help="Time between saves for --resume.")] = None,
-    preview: Annotated[Whole, typer.Option("--preview", help="Characters shown at an evaluation.")] = None,
-    seed: Annotated[Whole, typer.Option("--seed", help="Of everything random in training.")] = None,
-    device: Annotated[Text, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")] = None,
-    precision: Annotated[Text, typer.Option("--precision", help="fp32, bf16 or fp16.")] = None,
-    threads: Annotated[Whole, typer.Option("--threads", help="CPU threads.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only say where the checkpoint is.")] = False,
-    json_lines: Annotated[bool, typer.Option("--json", help="One event a line of JSON, on stdout.")] = False,
+    max_steps: Annotated[
+        Whole, _goal("--max-steps", help="How long, in steps: one learns from a batch of text.")
+    ] = None,
+    epochs: Annotated[Real, _goal("--epochs", help="How long, in passes over the whole text.")] = None,
+    dry_run: Annotated[bool, _goal("--dry-run", help="Show every setting, why, and the cost; train nothing.")] = False,
+    resume: Annotated[
+        Text, _goal("--resume", metavar="RUN", help="Go on with a run, exactly where it stopped.")
+    ] = None,
+    init_from: Annotated[
+        Text, _goal("--init-from", metavar="RUN", help="A new run that begins with what another has learnt.")
+    ] = None,
+    name: Annotated[
+        Text, _goal("--name", "-n", metavar="NAME", help="Its name. [default: the text's and a number]")
+    ] = None,
+    out: Annotated[Path | None, _goal("--out", metavar="FOLDER", help="Keep the run in this folder.")] = None,
+    force: Annotated[bool, _goal("--force", help="Replace a run of that name.")] = False,
+    preset: Annotated[
+        Text, _goal("--preset", metavar="NAME", help="Fixed settings: tiny, small, medium, large, starter, char-rnn.")
+    ] = None,
+    config: Annotated[Path | None, _goal("--config", metavar="FILE", help="Settings from a TOML file.")] = None,
+    quiet: Annotated[bool, _show("--quiet", "-q", help="Only say where the checkpoint is.")] = False,
+    json_lines: Annotated[bool, _show("--json", help="For a program: one event a line of JSON, on stdout.")] = False,
+    preview: Annotated[Whole, _show("--preview", help="Characters it writes as a proof now and then; 0: none.")] = None,
+    eval_every: Annotated[Whole, _show("--eval-every", help="Steps between tests on text it does not learn.")] = None,
+    patience: Annotated[Whole, _show("--patience", help="Stop after so many tests without progress; 0: never.")] = None,
+    save_every: Annotated[Text, _show("--save-every", metavar="TIME", help="Time between saves for --resume.")] = None,
+    tokenizer: Annotated[
+        Text,
+        _text(
+            "--tokenizer",
+            metavar="KIND",
+            help="It reads char (letters), byte (any file), unigram or bpe (parts of words).",
+        ),
+    ] = None,
+    vocab_size: Annotated[Whole, _text("--vocab-size", help="How many parts of words unigram or bpe know.")] = None,
+    min_count: Annotated[Whole, _text("--min-count", help="Characters rarer than this count as one, unknown.")] = None,
+    encoding: Annotated[Text, _text("--encoding", metavar="NAME", help="If it is not UTF-8: cp1252, utf-16, …")] = None,
+    newlines: Annotated[
+        Text, _text("--newlines", metavar="RULE", help="normalise (\\r\\n becomes \\n) or keep.")
+    ] = None,
+    val_fraction: Annotated[Real, _text("--val-fraction", help="The last part kept for tests: 0.1 is a tenth.")] = None,
+    hidden_size: Annotated[
+        Whole, _net("--hidden-size", help="Memory of a layer: more learns more, but slower.")
+    ] = None,
+    num_layers: Annotated[Whole, _net("--num-layers", help="LSTM layers, one above the other.")] = None,
+    embedding_size: Annotated[Whole, _net("--embedding-size", help="Numbers that stand for each character.")] = None,
+    skip: Annotated[
+        bool | None, _net("--skip/--no-skip", help="Every layer sees the text, and the output sees every layer.")
+    ] = None,
+    dropout: Annotated[
+        Real, _net("--dropout", help="Share of memory hidden at random: against learning by heart.")
+    ] = None,
+    weight_drop: Annotated[Real, _net("--weight-drop", help="The same for the links from step to step.")] = None,
+    batch_size: Annotated[Whole, _cut("--batch-size", help="Pieces of text a step learns from at once.")] = None,
+    seq_len: Annotated[Whole, _cut("--seq-len", help="Characters a piece is long: how far back it learns.")] = None,
+    windows: Annotated[
+        Text, _cut("--windows", metavar="ORDER", help="stateful: pieces follow one another; shuffled: any order.")
+    ] = None,
+    streams: Annotated[Whole, _cut("--streams", help="Places in the text that are read in turn.")] = None,
+    state_reset: Annotated[Real, _cut("--state-reset", help="How often it forgets what stood before a piece.")] = None,
+    lr: Annotated[Real, _learn("--lr", help="Learning rate at its highest: too high and it diverges.")] = None,
+    warmup: Annotated[Real, _learn("--warmup", help="Share of the time in which that rate is reached.")] = None,
+    grad_clip: Annotated[Real, _learn("--grad-clip", help="The longest step in any direction (gradient norm).")] = None,
+    weight_decay: Annotated[Real, _learn("--weight-decay", help="How hard weights are pulled to 0 (AdamW).")] = None,
+    beta2: Annotated[Real, _learn("--beta2", help="How long past gradients are remembered (AdamW).")] = None,
+    average: Annotated[Real, _learn("--average", help="How slowly the mean of the weights moves; 0: no mean.")] = None,
+    seed: Annotated[Whole, _machine("--seed", help="The same seed and settings train the same network.")] = None,
+    device: Annotated[Text, _machine("--device", metavar="NAME", help="cpu, cuda, cuda:1 or mps.")] = None,
+    precision: Annotated[Text, _machine("--precision", metavar="KIND", help="fp32, bf16 or fp16.")] = None,
+    threads: Annotated[Whole, _machine("--threads", help="CPU threads.")] = None,
     root: Root = DEFAULT_ROOT,
     cache: Cache = None,
     rnn_size: options.hidden(Whole, "--rnn-size") = None,  # type: ignore[valid-type]
@@ -101,8 +138,9 @@ def train(
 ) -> None:
     """Train a network on a text; it writes like it afterwards.
 
-    Settings choose themselves from the text, the budget and the machine, and are shown with their reason; every
-    one can be set. --preset, --config and options override each other in this order. Ctrl-C saves and stops.
+    A text and a time are enough: all other settings choose themselves from them and from this machine (--dry-run
+    tells why). Each can be set; --preset, --config and options override each other in this order. Ctrl-C saves and
+    stops.
     """
     given = {
         "model": {
