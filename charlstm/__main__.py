@@ -1,6 +1,5 @@
 """``python -m charlstm`` is ``charlstm``."""
 
-import signal
 import sys
 
 
@@ -13,6 +12,8 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
+        import signal  # here, for it takes as long to load as Python itself, and Ctrl-C could come meanwhile
+
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said and done: nothing is left to interrupt
 
 

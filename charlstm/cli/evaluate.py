@@ -73,8 +73,10 @@ def _score(
     corpus = open_sources(
         tuple(sources), encoding=encoding, newlines=data["newlines"], stdin=sys.stdin.buffer, cache=cache
     )
-    from charlstm.library import Model  # torch comes with it: only when the text can be read
+    from charlstm.cli.signals import load_torch
+    from charlstm.library import Model
 
+    load_torch()  # only when the text can be read
     model = Model(saved)
     if data["tokenizer"] == "byte":
         text = b"".join(corpus.raw_chunks()).decode("utf-8", "surrogateescape")

@@ -74,6 +74,9 @@ def load(reference: str | None, root: Path, device: str = "cpu", rows: int = 1) 
 
 
 def _torch_model(checkpoint: Checkpoint, device: str) -> TextModel:
+    from charlstm.cli.signals import load_torch
+
+    load_torch()
     from charlstm.nn.backend import TorchBackend
 
     try:

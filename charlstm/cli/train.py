@@ -252,8 +252,11 @@ def _begin(
 
 
 def _prepare(place: _Place, layers: list[dict[str, dict[str, Any]]], init: Checkpoint | None) -> Prepared:
-    from charlstm import runs
     from charlstm.cli.progress import bytes_bar
+    from charlstm.cli.signals import load_torch
+
+    load_torch()
+    from charlstm import runs
 
     given = runs.merge(*layers)
 
@@ -267,8 +270,6 @@ def _prepare(place: _Place, layers: list[dict[str, dict[str, Any]]], init: Check
 
 
 def _resume(place: _Place, reference: str, flags: dict[str, dict[str, Any]], clash: object) -> None:
-    from charlstm import runs
-
     train = flags["train"]
     budget: dict[str, Any] = {k: train.pop(k) for k in ("max_time", "max_steps", "epochs") if k in train}
     fixed = [name for values in flags.values() for name in values]
@@ -280,9 +281,12 @@ def _resume(place: _Place, reference: str, flags: dict[str, dict[str, Any]], cla
             f"{what} cannot be changed in a run that goes on",
             hint="Only --max-time, --max-steps and --epochs can; or start another run with --init-from.",
         )
-    from charlstm.cli.signals import StopRequest
+    from charlstm.cli.signals import StopRequest, load_torch
 
     folder = place.store.resumable(reference)
+    load_torch()
+    from charlstm import runs
+
     with StopRequest() as request, place.store.lock(folder):
         _run(place, runs.resume(folder, place.cache, budget, stdin=sys.stdin.buffer), request)
 
