@@ -102,6 +102,12 @@ def test_looking_does_not_disturb(tmp_path):
     assert same(weights(plain), weights(watched))
 
 
+def test_nothing_is_shown_before_there_is_something_to_see(tmp_path):
+    events = run_through(training(tmp_path, train={"preview": 20, "eval_every": 1, "max_steps": 20}))
+    assert [event.step for event in events if isinstance(event, EvalDone)][:2] == [1, 2]
+    assert [event.step for event in events if isinstance(event, Preview)][:2] == [2, 3]
+
+
 @pytest.mark.parametrize("kind", ["stateful", "shuffled"])
 @pytest.mark.parametrize("cut", [1, 7, 10, 29])
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut):

@@ -38,6 +38,8 @@ from charlstm.windows import Window, Windows
 EVAL_STREAMS = 32
 """Parallel streams of the validation text, each warmed up on what stands before it."""
 
+_FIRST_PREVIEW = 0.1
+"""Share of the budget before which nothing is shown: what a network writes by then is one letter, or blanks."""
 _LOSS_MEMORY = 0.98
 _Reason = Literal["finished", "interrupted", "early", "diverged"]
 
@@ -260,7 +262,7 @@ class Training:
 
     def _preview(self) -> Iterator[Event]:
         length = self.run.train.preview
-        if length:
+        if length and self._progress() >= _FIRST_PREVIEW:
             engine = Engine(self.model.to_tensors(), self._config(), self.tokenizer.to_state())
             yield Preview(self.cursor.step, preview(engine, length, seed=self.run.train.seed))
 
