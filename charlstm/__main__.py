@@ -12,7 +12,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
-        import signal  # here, for it takes as long to load as Python itself, and Ctrl-C could come meanwhile
+        import signal  # only here: it takes 8 ms to load, in which a Ctrl-C would end in a traceback
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said and done: nothing is left to interrupt
 
