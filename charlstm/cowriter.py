@@ -25,7 +25,7 @@ from charlstm.sampling import (
     pick,
     read,
 )
-from charlstm.tokenizers import Decoder
+from charlstm.tokenizers import Decoder, Tokenizer
 
 _WORD_ENDS = frozenset(" \n\t.,;:!?")
 _LONGEST_WORD = 40  # tokens: what is longer is cut in the middle
@@ -105,6 +105,11 @@ class CoWriter:
     def text(self) -> str:
         """The text as it stands."""
         return "".join(piece.text for piece in self._pieces)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's."""
+        return self._model.tokenizer
 
     def add(self, text: str, unknown: Unknown = "error") -> list[str]:
         """Put a text behind what is there.

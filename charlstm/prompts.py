@@ -62,35 +62,40 @@ def opening(tokenizer: Tokenizer) -> list[int]:
     return [next((token for token in range(tokenizer.vocab_size) if token != tokenizer.unknown_id), 0)]
 
 
-def fit_prompt(tokenizer: Tokenizer, text: str, unknown: Unknown = "error") -> tuple[str, list[str]]:
+def fit_prompt(
+    tokenizer: Tokenizer, text: str, unknown: Unknown = "error", *, remedy: str = 'unknown="{}"'
+) -> tuple[str, list[str]]:
     """The prompt in characters the model can read, and one line about each that had to change.
 
     Args:
         tokenizer: the model's.
         text: the prompt.
         unknown: ``"error"`` refuses unknown characters, ``"skip"`` leaves them out, ``"map"`` writes the nearest known
-            ones instead; where there is none, the model's unknown symbol is read if it has one.
+            ones instead; where there is none, the model's unknown symbol is read if it has one, else nothing.
+        remedy: how the caller spells that choice, ``{}`` for its value: an error's hint must name what works there.
 
     Raises:
-        UnknownCharacter: for ``"error"``, the first such character, its name and place, and the nearest known ones;
-            for ``"map"``, the first that is near to nothing, if the model has no unknown symbol.
+        UnknownCharacter: for ``"error"``, the first such character, its name and place, and the nearest known ones.
     """
     strangers = tokenizer.unknown_characters(text)
     if not strangers:
         return text, []
     known = _alphabet(tokenizer)
     if unknown == "error":
-        raise _refusal(text, strangers, list(nearest(strangers[0], known)))
+        raise _refusal(text, strangers, list(nearest(strangers[0], known)), remedy)
     replacements: dict[str, str] = {}
     notes = []
     for character in strangers:
-        new = "" if unknown == "skip" else next(nearest(character, known), None)
-        if new is None and tokenizer.unknown_id is None:
-            raise _refusal(text, [character], [])
-        replacements[character] = character if new is None else new
-        read_as = "read as the unknown symbol" if new is None else f"read as {new!r}" if new else "left out"
+        near = None if unknown == "skip" else next(nearest(character, known), None)
+        replacements[character], fate = near or "", f"read as {near!r}"
+        if unknown == "skip":
+            fate = "left out"
+        elif near is None and tokenizer.unknown_id is not None:
+            replacements[character], fate = character, "read as the unknown symbol"
+        elif near is None:
+            fate = "left out, as nothing known is near it"
         times = text.count(character)
-        notes.append(f"{name(character)}, {'once' if times == 1 else f'{times} times'}: {read_as}")
+        notes.append(f"{name(character)}, {'once' if times == 1 else f'{times} times'}: {fate}")
     if len(notes) > _TOLD + 1:
         notes[_TOLD:] = [f"and {len(notes) - _TOLD} more characters the same way"]
     return "".join(replacements.get(character, character) for character in text), notes
@@ -152,16 +157,16 @@ def _alphabet(tokenizer: Tokenizer) -> frozenset[str]:
     return frozenset(text for text in texts if len(text) == 1)
 
 
-def _refusal(text: str, strangers: list[str], near: list[str]) -> UnknownCharacter:
+def _refusal(text: str, strangers: list[str], near: list[str], remedy: str) -> UnknownCharacter:
     """The error that names the first stranger, what is near to it, and how many others there are."""
     first, others = strangers[0], strangers[1:]
     words = unicodedata.name(first, "")
     parts = [f"It is {words}"] if words else []
     if near:
         parts.append(f"the nearest known: {', '.join(map(repr, near[:_SHOWN]))}")
-        parts.append("--unknown map reads that instead, --unknown skip leaves it out")
+        parts.append(f"{remedy.format('map')} reads that instead, {remedy.format('skip')} leaves it out")
     else:
-        parts.append("nothing known is near it; --unknown skip leaves it out")
+        parts.append(f"nothing known is near it; {remedy.format('skip')} leaves it out")
     if others:
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
         parts.append(f"also unknown: {', '.join(map(repr, others[:_SHOWN]))}{more}")

@@ -14,8 +14,8 @@ from charlstm.checkpoint.store import MODEL, RESUME
 from charlstm.config import DataConfig, RunConfig, check_partial
 from charlstm.corpora.encode import Encoded, cached, encode, fit_tokenizer, split
 from charlstm.corpora.read import Corpus
-from charlstm.corpora.sources import open_sources
-from charlstm.errors import CharlstmError, ConfigError, NotFoundError, UsageError
+from charlstm.corpora.sources import STDIN, open_sources
+from charlstm.errors import CharlstmError, ConfigError, NotFoundError, TextError, UnknownCharacter, UsageError
 from charlstm.settings.choose import Machine, Plan, choose
 from charlstm.tokenizers import CharTokenizer, Tokenizer, from_state
 from charlstm.training import Training
@@ -70,7 +70,7 @@ def prepare(
     if init is not None:
         given = _with_shape_of(init, given)
     data = DataConfig(**given.get("data", {}))
-    corpus = open_sources(data.sources, encoding=data.encoding, newlines=data.newlines, stdin=stdin, cache=cache)
+    corpus = _opened(data, cache, stdin)
     tokenizer = _grown(init, corpus, data, cache) if init is not None else None
     encoded = encode(corpus, data, cache, tokenizer=tokenizer, progress=progress)
     plan = choose(corpus.name, len(encoded.ids), encoded.tokenizer.vocab_size, probe(), given)
@@ -121,20 +121,52 @@ def resume(
     tokenizer = from_state(saved.tokenizer)
     about = saved.provenance["corpus"]
     encoded = cached(about["sha256"], tokenizer, cache)
+    notice = ""
     if encoded is None:
-        corpus = open_sources(
-            run.data.sources, encoding=run.data.encoding, newlines=run.data.newlines, stdin=stdin, cache=cache
-        )
-        encoded = encode(corpus, run.data, cache, tokenizer=tokenizer)
-        if encoded.corpus_sha256 != about["sha256"]:
-            raise UsageError(
-                "the text is no longer the one this run was trained on",
-                where=", ".join(run.data.sources),
-                hint="To learn from the new text, start a run with --init-from this one.",
-            )
+        encoded = _encoded_again(run, tokenizer, about["sha256"], cache, stdin)
+    else:
+        notice = _told_of_changes(run, about["sha256"], cache)
     kept = ("charlstm", "corpus", "command", "machine", "note")
     provenance = {name: saved.provenance[name] for name in kept if name in saved.provenance}
-    return _training(run, encoded, folder, provenance, resume=saved)
+    return _training(run, encoded, folder, provenance, resume=saved, notice=notice)
+
+
+def _encoded_again(run: RunConfig, tokenizer: Tokenizer, sha256: str, cache: Path, stdin: BinaryIO | None) -> Encoded:
+    """A run's text, read from its sources once more.
+
+    Raises:
+        UsageError: it is no longer the text the run was trained on.
+    """
+    changed = UsageError(
+        "the text is no longer the one this run was trained on",
+        where=", ".join(run.data.sources),
+        hint="To learn from the new text, start a run with --init-from this one.",
+    )
+    try:
+        encoded = encode(_opened(run.data, cache, stdin), run.data, cache, tokenizer=tokenizer)
+    except (TextError, UnknownCharacter) as fault:
+        raise changed from fault
+    if encoded.corpus_sha256 != sha256:
+        raise changed
+    return encoded
+
+
+def _told_of_changes(run: RunConfig, sha256: str, cache: Path) -> str:
+    """What to tell of a text that is no longer as it was, while the cache still has it as it was; else nothing."""
+    if STDIN in run.data.sources:
+        return ""
+    where = ", ".join(run.data.sources)
+    try:
+        now = _opened(run.data, cache, None).sha256(raw=run.data.tokenizer == "byte")
+    except CharlstmError as fault:
+        return f"{where} cannot be read now ({fault.what}); the run goes on with the text as it was."
+    if now == sha256:
+        return ""
+    return f"{where}: changed since this run began; the run goes on with the text as it was."
+
+
+def _opened(data: DataConfig, cache: Path, stdin: BinaryIO | None) -> Corpus:
+    return open_sources(data.sources, encoding=data.encoding, newlines=data.newlines, stdin=stdin, cache=cache)
 
 
 def _is_whole(path: Path) -> bool:
@@ -153,6 +185,7 @@ def _training(
     *,
     weights: dict[str, Any] | None = None,
     resume: Checkpoint | None = None,
+    notice: str = "",
 ) -> Training:
     train_ids, val_ids = split(encoded.ids, run.data.val_fraction)
     characters = encoded.count(len(train_ids), len(encoded.ids)).characters
@@ -166,6 +199,7 @@ def _training(
         provenance=provenance,
         weights=weights,
         resume=resume,
+        notice=notice,
     )
 
 

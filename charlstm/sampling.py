@@ -21,7 +21,8 @@ from charlstm.errors import CheckpointError, UsageError
 from charlstm.filters import Logits, TokenIds
 from charlstm.prompts import opening
 from charlstm.stopping import Ending, StopRules
-from charlstm.tokenizers import Ids, Tokenizer
+from charlstm.tokenizers import Decoder, Ids, Tokenizer
+from charlstm.tokenizers.byte import Utf8Decoder
 
 RECENT = 64
 """How many of the last ids the repetition penalty looks at."""
@@ -98,7 +99,7 @@ class SampleConfig:
         }
         for name, (fits, rule) in ranges.items():
             if not fits:
-                value = getattr(self, name.replace("-", "_"))
+                value = "" if name == "stop" else getattr(self, name.replace("-", "_"))
                 raise UsageError(f"{name} = {value!r}: must be {rule}")
 
 
@@ -262,6 +263,7 @@ def sample(
     *,
     rows: int = 1,
     with_log_probabilities: bool = False,
+    raw: bool = False,
 ) -> Iterator[Fragment]:
     """Write on after a prompt, ``rows`` texts side by side, and give each token's text out as soon as it is whole.
 
@@ -275,6 +277,8 @@ def sample(
         config: filters, stop rules, seed.
         rows: texts to draw.
         with_log_probabilities: whether each token's log-probability is wanted; it costs time.
+        raw: whether bytes that are no UTF-8 come as surrogate escapes (PEP 383), which can be written as the bytes
+            they were, instead of U+FFFD.
 
     Raises:
         CheckpointError: the network gave a number that is not finite.
@@ -284,7 +288,7 @@ def sample(
     banned = () if tokenizer.unknown_id is None else (tokenizer.unknown_id,)
     start = read(model, prompt_ids if len(prompt_ids) else opening(tokenizer))
     draws = generate(model, start, config, generators(config.seed, rows), recent=prompt_ids, banned=banned)
-    streams = [(row, tokenizer.decoder(), StopRules(config.stop, config.lines)) for row in range(rows)]
+    streams = [(row, _decoder(tokenizer, raw), StopRules(config.stop, config.lines)) for row in range(rows)]
     unasked = [math.nan] * rows
     for count, (ids, position) in enumerate(draws, 1):
         nats = filters.log_probabilities(position.logits, ids).tolist() if with_log_probabilities else unasked
@@ -301,6 +305,10 @@ def sample(
             yield Fragment(row, text, tokens[row], nats[row], ending)
         if not streams:
             return
+
+
+def _decoder(tokenizer: Tokenizer, raw: bool) -> Decoder:
+    return Utf8Decoder(tokenizer, "surrogateescape") if raw else tokenizer.decoder()
 
 
 def preview(model: TextModel, length: int, *, seed: int) -> str:

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 
 import pytest
 from rich.console import Console
@@ -102,3 +103,26 @@ def test_unknown_characters_can_be_skipped_or_mapped(cli):
     skipped = json.loads(cli("eval", "starter", "cafe.txt", "--unknown", "skip", "--json").out)
     mapped = json.loads(cli("eval", "starter", "cafe.txt", "--unknown", "map", "--json").out)
     assert (skipped["characters"], mapped["characters"]) == (6, 7)
+
+
+WORDS = "The ferryman wrote nothing down, and he drew a goose; unforgettably so."
+
+
+@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.parametrize("colour", [True, False])
+def test_words_stay_whole_at_the_terminals_edge(monkeypatch, width, colour):
+    out = io.StringIO()
+    system = "standard" if colour else None
+    console = Console(file=out, force_terminal=colour, color_system=system, no_color=not colour, width=width)
+    monkeypatch.setattr(surprise, "stdout_console", lambda: console)
+    surprise.show(score_of([(character.encode(), 1.5) for character in WORDS]))
+    shown = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in out.getvalue().splitlines()]
+    assert max(map(len, shown)) <= width
+    assert set(WORDS.split()) <= set(" ".join(shown).split())
+    if colour:  # nor is the legend cut inside one of its steps
+        assert all(any(step in line for line in shown) for _, _, step in surprise._STEPS)
+
+
+def test_a_word_longer_than_the_line_is_cut_and_keeps_its_digits():
+    assert surprise._parts("ab " + "x" * 25 + " cd", 10) == ["ab ", "x" * 10, "x" * 10, "xxxxx cd"]
+    assert surprise._parts("", 10) == [""]

@@ -242,7 +242,7 @@ def test_json_is_ascii_whatever_is_drawn(run: Any, root: Path) -> None:
         (("--prompt", "a", "--prompt-file", "b"), 2, "--prompt-file"),
         (("--prompt", "a", "--prime", "b"), 2, "more than once"),
         (("--prompt-file", "missing.txt"), 4, "missing.txt"),
-        (("--prompt-file", "."), 6, "cannot be read"),
+        (("--prompt-file", "."), 2, "a folder"),
         (("--temperature", "-1"), 2, "temperature"),
         (("--temperature", "nan"), 2, "temperature"),
         (("--temperature", "warm"), 2, "temperature"),
@@ -251,7 +251,8 @@ def test_json_is_ascii_whatever_is_drawn(run: Any, root: Path) -> None:
         (("-n", "0"), 2, "-n"),
         (("-n", "2", "--length", "0"), 2, "needs an end"),
         (("--json", "--length", "0"), 2, "needs an end"),
-        (("--stop", ""), 2, "stop"),
+        (("--stop", ""), 2, "stop = '': must be a text of at least one character"),
+        (("--raw",), 2, "not trained on bytes"),
         (("--stop", "\\n"), 2, "newline"),
         (("--unknown", "guess"), 2, "guess"),
         (("--device", "warp-drive"), 2, "warp-drive"),
@@ -272,11 +273,35 @@ def test_a_prompt_that_is_no_text_says_which_byte(run: Any) -> None:
     assert "3" in ran.err
 
 
+def test_a_hint_names_only_what_works_where_it_is_shown(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "image.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\r")
+    told = run("--prompt-file", str(tmp_path / "image.png")).err
+    assert "UTF-8" in told
+    assert "--tokenizer" not in told
+    assert "--encoding" not in told
+    assert "--unknown skip" in run("--prompt", "é").err
+
+
 def test_bytes_can_be_a_prompt_of_any_kind(run: Any, root: Path) -> None:
     make_checkpoint(root / "bytes" / "model.safetensors", ByteTokenizer())
     ran = run("bytes", "--prompt", "-", "--length", "5", stdin=b"abc\xff\r\n\0")
     assert ran.code == 0
     assert ran.out.encode("utf-8", "surrogateescape").startswith(b"abc\xff\r\n\0")
+
+
+def test_raw_bytes_are_written_as_they_are_drawn(run: Any, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A model that likes 0xFF and bytes that go on a character, so nearly nothing it draws is UTF-8.
+    make_checkpoint(root / "disk" / "model.safetensors", ByteTokenizer(), favour=dict.fromkeys(range(128, 256), 9.0))
+    drawn = ("disk", "--length", "200", "--seed", "3", "--prompt", "-")
+    told = json.loads(run(*drawn, "--json", stdin=b"a\xff").out)
+    octets = b"a\xff" + bytes(token["id"] for token in told["tokens"])
+    assert run(*drawn, "--raw", stdin=b"a\xff").out.encode("utf-8", "surrogateescape") == octets
+    assert "\ufffd" in run(*drawn, stdin=b"a\xff").out
+    assert run(*drawn, "--raw", "--json").code == run(*drawn, "--raw", "-n", "2").code == 2
+    monkeypatch.setattr("charlstm.cli.sample.is_terminal", lambda stream: True)
+    refused = run("disk", "--raw")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--raw > FILE" in refused.err
 
 
 def test_lines_need_a_newline(run: Any, root: Path) -> None:

@@ -3,18 +3,21 @@
 import io
 import json
 import os
+import re
 import signal
 import time
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from charlstm import events
 from charlstm.checkpoint import format as checkpoint_format
-from charlstm.cli import options
+from charlstm.cli import options, plan
 from charlstm.errors import UsageError
 from charlstm.nn.device import parse_device
 from charlstm.settings import probe
+from charlstm.tokenizers import from_state
 from tests.command_line import Cli, start
 
 SMALL = [
@@ -93,6 +96,18 @@ def test_dry_run_shows_everything_and_writes_nothing(cli):
     assert not (cli.folder / "checkpoints").exists()
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_plan_fits_the_terminal_with_every_word_whole(cli, monkeypatch, width):
+    out = io.StringIO()
+    wide = cli("train", "my.txt", "--dry-run", "--name", "run").out
+    monkeypatch.setattr(plan, "stdout_console", lambda: Console(file=out, width=width, color_system=None))
+    assert cli("train", "my.txt", "--dry-run", "--name", "run").code == 0
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert out.getvalue().split() == wide.split()
+    assert len(lines) < (90 if width == 40 else 55), "a column is only a word or two wide"
+
+
 def test_json_is_one_event_a_line(cli):
     done = cli("train", "my.txt", *SMALL, "--json")
     told = [events.from_json(line) for line in done.out.splitlines()]
@@ -130,6 +145,53 @@ def test_every_tokenizer(cli, kind):
     done = cli("train", "my.txt", *SMALL, "--tokenizer", kind, *vocab, "--name", kind)
     assert done.code == 0, done.err
     assert cli("sample", kind, "--length", "10").code == 0
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "peephole"])
+def test_every_cell_trains_goes_on_writes_and_scores(cli, cell):
+    assert cli("train", "my.txt", *SMALL, "--cell", cell, "--max-steps", "4", "-q").code == 0
+    gone_on = cli("train", "--resume", "my-1", "--max-steps", "8")
+    assert gone_on.code == 0, gone_on.err
+    text = cli("sample", "my-1", "--length", "30", "--seed", "1")
+    assert (text.code, len(text.out.rstrip("\n"))) == (0, 30)
+    assert cli("eval", "my-1", "my.txt", "--json").code == 0
+    assert cell in cli("checkpoints", "show", "my-1").out
+
+
+def test_a_model_of_bytes_speaks_of_bytes_everywhere(cli):
+    octets = bytes(range(256)) * 150
+    (cli.folder / "disk.img").write_bytes(octets)
+    done = cli("train", "disk.img", *SMALL, "--tokenizer", "byte", "--name", "disk")
+    assert "38.4 k bytes" in done.err
+    bits = checkpoint_format.read(cli.folder / "checkpoints/disk/model.safetensors").provenance["val_loss"] / np.log(2)
+    assert f"{bits:.3f} bits/byte" in done.err
+    shown = cli("checkpoints", "show", "disk").out
+    assert re.search(rf"bits/byte +{bits:.4f}", shown)
+    listed = cli("checkpoints", "list").out
+    assert f"{bits:.3f}/byte" in listed
+    assert f"({bits:.2f} bits/byte)" in cli("sample", "disk", "--length", "2").err
+    (cli.folder / "a.txt").write_text("some text")
+    scored = cli("eval", "disk", "a.txt").out
+    assert "bits a byte" in scored
+    for said in (done.err, scored):
+        assert "char" not in said.replace("charlstm", "")
+    assert "bits/char" not in shown
+    assert json.loads(cli("checkpoints", "list", "--json").out)[0]["bits_per_byte"] == pytest.approx(bits)
+
+
+def test_pieces_of_words_are_judged_by_the_character(cli):
+    text = "the ferryman and the ferryman's boat, and the ferryman's goose\n" * 60
+    (cli.folder / "boat.txt").write_text(text)
+    done = cli("train", "boat.txt", *SMALL, "--tokenizer", "bpe", "--json", "--name", "pieces")
+    told = [events.from_json(line) for line in done.out.splitlines()]
+    started, evaluated = told[0], next(event for event in told if isinstance(event, events.EvalDone))
+    tokenizer = from_state(checkpoint_format.read(cli.folder / "checkpoints/pieces/model.safetensors").tokenizer)
+    ids = tokenizer.encode(text)
+    assert len(ids) < len(text) == len(tokenizer.decode(ids))
+    characters = len(tokenizer.decode(ids[-started.val_tokens :]))
+    nats = evaluated.val_loss * started.val_tokens
+    assert evaluated.bits_per_char == pytest.approx(nats / np.log(2) / characters)
+    assert f"{evaluated.bits_per_char:.2f} bits/character" in cli("sample", "pieces", "--length", "2").err
 
 
 @pytest.mark.parametrize(
@@ -182,6 +244,8 @@ def test_several_sources_and_stdin(cli, monkeypatch):
 
     monkeypatch.setattr("sys.stdin", Pipe)
     assert cli("train", "-", *SMALL).code == 0
+    empty = cli("train", "-", *SMALL)
+    assert (empty.code, empty.err) == (2, "charlstm: standard input: empty, so there is nothing to read\n")
     assert (cli.folder / "checkpoints/stdin-1").is_dir()
 
 
@@ -240,12 +304,24 @@ def test_a_changed_text_cannot_be_gone_on_with(cli):
     refused = cli("train", "--resume", "my-1", "--max-steps", "9")
     assert refused.code == 2
     assert "no longer" in refused.err
+    (cli.folder / "my.txt").write_text(TEXT + "é")
+    assert "no longer" in cli("train", "--resume", "my-1", "--max-steps", "9").err, "nor one with a new character"
 
 
-def test_the_text_may_be_gone_while_it_is_in_the_cache(cli):
+def test_the_text_may_be_changed_or_gone_while_it_is_in_the_cache_and_that_is_told(cli):
+    def told(steps):
+        done = cli("train", "--resume", "my-1", "--max-steps", str(steps))
+        assert done.code == 0, done.err
+        return [line for line in done.err.splitlines() if "as it was" in line]
+
     assert cli("train", "my.txt", *SMALL).code == 0
+    assert told(7) == []
+    (cli.folder / "my.txt").write_text(TEXT.replace("fox", "cat"))
+    assert told(8) == ["my.txt: changed since this run began; the run goes on with the text as it was."]
     (cli.folder / "my.txt").unlink()
-    assert cli("train", "--resume", "my-1", "--max-steps", "9").code == 0
+    assert len(told(9)) == 1
+    (cli.folder / "my.txt").write_text(TEXT)
+    assert told(10) == []
 
 
 def test_fine_tuning_grows_the_alphabet_and_keeps_what_was_known(cli):

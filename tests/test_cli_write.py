@@ -313,6 +313,17 @@ def test_help_names_every_command(write: Any) -> None:
     assert ran.out == ""
 
 
+def test_a_character_nobody_knows_can_be_allowed_in_the_session(write: Any) -> None:
+    refused = write("café")
+    assert refused.code == 2
+    assert "/set unknown skip" in refused.err
+    assert "--unknown" not in refused.err
+    ran = write("/set unknown skip", "café", "/set unknown map", "é", "/set")
+    assert (ran.code, ran.out) == (0, "cafe")
+    assert "unknown map" in ran.err
+    assert write("/set unknown guess").code == 2
+
+
 def test_text_is_saved_and_nothing_is_overwritten(write: Any, tmp_path: Path) -> None:
     (tmp_path / "old.txt").write_text("precious")
     assert write("Once", "/nl upon", "/save new.txt", "!", "/save").code == 0
@@ -461,3 +472,22 @@ def test_ctrl_c_stops_the_model_and_keeps_the_text(root: Path, tmp_path: Path) -
     terminal.wait_for("> ")
     terminal.interrupt()
     assert terminal.leave() == 130
+
+
+@on_posix
+@pytest.mark.parametrize("columns", [40, 80])
+def test_talk_is_folded_between_words_and_help_keeps_its_columns(root: Path, monkeypatch: Any, columns: int) -> None:
+    from charlstm.cli.session import _HELP
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    terminal = Terminal(root)
+    terminal.wait_for("> ")
+    terminal.type("/help\n")
+    seen = terminal.wait_for("\n> ")
+    terminal.type("/quit\n")
+    terminal.leave()
+    lines = seen.replace("\r", "").split("\n")
+    assert max(map(len, lines)) <= columns
+    assert set(_HELP.split()) <= set(seen.split()), "a word was cut at the edge"
+    folded = [line for line in lines if line.startswith(" " * 18)]
+    assert len(folded) >= (10 if columns == 40 else 2)

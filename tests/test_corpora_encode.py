@@ -204,7 +204,7 @@ def test_nothing_is_left_when_it_is_broken_off(tmp_path: Path, fault: BaseExcept
 
 def test_an_unknown_character_is_told_by_its_place_in_the_text(tmp_path: Path) -> None:
     text = "ab" * 50 + "ü" + "ab"
-    with pytest.raises(UnknownCharacter, match=r"made: character 'ü' .* at position 100 .*--tokenizer byte"):
+    with pytest.raises(UnknownCharacter, match=r"made: character 'ü' .* at position 100 .*made from another text"):
         encode(corpus_of(text.encode(), [7, 30, 30]), DataConfig(), tmp_path, tokenizer=CharTokenizer("ab"))
     mapped = encode(
         corpus_of(text.encode(), [7, 30]), DataConfig(), tmp_path, tokenizer=CharTokenizer("ab", unknown=True)

@@ -97,7 +97,7 @@ def test_standard_input_is_read_twice(cache: Path) -> None:
     assert not any(cache.iterdir())
     with pytest.raises(UsageError, match="only once"):
         open_sources(["-", "-"], stdin=io.BytesIO(b"x"), cache=cache)
-    with pytest.raises(UsageError, match="no standard input"):
+    with pytest.raises(UsageError, match="standard input: there is none here"):
         open_sources(["-"], cache=cache)
 
 
@@ -261,3 +261,18 @@ def test_every_name_opens(cache: Path) -> None:
                 open_sources([name], cache=cache)
         elif not name.startswith(("python:", "unicode:")):  # the tests above
             assert text_of(open_sources([name], cache=cache))
+
+
+def test_near_misses_are_looked_for_among_names_not_whole_paths(tmp_path: Path) -> None:
+    folder = tmp_path / "a-long-name-of-a-folder-that-all-its-files-share"
+    folder.mkdir()
+    for name in ("letters.txt", "diary.txt", "zq.csv"):
+        (folder / name).write_text("text")
+    with pytest.raises(NotFoundError) as caught:
+        open_sources([str(folder / "leters.txt")], cache=tmp_path)
+    assert caught.value.hint == f"Did you mean {folder / 'letters.txt'}?"
+    with pytest.raises(NotFoundError) as caught:
+        open_sources([str(folder / "wholly-different")], cache=tmp_path)
+    assert "Did you mean" not in caught.value.hint
+    with pytest.raises(NotFoundError, match="Did you mean english/verse"):
+        open_sources(["english/vrse"], cache=tmp_path)

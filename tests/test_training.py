@@ -102,10 +102,22 @@ def test_looking_does_not_disturb(tmp_path):
     assert same(weights(plain), weights(watched))
 
 
-@pytest.mark.parametrize("kind", ["stateful", "shuffled"])
-@pytest.mark.parametrize("cut", [1, 7, 10, 29])
-def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut):
-    more = {"data": {"windows": kind}, "model": {"weight_drop": 0.2}}
+def test_nothing_is_shown_before_there_is_something_to_see(tmp_path):
+    events = run_through(training(tmp_path, train={"preview": 20, "eval_every": 1, "max_steps": 20}))
+    assert [event.step for event in events if isinstance(event, EvalDone)][:2] == [1, 2]
+    assert [event.step for event in events if isinstance(event, Preview)][:2] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("kind", "cut", "cell", "optimizer"),
+    [
+        *((kind, cut, "lstm", "soap") for kind in ("stateful", "shuffled") for cut in (1, 7, 10, 29)),
+        *(("stateful", 12, cell, "soap") for cell in ("rnn", "gru", "peephole")),
+        ("stateful", 12, "lstm", "adamw"),
+    ],
+)
+def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, optimizer):
+    more = {"data": {"windows": kind}, "model": {"weight_drop": 0.2, "cell": cell}, "train": {"optimizer": optimizer}}
     whole = training(tmp_path / "whole", **more)
     whole_events = run_through(whole)
     first = training(tmp_path / "cut", **more)

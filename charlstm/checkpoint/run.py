@@ -96,5 +96,5 @@ def model_in(folder: Path) -> Path:
     if os.path.isfile(model):
         return model
     began = os.path.exists(folder / RESUME)
-    hint = "Its training stopped before the first evaluation; go on with --resume." if began else ""
+    hint = "Its training stopped before the first evaluation; charlstm train --resume goes on." if began else ""
     raise NotFoundError(f"no {MODEL} in it", where=folder, hint=hint)

@@ -35,6 +35,8 @@ class Summary:
     """Nats per token."""
     bits_per_char: float | None = None
     """Bits per character of the validation text."""
+    bits_per_byte: float | None = None
+    """Bits per byte of the validation text; only of a model of bytes, whose data may have no characters."""
     step: int | None = None
     fault: str | None = None
     """Why it cannot be used; None for a whole one."""
@@ -59,8 +61,15 @@ def summarise(entry: RunEntry) -> Summary:
         dtype=dtype_of(header),
         val_loss=number(header.provenance.get("val_loss")),
         bits_per_char=number(header.provenance.get("bits_per_char")),
+        bits_per_byte=bits_per_byte(header.tokenizer.get("kind"), header.provenance.get("val_loss")),
         step=whole(header.provenance.get("step")),
     )
+
+
+def bits_per_byte(kind: Any, val_loss: Any) -> float | None:
+    """Bits per byte of the validation text, for a model of bytes: one token is one byte there; None for others."""
+    nats = number(val_loss)
+    return None if kind != "byte" or nats is None else nats / math.log(2)
 
 
 def shape_of(header: Header) -> str | None:

@@ -12,7 +12,7 @@ import typer
 
 import charlstm
 from charlstm.cli import checkpoints, corpora, evaluate, sample, train, write
-from charlstm.cli.options import Help
+from charlstm.cli.options import Help, Sections
 from charlstm.cli.render import say
 from charlstm.errors import CharlstmError
 
@@ -53,7 +53,7 @@ def root(
     """Train a character-level LSTM on a text; let it write in that text's style."""
 
 
-app.command("train", epilog=train.EPILOG)(train.train)
+app.command("train", cls=Sections, epilog=train.EPILOG)(train.train)
 app.command("sample", epilog=sample.EPILOG)(sample.sample)
 app.command("generate", hidden=True, epilog=sample.EPILOG)(sample.sample)
 app.command("write", epilog=write.EPILOG)(write.write)
@@ -91,7 +91,7 @@ def _run() -> int:
     except SystemExit:
         return 0  # Typer's answer to a reader that has gone; it leaves in no other way when told not to
     except MemoryError:
-        return _tell("out of memory. Lower --hidden-size, --batch-size or --seq-len", 5)
+        return _tell("out of memory. Close other programs, or take a smaller model or text", 5)
     except OSError as fault:
         return _os_error(fault)
     except Exception as fault:

@@ -71,9 +71,18 @@ def show_rows(header: Header, path: str) -> list[tuple[str, str]]:
     shape = f"{shape_of(header) or '?'}, {count(header.parameters)} parameters, {dtype_of(header) or 'no weights'}"
     rows = [("file", path), ("kind", header.kind), ("shape", shape), ("size", size(header.size))]
     rows += [("tokenizer", _tokenizer(header.tokenizer))]
-    rows += [(_LABELS.get(name, name), shown(name, value)) for name, value in header.provenance.items() if value != ""]
+    rows += [(_LABELS.get(name, name), shown(name, value)) for name, value in _provenance(header) if value != ""]
     rows += [(section, _settings(values)) for section, values in header.config.items() if section != "name"]
     return [*rows, ("sha256", f"{header.sha256} (as written; `verify` computes it)")]
+
+
+def _provenance(header: Header) -> Iterator[tuple[str, Any]]:
+    """What a file says of its origin, a model of bytes in bits per byte."""
+    from charlstm.checkpoint.summary import bits_per_byte
+
+    bits = bits_per_byte(header.tokenizer.get("kind"), header.provenance.get("val_loss"))
+    for name, value in header.provenance.items():
+        yield ("bits_per_byte", bits) if name == "bits_per_char" and bits is not None else (name, value)
 
 
 def shown(name: str, value: Any) -> str:
@@ -90,10 +99,17 @@ def shown(name: str, value: Any) -> str:
     return _plain(value)
 
 
-_LABELS = {"val_loss": "val loss", "bits_per_char": "bits/char", "step": "steps", "seconds": "trained for"}
+_LABELS = {
+    "val_loss": "val loss",
+    "bits_per_char": "bits/char",
+    "bits_per_byte": "bits/byte",
+    "step": "steps",
+    "seconds": "trained for",
+}
 _UNITS = {
     "val_loss": lambda value: f"{value:.4f} nats/token",
     "bits_per_char": lambda value: f"{value:.4f}",
+    "bits_per_byte": lambda value: f"{value:.4f}",
     "seconds": duration,
     "size": size,
     "parameters": count,
@@ -107,10 +123,17 @@ def _cells(summary: Summary) -> Iterator[Any]:
     else:
         yield summary.shape or _NOTHING
         yield _NOTHING if summary.parameters is None else count(summary.parameters)
-        yield _NOTHING if summary.bits_per_char is None else f"{summary.bits_per_char:.3f}"
+        yield _bits(summary)
         yield _NOTHING if summary.step is None else f"{summary.step:,}"
         yield _NOTHING if summary.size is None else size(summary.size)
     yield duration(max(0.0, time.time() - summary.modified))
+
+
+def _bits(summary: Summary) -> str:
+    """Bits per character, as the column says, or else with their unit."""
+    if summary.bits_per_byte is not None:
+        return f"{summary.bits_per_byte:.3f}/byte"
+    return _NOTHING if summary.bits_per_char is None else f"{summary.bits_per_char:.3f}"
 
 
 def _draw_blocks(console: Console, summaries: Sequence[Summary]) -> None:
@@ -118,7 +141,8 @@ def _draw_blocks(console: Console, summaries: Sequence[Summary]) -> None:
 
     for summary in summaries:
         shape, parameters, bits, steps, octets, age = _cells(summary)
-        facts = f"{shape}, {parameters} params, {bits} bits/char, {steps} steps, {octets}"
+        bits = f"{bits.removesuffix('/byte')} bits/{'byte' if bits.endswith('/byte') else 'char'}"
+        facts = f"{shape}, {parameters} params, {bits}, {steps} steps, {octets}"
         if summary.fault:
             facts = f"broken: {summary.fault}" if summary.broken else summary.fault
         console.print(_text(summary.name, "bold"))

@@ -146,7 +146,7 @@ def copy(
 
 @app.command(epilog=_examples("rm english-1", "rm english-1 english-2 --yes"))
 def rm(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Runs to remove, by name.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Runs to remove, by name.")],
     root: Root = DEFAULT_ROOT,
     yes: Yes = False,
 ) -> None:

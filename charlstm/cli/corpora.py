@@ -1,30 +1,35 @@
-"""``charlstm corpora``: list, show, fetch, measure and check texts to learn from."""
+"""``charlstm corpora``: list, show, fetch, measure and check texts to learn from; clean up what was encoded."""
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from charlstm.cli.options import Cache, cache_or_default
-from charlstm.cli.render import is_terminal, say, size, stdout_console
+from charlstm.cli.options import Cache, cache_or_default, seconds
+from charlstm.cli.render import duration, is_terminal, say, size, stdout_console
 
 if TYPE_CHECKING:
     from charlstm.corpora.catalogue import Entry
     from charlstm.corpora.read import Corpus
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show, fetch, measure and check texts.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="List, show, fetch, measure and check texts; clean up what was encoded.",
+)
 
 _FIRST_LINES = 8
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name that `charlstm corpora list` tells.")]
 Sources = Annotated[
-    list[str], typer.Argument(metavar="SOURCE...", help="Files, folders, globs, names, or '-' for standard input.")
+    list[str], typer.Argument(metavar="SOURCE", help="Files, folders, globs, names, or '-' for standard input.")
 ]
 Encoding = Annotated[str | None, typer.Option(help="The text's encoding, if it is not UTF-8.")]
 Newlines = Annotated[
@@ -134,6 +139,37 @@ def check(
     from charlstm.cli.corpora_tables import draw_check
 
     draw_check(stdout_console(), found)
+
+
+@app.command(epilog=_examples("clean", "clean --unused 7d", "clean --dry-run --json"))
+def clean(
+    unused: Annotated[
+        str | None, typer.Option("--unused", metavar="TIME", help="Only what was not used for so long: 12h, 7d.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Empty the cache of encoded texts. Fetched corpora stay, and a run that goes on encodes its text again.
+
+    Only a run on standard input (-) then needs its text once more. What was not used for 30 days goes by itself when
+    another text is encoded.
+    """
+    from charlstm.corpora.cleaning import entries, remove
+
+    found = entries(cache_or_default(cache), 0.0 if unused is None else seconds(unused))
+    gone = found if dry_run else list(remove(found))
+    if as_json:
+        _print_json([{"path": str(entry.path), "bytes": entry.size, "used": entry.used} for entry in gone])
+    else:
+        for entry in gone:
+            idle = duration(max(0.0, time.time() - entry.used))
+            print(f"{entry.path.parent.name}/{entry.path.name[:12]}…  {size(entry.size)}, not used for {idle}")
+    freed = size(sum(entry.size for entry in gone))
+    files = f"{len(gone)} file{'s' * (len(gone) != 1)}"
+    say(f"{files} would go, {freed} to free" if dry_run else f"{files} removed, {freed} freed")
+    if len(gone) < len(found):
+        say(f"{len(found) - len(gone)} more could not be removed: in use, or another's")
 
 
 def _open(

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charlstm.cli import options
+from charlstm.cli.loading import unknown_choice
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
 from charlstm.cli.render import count, is_terminal, say, stdout_console
 
 if TYPE_CHECKING:
-    from charlstm.library import Score
+    from charlstm.library import Model, Score
+    from charlstm.prompts import Unknown
 
 EPILOG = """Examples:
 
@@ -27,12 +29,12 @@ EPILOG = """Examples:
 
 
 def evaluate(
-    checkpoint: Annotated[str, typer.Argument(help="A run's name, a folder, a file, 'latest' or 'starter'.")],
-    sources: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Files, folders, globs, names, or '-'.")],
+    checkpoint: Annotated[
+        str, typer.Argument(metavar="CHECKPOINT", help="A run's name, a folder, a file, 'latest' or 'starter'.")
+    ],
+    sources: Annotated[list[str], typer.Argument(metavar="TEXT", help="Files, folders, globs, names, or '-'.")],
     surprise: Annotated[bool, typer.Option("--surprise", help="Show the text by how unexpected it is.")] = False,
-    unknown: Annotated[
-        str, typer.Option("--unknown", help="A character the model does not know: error, skip or map it.")
-    ] = "error",
+    unknown: options.Unknown = "error",
     encoding: Annotated[str | None, typer.Option("--encoding", help="If it is not UTF-8.")] = None,
     json_out: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     root: Root = DEFAULT_ROOT,
@@ -43,11 +45,8 @@ def evaluate(
     Every character counts, read in order with the state carried from the first to the last; the first is judged as
     the first of any text.
     """
-    from charlstm.errors import UsageError
-
-    if unknown not in ("error", "skip", "map"):
-        raise UsageError(f"--unknown {unknown}: it is error, skip or map")
-    score, text, path = _score(checkpoint, sources, unknown, encoding, root, options.cache_or_default(cache))
+    choice = unknown_choice(unknown, "--unknown")
+    score, text, model, path = _score(checkpoint, sources, choice, encoding, root, options.cache_or_default(cache))
     if json_out:
         print(json.dumps(_plain(score, text, path, with_tokens=surprise), ensure_ascii=False))
         return
@@ -56,12 +55,12 @@ def evaluate(
 
         show(score)
         return
-    _table(score, text)
+    _table(score, text, of_bytes=model.tokenizer.kind == "byte")
 
 
 def _score(
-    reference: str, sources: list[str], unknown: Any, encoding: str | None, root: Path, cache: Path
-) -> tuple[Score, bytes, Path]:
+    reference: str, sources: list[str], unknown: Unknown, encoding: str | None, root: Path, cache: Path
+) -> tuple[Score, bytes, Model, Path]:
     from charlstm.checkpoint import format as checkpoint_format
     from charlstm.checkpoint.store import Store
     from charlstm.corpora.sources import open_sources
@@ -74,24 +73,28 @@ def _score(
     corpus = open_sources(
         tuple(sources), encoding=encoding, newlines=data["newlines"], stdin=sys.stdin.buffer, cache=cache
     )
-    from charlstm.library import Model  # torch comes with it: only when the text can be read
+    from charlstm.cli.signals import load_torch
+    from charlstm.library import Model
 
+    load_torch()  # only when the text can be read
     model = Model(saved)
     if data["tokenizer"] == "byte":
         text = b"".join(corpus.raw_chunks()).decode("utf-8", "surrogateescape")
     else:
         text = "".join(corpus.chunks())
-    fitted, notes = fit_prompt(model.tokenizer, text, unknown)
+    fitted, notes = fit_prompt(model.tokenizer, text, unknown, remedy="--unknown {}")
     for note in notes:
         say(note)
     from tqdm import tqdm
 
+    octets = fitted.encode("utf-8", "surrogateescape")
+    tokens = {"char": len(fitted), "byte": len(octets)}.get(model.tokenizer.kind)  # of pieces nobody knows yet
     with tqdm(
-        total=len(fitted), desc="reading", unit="ch", unit_scale=True, delay=1.0, leave=False, file=sys.stderr,
+        total=tokens, desc="reading", unit="tok", unit_scale=True, delay=1.0, leave=False, file=sys.stderr,
         disable=not is_terminal(sys.stderr), dynamic_ncols=True,
     ) as bar:  # fmt: skip
         score = model.score(fitted, progress=bar.update)
-    return score, fitted.encode("utf-8", "surrogateescape"), path
+    return score, octets, model, path
 
 
 def _compressors(text: bytes) -> dict[str, float]:
@@ -126,7 +129,8 @@ def _plain(score: Score, text: bytes, path: Path, *, with_tokens: bool) -> dict[
     return values
 
 
-def _table(score: Score, text: bytes) -> None:
+def _table(score: Score, text: bytes, *, of_bytes: bool) -> None:
+    """The figures in plain words; a model of bytes knows nothing of characters, so they are left out."""
     from rich.table import Table
 
     console = stdout_console()
@@ -134,10 +138,12 @@ def _table(score: Score, text: bytes) -> None:
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_column(style="dim")
-    table.add_row("bits a character", f"{score.bits_per_char:.4f}", f"{count(score.characters)} characters")
+    token = "byte" if of_bytes else "token"
+    if not of_bytes:
+        table.add_row("bits a character", f"{score.bits_per_char:.4f}", f"{count(score.characters)} characters")
     table.add_row("bits a byte", f"{score.bits_per_byte:.4f}", f"{count(score.bytes)} bytes")
-    table.add_row("nats a token", f"{score.nats_per_token:.4f}", f"{count(len(score.nats))} tokens")
-    table.add_row("perplexity", f"{score.perplexity:.3f}", "tokens it wavers between")
+    table.add_row(f"nats a {token}", f"{score.nats_per_token:.4f}", f"{count(len(score.nats))} {token}s")
+    table.add_row("perplexity", f"{score.perplexity:.3f}", f"{token}s it wavers between")
     for name, bits in _compressors(text).items():
         table.add_row(name, f"{bits:.4f}", "bits a byte, for comparison")
     console.print(table)

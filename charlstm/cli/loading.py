@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from charlstm.cli.render import is_terminal, say
-from charlstm.errors import NotFoundError, StorageError, UsageError
+from charlstm.errors import NotFoundError, StorageError, TextError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
@@ -74,6 +74,9 @@ def load(reference: str | None, root: Path, device: str = "cpu", rows: int = 1) 
 
 
 def _torch_model(checkpoint: Checkpoint, device: str) -> TextModel:
+    from charlstm.cli.signals import load_torch
+
+    load_torch()
     from charlstm.nn.backend import TorchBackend
 
     try:
@@ -116,6 +119,8 @@ def prompt_text(text: str | None, file: Path | None, loaded: Loaded) -> str:
     except FileNotFoundError as fault:
         raise NotFoundError("no such prompt file", where=file) from fault
     except OSError as fault:
+        if file.is_dir():  # asked only now: Windows calls it "no permission"
+            raise UsageError("a folder, where a file with the prompt is wanted", where=file) from fault
         raise StorageError(f"cannot be read ({fault.strerror})", where=file) from fault
 
 
@@ -124,7 +129,11 @@ def _decoded(data: bytes, name: str, loaded: Loaded) -> str:
         return data.decode("utf-8", "surrogateescape")
     from charlstm.corpora.decode import Decoder
 
-    return "".join(text for text, _ in Decoder(name, None, loaded.newlines).decode([data]))
+    try:
+        return "".join(text for text, _ in Decoder(name, None, loaded.newlines).decode([data]))
+    except TextError as fault:
+        fault.hint = "A prompt has to be text in UTF-8."  # the corpus's hints name options there are not here
+        raise
 
 
 def fitted_prompt(tokenizer: Tokenizer, text: str, unknown: str) -> str:
@@ -136,12 +145,21 @@ def fitted_prompt(tokenizer: Tokenizer, text: str, unknown: str) -> str:
     """
     from charlstm.prompts import fit_prompt
 
-    if unknown not in ("error", "skip", "map"):
-        raise UsageError(f"--unknown {unknown}: it is error, skip or map")
-    fitted, notes = fit_prompt(tokenizer, text, cast("Unknown", unknown))
+    fitted, notes = fit_prompt(tokenizer, text, unknown_choice(unknown, "--unknown"), remedy="--unknown {}")
     for note in notes:
         say(f"prompt: {note}")
     return fitted
+
+
+def unknown_choice(value: str, name: str) -> Unknown:
+    """What to do with characters the model does not know, as it was typed.
+
+    Raises:
+        UsageError: it is none of the three.
+    """
+    if value not in ("error", "skip", "map"):
+        raise UsageError(f"{name} {value}: it is error, skip or map")
+    return cast("Unknown", value)
 
 
 def told_seed(seed: int | None) -> int:
@@ -155,8 +173,12 @@ def told_seed(seed: int | None) -> int:
 
 def describe(loaded: Loaded, **facts: Any) -> str:
     """Which checkpoint, and what else is worth a line: ``checkpoints/english-1 (1.92 bits/character), seed 7``."""
-    path = loaded.path
-    bits = loaded.checkpoint.provenance.get("bits_per_char")
-    quality = f" ({bits:.2f} bits/character)" if isinstance(bits, int | float) else ""
+    from charlstm.checkpoint.summary import bits_per_byte, number
+
+    path, provenance = loaded.path, loaded.checkpoint.provenance
+    bits, unit = bits_per_byte(loaded.model.tokenizer.kind, provenance.get("val_loss")), "byte"
+    if bits is None:
+        bits, unit = number(provenance.get("bits_per_char")), "character"
+    quality = "" if bits is None else f" ({bits:.2f} bits/{unit})"
     where = path.parent if path.name == "model.safetensors" else path
     return ", ".join([f"{where}{quality}", *(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())])

@@ -7,25 +7,69 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from charlstm.errors import UsageError
+
+PLACES = "Machine and places"
+"""The heading they stand under where a command's help has headings."""
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 Root = Annotated[
     Path,
-    typer.Option("--root", envvar="CHARLSTM_CHECKPOINTS", help="The folder runs are kept in.", readable=False),
+    typer.Option(
+        "--root",
+        envvar="CHARLSTM_CHECKPOINTS",
+        metavar="FOLDER",
+        help="The folder runs are kept in.",
+        rich_help_panel=PLACES,
+        readable=False,
+    ),
 ]
 Cache = Annotated[
     Path | None,
     typer.Option(
         "--cache",
         envvar="CHARLSTM_CACHE",
+        metavar="FOLDER",
         help="Where encoded texts and fetched corpora are kept. [default: this system's cache folder]",
+        rich_help_panel=PLACES,
     ),
 ]
 DEFAULT_ROOT = Path("checkpoints")
+
+# ---- of all that write --------------------------------------------------------------------------------------------
+
+Model = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="CHECKPOINT",
+        help="A run's name, a folder, a file, 'latest' or 'starter'. [default: the newest run, else the starter]",
+        show_default=False,
+    ),
+]
+PromptFile = Annotated[Path | None, typer.Option("--prompt-file", metavar="FILE", help="Go on from this file's text.")]
+Temperature = Annotated[
+    float, typer.Option("--temperature", "-t", help="Low is careful, high is wild; 0 always takes the likeliest.")
+]
+TopK = Annotated[int, typer.Option("--top-k", help="Only the k likeliest; 0 is off.")]
+TopP = Annotated[float, typer.Option("--top-p", help="Only the likeliest that reach this share; 1 is off.")]
+MinP = Annotated[float, typer.Option("--min-p", help="Only those this share as likely as the likeliest; 0 is off.")]
+RepetitionPenalty = Annotated[
+    float, typer.Option("--repetition-penalty", help="Above 1: less of the last 64 tokens; 1 is off.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="The same seed and inputs write the same. [default: random]")]
+Unknown = Annotated[
+    str,
+    typer.Option("--unknown", help="A character the model does not know: error, skip, or map to the nearest known."),
+]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
+
+
+def hidden(kind: Any, *names: str) -> Any:
+    """An option that works and is not shown: the name another program has for it."""
+    return Annotated[kind, typer.Option(*names, hidden=True)]
 
 
 class Help(TyperGroup):
@@ -34,6 +78,23 @@ class Help(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """In the order they were added, not the alphabet's."""
         return list(self.commands)
+
+
+class Sections(TyperCommand):
+    """A command with so many options that its help lists them under headings: each one's `rich_help_panel`."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the sections, in the order of their first options, with one left column for all."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                kind = "Arguments" if parameter.param_type_name == "argument" else "Others"
+                sections.setdefault(getattr(parameter, "rich_help_panel", None) or kind, []).append(record)
+        width = max(len(name) for records in sections.values() for name, _ in records)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), text) for name, text in records])
 
 
 def cache_or_default(cache: Path | None) -> Path:

@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm.cli.render import count, duration, size, stdout_console, tell
+from charlstm.cli.render import count, duration, say, size, stdout_console, visible
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from charlstm.config import RunConfig
     from charlstm.runs import Prepared
     from charlstm.settings.choose import Plan
+
+NARROW = 64
+"""Columns below which a setting's reason stands below it, not beside it."""
 
 
 def announce(prepared: Prepared, folder: Path) -> None:
     """A few lines on stderr before a run."""
     plan, run = prepared.plan, prepared.plan.run
     for note in plan.notes:
-        tell(note)
+        say(note)
     share = f"{100 * run.data.val_fraction:.2g} %"
     held_out = f"; the last {share} of it is for validation" if run.data.val_fraction else ""
-    tell(
-        f"{', '.join(run.data.sources)}: {count(prepared.encoded.characters)} characters, "
-        f"{run.model.vocab_size} different tokens{held_out}"
-    )
-    tell(
+    encoded = prepared.encoded
+    text = f"{count(encoded.characters)} characters"
+    if encoded.tokenizer.kind == "byte":
+        text = f"{count(encoded.bytes)} bytes"
+    say(f"{', '.join(run.data.sources)}: {text}, {run.model.vocab_size} different tokens{held_out}")
+    say(
         f"network {run.model.num_layers}×{run.model.hidden_size} {run.model.cell}, {count(plan.parameters)} weights; "
         f"batch {run.data.batch_size}, window {run.data.seq_len}, lr {run.train.lr:g}, dropout {run.model.dropout:g}; "
         f"{run.train.device} {run.train.precision} (--dry-run tells why)"
     )
-    tell(f"{_budget(run)}; Ctrl-C stops earlier and keeps everything. Into {folder}")
+    say(f"{_budget(run)}; Ctrl-C stops earlier and keeps everything. Into {folder}")
 
 
 def explain(prepared: Prepared, folder: Path) -> None:
     """All settings with their reasons, and the run's cost, on stdout: what ``--dry-run`` shows."""
     for note in prepared.plan.notes:
-        tell(note)
-    _table(prepared.plan, folder, len(prepared.encoded.ids))
+        say(note)
+    console = stdout_console()
+    _draw_settings(console, _settings(prepared.plan))
+    console.print()
+    _draw_costs(console, _costs(prepared.plan, folder, len(prepared.encoded.ids)))
 
 
 def _budget(run: RunConfig) -> str:
@@ -55,27 +65,52 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _table(plan: Plan, folder: Path, tokens: int) -> None:
-    from rich.table import Table
-
-    console = stdout_console()
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(style="dim")
+def _settings(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    """Each setting with its value and, if it chose itself, why."""
     for section in ("model", "data", "train"):
         for name, value in getattr(plan.run, section).model_dump().items():
-            if value is None:
-                continue
-            table.add_row(f"{section}.{name}", _shown(value), plan.reasons.get(name, ""))
+            if value is not None:
+                yield f"{section}.{name}", _shown(value), plan.reasons.get(name, "")
+
+
+def _costs(plan: Plan, folder: Path, tokens: int) -> Iterator[tuple[str, str]]:
+    yield "text", f"{tokens:,} tokens"
+    yield "parameters", f"{plan.parameters:,}"
+    yield "memory", f"about {size(plan.memory)}"
+    yield "steps", f"about {plan.steps:,}"
+    yield "time", f"about {duration(plan.seconds)} at {count(plan.tokens_per_second)} tokens/s"
+    yield "writes", f"model.safetensors, resume.safetensors and metrics.jsonl in {folder}"
+
+
+def _draw_settings(console: Console, rows: Iterable[tuple[str, str, str]]) -> None:
+    """A row a setting; on a narrow terminal, where a third column would be a word wide, the reason stands below."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    narrow = console.width < NARROW
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold", max_width=None if narrow else console.width // 3)
+    table.add_column(style="dim", overflow="fold")
+    for name, value, reason in rows:
+        if narrow:
+            console.print(Text(name, "bold").append(f"  {visible(value)}", "not bold"), overflow="fold")
+            if reason:
+                console.print(Padding(Text(reason, "dim"), (0, 0, 0, 4), expand=False))
+        else:
+            table.add_row(name, Text(visible(value)), Text(reason))
+    if not narrow:
+        console.print(table)
+
+
+def _draw_costs(console: Console, rows: Iterable[tuple[str, str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, Text(visible(value)))
     console.print(table)
-    console.print()
-    for name, value in (
-        ("text", f"{tokens:,} tokens"),
-        ("parameters", f"{plan.parameters:,}"),
-        ("memory", f"about {size(plan.memory)}"),
-        ("steps", f"about {plan.steps:,}"),
-        ("time", f"about {duration(plan.seconds)} at {count(plan.tokens_per_second)} tokens/s"),
-        ("writes", f"{folder}/model.safetensors, resume.safetensors, metrics.jsonl"),
-    ):
-        console.print(f"[bold]{name:<12}[/bold]{value}", soft_wrap=True)

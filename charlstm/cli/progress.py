@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import shutil
 import sys
 import textwrap
 import time
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from charlstm.cli.render import count, duration, is_terminal, say, visible
+from charlstm.cli.render import count, duration, fold, is_terminal, say, terminal_width, visible
 from charlstm.events import EvalDone, Event, Notice, Preview, Started, StepDone, Stopped, to_json
 
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 _LINE_EVERY = 5.0
 """Seconds between plain lines."""
+_MARK = "  │ "
+"""What a preview's lines begin with above the bar."""
 
 
 @contextmanager
@@ -43,15 +44,16 @@ def bytes_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]
 @contextmanager
 def view(training: Training, *, quiet: bool, json_lines: bool) -> Iterator[Callable[[Event], None]]:
     """What to call with each event."""
+    kind = training.tokenizer.kind
     if json_lines:
         yield _JsonLines().show
     elif quiet:
         yield lambda event: None
     elif is_terminal(sys.stderr):
-        with _Bar() as bar:
+        with _Bar(kind) as bar:
             yield bar.show
     else:
-        yield _Lines().show
+        yield _Lines(kind).show
 
 
 class _JsonLines:
@@ -72,13 +74,14 @@ class _JsonLines:
 
 
 def _folded(text: str) -> str:
-    """Lines folded between words at the terminal's width, each with its first line's indent and mark."""
-    width = max(20, shutil.get_terminal_size().columns - 1)
-    lines = []
+    """Lines folded between words at the terminal's width, those of a preview behind their mark."""
+    width = terminal_width()
+    lines: list[str] = []
     for line in text.split("\n"):
-        mark = "  │ " if line.startswith("  │ ") else ""
-        # A preview's own spaces stay; a sentence loses the one it was folded at.
-        lines += textwrap.wrap(line, width, subsequent_indent=mark, drop_whitespace=not mark) or [line]
+        if line.startswith(_MARK):  # a preview's own spaces stay; a sentence loses the one it was folded at
+            lines += textwrap.wrap(line, width, subsequent_indent=_MARK, drop_whitespace=False)
+        else:
+            lines += fold(line, width)
     return "\n".join(lines)
 
 
@@ -108,30 +111,34 @@ class _Pace:
 class _Telling:
     """What the bar and the plain lines have in common."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         self.pace = _Pace()
+        self._kind = kind
         self.loss = math.nan
         self.bits = math.nan
+        self._unit = "byte" if kind == "byte" else "char"
 
     def take(self, event: Event) -> None:
         if isinstance(event, StepDone):
             self.pace.update(event)
             self.loss = event.loss if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * event.loss
         elif isinstance(event, EvalDone):
-            self.bits = event.bits_per_char
+            # A model of bytes may have no characters; its token is a byte.
+            self.bits = event.val_loss / math.log(2) if self._kind == "byte" else event.bits_per_char
 
     def numbers(self) -> str:
         """Loss, validation, speed."""
-        val = "" if math.isnan(self.bits) else f" · val {self.bits:.3f} bits/char"
-        return f"loss {self.loss:.3f}{val} · {count(self.pace.tokens_per_second)} chars/s"
+        val = "" if math.isnan(self.bits) else f" · val {self.bits:.3f} bits/{self._unit}"
+        tokens = {"char": "chars", "byte": "bytes"}.get(self._kind, "tokens")
+        return f"loss {self.loss:.3f}{val} · {count(self.pace.tokens_per_second)} {tokens}/s"
 
-
-def _evaluation(event: EvalDone) -> str:
-    mean = " (average of weights)" if event.weights == "average" else ""
-    return (
-        f"step {event.step}: val {event.val_loss:.4f} nats/token, {event.bits_per_char:.3f} bits/char{mean}"
-        f"{', the best so far' if event.best else ''}"
-    )
+    def evaluation(self, event: EvalDone) -> str:
+        """What an evaluation found."""
+        mean = " (average of weights)" if event.weights == "average" else ""
+        return (
+            f"step {event.step}: val {event.val_loss:.4f} nats/token, {self.bits:.3f} bits/{self._unit}{mean}"
+            f"{', the best so far' if event.best else ''}"
+        )
 
 
 class _Bar(_Telling):
@@ -160,9 +167,9 @@ class _Bar(_Telling):
             self._bar.update(0)
         elif isinstance(event, EvalDone):
             self._bar.set_description_str(self.numbers(), refresh=False)
-            self._above(_evaluation(event))
+            self._above(self.evaluation(event))
         elif isinstance(event, Preview):
-            self._above("\n".join(f"  │ {line}" for line in visible(event.text).split("\n")))
+            self._above("\n".join(f"{_MARK}{line}" for line in visible(event.text).split("\n")))
         elif isinstance(event, Notice):
             self._above(event.text)
         elif isinstance(event, Stopped):
@@ -177,8 +184,8 @@ class _Bar(_Telling):
 class _Lines(_Telling):
     """Plain lines on stderr, one every few seconds and one at each evaluation."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
         self._last = time.monotonic()
 
     def show(self, event: Event) -> None:
@@ -193,7 +200,7 @@ class _Lines(_Telling):
             if event.step:
                 say(f"going on after step {event.step}")
         elif isinstance(event, EvalDone):
-            say(_evaluation(event))
+            say(self.evaluation(event))
         elif isinstance(event, Preview):
             for line in event.text.split("\n"):
                 say(f"  | {line}")

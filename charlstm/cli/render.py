@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
+import textwrap
 import unicodedata
 from typing import IO, TYPE_CHECKING, Any
 
@@ -35,24 +37,31 @@ def stderr_console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def say(text: str) -> None:
-    """One line of talk on stderr, whatever the line holds."""
+def say(text: str, *, indent: int = 0) -> None:
+    """Talk on stderr: one line, whatever it holds; a terminal folds it between words at its edge.
+
+    Args:
+        text: what to say.
+        indent: columns by which the lines after a fold are moved in.
+    """
+    line = visible(text).replace("\n", " ")
+    lines = fold(line, terminal_width(), " " * indent) if is_terminal(sys.stderr) else [line]
     with contextlib.suppress(BrokenPipeError, ValueError):  # nobody listens any more: no fault of the work
-        print(visible(text).replace("\n", " "), file=sys.stderr, flush=True)
+        print("\n".join(lines), file=sys.stderr, flush=True)
 
 
-def tell(text: str) -> None:
-    """A sentence or two of talk on stderr, folded between words where a terminal ends."""
-    if is_terminal(sys.stderr):
-        import shutil
-        import textwrap
+def terminal_width() -> int:
+    """Columns to write in: the last stays free, where some terminals begin a new line too early."""
+    return max(20, shutil.get_terminal_size().columns - 1)
 
-        width = max(20, shutil.get_terminal_size().columns - 1)
-        lines = textwrap.wrap(visible(text), width, break_long_words=False, break_on_hyphens=False)
-    else:
-        lines = [text]
-    for line in lines:
-        say(line)
+
+def fold(line: str, width: int, indent: str = "") -> list[str]:
+    """A line cut between words into lines of at most ``width`` columns, all but the first behind ``indent``.
+
+    Only a word that is longer by itself, a path above all, stands out: cut, it could not be copied.
+    """
+    folded = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return folded or [""]
 
 
 def visible(text: str) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charlstm.cli import options
 from charlstm.cli.loading import Loaded, describe, fitted_prompt, load, one_blas_thread, one_of, prompt_text, told_seed
 from charlstm.cli.options import DEFAULT_ROOT, Root
 from charlstm.cli.output import Output
-from charlstm.cli.render import say
+from charlstm.cli.render import is_terminal, say
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,56 +30,42 @@ EPILOG = """Examples:
   charlstm sample my-1 -n 3 --lines 4 --seed 7   three texts of four lines, always the same
   fortune | charlstm sample --prompt -           the prompt from a pipe
   charlstm sample --json | jq .text              for a program
+  charlstm sample disk-1 --raw > new.img         bytes, of a model of bytes
 """
 
 _LENGTH = 500
 
 
-def _hidden(kind: Any, *names: str) -> Any:
-    return Annotated[kind, typer.Option(*names, hidden=True)]
-
-
 def sample(
-    checkpoint: Annotated[
-        str | None,
-        typer.Argument(
-            help="A run's name, a folder, a file, 'latest' or 'starter'. [default: the newest run, else the starter]",
-            show_default=False,
-        ),
-    ] = None,
+    checkpoint: options.Model = None,
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="Go on from this text; - reads stdin.")] = None,
-    prompt_file: Annotated[Path | None, typer.Option("--prompt-file", help="Go on from this file's text.")] = None,
+    prompt_file: options.PromptFile = None,
     length: Annotated[
         int | None,
         typer.Option("--length", "-l", help=f"Tokens to draw; 0 never ends. [default: {_LENGTH}; 0 with --lines]"),
     ] = None,
-    temperature: Annotated[
-        float, typer.Option("--temperature", "-t", help="Low is careful, high is wild; 0 always takes the likeliest.")
-    ] = 0.8,
-    top_k: Annotated[int, typer.Option("--top-k", help="Only the k likeliest; 0 is off.")] = 0,
-    top_p: Annotated[float, typer.Option("--top-p", help="Only the likeliest that reach this share; 1 is off.")] = 1.0,
-    min_p: Annotated[
-        float, typer.Option("--min-p", help="Only those this share as likely as the likeliest; 0 is off.")
-    ] = 0.0,
-    repetition_penalty: Annotated[
-        float, typer.Option("--repetition-penalty", help="Above 1: less of the last 64 tokens; 1 is off.")
-    ] = 1.0,
+    temperature: options.Temperature = 0.8,
+    top_k: options.TopK = 0,
+    top_p: options.TopP = 1.0,
+    min_p: options.MinP = 0.0,
+    repetition_penalty: options.RepetitionPenalty = 1.0,
     samples: Annotated[int, typer.Option("-n", "--samples", help="Texts to draw, as one batch.")] = 1,
-    seed: Annotated[int | None, typer.Option("--seed", help="The same seed writes the same. [default: random]")] = None,
+    seed: options.Seed = None,
     stop: Annotated[
         list[str] | None, typer.Option("--stop", metavar="TEXT", help="End before this text; may be given again.")
     ] = None,
     lines: Annotated[int, typer.Option("--lines", help="End after so many lines; 0 does not count.")] = 0,
     no_echo: Annotated[bool, typer.Option("--no-echo", help="Do not repeat the prompt.")] = False,
-    unknown: Annotated[
-        str, typer.Option("--unknown", help="A character of the prompt the model does not know: error, skip or map.")
-    ] = "error",
+    unknown: options.Unknown = "error",
     json_out: Annotated[
         bool, typer.Option("--json", help="One JSON object a text, with each token's log-probability.")
     ] = False,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")] = "cpu",
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Bytes as they are drawn, into a file or pipe; only of a model of bytes.")
+    ] = False,
+    device: options.Device = "cpu",
     root: Root = DEFAULT_ROOT,
-    primetext: _hidden(str | None, "--primetext", "--prime", "--start") = None,  # type: ignore[valid-type]
+    primetext: options.hidden(str | None, "--primetext", "--prime", "--start") = None,  # type: ignore[valid-type]
 ) -> None:
     """Write text in the style of what a model has learnt.
 
@@ -104,6 +91,8 @@ def sample(
     )
     loaded = load(checkpoint, root, device, samples)
     _check_endings(config, loaded.model.tokenizer, "--json" if json_out else "-n" if samples > 1 else "")
+    if raw:
+        _check_raw(loaded.model.tokenizer, "--json" if json_out else "-n" if samples > 1 else "")
     text = prompt_text(one_of(prompt, primetext, name="--prompt"), prompt_file, loaded)
     text = fitted_prompt(loaded.model.tokenizer, text, unknown)
     say(describe(loaded, seed=config.seed))
@@ -112,7 +101,7 @@ def sample(
         if json_out:
             _as_json(output, loaded, text, config, samples)
         else:
-            _as_text(output, "" if no_echo else text, _draw(loaded, text, config, samples), samples)
+            _as_text(output, "" if no_echo else text, _draw(loaded, text, config, samples, raw=raw), samples)
     except KeyboardInterrupt:
         output.end_line()
         raise typer.Exit(130) from None
@@ -138,11 +127,25 @@ def _check_endings(config: SampleConfig, tokenizer: Tokenizer, whole: str) -> No
             raise UsageError(what, hint=hint)
 
 
-def _draw(loaded: Loaded, prompt: str, config: SampleConfig, samples: int, **options: bool) -> Iterator[Fragment]:
+def _check_raw(tokenizer: Tokenizer, parts: str) -> None:
+    """See that bytes can be written as they are: ``parts`` is the option that asks for more than one text's, if any.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if tokenizer.kind != "byte":
+        raise UsageError("--raw: this model was not trained on bytes, so it writes text", hint="Leave --raw out.")
+    if parts:
+        raise UsageError(f"--raw writes the bytes of one text and nothing else, so {parts} cannot be with it")
+    if is_terminal(sys.stdout):
+        raise UsageError("--raw: a terminal would obey such bytes", hint="Send them into a file: --raw > FILE")
+
+
+def _draw(loaded: Loaded, prompt: str, config: SampleConfig, samples: int, **wanted: bool) -> Iterator[Fragment]:
     from charlstm import sampling
 
     ids = loaded.model.tokenizer.encode(prompt)
-    return in_order(sampling.sample(loaded.model, ids, config, rows=samples, **options), samples)
+    return in_order(sampling.sample(loaded.model, ids, config, rows=samples, **wanted), samples)
 
 
 def in_order(fragments: Iterable[Fragment], rows: int) -> Iterator[Fragment]:

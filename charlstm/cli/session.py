@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from charlstm.cli.loading import unknown_choice
 from charlstm.cli.output import Output
 from charlstm.cli.render import is_terminal, say
 from charlstm.errors import CharlstmError, StorageError, UsageError
@@ -30,10 +31,12 @@ _HELP = """\
   /nl [TEXT]      a new line, and TEXT on it
   /undo /redo     take back the last piece, put it back
   /temp X         temperature: low is careful, high is wild, 0 always takes the likeliest
-  /set [NAME X]   length, top-k, top-p, min-p, repetition-penalty; alone it shows them all
+  /set [NAME X]   length, top-k, top-p, min-p, repetition-penalty, unknown; alone it shows them all
   /show           the whole text
   /save [FILE]    write the text to a file; /save! replaces one that is there
   /quit           leave (also Ctrl-D); Ctrl-C stops the model"""
+
+_HELP_INDENT = 18
 
 _SHORT = {
     "a": "alt",
@@ -77,9 +80,9 @@ class Session:
         unknown: what to do with characters the model does not know.
     """
 
-    def __init__(self, writer: CoWriter, unknown: Any) -> None:
+    def __init__(self, writer: CoWriter, unknown: str) -> None:
         self.writer = writer
-        self._unknown = unknown
+        self._unknown = unknown_choice(unknown, "--unknown")
         self._asks = is_terminal(sys.stdin)
         self._keeps = is_terminal(sys.stdout)
         self._screen = Output(sys.stdout if self._keeps else sys.stderr)
@@ -196,8 +199,12 @@ class Session:
         self._go_on(line)
 
     def _add(self, text: str) -> None:
-        for note in self.writer.add(text, self._unknown):
+        from charlstm.prompts import fit_prompt
+
+        fitted, notes = fit_prompt(self.writer.tokenizer, text, self._unknown, remedy="/set unknown {}")
+        for note in notes:
             say(note)
+        self.writer.add(fitted)
 
     def _offer(self, rest: str) -> None:
         count = int(_number("the number of alternatives", rest or "4", int))
@@ -227,18 +234,22 @@ class Session:
     def _set(self, rest: str) -> None:
         name, _, value = rest.strip().partition(" ")
         if not name:
-            say(", ".join(f"{name} {self._value(name)}" for name in _NUMBERS))
+            say(", ".join(f"{name} {self._value(name)}" for name in (*_NUMBERS, "unknown")))
             return
-        if name not in _NUMBERS:
-            raise UsageError(f"there is no setting {name!r}", hint=f"There are {', '.join(_NUMBERS)}.")
-        if value:
+        if name not in (*_NUMBERS, "unknown"):
+            raise UsageError(f"there is no setting {name!r}", hint=f"There are {', '.join(_NUMBERS)}, unknown.")
+        if value and name == "unknown":
+            self._unknown = unknown_choice(value.strip(), "unknown")
+        elif value:
             number = _number(name, value, _NUMBERS[name])
             some(int(number) if name == "length" else 1)
             change: dict[str, Any] = {name.replace("-", "_"): number}
             self.writer.config = replace(self.writer.config, **change)
         say(f"{name} {self._value(name)}")
 
-    def _value(self, name: str) -> float:
+    def _value(self, name: str) -> float | str:
+        if name == "unknown":
+            return self._unknown
         value: float = getattr(self.writer.config, name.replace("-", "_"))
         return value
 
@@ -253,11 +264,11 @@ class Session:
         if path.exists() and not replace_it and path != self._saved_to:
             raise UsageError("there is such a file already", where=path, hint=f"/save! {path} replaces it.")
         try:
-            path.write_bytes(self.writer.text.encode("utf-8", "surrogateescape"))
+            written = path.write_bytes(self.writer.text.encode("utf-8", "surrogateescape"))
         except OSError as fault:
             raise StorageError(f"cannot be written ({fault.strerror})", where=path) from fault
         self._saved_to, self._saved_text = path, self.writer.text
-        say(f"{path}: {len(self.writer.text)} characters saved")
+        say(f"{path}: {written:,} bytes saved")
 
     # ---- showing ------------------------------------------------------------------------------------------------
 
@@ -273,9 +284,9 @@ class Session:
 
 
 def say_lines(text: str) -> None:
-    """Several lines of talk."""
+    """Several lines of talk, each two columns that a fold keeps apart."""
     for row in text.splitlines():
-        say(row)
+        say(row, indent=_HELP_INDENT)
 
 
 def _number(name: str, text: str, kind: type[int] | type[float]) -> float:

@@ -44,3 +44,19 @@ class StopRequest:
         if is_terminal(sys.stderr):
             print(file=sys.stderr)  # the bar's line, or the ^C a terminal shows, ends here
         say("finishing this step and saving; once more leaves at once")
+
+
+def load_torch() -> None:
+    """Import torch, with Ctrl-C put off until it is there: in the middle of it, its C++ answers with an abort.
+
+    Raises:
+        KeyboardInterrupt: it came meanwhile.
+    """
+    asked: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
+    try:
+        import torch  # noqa: F401
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        raise KeyboardInterrupt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 from charlstm.cli.render import stdout_console, visible
@@ -58,6 +59,7 @@ def _whole(tokens: tuple[bytes, ...]) -> list[bytes]:
 
 
 def _colours(console: Console, pieces: list[tuple[str, float]]) -> None:
+    from rich.columns import Columns
     from rich.text import Text
 
     text = Text()
@@ -65,11 +67,13 @@ def _colours(console: Console, pieces: list[tuple[str, float]]) -> None:
         style = next(style for limit, style, _ in _STEPS if bits < limit)
         # A newline that surprises is shown, for it has no colour of its own.
         text.append("⏎\n" if piece == "\n" and bits >= 4 else piece, style)
-    console.print(text, soft_wrap=True, end="\n" if not text.plain.endswith("\n") else "")
-    legend = Text("\nsurprise: ")
-    for _, style, words in _STEPS:
-        legend.append(f" {words} ", style)
-    console.print(legend)
+        if text.plain.endswith("\n"):
+            console.print(text, end="")  # a line at a time: folding a whole book as one text would take its memory
+            text = Text()
+    if text:
+        console.print(text)
+    console.print("\nsurprise:")
+    console.print(Columns((Text(words, style) for _, style, words in _STEPS), padding=(0, 2)))
 
 
 def _digits(console: Console, pieces: list[tuple[str, float]]) -> None:
@@ -87,17 +91,30 @@ def _digits(console: Console, pieces: list[tuple[str, float]]) -> None:
                 line, below = line + shown, below + digit * cell_len(shown)
     if line:
         _two_lines(console, line, below)
-    console.out("surprise in whole bits: . under 1, + ten or more; a line's last digit is its newline", highlight=False)
+    console.print("surprise in whole bits: . under 1, + ten or more; a line's last digit is its newline")
 
 
 def _two_lines(console: Console, line: str, below: str) -> None:
-    """A line of text and its digits, folded together at the console's width."""
-    from rich.cells import cell_len, chop_cells
+    """A line of text and its digits, folded together between words at the console's width."""
+    from rich.cells import cell_len
 
-    parts = chop_cells(line, max(10, console.width - 1)) or [""]
+    parts = _parts(line, max(10, console.width - 1))
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         digits = below if last else below[: cell_len(part)]
         below = below[len(digits) :]
         console.out(part, highlight=False)
         console.out(digits, highlight=False)
+
+
+def _parts(line: str, width: int) -> list[str]:
+    """The line cut behind spaces, no part wider than ``width`` cells; joined they are the line."""
+    from rich.cells import cell_len, chop_cells
+
+    parts = [""]
+    for word in re.findall(r"\S+\s?|\s", line):
+        if parts[-1] and cell_len(parts[-1] + word) > width:
+            parts.append("")
+        *whole, rest = chop_cells(word, width)  # a word too long for any line is cut all the same
+        parts[-1:] = [parts[-1] + whole[0], *whole[1:], rest] if whole else [parts[-1] + rest]
+    return parts

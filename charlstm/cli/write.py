@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from charlstm.cli import options
 from charlstm.cli.loading import describe, fitted_prompt, load, one_blas_thread, prompt_text, told_seed
 from charlstm.cli.options import DEFAULT_ROOT, Root
 from charlstm.cli.render import say
@@ -24,32 +24,18 @@ EPILOG = """Examples:
 
 
 def write(
-    checkpoint: Annotated[
-        str | None,
-        typer.Argument(
-            help="A run's name, a folder, a file, 'latest' or 'starter'. [default: the newest run, else the starter]",
-            show_default=False,
-        ),
-    ] = None,
+    checkpoint: options.Model = None,
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="Begin with this text.")] = None,
-    prompt_file: Annotated[Path | None, typer.Option("--prompt-file", help="Begin with this file's text.")] = None,
+    prompt_file: options.PromptFile = None,
     length: Annotated[int, typer.Option("--length", "-l", help="Tokens the model adds at a time.")] = 100,
-    temperature: Annotated[
-        float, typer.Option("--temperature", "-t", help="Low is careful, high is wild; 0 always takes the likeliest.")
-    ] = 0.8,
-    top_k: Annotated[int, typer.Option("--top-k", help="Only the k likeliest; 0 is off.")] = 0,
-    top_p: Annotated[float, typer.Option("--top-p", help="Only the likeliest that reach this share; 1 is off.")] = 1.0,
-    min_p: Annotated[
-        float, typer.Option("--min-p", help="Only those this share as likely as the likeliest; 0 is off.")
-    ] = 0.0,
-    repetition_penalty: Annotated[
-        float, typer.Option("--repetition-penalty", help="Above 1: less of the last 64 tokens; 1 is off.")
-    ] = 1.0,
-    seed: Annotated[int | None, typer.Option("--seed", help="The same seed and inputs write the same.")] = None,
-    unknown: Annotated[
-        str, typer.Option("--unknown", help="A character the model does not know: error, skip or map.")
-    ] = "error",
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")] = "cpu",
+    temperature: options.Temperature = 0.8,
+    top_k: options.TopK = 0,
+    top_p: options.TopP = 1.0,
+    min_p: options.MinP = 0.0,
+    repetition_penalty: options.RepetitionPenalty = 1.0,
+    seed: options.Seed = None,
+    unknown: options.Unknown = "error",
+    device: options.Device = "cpu",
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Write a text together with a model.

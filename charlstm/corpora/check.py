@@ -216,11 +216,11 @@ def _character_findings(found: Check) -> Iterator[Finding]:
         yield Finding(False, f"{lines} not in composed form (NFC): letters that look alike are written in two ways.")
     if found.rare and found.stats.characters >= TINY:  # in less than that every character is rare
         rare = _times(len(found.rare), "character")
-        text = f"{rare} of {len(found.stats.alphabet):,} occur less than {RARE} times: --min-count {RARE} joins them."
-        yield Finding(False, text)
+        times = f"{rare} of {len(found.stats.alphabet):,} occur less than {RARE} times"
+        yield Finding(False, f"{times}: charlstm train --min-count {RARE} joins them.")
     if len(found.stats.alphabet) > 2_000:
         many = f"An alphabet of {len(found.stats.alphabet):,} characters"
-        yield Finding(False, f"{many}: --min-count, or --tokenizer bpe, keeps the network small.")
+        yield Finding(False, f"{many}: charlstm train --min-count 10, or --tokenizer bpe, keeps the network small.")
 
 
 def _passage_findings(found: Check) -> Iterator[Finding]:

@@ -33,7 +33,6 @@ _BY_MARK = {
 
 _CONTROLS = re.compile(rb"[\x01-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _CP1252_SIGNS = frozenset("€‚„…‘’“”•–—™¡§©«®°·»¿½¼¾£¥\xa0")
-_ANY_FILE = "--tokenizer byte takes any file"
 
 
 def lookup(encoding: str) -> str:
@@ -121,14 +120,14 @@ def _suggest(around: bytes, encoding: str | None) -> str:
     if wide and encoding is None:
         return f"It looks like UTF-16: try --encoding {wide}."
     if b"\0" in around or len(_CONTROLS.findall(around)) > len(around) / 20:
-        return f"It does not look like text: {_ANY_FILE}."
+        return "It does not look like text."
     if _mostly_utf8(around):
         if encoding is not None and not lookup(encoding).startswith("utf-8"):
             return "It reads well as UTF-8: leave --encoding out."
-        return f"The text around it reads as UTF-8, so this place is damaged: mend it; or {_ANY_FILE}."
+        return "The text around it reads as UTF-8, so this place is damaged: mend it."
     if (encoding is None or lookup(encoding).startswith("utf-8")) and _reads_as_cp1252(around):
-        return f"It reads well as cp1252: try --encoding cp1252; or {_ANY_FILE}."
-    return f"Name the right encoding with --encoding; or {_ANY_FILE}."
+        return "It reads well as cp1252: try --encoding cp1252."
+    return "Name the right encoding with --encoding."
 
 
 def _wide(around: bytes) -> str | None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from charlstm.config import DataConfig
 from charlstm.corpora import store
+from charlstm.corpora.cleaning import touch
 from charlstm.corpora.passes import Survey
 from charlstm.corpora.pieces import evenly
 from charlstm.corpora.read import Corpus
@@ -35,9 +36,12 @@ def fit(corpus: Corpus, config: DataConfig, survey: Survey, cache: Path) -> Toke
     wanted = {"model": config.tokenizer, "vocab_size": config.vocab_size}
     path = cache / "tokenizers" / f"{store.key(survey.sha256, wanted)}.json"
     try:
-        return from_state(json.loads(path.read_text("utf-8")))
+        known = from_state(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, CorruptError):
         tokenizer = _train_sentencepiece(corpus, config, survey)
+    else:
+        touch(path)
+        return known
     store.write(path, json.dumps(tokenizer.to_state()).encode())
     return tokenizer
 

@@ -57,8 +57,12 @@ class Reading:
             continuing = int(octets[0x80:0xC0].sum())
             return Survey(digest.hexdigest(), digest.size - continuing, digest.size, {})
         counter = CharacterCounter()
-        for text in self._corpus.chunks(feed=digest.update):
-            counter.push(text)
+        try:
+            for text in self._corpus.chunks(feed=digest.update):
+                counter.push(text)
+        except TextError as fault:  # only what trains can take another tokenizer, so only here is it named
+            fault.hint = f"{fault.hint} The byte tokenizer takes any file: --tokenizer byte.".strip()
+            raise
         self._check_size(digest)
         counts = counter.counts()
         return Survey(digest.hexdigest(), sum(counts.values()), digest.size, counts)
@@ -85,7 +89,7 @@ class Reading:
             try:
                 yield encoder.push(text)
             except UnknownCharacter as fault:
-                hint = "Train with a text that has it, or with --tokenizer byte."
+                hint = "This tokenizer was made from another text."
                 raise UnknownCharacter(
                     fault.character, done + fault.offset, where=self._corpus.name, hint=hint
                 ) from None

@@ -33,6 +33,7 @@ from charlstm.corpora.virtual import VIRTUAL
 from charlstm.errors import CorruptError, NotFoundError, TextError, UsageError
 
 STDIN = "-"
+_STDIN_NAME = "standard input"
 _GLOB = re.compile(r"[*?\[]")
 _SNIFF = 8192
 
@@ -84,7 +85,7 @@ def open_sources(
     if not all(sources) or not sources:
         raise UsageError("no text is named", hint=f"Name a file, or {BUNDLED} for the bundled corpus.")
     if list(sources).count(STDIN) > 1:
-        raise UsageError("standard input can be read only once", where=STDIN)
+        raise UsageError("can be read only once", where=_STDIN_NAME)
     if encoding is not None:
         lookup(encoding)
     found = [_find(source, encoding, stdin, cache) for source in sources]
@@ -97,7 +98,8 @@ def open_sources(
         entropy_rate=found[0].entropy_rate if len(found) == 1 else None,
     )
     if not any(True for _ in corpus.raw_chunks(1)):
-        raise TextError("empty, so there is nothing to read", where=", ".join(sources))
+        where = ", ".join(_STDIN_NAME if source == STDIN else source for source in sources)
+        raise TextError("empty, so there is nothing to read", where=where)
     return corpus
 
 
@@ -110,8 +112,8 @@ def names() -> list[str]:
 def _find(source: str, encoding: str | None, stdin: BinaryIO | None, cache: Path) -> _Found:
     if source == STDIN:
         if stdin is None:
-            raise UsageError("there is no standard input here", where=STDIN)
-        return _Found("stdin", [SpooledPart("standard input", stream_blocks(stdin, "standard input"), cache)])
+            raise UsageError("there is none here", where=_STDIN_NAME)
+        return _Found("stdin", [SpooledPart(_STDIN_NAME, stream_blocks(stdin, _STDIN_NAME), cache)])
     named = _by_name(source, cache)
     if named is not None:
         return named
@@ -199,13 +201,18 @@ def _glob(pattern: str) -> _Found:
 
 
 def _near(source: str, path: Path) -> str:
-    """Names like the one that was not found: files beside it, and corpora."""
+    """Names like the one that was not found: files beside it, and corpora.
+
+    Of a path only the last part is compared: in a long one all files of its folder would look alike.
+    """
     try:
         with os.scandir(path.parent) as beside:
-            files = [os.path.join(os.path.dirname(source), entry.name) for entry in islice(beside, 10_000)]
+            files = [entry.name for entry in islice(beside, 10_000)]
     except (OSError, ValueError):
         files = []
-    close = get_close_matches(source, [*files, *names()], n=3, cutoff=0.6)
+    here = os.path.dirname(source)
+    close = [os.path.join(here, name) for name in get_close_matches(path.name, files, n=2, cutoff=0.6)]
+    close += get_close_matches(source, names(), n=2, cutoff=0.6)
     return f"Did you mean {' or '.join(close)}?" if close else "charlstm corpora list names the corpora there are."
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checkpoint.atomic import Bytes, storage_error, write_atomically
+from charlstm.corpora.cleaning import sweep, touch
 from charlstm.errors import CorruptError
 from charlstm.tokenizers import Ids
 
@@ -45,6 +46,7 @@ def load(path: Path, dtype: _Type, size: int | None) -> Ids | None:
         return None
     if not whole or ids.ndim != 1 or ids.dtype != dtype or len(ids) != (size or len(ids)) or not len(ids):
         return None
+    touch(path)
     return ids
 
 
@@ -94,13 +96,18 @@ def pieces(path: Path, dtype: _Type, begin: int, end: int) -> Iterator[Ids]:
 
 
 def write(path: Path, data: Bytes | Iterable[Bytes]) -> None:
-    """Write a file of the cache whole or not at all, its folder too if need be.
+    """Write a file of the cache whole or not at all, its folder too if need be; what was long unused goes.
+
+    Args:
+        path: the file, in one of the cache's folders.
+        data: its bytes, in one piece or several.
 
     Raises:
         StorageError: the disk is full, or the cache cannot be written.
     """
     _make(path.parent)
     write_atomically(path, data)
+    sweep(path.parent.parent)
 
 
 def _make(folder: Path) -> None:

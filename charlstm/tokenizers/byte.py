@@ -53,18 +53,23 @@ class ByteTokenizer:
 
 
 class Utf8Decoder:
-    """A streaming decoder for tokenizers whose ids stand for bytes: whole characters out, never half of one."""
+    """A streaming decoder for tokenizers whose ids stand for bytes: whole characters out, never half of one.
 
-    def __init__(self, tokenizer: Any) -> None:
+    Args:
+        tokenizer: whose ids they are.
+        errors: what becomes of bytes that are no UTF-8: ``"replace"`` is U+FFFD, ``"surrogateescape"`` keeps them.
+    """
+
+    def __init__(self, tokenizer: Any, errors: str = "replace") -> None:
         self._bytes_of = tokenizer.token_bytes
-        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._utf8 = codecs.getincrementaldecoder("utf-8")(errors)
 
     def push(self, token: int) -> str:
         """The characters that are whole now."""
         return self._utf8.decode(self._bytes_of(token))
 
     def flush(self) -> str:
-        """U+FFFD if a character was left half done."""
+        """What becomes of a character that was left half done."""
         rest = self._utf8.decode(b"", final=True)
         self._utf8.reset()
         return rest

@@ -38,6 +38,8 @@ from charlstm.windows import Window, Windows
 EVAL_STREAMS = 32
 """Parallel streams of the validation text, each warmed up on what stands before it."""
 
+_FIRST_PREVIEW = 0.1
+"""Share of the budget before which nothing is shown: what a network writes by then is one letter, or blanks."""
 _LOSS_MEMORY = 0.98
 _Reason = Literal["finished", "interrupted", "early", "diverged"]
 
@@ -55,6 +57,7 @@ class Training:
         provenance: what the checkpoint should tell of its origin, besides what training knows.
         weights: weights to begin with, by a checkpoint's names; None draws them from the seed.
         resume: a ``resume`` checkpoint to go on from.
+        notice: what a person should know before the first step, if anything.
     """
 
     def __init__(
@@ -69,12 +72,14 @@ class Training:
         provenance: dict[str, Any] | None = None,
         weights: dict[str, NDArray[Any]] | None = None,
         resume: Checkpoint | None = None,
+        notice: str = "",
     ) -> None:
         self.run = run
         self.tokenizer = tokenizer
         self.folder = folder
         self._train_ids, self._val_ids, self._val_characters = train_ids, val_ids, val_characters
         self._provenance = provenance or {}
+        self._notice = notice
         config = run.train
         if config.threads:
             torch.set_num_threads(config.threads)
@@ -121,6 +126,8 @@ class Training:
         yield Started(
             self.run.name, cursor.step, self.model.parameter_count(), len(self._train_ids), len(self._val_ids)
         )
+        if self._notice:
+            yield Notice(cursor.step, self._notice)
         if self._progress() >= 1.0 and cursor.evaluated == cursor.step:
             yield Notice(cursor.step, "The budget is used up; a larger --max-time, --max-steps or --epochs goes on.")
             yield Stopped(cursor.step, "finished", cursor.best_val_loss, self._clock.seconds)
@@ -255,7 +262,7 @@ class Training:
 
     def _preview(self) -> Iterator[Event]:
         length = self.run.train.preview
-        if length:
+        if length and self._progress() >= _FIRST_PREVIEW:
             engine = Engine(self.model.to_tensors(), self._config(), self.tokenizer.to_state())
             yield Preview(self.cursor.step, preview(engine, length, seed=self.run.train.seed))
 
