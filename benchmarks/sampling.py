@@ -1,11 +1,12 @@
 """How fast text is drawn at batch 1 on a CPU: the NumPy engine beside stepping ``torch.nn.LSTM``, in one run.
 
-Run: ``python -m benchmarks.sampling [--rounds 7] [--shapes 2x256,1x512,2x512]``
+Run: ``python -m benchmarks.sampling [--rounds 7] [--shapes 2x256,1x512,2x512] [--cell lstm]``
 
 For each shape the same random weights go into
 
 - ``nn.LSTM``: what char-rnn programs do: ``nn.Embedding``, ``nn.LSTM`` with all its layers, ``nn.Linear``, softmax and
-  ``torch.multinomial``, one character at a time, under ``inference_mode``, with its better number of threads, 1 or 2;
+  ``torch.multinomial``, one character at a time, under ``inference_mode``, with its better number of threads, 1 or 2.
+  For other cells `nn.GRU` and `nn.RNN`, for the peephole, which torch does not have, `nn.LSTM`;
 - ``engine``: `charlstm.sampling.sample` on `charlstm.engine.Engine`, all filters, decoding and stop rules included;
 - ``engine, steps``: the engine alone, for what the sampler costs.
 
@@ -28,7 +29,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from charlstm.cli.loading import one_blas_thread
 
@@ -42,6 +42,7 @@ from benchmarks.machine import machine
 from charlstm.checkpoint.format import Checkpoint, write
 from charlstm.engine import Engine
 from charlstm.sampling import SampleConfig, sample
+from charlstm.shapes import CELLS, tensor_shapes
 from charlstm.tokenizers import CharTokenizer
 
 ALPHABET = "\n !$&',-.3:;?" + "".join(map(chr, range(65, 91))) + "".join(map(chr, range(97, 123)))
@@ -51,46 +52,28 @@ Block = Callable[[], float]
 """Draws some characters; returns characters per second."""
 
 
-def checkpoint(layers: int, hidden: int) -> Checkpoint:
+def checkpoint(layers: int, hidden: int, cell: str = "lstm") -> Checkpoint:
     """Random weights of the size training starts from; how fast a step is does not depend on them."""
     tokenizer = CharTokenizer(ALPHABET)
-    vocab, random = tokenizer.vocab_size, np.random.default_rng(0)
-
-    def weights(*shape: int) -> Any:
-        return random.uniform(-1, 1, shape).astype(np.float32) / np.float32(np.sqrt(hidden))
-
-    tensors = {
-        "embedding.weight": random.normal(size=(vocab, EMBEDDING)).astype(np.float32),
-        "head.weight": weights(vocab, hidden),
-        "head.bias": np.zeros(vocab, np.float32),
-    }
-    for k in range(layers):
-        tensors[f"layers.{k}.weight_ih"] = weights(4 * hidden, hidden if k else EMBEDDING)
-        tensors[f"layers.{k}.weight_hh"] = weights(4 * hidden, hidden)
-        tensors[f"layers.{k}.bias"] = weights(4 * hidden)
+    random = np.random.default_rng(0)
     model = {
-        "vocab_size": vocab, "embedding_size": EMBEDDING, "hidden_size": hidden, "num_layers": layers,
-        "cell": "lstm", "skip": False,
+        "vocab_size": tokenizer.vocab_size, "embedding_size": EMBEDDING, "hidden_size": hidden, "num_layers": layers,
+        "cell": cell, "skip": False,
     }  # fmt: skip
+    tensors = {
+        name: (random.uniform(-1, 1, shape) / np.sqrt(hidden)).astype(np.float32)
+        for name, shape in tensor_shapes(model)
+    }
     return Checkpoint("model", tensors, {"name": "benchmark", "model": model, "data": {}}, tokenizer.to_state(), {})
 
 
 def torch_block(saved: Checkpoint, threads: int) -> Block:
-    """Steps ``nn.LSTM`` as char-rnn programs do."""
+    """Steps torch's module as char-rnn programs do; how fast it is does not depend on its weights."""
     model = saved.config["model"]
     embedding = nn.Embedding(model["vocab_size"], EMBEDDING)
-    lstm = nn.LSTM(EMBEDDING, model["hidden_size"], model["num_layers"])
+    kind = {"gru": nn.GRU, "rnn": nn.RNN}.get(model["cell"], nn.LSTM)
+    lstm = kind(EMBEDDING, model["hidden_size"], model["num_layers"])
     head = nn.Linear(model["hidden_size"], model["vocab_size"])
-    tensors = {name: torch.from_numpy(tensor) for name, tensor in saved.tensors.items()}
-    with torch.no_grad():
-        embedding.weight.copy_(tensors["embedding.weight"])
-        head.weight.copy_(tensors["head.weight"])
-        head.bias.copy_(tensors["head.bias"])
-        for k in range(model["num_layers"]):
-            getattr(lstm, f"weight_ih_l{k}").copy_(tensors[f"layers.{k}.weight_ih"])
-            getattr(lstm, f"weight_hh_l{k}").copy_(tensors[f"layers.{k}.weight_hh"])
-            getattr(lstm, f"bias_ih_l{k}").copy_(tensors[f"layers.{k}.bias"])
-            getattr(lstm, f"bias_hh_l{k}").zero_()
 
     @torch.inference_mode()
     def block() -> float:
@@ -167,12 +150,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--shapes", default="2x256,1x512,2x512")
+    parser.add_argument("--cell", choices=sorted(CELLS), default="lstm")
     options = parser.parse_args()
     results: dict[str, dict[str, float]] = {}
-    print(f"{'shape':8}{'nn.LSTM, 1 thread':>20}{'2 threads':>12}{'engine':>12}{'steps only':>12}{'times nn.LSTM':>15}")
+    print(f"{options.cell}: characters a second")
+    print(f"{'shape':8}{'torch, 1 thread':>20}{'2 threads':>12}{'engine':>12}{'steps only':>12}{'times torch':>15}")
     for shape in options.shapes.split(","):
         layers, hidden = map(int, shape.split("x"))
-        saved = checkpoint(layers, hidden)
+        saved = checkpoint(layers, hidden, options.cell)
         engine = Engine.from_checkpoint(saved)
         speeds = interleaved(
             {
@@ -192,7 +177,16 @@ def main() -> None:
         print(f"{shape:8}{row}{speeds['ratio']:15.1f}")
     seconds = first_character(checkpoint(2, 256), options.rounds)
     print(f"first character {seconds:.2f} s after the command (2x256)")
-    print(json.dumps({"characters_per_second": results, "first_character_s": round(seconds, 3), "machine": machine()}))
+    print(
+        json.dumps(
+            {
+                "cell": options.cell,
+                "characters_per_second": results,
+                "first_character_s": round(seconds, 3),
+                "machine": machine(),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

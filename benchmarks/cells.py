@@ -1,0 +1,94 @@
+"""How long does a window take to train on, cell by cell, against torch's own modules, in one run?
+
+Run: ``python -m benchmarks.cells [--rounds 9] [--shapes 512x16,512x64,256x16,128x16,1024x16] [--threads 2]``
+
+A shape is hidden size × batch; windows are 64 long, inputs 64 wide and learn too, as an embedding does. Forward and
+backward of each candidate in turn, medians. torch's module for the cell is the measure: `nn.RNN`, `nn.LSTM`, `nn.GRU`,
+and for the peephole, which torch does not have, `nn.LSTM`. ``lstm by hand`` is `nn.unrolled.lstm`, which training
+would use if it were the faster one. Everything is measured in fp32 and under bf16 autocast; where this machine has
+no bf16 for a candidate it is left out. The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import torch
+from torch import nn
+
+from benchmarks.machine import machine
+from charlstm.nn import unrolled
+from charlstm.nn.recurrence import RecurrentLayer
+from charlstm.shapes import CELLS
+
+TIME, FEATURES = 64, 64
+MEASURE = {"rnn": "nn.RNN", "lstm": "nn.LSTM", "gru": "nn.GRU", "peephole": "nn.LSTM", "lstm by hand": "nn.LSTM"}
+
+
+def candidates(hidden: int, batch: int) -> dict[str, Callable[[], None]]:
+    """Forward and backward of one window, for each name."""
+    inputs = torch.randn(TIME, batch, FEATURES, requires_grad=True)
+    weigh = torch.randn(TIME, batch, hidden)
+
+    def backward(outputs: torch.Tensor) -> None:
+        torch.autograd.backward(outputs, weigh.to(outputs.dtype))
+
+    def window(module: nn.Module) -> Callable[[], None]:
+        return lambda: backward(module(inputs)[0])
+
+    def own(layer: RecurrentLayer) -> Callable[[], None]:
+        return lambda: backward(layer(inputs, None)[0])
+
+    found = {f"nn.{kind.__name__}": window(kind(FEATURES, hidden)) for kind in (nn.RNN, nn.LSTM, nn.GRU)}
+    found |= {cell: own(RecurrentLayer(cell, FEATURES, hidden)) for cell in CELLS}
+    layer, zeros = RecurrentLayer("lstm", FEATURES, hidden), torch.zeros(batch, hidden)
+    found["lstm by hand"] = lambda: backward(unrolled.lstm(inputs, (zeros, zeros), layer.weights)[0])
+    return found
+
+
+def milliseconds(runs: dict[str, Callable[[], None]], rounds: int, precision: str) -> dict[str, float]:
+    """Median milliseconds of each, one after the other in every round; the first round only warms up."""
+    seen: dict[str, list[float]] = {}
+    for number in range(rounds + 1):
+        for name, run in runs.items():
+            autocast = torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else nullcontext()
+            began = time.perf_counter()
+            try:
+                with autocast:
+                    run()
+            except RuntimeError:  # oneDNN has no bf16 for this processor
+                continue
+            if number:
+                seen.setdefault(name, []).append(1e3 * (time.perf_counter() - began))
+    return {name: statistics.median(times) for name, times in seen.items()}
+
+
+def main() -> None:
+    """Measure, print a table, and one JSON line last."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--shapes", default="512x16,512x64,256x16,128x16,1024x16")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    for shape in options.shapes.split(","):
+        hidden, batch = map(int, shape.split("x"))
+        runs = candidates(hidden, batch)
+        results[shape] = {precision: milliseconds(runs, options.rounds, precision) for precision in ("fp32", "bf16")}
+        for precision, times in results[shape].items():
+            print(f"1×{hidden}, batch {batch}, window {TIME}, {precision}: milliseconds a window")
+            for name, measure in MEASURE.items():
+                if name in times and measure in times:
+                    ratio = times[name] / times[measure]
+                    print(f"  {name:13}{times[name]:9.1f}   {measure:8}{times[measure]:9.1f}   {ratio:5.2f} times")
+    print(json.dumps({"benchmark": "cells", "milliseconds": results, "threads": options.threads, **machine()}))
+
+
+if __name__ == "__main__":
+    main()
