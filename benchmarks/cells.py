@@ -1,12 +1,13 @@
 """How long does a window take to train on, cell by cell, against torch's own modules, in one run?
 
-Run: ``python -m benchmarks.cells [--rounds 9] [--shapes 512x16,512x64,256x16,128x16,1024x16] [--threads 2]``
+Run: ``python -m benchmarks.cells [--rounds 9] [--shapes 512x16,512x64,256x16,128x16,1024x16] [--threads 2]
+[--precisions fp32]``
 
 A shape is hidden size × batch; windows are 64 long, inputs 64 wide and learn too, as an embedding does. Forward and
 backward of each candidate in turn, medians. torch's module for the cell is the measure: `nn.RNN`, `nn.LSTM`, `nn.GRU`,
 and for the peephole, which torch does not have, `nn.LSTM`. ``lstm by hand`` is `nn.unrolled.lstm`, which training
-would use if it were the faster one. Everything is measured in fp32 and under bf16 autocast; where this machine has
-no bf16 for a candidate it is left out. The last line is one JSON object.
+would use if it were the faster one. ``--precisions fp32,bf16`` measures under bf16 autocast too: only where the
+processor has bf16, else it takes minutes. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -74,13 +75,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--shapes", default="512x16,512x64,256x16,128x16,1024x16")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precisions", default="fp32")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     results: dict[str, dict[str, dict[str, float]]] = {}
     for shape in options.shapes.split(","):
         hidden, batch = map(int, shape.split("x"))
         runs = candidates(hidden, batch)
-        results[shape] = {precision: milliseconds(runs, options.rounds, precision) for precision in ("fp32", "bf16")}
+        results[shape] = {
+            precision: milliseconds(runs, options.rounds, precision) for precision in options.precisions.split(",")
+        }
         for precision, times in results[shape].items():
             print(f"1×{hidden}, batch {batch}, window {TIME}, {precision}: milliseconds a window")
             for name, measure in MEASURE.items():

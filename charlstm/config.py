@@ -33,6 +33,8 @@ class ModelConfig(Settings):
     """Recurrent layers, one above the other."""
     cell: Literal["rnn", "lstm", "gru", "peephole"] = "lstm"
     """The recurrent cell of every layer; ``peephole`` is the LSTM whose gates see its cell."""
+    attention_window: Annotated[int, Field(ge=0, le=65536)] = 0
+    """Hidden states of the top layer that its attention looks back on; 0 is no attention."""
     skip: bool = False
     """Whether every layer sees the embedding and the softmax sees every layer (Graves 2013)."""
     dropout: Fraction = 0.0

@@ -8,8 +8,9 @@ Of each layer K, gates lying one below the other in ``weight_ih``, ``weight_hh``
     gru         r z n       bias_n (hidden,): on the recurrent side of n
     peephole    i f g o     peephole (3 * hidden,): of i, f and o
 
-Layer 0 reads the embedding; the others read the layer below, and with ``skip`` the embedding behind it. The head reads
-the top layer, and with ``skip`` all layers from the lowest to the top.
+Layer 0 reads the embedding; the others read the layer below, and with ``skip`` the embedding behind it. With an
+``attention_window`` the top layer's output is what its attention makes of it. The head reads the top layer, and with
+``skip`` all layers from the lowest to the top.
 """
 
 from __future__ import annotations
@@ -59,6 +60,13 @@ def input_sizes(model: Mapping[str, Any]) -> list[int]:
     return [model["embedding_size"], *[above] * (model["num_layers"] - 1)]
 
 
+def attention_shapes(hidden_size: int) -> dict[str, Shape]:
+    """Each tensor of the attention and its shape; it attends with at most 128 features."""
+    size = min(hidden_size, 128)
+    turned = (size, hidden_size)
+    return {"query": turned, "key": turned, "value": turned, "out": (hidden_size, size)}
+
+
 def tensor_shapes(model: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
     """Every tensor of a network and its shape.
 
@@ -71,6 +79,9 @@ def tensor_shapes(model: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
     for layer, size in enumerate(input_sizes(model)):
         for name, shape in cell.shapes(size, hidden).items():
             yield f"layers.{layer}.{name}", shape
+    if model.get("attention_window"):
+        for name, shape in attention_shapes(hidden).items():
+            yield f"attention.{name}", shape
     yield "head.weight", (vocab, hidden * (model["num_layers"] if model["skip"] else 1))
     yield "head.bias", (vocab,)
 

@@ -423,6 +423,8 @@ def test_tensors_too_few_too_many_and_of_the_wrong_type() -> None:
         ({"vocab_size": "7"}, CorruptError, "vocab_size is '7'"),
         ({"embedding_size": None}, CorruptError, "embedding_size is None"),
         ({"cell": "mogrifier"}, IncompatibleError, "cell 'mogrifier' is not known"),
+        ({"attention_window": 10**12}, CorruptError, "attention_window is 1000000000000"),
+        ({"attention_window": 2}, CorruptError, "'attention.key' is missing"),
         ({"cell": ["lstm"]}, IncompatibleError, "is not known"),
         ({"cell": "gru"}, CorruptError, "'layers.0.bias_n' is missing"),
     ],

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from charlstm.config import ModelConfig
 from charlstm.engine import Engine
 from charlstm.nn import recurrence, unrolled
+from charlstm.nn.attention import attend, no_memory
 from charlstm.nn.backend import TorchBackend
 from charlstm.nn.cells import STEPS
 from charlstm.nn.model import CharLM, detach, reset_rows
 from charlstm.nn.recurrence import RecurrentLayer
-from charlstm.shapes import CELLS, parameter_count
+from charlstm.shapes import CELLS, attention_shapes, parameter_count
 
 shapes = st.fixed_dictionaries(
     {
@@ -25,6 +26,7 @@ shapes = st.fixed_dictionaries(
         "num_layers": st.integers(1, 3),
         "cell": st.sampled_from(sorted(CELLS)),
         "skip": st.booleans(),
+        "attention_window": st.sampled_from([0, 0, 1, 3, 9]),
     }
 )
 
@@ -218,6 +220,53 @@ def test_peephole_equals_onnx_runtimes_operator():
     np.testing.assert_allclose(after[1].detach().numpy(), y_c[0], atol=1e-5)
 
 
+def attention_by_loop(h, query, key, value, out, window):
+    """One row: every step's sum over the past, written out."""
+    q, k, v = h @ query.T, h @ key.T, h @ value.T
+    outputs = []
+    for t in range(len(h)):
+        span = range(max(0, t - window + 1), t + 1)
+        weights = [math.exp(q[t] @ k[s] / math.sqrt(len(query))) for s in span]
+        found = sum(w * v[s] for w, s in zip(weights, span, strict=True)) / sum(weights)
+        outputs.append(h[t] + out @ found)
+    return np.array(outputs)
+
+
+@given(st.integers(0, 2**31), st.integers(1, 5), st.integers(1, 8), st.integers(1, 6), st.data())
+@settings(max_examples=25, deadline=None)
+def test_attention_equals_a_loop_over_the_past_whole_or_in_two_windows(seed, size, time, window, data):
+    rng = np.random.default_rng(seed)
+    h = rng.normal(size=(2, time, size))
+    weights = [rng.normal(size=shape) for shape in attention_shapes(size).values()]
+    tensors = [torch.from_numpy(weight) for weight in weights]
+    hidden = torch.from_numpy(h)
+    nothing = no_memory(2, window, size, hidden)
+    want = np.array([attention_by_loop(row, *weights, window) for row in h])
+    got, _ = attend(hidden, nothing, *tensors)
+    np.testing.assert_allclose(got.numpy(), want, atol=1e-10)
+    cut = data.draw(st.integers(0, time))
+    first, memory = attend(hidden[:, :cut], nothing, *tensors) if cut else (hidden[:, :0], nothing)
+    second, _ = attend(hidden[:, cut:], memory, *tensors) if cut < time else (hidden[:, :0], memory)
+    np.testing.assert_allclose(torch.cat((first, second), 1).numpy(), want, atol=1e-10)
+
+
+def test_attention_gradients_are_right():
+    torch.manual_seed(0)
+    hidden = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
+    weights = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in attention_shapes(3).values()]
+    memory = tuple(part[:, -2:] for part in attend(hidden.detach(), no_memory(2, 2, 3, hidden.detach()), *weights)[1])
+    memory = (memory[0].detach(), memory[1].detach(), memory[2])
+    assert torch.autograd.gradcheck(lambda h, *w: attend(h, memory, *w)[0], (hidden, *weights))
+
+
+def test_attention_begins_as_if_it_were_not_there():
+    shape = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 4, "num_layers": 1}
+    plain, attentive = model_of(shape), model_of(shape, attention_window=4)
+    attentive.load_state_dict({**attentive.state_dict(), **plain.state_dict()})
+    ids = torch.tensor([[1, 2, 3, 4, 0, 1]])
+    torch.testing.assert_close(attentive(ids)[0], plain(ids)[0])
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_lower_precision_products_come_close(cell):
     x, state, weights = parts_of(cell, np.random.default_rng(4), 6, 8, 3, time=5)
@@ -265,7 +314,8 @@ def test_half_windows_with_the_state_carried_equal_the_whole(shape, batch, time,
 @settings(max_examples=60, deadline=None)
 def test_engine_and_torch_backend_give_the_models_logits(shape, batch, time):
     model = model_of(shape, vocab_size=shape.pop("vocab_size"))
-    tensors = {name: tensor * 3 for name, tensor in model.to_tensors().items()}
+    rng = np.random.default_rng(0)
+    tensors = {name: 3 * tensor + rng.normal(size=tensor.shape) / 2 for name, tensor in model.to_tensors().items()}
     model.load_tensors(tensors)
     vocab = model.config.vocab_size
     ids = np.random.default_rng(1).integers(vocab, size=(batch, time))

@@ -114,10 +114,12 @@ def test_nothing_is_shown_before_there_is_something_to_see(tmp_path):
         *((kind, cut, "lstm", "soap") for kind in ("stateful", "shuffled") for cut in (1, 7, 10, 29)),
         *(("stateful", 12, cell, "soap") for cell in ("rnn", "gru", "peephole")),
         ("stateful", 12, "lstm", "adamw"),
+        ("stateful", 12, "attention", "soap"),
     ],
 )
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, optimizer):
-    more = {"data": {"windows": kind}, "model": {"weight_drop": 0.2, "cell": cell}, "train": {"optimizer": optimizer}}
+    network = {"cell": "lstm", "attention_window": 5} if cell == "attention" else {"cell": cell}
+    more = {"data": {"windows": kind}, "model": {"weight_drop": 0.2, **network}, "train": {"optimizer": optimizer}}
     whole = training(tmp_path / "whole", **more)
     whole_events = run_through(whole)
     first = training(tmp_path / "cut", **more)

@@ -222,7 +222,10 @@ def _shape_settings(checkpoint: Checkpoint, path: Path | str) -> dict[str, Any]:
     # Each layer has tensors: a lying number of layers must not make us count to a thousand million.
     if shape["num_layers"] > len(checkpoint.tensors):
         raise CorruptError(f"its settings name {shape['num_layers']} layers, more than it holds", where=path)
-    return {**shape, "cell": cell, "skip": settings.get("skip") is True}
+    window = settings.get("attention_window", 0)
+    if type(window) is not int or not 0 <= window <= 1 << 16:
+        raise CorruptError(f"its setting attention_window is {window!r:.40}, not from 0 to 65536", where=path)
+    return {**shape, "cell": cell, "attention_window": window, "skip": settings.get("skip") is True}
 
 
 def _positive(settings: dict[str, Any], name: str, path: Path | str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -54,6 +55,8 @@ def load_torch() -> None:
     """
     asked: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
+    # A GPU's fp32 path lays out a layer's weights anew for each window and says so; it takes microseconds.
+    warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
     try:
         import torch  # noqa: F401
     finally:

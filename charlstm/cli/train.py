@@ -97,6 +97,10 @@ def train(
     cell: Annotated[
         Text, _net("--cell", metavar="KIND", help="lstm, gru, peephole (an LSTM that sees its memory) or rnn.")
     ] = None,
+    attention: Annotated[
+        bool, _net("--attention", help="It looks back on what it remembered of the last 256 characters.")
+    ] = False,
+    attention_window: Annotated[Whole, _net("--attention-window", help="How far that look goes; 0: none.")] = None,
     embedding_size: Annotated[Whole, _net("--embedding-size", help="Numbers that stand for each character.")] = None,
     skip: Annotated[
         bool | None, _net("--skip/--no-skip", help="Every layer sees the text, and the output sees every layer.")
@@ -140,6 +144,7 @@ def train(
             "hidden_size": _first(hidden_size, rnn_size),
             "num_layers": num_layers,
             "cell": cell,
+            "attention_window": _first(attention_window, 256 if attention else None),
             "embedding_size": embedding_size,
             "skip": skip,
             "dropout": dropout,

@@ -188,6 +188,44 @@ class GruLayer:
         return (h,)
 
 
+class AttentionLayer:
+    """`nn.attention.attend`, one step.
+
+    Args:
+        query, key, value: (A, H), A features attended with.
+        out: (H, A).
+        window: W, the states looked back on.
+    """
+
+    def __init__(self, query: Array, key: Array, value: Array, out: Array, *, window: int) -> None:
+        self._size, self._window = len(query), window
+        scaled = query / np.float32(np.sqrt(self._size))
+        self._query_key_value = np.ascontiguousarray(np.concatenate((scaled, key, value))).T
+        self._out = np.ascontiguousarray(out).T
+
+    def no_memory(self, batch: int) -> tuple[NDArray[Any], ...]:
+        """The memory before any text: keys and values (B, W, A), and which there are, (B, W)."""
+        nothing = np.zeros((batch, self._window, self._size), np.float32)
+        return nothing, nothing, np.zeros((batch, self._window), np.bool_)
+
+    def step(self, h: Array, memory: tuple[NDArray[Any], ...]) -> tuple[Array, tuple[NDArray[Any], ...]]:
+        """What the attention makes of the top layer's output, and the memory after; `Layer` tells the shapes."""
+        query, key, value = _blocks(np.dot(h, self._query_key_value), 3)
+        keys, values = (
+            np.concatenate((old[..., 1:, :], new[..., None, :]), -2)
+            for old, new in zip(memory, (key, value), strict=False)
+        )
+        there = np.roll(memory[2], -1, -1)
+        there[..., -1] = True
+        chances = np.matmul(keys, query[..., None])[..., 0]
+        chances[~there] = -np.inf
+        chances -= chances.max(-1, keepdims=True)
+        np.exp(chances, out=chances)
+        chances /= chances.sum(-1, keepdims=True)
+        found = np.matmul(chances[..., None, :], values)[..., 0, :]
+        return h + np.dot(found, self._out), (keys, values, there)
+
+
 LAYERS: dict[str, Callable[..., Layer]] = {
     "rnn": RnnLayer,
     "lstm": LstmLayer,

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checkpoint.format import Checkpoint
-from charlstm.engine.layers import LAYERS, Array, LayerState
-from charlstm.shapes import CELLS
+from charlstm.engine.layers import LAYERS, Array, AttentionLayer
+from charlstm.shapes import CELLS, attention_shapes
 from charlstm.tokenizers import from_state
 
-State: TypeAlias = tuple[LayerState, ...]
-"""The state of each layer. A value: it goes in by argument and comes out by return."""
+State: TypeAlias = tuple[tuple[NDArray[Any], ...], ...]
+"""The state of each layer, and behind them the attention's memory if there is one.
+
+A value: it goes in by argument and comes out by return."""
 
 
 class Engine:
@@ -45,6 +47,11 @@ class Engine:
             )
             for k in range(model["num_layers"])
         ]
+        self._attention: AttentionLayer | None = None
+        if model.get("attention_window"):
+            names = attention_shapes(model["hidden_size"])
+            parts = [weights[f"attention.{name}"] for name in names]
+            self._attention = AttentionLayer(*parts, window=model["attention_window"])
         self._state_shape = (model["num_layers"], len(cell.states), model["hidden_size"])
         self._head = np.ascontiguousarray(weights["head.weight"]).T
         self._head_bias = weights["head.bias"]
@@ -58,7 +65,8 @@ class Engine:
         """The state before any text, for ``batch`` rows."""
         layers, parts, hidden = self._state_shape
         zeros = np.zeros((batch, hidden), np.float32)
-        return tuple((zeros,) * parts for _ in range(layers))
+        state: State = tuple((zeros,) * parts for _ in range(layers))
+        return state if self._attention is None else (*state, self._attention.no_memory(batch))
 
     def step(self, tokens: NDArray[np.integer[Any]], state: State | None) -> tuple[Array, State]:
         """Read one token a row.
@@ -78,11 +86,15 @@ class Engine:
         return logits[None], tuple([tuple([part[None] for part in layer]) for layer in after])
 
     def _step(self, tokens: Any, state: State) -> tuple[Array, State]:
-        below, after = state[0][0], []
-        for layer, before in zip(self._layers, state, strict=True):
+        below, outputs, after = state[0][0], [], []
+        for layer, before in zip(self._layers, state, strict=False):  # the attention's memory may stand behind
             after.append(layer.step(tokens, below, before))
             below = after[-1][0]
-        top = np.concatenate([h for h, *_ in after], -1) if self._skip else below
+            outputs.append(below)
+        if self._attention is not None:
+            outputs[-1], memory = self._attention.step(below, state[-1])
+            after.append(memory)
+        top = np.concatenate(outputs, -1) if self._skip else outputs[-1]
         logits = np.dot(top, self._head)
         logits += self._head_bias
         return logits, tuple(after)

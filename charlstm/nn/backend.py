@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from charlstm.checkpoint.format import Checkpoint
+from charlstm.nn.attention import attend, no_memory
 from charlstm.nn.cells import STEPS, LayerState
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import State
-from charlstm.shapes import CELLS
+from charlstm.shapes import CELLS, attention_shapes
 from charlstm.tokenizers import from_state
 
 
@@ -46,6 +47,8 @@ class TorchBackend:
         self._weights = {
             name: torch.from_numpy(np.array(tensor, np.float32)).to(self._device) for name, tensor in tensors.items()
         }
+        names = attention_shapes(self._model["hidden_size"]) if self._model.get("attention_window") else ()
+        self._attention = [self._weights[f"attention.{name}"] for name in names]
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, *, device: str = "cpu") -> TorchBackend:
@@ -55,7 +58,10 @@ class TorchBackend:
     def zero_state(self, batch: int) -> State:
         """The state before any text, for ``batch`` rows."""
         zeros = torch.zeros(batch, self._model["hidden_size"], device=self._device)
-        return ((zeros,) * len(self._cell.states),) * int(self._model["num_layers"])
+        state: State = ((zeros,) * len(self._cell.states),) * int(self._model["num_layers"])
+        if self._attention:
+            state += (no_memory(batch, self._model["attention_window"], len(self._attention[0]), zeros),)
+        return state
 
     @torch.inference_mode()
     def step(self, tokens: NDArray[np.integer[Any]], state: State | None) -> tuple[NDArray[np.float32], State]:
@@ -73,11 +79,16 @@ class TorchBackend:
         ids = torch.from_numpy(np.asarray(tokens, np.int64)).to(self._device)
         features = embedded = w["embedding.weight"][ids]
         after: list[LayerState] = []
-        for k, before in enumerate(state):
+        for k, before in enumerate(state[: self._model["num_layers"]]):
             if k:
                 features = torch.cat((after[-1][0], embedded), 1) if skip else after[-1][0]
             after.append(self._step(features, before, *(w[f"layers.{k}.{name}"] for name in self._cell.tensors)))
-        top = torch.cat([h for h, *_ in after], 1) if skip else after[-1][0]
+        outputs = [h for h, *_ in after]
+        if self._attention:
+            attended, memory = attend(outputs[-1][:, None], state[-1], *self._attention)
+            outputs[-1] = attended[:, 0]
+            after.append(memory)
+        top = torch.cat(outputs, 1) if skip else outputs[-1]
         logits = torch.addmm(w["head.bias"], top, w["head.weight"].t())
         return logits.cpu().numpy(), tuple(after)
 

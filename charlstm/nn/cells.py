@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 LayerState: TypeAlias = tuple[Tensor, ...]
-"""``(h,)`` or ``(h, c)``, each (B, H)."""
+"""``(h,)`` or ``(h, c)``, each (B, H); of the attention, its memory."""
 
 
 def rnn(x: Tensor, state: LayerState, weight_ih: Tensor, weight_hh: Tensor, bias: Tensor) -> LayerState:

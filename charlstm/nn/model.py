@@ -1,4 +1,4 @@
-"""The language model: embedding → stack of recurrent layers → softmax over the vocabulary.
+"""The language model: embedding → stack of recurrent layers (→ attention) → softmax over the vocabulary.
 
 Letters: B batch, T time, V vocabulary, H hidden features.
 """
@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from charlstm.config import ModelConfig
+from charlstm.nn.attention import Attention
 from charlstm.nn.cells import LayerState
 from charlstm.nn.recurrence import RecurrentLayer, keep_mask
 from charlstm.shapes import input_sizes
 
 State: TypeAlias = tuple[LayerState, ...]
-"""The state of each layer, parts of (B, H) each. A value: it goes in by argument and comes out by return."""
+"""The state of each layer, parts of (B, H) each, and behind them the attention's memory if there is one.
+
+A value: it goes in by argument and comes out by return."""
 
 
 class CharLM(nn.Module):
@@ -40,6 +43,7 @@ class CharLM(nn.Module):
             RecurrentLayer(config.cell, size, hidden, config.weight_drop) for size in input_sizes(config.model_dump())
         ]
         self.layers = nn.ModuleList(self._stack)
+        self.attention = Attention(hidden, config.attention_window) if config.attention_window else None
         self.head = nn.Linear(hidden * (config.num_layers if config.skip else 1), config.vocab_size)
 
     def forward(
@@ -61,9 +65,14 @@ class CharLM(nn.Module):
             if k and self.config.skip:
                 features = torch.cat((features, embedded), -1)
             features, layer_state = layer(features, None if state is None else state[k], generator)
+            after.append(layer_state)
+            if layer is self._stack[-1] and self.attention is not None:
+                memory = None if state is None else state[-1]
+                attended, memory = self.attention(features.transpose(0, 1), memory)
+                features = attended.transpose(0, 1)
+                after.append(memory)
             features = self._locked_dropout(features, self.config.dropout, generator)
             outputs.append(features)
-            after.append(layer_state)
         logits = self.head(torch.cat(outputs, -1) if self.config.skip else features)
         return logits.transpose(0, 1), tuple(after)
 
@@ -89,8 +98,8 @@ class CharLM(nn.Module):
 
 def reset_rows(state: State, fresh: Tensor) -> State:
     """The state with the rows where ``fresh`` (B,) is true set to zero."""
-    keep = (~fresh).unsqueeze(1)
-    return tuple(tuple(part * keep for part in layer) for layer in state)
+    keep = ~fresh
+    return tuple(tuple(part * keep.view(-1, *[1] * (part.dim() - 1)) for part in layer) for layer in state)
 
 
 def detach(state: State) -> State:

@@ -137,24 +137,27 @@ class _Lstm(torch.autograd.Function):
         dh, u = _incoming(d_outputs, d_h), _turned(weight_hh, ctx.product)
         dc, dz, later = _turned_copy(d_c), torch.empty_like(gates), None
         peep = None if peephole is None else peephole.view(3, -1, 1)
+        d_peep = gates.new_zeros(3, *tanh_cs.shape[1:])
         for block in _blocks(tanh_cs):
             factors = _Lstm._factors(gates[block], hs[1:][block], cs[:-1][block], tanh_cs[block], peep)
             d_gates = dz[block]
-            steps = _backwards(dh[block], *factors, d_gates[:, :3], d_gates[:, 3], d_gates.flatten(1, 2))
-            for d_now, to_ifg, to_o, to_c, keep, d_ifg, d_o, d_sums in steps:
+            seen = (cs[:-1][block], cs[1:][block])
+            steps = _backwards(dh[block], *factors, d_gates[:, :3], d_gates[:, 3], d_gates.flatten(1, 2), *seen)
+            for d_now, to_ifg, to_o, to_c, keep, d_ifg, d_o, d_sums, c_before, c_after in steps:
                 if later is not None:
                     _add_product(d_now, u, later)
                 dc.addcmul_(d_now, to_c)
                 torch.mul(to_ifg, dc, out=d_ifg)
                 torch.mul(to_o, d_now, out=d_o)
                 dc.mul_(keep)
+                if peep is not None:
+                    d_peep[:2].addcmul_(d_ifg[:2], c_before)
+                    d_peep[2].addcmul_(d_o, c_after)
                 later = d_sums
-        flat, d_inputs, d_peephole = _flat(dz.flatten(1, 2)), None, None
+        flat, d_inputs = _flat(dz.flatten(1, 2)), None
         if ctx.needs_input_grad[0]:
             d_inputs = _to_inputs(flat, weight_ih, inputs, ctx.product)
-        if peephole is not None:
-            seen = torch.stack((cs[:-1], cs[:-1], cs[1:]), 1)
-            d_peephole = (dz[:, [0, 1, 3]] * seen).sum((0, 3)).flatten()
+        d_peephole = None if peep is None else d_peep.sum(2).flatten()
         d_ih, d_hh = _weight_gradients(flat, flat, inputs, outputs, ctx.product)
         return d_inputs, _first(later, u), dc.t().contiguous(), d_ih, d_hh, flat.sum(1), d_peephole
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +14,6 @@ from torch import Tensor
 
 from charlstm.nn.model import CharLM, State
 from charlstm.optim import Average
-from charlstm.shapes import CELLS
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -69,7 +70,7 @@ def take(moving: Moving) -> Arrays:
         named |= {f"average.{k}": weight for k, weight in enumerate(moving.average.weights)}
     for group, state in enumerate(moving.states):
         for k, layer in enumerate(state or ()):
-            named |= {f"state.{group}.{k}.{name}": part for name, part in zip(_parts(moving.model), layer, strict=True)}
+            named |= {f"state.{group}.{k}.{part}": value for part, value in enumerate(layer)}
     named["generator"] = moving.generator.get_state()
     arrays = {name: tensor.detach().cpu().numpy().copy() for name, tensor in named.items()}
     scale = moving.scaler.state_dict()
@@ -89,10 +90,11 @@ def give_back(arrays: Arrays, moving: Moving) -> None:
         for k, weight in enumerate(average.weights):
             weight.copy_(named[f"average.{k}"])
     for group in range(len(states)):
-        if f"state.{group}.0.h" in named:
+        layers = [f"state.{group}.{k}" for k in _while_in(named, f"state.{group}.{{}}.0")]
+        if layers:
             states[group] = tuple(
-                tuple(named[f"state.{group}.{k}.{name}"].to(device) for name in _parts(model))
-                for k in range(model.config.num_layers)
+                tuple(named[f"{layer}.{part}"].to(device) for part in _while_in(named, f"{layer}.{{}}"))
+                for layer in layers
             )
     if named["generator"].numel() == moving.generator.get_state().numel():
         moving.generator.set_state(named["generator"])  # else the run has moved between CPU and GPU, and draws anew
@@ -101,9 +103,9 @@ def give_back(arrays: Arrays, moving: Moving) -> None:
         scaler.load_state_dict({**scaler.state_dict(), "scale": float(scale), "_growth_tracker": int(growth)})
 
 
-def _parts(model: CharLM) -> tuple[str, ...]:
-    """What each layer's state is made of."""
-    return CELLS[model.config.cell].states
+def _while_in(named: dict[str, Tensor], name: str) -> Iterator[int]:
+    """The numbers from 0 for which there is such a name."""
+    return itertools.takewhile(lambda number: name.format(number) in named, itertools.count())
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, named: dict[str, Tensor]) -> None:
