@@ -3,10 +3,12 @@
 import math
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import helper
 
 from charlstm.config import ModelConfig
 from charlstm.engine import Engine
@@ -185,8 +187,6 @@ def test_peephole_without_peepholes_is_the_lstm():
 
 def test_peephole_equals_onnx_runtimes_operator():
     """Its ``P`` input is peephole weights in the order i o f; its gates stand in the order i o f c."""
-    helper = pytest.importorskip("onnx.helper")
-    runtime = pytest.importorskip("onnxruntime")
     torch.manual_seed(3)
     layer = RecurrentLayer("peephole", 3, 5)
     for weight in layer.parameters():
@@ -214,7 +214,7 @@ def test_peephole_equals_onnx_runtimes_operator():
     results = [helper.make_tensor_value_info(name, 1, None) for name in ("Y", "Y_h", "Y_c")]
     opsets = [helper.make_opsetid("", 14)]
     model = helper.make_model(helper.make_graph([node], "g", infos, results), opset_imports=opsets, ir_version=8)
-    y, y_h, y_c = runtime.InferenceSession(model.SerializeToString()).run(None, feed)
+    y, y_h, y_c = onnxruntime.InferenceSession(model.SerializeToString()).run(None, feed)
     np.testing.assert_allclose(outputs.detach().numpy(), y[:, 0], atol=1e-5)
     np.testing.assert_allclose(after[0].detach().numpy(), y_h[0], atol=1e-5)
     np.testing.assert_allclose(after[1].detach().numpy(), y_c[0], atol=1e-5)
