@@ -175,7 +175,9 @@ def explain(fault: ValidationError) -> str:
         if error["type"] == "extra_forbidden":
             lines.append(f"there is no setting {name!r}")
         else:
-            rule = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be").partition(", ")[0]
+            rule = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+            if error["type"] != "literal_error":  # those are lists of what can be; the others end with asides
+                rule = rule.partition(", ")[0]
             lines.append(f"{name} = {error['input']!r}: {rule}")
     return "; ".join(lines)
 

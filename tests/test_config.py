@@ -20,6 +20,7 @@ from charlstm.config import (
 )
 from charlstm.errors import ConfigError, NotFoundError, UnknownCharacter
 from charlstm.events import CheckpointSaved, EvalDone, Notice, Preview, Started, StepDone, Stopped, from_json, to_json
+from charlstm.shapes import CELLS
 
 runs = st.builds(
     RunConfig,
@@ -111,3 +112,9 @@ def test_an_error_says_where_what_and_what_to_do():
     assert str(fault) == "my.txt: bad byte. Try --encoding cp1252."
     assert "U+1F600" in str(UnknownCharacter("😀", 3))
     assert "\x1b" not in str(UnknownCharacter("\x1b", 0))
+
+
+def test_every_choice_is_named_when_none_of_them_was_taken():
+    with pytest.raises(ConfigError) as fault:
+        check_partial("model", {"cell": "mogrifier"})
+    assert all(repr(cell) in str(fault.value) for cell in CELLS)
