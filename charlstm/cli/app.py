@@ -24,7 +24,7 @@ EPILOG = """Examples:
   charlstm sample my-1 --prompt "Once"   write with what was learnt
   charlstm eval my-1 other.txt           how surprising is another text?
   charlstm checkpoints list              what there is
-  charlstm lab gradient                  how far back does each kind of network listen?
+  charlstm lab gap                       where does each kind of network forget?
 """
 
 app = typer.Typer(

@@ -62,7 +62,9 @@ def gradient(
     root: Root = DEFAULT_ROOT,
     cache: Cache = None,
 ) -> None:
-    """How far back does it listen? The gradient of what a network says now to what it read k characters before.
+    """Measure how far back a network listens.
+
+    That is the gradient of what it says now to what it read k characters before: where it vanishes, nothing is learned.
 
     Of a checkpoint it is measured on text that it writes itself, beside the same shape untrained, in seconds. Without
     one, fresh networks of every cell are measured, trained on a text at equal parameters and time, and measured again.
@@ -77,6 +79,98 @@ def gradient(
     from charlstm.lab import gradient as lab
 
     perform(lambda stop: lab.fresh(read, rules, parameters, stop), out, json_out=json_out)
+
+
+@app.command(epilog=_examples("gap", "gap --seeds 5 --max-time 10m", "gap --cells rnn,lstm --out here", "gap --json"))
+def gap(
+    cells: Cells = ALL,
+    seeds: Seeds = 3,
+    max_time: MaxTime = "3m",
+    parameters: Parameters = 5_000,
+    out: Out = OUT,
+    json_out: Json = False,
+) -> None:
+    """Find where each cell stops recalling. A fact, a growing gap of characters, and a question at the end.
+
+    "I spent 20 years in Spain … I speak fluent ___" in miniature: all cells learn it side by side at equal parameters
+    and time, and are then asked across gaps of up to eight times the longest they learned.
+    """
+    from charlstm.cli.lab_show import perform
+
+    rules = _rules(cells, seeds, max_time)
+    from charlstm.lab import gap as lab
+
+    perform(lambda stop: lab.run(rules, parameters, stop), out, json_out=json_out)
+
+
+@app.command(
+    epilog=_examples("count", "count --seeds 5 --max-time 10m", "count --cells lstm,gru --out here", "count --json")
+)
+def count(
+    cells: Cells = ALL,
+    seeds: Seeds = 3,
+    max_time: MaxTime = "3m",
+    parameters: Parameters = 1_500,
+    out: Out = OUT,
+    json_out: Json = False,
+) -> None:
+    """Let each cell count beyond what it learned. As many b as a, for ever more of them.
+
+    All cells learn lines of 1 to 10 a and as many b, side by side at equal parameters and time; then each is given up
+    to 200 a and must end the line after as many b.
+    """
+    from charlstm.cli.lab_show import perform
+
+    rules = _rules(cells, seeds, max_time)
+    from charlstm.lab import count as lab
+
+    perform(lambda stop: lab.run(rules, parameters, stop), out, json_out=json_out)
+
+
+@app.command(
+    "bake-off",
+    epilog=_examples(
+        "bake-off my.txt",
+        "bake-off english --seeds 3 --max-time 10m",
+        "bake-off my.txt --parameters 50000",
+        "bake-off - --json",
+    ),
+)
+def bake_off(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file, folder, glob, name, or '-'.")],
+    cells: Cells = ALL,
+    seeds: Seeds = 2,
+    max_time: MaxTime = "3m30s",
+    parameters: Annotated[
+        str, typer.Option("--parameters", metavar="LIST", help="Weights of the networks, one size or several.")
+    ] = "7000,20000,60000",
+    out: Out = OUT,
+    json_out: Json = False,
+    cache: Cache = None,
+) -> None:
+    """Compare how well each cell learns a text. Validation loss against time, characters read and weights.
+
+    All cells learn the text side by side, at every size, for equal seconds; what is compared in words is the middle
+    size. Tested are up to 20,000 characters of the last tenth, which none learns from.
+    """
+    from charlstm.cli.lab_show import perform
+
+    sizes = _sizes(parameters)
+    rules = _rules(cells, seeds, max_time)
+    text = _text(file, cache_or_default(cache))
+    from charlstm.lab import bakeoff as lab
+
+    perform(lambda stop: lab.run(text, rules, sizes, stop), out, json_out=json_out)
+
+
+def _sizes(listed: str) -> list[int]:
+    from charlstm.errors import UsageError
+
+    words = [word.strip() for word in listed.split(",")]
+    if not all(word.isascii() and word.isdigit() and int(word) for word in words):
+        hint = "Write it like 20000, or 7000,20000,60000."
+        raise UsageError(f"{listed!r} is no list of numbers of weights", where="--parameters", hint=hint)
+    return sorted({int(word) for word in words})
 
 
 def _of_checkpoint(reference: str, root: Path, seeds: int) -> Iterator[Event]:

@@ -123,21 +123,52 @@ class Contestant:
         self.loss = nats if self.steps == 1 else _LOSS_MEMORY * self.loss + (1 - _LOSS_MEMORY) * nats
 
 
-def side_by_side(contestants: Sequence[Contestant], stop: Stop = lambda: False) -> Iterator[Progress]:
+def line_up(
+    rules: Rules,
+    parameters: int,
+    vocab_size: int,
+    embedding_size: int,
+    train: TrainConfig,
+    windows: Callable[[int], Iterator[Window]],
+) -> list[Contestant]:
+    """One contestant for each seed and cell, all of one size, each with its share of the time.
+
+    Args:
+        rules: who takes part, and for how long.
+        parameters: weights of each.
+        vocab_size: of what they learn.
+        embedding_size: features of a character, the same for all.
+        train: the optimizer's settings.
+        windows: what they learn from, by seed.
+    """
+    each = rules.seconds / (len(rules.cells) * rules.seeds)
+    return [
+        Contestant(sized(cell, parameters, vocab_size, embedding_size), seed, train, windows(seed), each)
+        for seed in range(1, rules.seeds + 1)
+        for cell in rules.cells
+    ]
+
+
+def side_by_side(
+    contestants: Sequence[Contestant], stop: Stop = lambda: False, *, part: tuple[float, float] = (0.0, 1.0)
+) -> Iterator[Progress]:
     """Train all in turns until each has used up its seconds.
 
     Args:
         contestants: who takes part.
         stop: asked after every turn; once it says True, all stay as they are.
+        part: from which share of their seconds to which; the next call goes on.
 
     Yields:
         how far it is, after every turn.
     """
-    rounds = max(1, math.ceil(max(each.budget for each in contestants) / _TURN))
+    begin, end = part
+    rounds = max(1, math.ceil(max(each.budget for each in contestants) * (end - begin) / _TURN))
     for turn in range(1, rounds + 1):
+        until = begin + (end - begin) * turn / rounds
         for number, each in enumerate(contestants, 1):
-            each.train_until(each.budget * turn / rounds)
-            share = (turn - 1 + number / len(contestants)) / rounds
+            each.train_until(each.budget * until)
+            share = begin + (end - begin) * (turn - 1 + number / len(contestants)) / rounds
             yield Progress(share, " · ".join(_losses(contestants)))
             if stop():
                 return

@@ -63,6 +63,8 @@ def _draw(axes: Axes, chart: Chart) -> None:
         axes.axvline(chart.mark, color="0.45", linewidth=1, linestyle=":", label=chart.mark_label)
     if chart.level is not None:
         axes.axhline(chart.level, color="0.45", linewidth=1, linestyle="--", label=chart.level_label)
+    if chart.diagonal:
+        axes.axline((0, 0), slope=1, color="0.45", linewidth=1, linestyle="--", label=chart.diagonal)
     if chart.log_x and _powers_of_two(chart):
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     if chart.log_y:

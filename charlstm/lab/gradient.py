@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from charlstm.inspect.gradients import gradient_norms
-from charlstm.lab.contest import CELL_NAMES, Contestant, Rules, Stop, one_thread, side_by_side, sized
+from charlstm.lab.contest import CELL_NAMES, Contestant, Rules, Stop, line_up, one_thread, side_by_side
 from charlstm.lab.findings import judge, spread
 from charlstm.lab.report import Chart, Curve, Event, Progress, Report, curve
 from charlstm.lab.texts import EMBEDDING, TRAIN, Text
@@ -61,13 +61,8 @@ def fresh(text: Text, rules: Rules, parameters: int, stop: Stop = lambda: False)
         stop: ends the training early.
     """
     pieces = text.pieces(PIECES, LENGTH)
-    each = rules.seconds / (len(rules.cells) * rules.seeds)
     with one_thread():
-        contestants = [
-            Contestant(sized(cell, parameters, text.vocab_size, EMBEDDING), seed, TRAIN, text.windows(seed), each)
-            for seed in range(1, rules.seeds + 1)
-            for cell in rules.cells
-        ]
+        contestants = line_up(rules, parameters, text.vocab_size, EMBEDDING, TRAIN, text.windows)
         before = [shares(one.model, pieces) for one in contestants]
         yield from side_by_side(contestants, stop)
         partial = stop()

@@ -48,6 +48,8 @@ class Chart:
     level: float | None = None
     """A y worth a horizontal line."""
     level_label: str = ""
+    diagonal: str = ""
+    """If not empty, y = x is drawn and called so."""
 
 
 @dataclass(frozen=True)
