@@ -209,12 +209,13 @@ def test_ctrl_c_keeps_what_is_measured_and_says_that_it_is_partial(tmp_path):
         (["--out", "a-file"], 6, "a-file"),
     ],
 )
-def test_mistakes_are_one_line(cli, options, code, told):
+def test_mistakes_are_one_line_and_leave_nothing(cli, options, code, told):
     cli.folder.joinpath("a-file").write_text("")
     result = cli("lab", "gradient", *options)
     assert result.code == code
     assert told in result.err
     assert result.err.count("\n") == 1
+    assert not cli.folder.joinpath("lab").exists()
 
 
 def test_every_example_can_be_typed():

@@ -12,8 +12,10 @@ import torch
 from torch import nn
 
 from charlstm.corpora import synthetic
-from charlstm.lab import count, gap
+from charlstm.lab import bakeoff, count, draw, gap
+from charlstm.lab.contest import Rules
 from charlstm.lab.tasks import NOTHING, Count, Recall
+from charlstm.lab.texts import Text
 from tests.command_line import Cli
 
 
@@ -151,6 +153,19 @@ def test_bake_off_tells_losses_that_fall_and_never_below_the_true_entropy(cli):
     for _, _, count_of_weights, _, loss, bits in told["rows"]:
         assert abs(int(count_of_weights) - 450) < 250
         assert float(bits) == pytest.approx(float(loss) / math.log(2), abs=2e-3)
+
+
+@pytest.mark.parametrize("turns", [1, 3, 5])
+def test_a_bake_off_stopped_in_its_first_turns_tells_of_those_who_had_one(turns):
+    ids = np.arange(4000) % 3
+    text = Text("abc", 3, ids[:3000].astype(np.uint8), ids[3000:].astype(np.uint8))
+    asked = iter(range(100))
+    rules = Rules(("rnn", "gru"), seeds=1, seconds=60.0)
+    *_, report = bakeoff.run(text, rules, [100, 200, 300], lambda: next(asked) >= turns - 1)
+    assert report.partial
+    assert [row[0] for row in report.rows] == ["rnn", "gru", "rnn", "gru", "rnn"][:turns]
+    assert len(report.findings) == (1 if turns >= 4 else 0)
+    assert draw.png(report).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("options", "told"), [(["--parameters", "many"], "many"), (["--cells", ""], "--cells")])

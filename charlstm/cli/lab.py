@@ -55,7 +55,7 @@ def gradient(
     text: Annotated[str, typer.Option("--text", help="What fresh networks learn: a file or name.")] = "english",
     cells: Cells = ALL,
     seeds: Seeds = 3,
-    max_time: MaxTime = "3m",
+    max_time: MaxTime = "2m",
     parameters: Parameters = 20_000,
     out: Out = OUT,
     json_out: Json = False,
@@ -73,7 +73,8 @@ def gradient(
 
     rules, where = _rules(cells, seeds, max_time), cache_or_default(cache)
     if checkpoint is not None:
-        perform(lambda stop: _of_checkpoint(checkpoint, root, seeds), out, json_out=json_out)
+        events = _of_checkpoint(checkpoint, root, seeds)
+        perform(lambda stop: events, out, json_out=json_out)
         return
     read = _text(text, where)
     from charlstm.lab import gradient as lab

@@ -72,7 +72,7 @@ def run(text: Text, rules: Rules, sizes: Sequence[int], stop: Stop = lambda: Fal
         for size in sizes
         for cell in rules.cells
     }
-    yield _report(text, rules, sizes, by, partial=stop())
+    yield _report(text, rules, sizes, by, partial=not all(one.finished for one in ones))
 
 
 By = dict[tuple[int, str], list[Course]]

@@ -91,6 +91,11 @@ class Contestant:
         self._optimizer = make_optimizer(self.model, train)
         self._states: dict[int, State] = {}
 
+    @property
+    def finished(self) -> bool:
+        """Whether its seconds are used up."""
+        return self.seconds >= self.budget
+
     def train_until(self, seconds: float) -> None:
         """Train until so many seconds in all have been spent on steps; at least one step."""
         self.model.train()

@@ -74,7 +74,7 @@ def run(rules: Rules, parameters: int, stop: Stop = lambda: False) -> Iterator[E
     with one_thread():
         ones = line_up(rules, parameters, task.vocab_size, EMBEDDING, TRAIN, task.windows)
         yield from side_by_side(ones, stop)
-        partial = stop()
+        partial = not all(one.finished for one in ones)
         yield Progress(1.0, "counting")
         counts = [written(one.model, task, FARTHEST) for one in ones]
     yield _report(task, ones, counts, rules, parameters, partial)

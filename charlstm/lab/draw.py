@@ -54,7 +54,7 @@ def _draw(axes: Axes, chart: Chart) -> None:
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
     if chart.log_x:
-        axes.set_xscale("log", base=2 if _powers_of_two(chart) else 10)
+        _log_x(axes, chart)
     if chart.log_y:
         axes.set_yscale("log", nonpositive="clip")
     for each in chart.curves:
@@ -65,14 +65,13 @@ def _draw(axes: Axes, chart: Chart) -> None:
         axes.axhline(chart.level, color="0.45", linewidth=1, linestyle="--", label=chart.level_label)
     if chart.diagonal:
         axes.axline((0, 0), slope=1, color="0.45", linewidth=1, linestyle="--", label=chart.diagonal)
-    if chart.log_x and _powers_of_two(chart):
-        axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     if chart.log_y:
         axes.set_ylim(bottom=max(axes.get_ylim()[0], _FLOOR))
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=9)
 
 
 def _curve(axes: Axes, each: Curve) -> None:
@@ -85,5 +84,12 @@ def _curve(axes: Axes, each: Curve) -> None:
     axes.fill_between(each.x, each.low, each.high, color=color, alpha=0.15, linewidth=0)
 
 
-def _powers_of_two(chart: Chart) -> bool:
-    return all(math.log2(x).is_integer() for each in chart.curves for x in each.x)
+def _log_x(axes: Axes, chart: Chart) -> None:
+    """A logarithmic axis with plain numbers: 1, 2, 4, … where those were measured, else 10k, 20k, 50k, …."""
+    from matplotlib.ticker import LogLocator
+
+    powers = all(math.log2(x).is_integer() for each in chart.curves for x in each.x)
+    axes.set_xscale("log", base=2 if powers else 10)
+    axes.xaxis.set_major_locator(LogLocator(base=2) if powers else LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 10_000 else f"{x:g}")
+    axes.xaxis.set_minor_formatter(lambda x, _: "")

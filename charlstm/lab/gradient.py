@@ -63,9 +63,10 @@ def fresh(text: Text, rules: Rules, parameters: int, stop: Stop = lambda: False)
     pieces = text.pieces(PIECES, LENGTH)
     with one_thread():
         contestants = line_up(rules, parameters, text.vocab_size, EMBEDDING, TRAIN, text.windows)
+        yield Progress(0.0, "measuring first weights")
         before = [shares(one.model, pieces) for one in contestants]
         yield from side_by_side(contestants, stop)
-        partial = stop()
+        partial = not all(one.finished for one in contestants)
         yield Progress(1.0, "measuring")
         after = [shares(one.model, pieces) for one in contestants]
     yield _report(contestants, before, after, text, rules, parameters, partial)
