@@ -102,6 +102,7 @@ def test_rules_that_cannot_be_are_refused_in_one_line(given):
         ([1, 2, 3], [4, 5, 6], "Did not hold", "in all 3 seeds"),
         ([5], [2], "Held", "may be chance"),
         ([5], [5], "Not decided", "no difference"),
+        ([5, 5], [5, 5], "Not decided", "no difference"),
     ],
 )
 def test_a_claim_holds_only_if_every_seed_of_one_beats_every_of_the_other(above, below, verdict, basis):

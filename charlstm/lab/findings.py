@@ -47,4 +47,5 @@ def judge(
         return f"Held: {claim}; {figures}, {basis}."
     if max(above) < min(below):
         return f"Did not hold: {claim}; {figures}, {basis}."
-    return f"Not decided: {claim}; {figures}: {'the seeds overlap' if seeds > 1 else 'no difference'}."
+    reason = "no difference" if len({*above, *below}) == 1 else "the seeds overlap"
+    return f"Not decided: {claim}; {figures}: {reason}."
