@@ -14,10 +14,11 @@ ROWS = [
     {"errors", "config", "events", "resources", "shapes"},
     {"tokenizers", "corpora", "checkpoint", "engine"},
     {"windows", "nn", "optim", "settings", "diagnosis", "filters", "prompts", "stopping"},
-    {"sampling", "evaluate"},
+    {"sampling", "evaluate", "inspect"},
     {"training", "cowriter"},
     {"runs"},
     {"library"},
+    {"lab"},
     {"cli"},
 ]
 ROW = {name: number for number, row in enumerate(ROWS) for name in row}

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import charlstm
-from charlstm.cli import checkpoints, corpora, evaluate, sample, train, write
+from charlstm.cli import checkpoints, corpora, evaluate, lab, sample, train, write
 from charlstm.cli.options import Help, Sections
 from charlstm.cli.render import say
 from charlstm.errors import CharlstmError
@@ -24,6 +24,7 @@ EPILOG = """Examples:
   charlstm sample my-1 --prompt "Once"   write with what was learnt
   charlstm eval my-1 other.txt           how surprising is another text?
   charlstm checkpoints list              what there is
+  charlstm lab gap                       where does each kind of network forget?
 """
 
 app = typer.Typer(
@@ -60,6 +61,7 @@ app.command("write", epilog=write.EPILOG)(write.write)
 app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.add_typer(checkpoints.app, name="checkpoints")
 app.add_typer(corpora.app, name="corpora")
+app.add_typer(lab.app, name="lab")
 
 
 def main() -> NoReturn:

@@ -1,0 +1,1 @@
+"""Looking into a trained network: plain data out, nothing drawn or printed."""
