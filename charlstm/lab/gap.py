@@ -81,7 +81,7 @@ def _report(
             f"{GAPS[-1]}. A cell 'recalls up to' the last gap before it first gives less than {RIGHT:.0%} right "
             f"answers; guessing gives {1 / task.letters:.0%}."
         ),
-        columns=("cell", "hidden", "weights", "recalls up to", *(str(gap) for gap in GAPS)),
+        columns=("cell", "hidden", "weights", "recalls up to", *(f"gap {gap}" for gap in GAPS)),
         rows=tuple(
             (
                 cell, str(sizes[cell][0]), f"{sizes[cell][1]:,}", spread(limits[cell], "{:.0f}", GAPS[-1]),
