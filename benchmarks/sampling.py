@@ -2,7 +2,7 @@
 
 Run: ``python -m benchmarks.sampling [--rounds 7] [--shapes 2x256,1x512,2x512] [--cell lstm]``
 
-For each shape the same random weights go into
+For each shape three are compared, each with random weights of its own: how fast a step is does not depend on them:
 
 - ``nn.LSTM``: what char-rnn programs do: ``nn.Embedding``, ``nn.LSTM`` with all its layers, ``nn.Linear``, softmax and
   ``torch.multinomial``, one character at a time, under ``inference_mode``, with its better number of threads, 1 or 2.

@@ -182,6 +182,13 @@ def test_gradient_of_a_checkpoint_as_json(cli):
     assert told["rows"][0][:2] == ["starter", "lstm"]
 
 
+@pytest.mark.parametrize("option", [["--cells", "rnn"], ["--text", "my.txt"]])
+def test_what_only_fresh_networks_take_is_refused_beside_a_checkpoint(cli, option):
+    result = cli("lab", "gradient", "starter", *option)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert option[0] in result.err
+
+
 def test_without_matplotlib_all_but_the_picture_is_there(cli, monkeypatch):
     monkeypatch.setattr(draw, "find_spec", lambda name: None)
     result = cli("lab", "gradient", "--cells", "rnn", "--seeds", "1", "--max-time", "0.1s", "--parameters", "300")

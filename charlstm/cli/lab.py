@@ -71,6 +71,11 @@ def gradient(
     """
     from charlstm.cli.lab_show import perform
 
+    if checkpoint is not None and (cells, text) != (ALL, "english"):
+        from charlstm.errors import UsageError
+
+        what = "--cells" if cells != ALL else "--text"
+        raise UsageError(f"{what} is for fresh networks, not for a checkpoint", hint="Leave out one of the two.")
     rules, where = _rules(cells, seeds, max_time), cache_or_default(cache)
     if checkpoint is not None:
         events = _of_checkpoint(checkpoint, root, seeds)
