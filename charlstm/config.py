@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from charlstm.errors import ConfigError, NotFoundError
 
@@ -35,12 +35,20 @@ class ModelConfig(Settings):
     """The recurrent cell of every layer; ``peephole`` is the LSTM whose gates see its cell."""
     attention_window: Annotated[int, Field(ge=0, le=65536)] = 0
     """Hidden states of the top layer that its attention looks back on; 0 is no attention."""
+    bidirectional: bool = False
+    """Whether every layer also reads from the end: such a network fills gaps, and cannot write on."""
     skip: bool = False
     """Whether every layer sees the embedding and the softmax sees every layer (Graves 2013)."""
     dropout: Fraction = 0.0
     """Share of features dropped behind each layer, one mask for a whole window; half of it on the embedding."""
     weight_drop: Fraction = 0.0
     """Share of recurrent weights dropped, one mask for a whole window (Merity et al. 2018)."""
+
+    @model_validator(mode="after")
+    def _one_way_of_looking_around(self) -> Self:
+        if self.bidirectional and self.attention_window:
+            raise ValueError("bidirectional and attention_window exclude each other: attention looks back only")
+        return self
 
 
 class DataConfig(Settings):
@@ -123,6 +131,12 @@ class RunConfig(Settings):
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
 
+    @model_validator(mode="after")
+    def _no_state_from_the_future(self) -> Self:
+        if self.model.bidirectional and self.data.windows == "stateful":
+            raise ValueError("bidirectional needs windows = 'shuffled': no state can be carried on from the text's end")
+        return self
+
 
 SECTIONS: dict[str, type[Settings]] = {"model": ModelConfig, "data": DataConfig, "train": TrainConfig}
 
@@ -174,6 +188,8 @@ def explain(fault: ValidationError) -> str:
         name = ".".join(str(part) for part in error["loc"])
         if error["type"] == "extra_forbidden":
             lines.append(f"there is no setting {name!r}")
+        elif not name:  # settings that do not go together
+            lines.append(error["msg"].removeprefix("Value error, "))
         else:
             rule = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
             if error["type"] != "literal_error":  # those are lists of what can be; the others end with asides

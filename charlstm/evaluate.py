@@ -5,6 +5,8 @@ Letters: S streams, T time, V vocabulary.
 Read strictly in order (one stream) this is the text's exact likelihood. It can also be cut into parallel streams, each
 warmed up on the tokens before it: the same tokens are scored, each with at least ``burn_in`` tokens of context,
 in a fraction of the time. On tiny Shakespeare the two differ in the fourth decimal.
+
+What reads both ways has no likelihood of a text; it is scored by how well it knows each token from those around it.
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from charlstm.cloze import hide
 from charlstm.nn.model import CharLM, reset_rows
 
 BURN_IN = 256
 _WINDOW = 256
+_ROWS = 32  # windows of a cloze read at once
 
 
 def evaluate(
@@ -67,6 +71,69 @@ def surprise(
 
     _walk(model, ids, context, 1, None, take)
     return np.concatenate(parts)
+
+
+def evaluate_cloze(
+    model: CharLM, ids: NDArray[Any], seq_len: int, autocast: AbstractContextManager[Any] | None = None
+) -> float:
+    """The mean loss of a bidirectional network over every token of a text with gaps as in training, in nats per token.
+
+    Args:
+        model: the network.
+        ids: the text, (tokens,), at least one.
+        seq_len: tokens it sees at once.
+        autocast: as `evaluate`.
+    """
+    hidden = hide(np.random.default_rng(0), 1, len(ids))[0]  # always the same gaps
+    return float(_losses_both_sides(model, ids, hidden, seq_len, autocast).mean(dtype=np.float64))
+
+
+def surprise_both_sides(
+    model: CharLM, ids: NDArray[Any], seq_len: int, *, progress: Callable[[int], object] = lambda more: None
+) -> NDArray[np.float32]:
+    """The loss of each token to a bidirectional network that sees all others, in nats, (tokens,).
+
+    Args:
+        model: the network.
+        ids: the text, (tokens,), at least one.
+        seq_len: tokens it sees at once.
+        progress: called now and then with the number of tokens done since the last call.
+    """
+    return _losses_both_sides(model, ids, np.zeros(len(ids), np.bool_), seq_len, None, progress)
+
+
+def _losses_both_sides(
+    model: CharLM,
+    ids: NDArray[Any],
+    hidden: NDArray[np.bool_],
+    seq_len: int,
+    autocast: AbstractContextManager[Any] | None,
+    progress: Callable[[int], object] = lambda more: None,
+) -> NDArray[np.float32]:
+    """The loss of each token. Windows overlap by half: a token is scored where it stands in the middle of one."""
+    length = min(seq_len, len(ids))
+    margin = length // 4
+    stride = length - 2 * margin
+    count = max(1, -(-(len(ids) - 2 * margin) // stride))
+    begins = np.minimum(np.arange(count) * stride, len(ids) - length)
+    device = next(model.parameters()).device
+    losses = np.empty(len(ids), np.float32)
+    with _evaluating(model), torch.inference_mode():
+        for first in range(0, count, _ROWS):
+            last = min(first + _ROWS, count)
+            places = begins[first:last, None] + np.arange(length)
+            targets = _tensor(ids[places], device)
+            inputs = targets.masked_fill(torch.from_numpy(hidden[places]).to(device), model.config.vocab_size)
+            with autocast or nullcontext():
+                logits, _ = model(inputs)
+            found = functional.cross_entropy(logits.float().transpose(1, 2), targets, reduction="none").cpu().numpy()
+            # These windows answer for the tokens from the first one's middle on; the text's ends belong to the ends.
+            begin, end = first * stride + margin if first else 0, last * stride + margin if last < count else len(ids)
+            tokens = np.arange(begin, end)
+            owners = np.clip((tokens - margin) // stride, first, last - 1)
+            losses[tokens] = found[owners - first, tokens - begins[owners]]
+            progress(len(tokens))
+    return losses
 
 
 def bits_per_char(nats_per_token: float, tokens: int, characters: int) -> float:

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm import filling
+from charlstm.blanks import Blanked, parse
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.store import ROOT, Store
 from charlstm.config import section_of
-from charlstm.engine import Engine
+from charlstm.engine import BidirectionalEngine, Engine, engine_of
 from charlstm.errors import ConfigError, UsageError
 from charlstm.events import Event
+from charlstm.filling import FillConfig, Filling
 from charlstm.prompts import Unknown, fit_prompt, opening
 from charlstm.resources import cache_folder
 from charlstm.sampling import SampleConfig, sample
+
+_Config = TypeVar("_Config", SampleConfig, FillConfig)
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,8 @@ class Model:
         checkpoint: what `checkpoint.format.read` gave.
 
     Attributes:
-        engine: the network in NumPy, to be stepped by hand: ``logits, state = model.engine.step(ids, state)``.
+        engine: the network in NumPy, to be stepped by hand: ``logits, state = model.engine.step(ids, state)``; or a
+            `BidirectionalEngine`: ``logits = model.engine.logits(ids)``.
         tokenizer: text to ids and back.
         config: the run's settings, plain values.
         provenance: where the weights come from, plain values.
@@ -69,7 +75,7 @@ class Model:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
-        self.engine = Engine.from_checkpoint(checkpoint)
+        self.engine = engine_of(checkpoint)
         self.tokenizer = self.engine.tokenizer
         self.config = checkpoint.config
         self.provenance = checkpoint.provenance
@@ -77,6 +83,22 @@ class Model:
     def __repr__(self) -> str:
         model = self.config["model"]
         return f"<charlstm.Model {self.config['name']}: {model['num_layers']}×{model['hidden_size']} {model['cell']}>"
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether it reads both ways, so that it can fill and not write."""
+        return isinstance(self.engine, BidirectionalEngine)
+
+    @property
+    def writer(self) -> Engine:
+        """The engine, of a network that writes on.
+
+        Raises:
+            IncompatibleError: it reads both ways.
+        """
+        checkpoint_format.check_writes_on(self.checkpoint)
+        assert isinstance(self.engine, Engine)
+        return self.engine
 
     def stream(self, prompt: str = "", *, unknown: Unknown = "error", **settings: Any) -> Iterator[str]:
         """Write on after a prompt, a few characters at a time.
@@ -93,10 +115,11 @@ class Model:
         Raises:
             UnknownCharacter: the prompt has a character outside the alphabet.
             UsageError: a setting that cannot be.
+            IncompatibleError: the network reads both ways, so it cannot write on.
         """
-        config = _sample_config(settings)
+        config = _configured(SampleConfig, settings)
         fitted, _ = fit_prompt(self.tokenizer, prompt, unknown)
-        for fragment in sample(self.engine, self.tokenizer.encode(fitted), config):
+        for fragment in sample(self.writer, self.tokenizer.encode(fitted), config):
             yield fragment.text
 
     def generate(self, prompt: str = "", *, unknown: Unknown = "error", **settings: Any) -> str:
@@ -109,8 +132,28 @@ class Model:
             raise UsageError("a text without length, stop or lines never ends", hint="Use stream() for an endless one.")
         return "".join(self.stream(prompt, unknown=unknown, **settings))
 
+    def fill(self, text: str | Blanked, *, unknown: Unknown = "error", **settings: Any) -> list[Filling]:
+        """Fill the blanks of a text; the likeliest answer first.
+
+        Args:
+            text: with blanks as `blanks.parse` reads them: ``____``, ``{}``, ``{3-9}``; or already read.
+            unknown: as `stream`.
+            settings: of `filling.FillConfig`: count, temperature, candidates, newlines, seed.
+
+        Raises:
+            UnknownCharacter: the text has a character outside the alphabet.
+            UsageError: a blank or a setting that cannot be, or no blank.
+        """
+        config = _configured(FillConfig, settings)
+        blanked = parse(text) if isinstance(text, str) else text
+        blanked, _ = filling.fitted(self.tokenizer, blanked, unknown, remedy='unknown="{}"')
+        return filling.fill(filling.reader_of(self.engine), self.tokenizer, blanked, config)
+
     def score(self, text: str, *, progress: Callable[[int], object] = lambda more: None) -> Score:
         """How surprising a text is, token by token, its first judged as the first of any text.
+
+        To a network that reads both ways each token is hidden once: its surprise is that of a gap, not of a next token,
+        and does not sum up to a likelihood of the text.
 
         Args:
             text: at least one character, all of them known to the model.
@@ -120,12 +163,16 @@ class Model:
             UnknownCharacter: the text has a character outside the alphabet.
             UsageError: the text is empty.
         """
-        from charlstm.evaluate import surprise
+        from charlstm.evaluate import surprise, surprise_both_sides
 
         ids = self.tokenizer.encode(text)
         if not len(ids):
             raise UsageError("an empty text has no score")
-        nats = surprise(torch_model(self.checkpoint), ids, np.array(opening(self.tokenizer)), progress=progress)
+        model = torch_model(self.checkpoint)
+        if self.bidirectional:
+            nats = surprise_both_sides(model, ids, self.config["data"]["seq_len"], progress=progress)
+        else:
+            nats = surprise(model, ids, np.array(opening(self.tokenizer)), progress=progress)
         tokens = tuple(self.tokenizer.token_bytes(int(token)) for token in ids)
         return Score(nats, tokens, len(text), len(text.encode("utf-8", "surrogateescape")))
 
@@ -204,9 +251,9 @@ def train(
         yield from runs.begin(prepared, folder, {}).events()
 
 
-def _sample_config(settings: dict[str, Any]) -> SampleConfig:
+def _configured(kind: type[_Config], settings: dict[str, Any]) -> _Config:
     try:
-        return SampleConfig(**settings)
+        return kind(**settings)
     except TypeError as fault:
-        known = ", ".join(SampleConfig.__dataclass_fields__)
-        raise ConfigError(f"no such setting of sampling ({fault})", hint=f"There are {known}.") from fault
+        known = ", ".join(kind.__dataclass_fields__)
+        raise ConfigError(f"no such setting ({fault})", hint=f"There are {known}.") from fault

@@ -47,6 +47,9 @@ class Stepper(Protocol):
     def select(self, state: Any, rows: Sequence[int]) -> Any:
         """The state of some rows, in the order given."""
 
+    def join(self, states: Sequence[Any]) -> Any:
+        """The state of all rows of several, one below the other."""
+
 
 class TextModel(Stepper, Protocol):
     """A stepper that brings the tokenizer it was trained with."""

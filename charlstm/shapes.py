@@ -11,6 +11,10 @@ Of each layer K, gates lying one below the other in ``weight_ih``, ``weight_hh``
 Layer 0 reads the embedding; the others read the layer below, and with ``skip`` the embedding behind it. With an
 ``attention_window`` the top layer's output is what its attention makes of it. The head reads the top layer, and with
 ``skip`` all layers from the lowest to the top.
+
+A ``bidirectional`` network has a second stack, ``backwards``, which reads from the end; the head reads what the one has
+read before a token and behind it what the other has read after it. Its embedding has a row more than there are tokens:
+the mask, which stands where a token is hidden.
 """
 
 from __future__ import annotations
@@ -54,6 +58,11 @@ CELLS = {
 }
 
 
+def stacks(model: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the layers of each stack are named under."""
+    return ("layers", "backwards") if model.get("bidirectional") else ("layers",)
+
+
 def input_sizes(model: Mapping[str, Any]) -> list[int]:
     """How many features each layer reads."""
     above = model["hidden_size"] + (model["embedding_size"] if model["skip"] else 0)
@@ -75,14 +84,16 @@ def tensor_shapes(model: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
     """
     vocab, hidden = model["vocab_size"], model["hidden_size"]
     cell = CELLS[model["cell"]]
-    yield "embedding.weight", (vocab, model["embedding_size"])
-    for layer, size in enumerate(input_sizes(model)):
-        for name, shape in cell.shapes(size, hidden).items():
-            yield f"layers.{layer}.{name}", shape
+    ways = stacks(model)
+    yield "embedding.weight", (vocab + len(ways) - 1, model["embedding_size"])
+    for stack in ways:
+        for layer, size in enumerate(input_sizes(model)):
+            for name, shape in cell.shapes(size, hidden).items():
+                yield f"{stack}.{layer}.{name}", shape
     if model.get("attention_window"):
         for name, shape in attention_shapes(hidden).items():
             yield f"attention.{name}", shape
-    yield "head.weight", (vocab, hidden * (model["num_layers"] if model["skip"] else 1))
+    yield "head.weight", (vocab, hidden * len(ways) * (model["num_layers"] if model["skip"] else 1))
     yield "head.bias", (vocab,)
 
 

@@ -8,6 +8,8 @@
 
 With more streams than rows in a batch, steps take the groups of rows in turn. So the order of the data depends on
 nothing but the seed, the epoch and the index in it: a cursor of two numbers is enough to go on exactly.
+
+For a bidirectional network some tokens of a window are hidden (`cloze`), and those are what it predicts.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from charlstm.cloze import hide
 from charlstm.config import DataConfig
 
 
@@ -31,7 +34,7 @@ class Window:
     inputs: Tensor
     """Ids, (batch, time)."""
     targets: Tensor
-    """Ids one later, (batch, time)."""
+    """Ids one later, (batch, time); of a cloze the same ids, with none hidden."""
     fresh: Tensor
     """Rows whose state starts from zero, (batch,) bool."""
     group: int
@@ -50,12 +53,14 @@ class Windows:
     Args:
         ids: the training tokens, in memory or memory-mapped, (tokens,).
         config: `batch_size`, `seq_len`, `streams`, `windows`, `state_reset`.
-        seed: of where windows start.
+        seed: of where windows start, and of what is hidden.
+        mask: the id that stands for a hidden token, if this is to be a cloze.
     """
 
-    def __init__(self, ids: NDArray[Any], config: DataConfig, seed: int) -> None:
+    def __init__(self, ids: NDArray[Any], config: DataConfig, seed: int, mask: int | None = None) -> None:
         self._ids = ids
         self._seed = seed
+        self._mask = mask
         self._seq_len = config.seq_len
         self.batch_size = config.batch_size
         self.shuffled = config.windows == "shuffled"
@@ -97,8 +102,12 @@ class Windows:
         self, starts: NDArray[np.int64], length: int, fresh: NDArray[np.bool_], group: int, epoch: int, index: int
     ) -> Window:
         places = (starts[:, None] + np.arange(length + 1)) % len(self._ids)
-        ids = torch.from_numpy(self._ids[places].astype(np.int64))
-        return Window(ids[:, :-1], ids[:, 1:], torch.from_numpy(fresh), group, epoch, index)
+        ids = self._ids[places].astype(np.int64)
+        inputs, targets = ids[:, :-1], ids[:, 1:]
+        if self._mask is not None:
+            hidden = hide(np.random.default_rng((self._seed, epoch, index, 1)), len(starts), length)
+            inputs, targets = np.where(hidden, self._mask, inputs), inputs
+        return Window(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(fresh), group, epoch, index)
 
 
 def permuted(places: NDArray[np.int64], size: int, key: tuple[int, ...]) -> NDArray[np.int64]:

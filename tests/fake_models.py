@@ -34,6 +34,9 @@ class Markov:
     def select(self, state: Any, rows: Sequence[int]) -> Any:
         return [state[row] for row in rows]
 
+    def join(self, states: Sequence[Any]) -> Any:
+        return [past for state in states for past in state]
+
 
 def cycle(text: str, sharpness: float = 50.0) -> Markov:
     """A model that all but surely writes ``text`` (distinct characters) in a circle."""

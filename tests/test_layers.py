@@ -11,10 +11,10 @@ PACKAGE = Path(__file__).parent.parent / "charlstm"
 
 # A module imports only from its own row and those before it.
 ROWS = [
-    {"errors", "config", "events", "resources", "shapes"},
+    {"errors", "config", "events", "resources", "shapes", "blanks"},
     {"tokenizers", "corpora", "checkpoint", "engine"},
-    {"windows", "nn", "optim", "settings", "diagnosis", "filters", "prompts", "stopping"},
-    {"sampling", "evaluate", "inspect"},
+    {"cloze", "windows", "nn", "optim", "settings", "diagnosis", "filters", "prompts", "stopping"},
+    {"sampling", "filling", "evaluate", "inspect"},
     {"training", "cowriter"},
     {"runs"},
     {"library"},
@@ -22,7 +22,18 @@ ROWS = [
     {"cli"},
 ]
 ROW = {name: number for number, row in enumerate(ROWS) for name in row}
-WITHOUT_TORCH = {*ROWS[0], *ROWS[1], "filters", "prompts", "stopping", "sampling", "cowriter", "diagnosis"}
+WITHOUT_TORCH = {
+    *ROWS[0],
+    *ROWS[1],
+    "filters",
+    "prompts",
+    "stopping",
+    "cloze",
+    "sampling",
+    "filling",
+    "cowriter",
+    "diagnosis",
+}
 
 SURROUNDINGS = {"sys.argv", "sys.exit", "sys.stdin", "sys.stdout", "os.environ", "os.getenv"}
 

@@ -158,6 +158,20 @@ def check_model(checkpoint: Checkpoint, path: Path | str = "") -> None:
             raise CorruptError(f"tensor {name!r} holds numbers that are not finite", where=path)
 
 
+def check_writes_on(checkpoint: Checkpoint, path: Path | str = "") -> None:
+    """Check that a model can write from left to right.
+
+    Raises:
+        IncompatibleError: it reads both ways.
+    """
+    if checkpoint.config["model"].get("bidirectional"):
+        raise IncompatibleError(
+            "this network reads both ways: it fills blanks, and cannot write on",
+            where=path,
+            hint='Try: charlstm fill "the sky is ____"; or train one without --bidirectional.',
+        )
+
+
 def convert(checkpoint: Checkpoint, dtype: Literal["float16", "float32"]) -> Checkpoint:
     """The same checkpoint with its floating-point tensors stored as ``dtype``; readers compute in float32 anyway.
 
@@ -225,7 +239,8 @@ def _shape_settings(checkpoint: Checkpoint, path: Path | str) -> dict[str, Any]:
     window = settings.get("attention_window", 0)
     if type(window) is not int or not 0 <= window <= 1 << 16:
         raise CorruptError(f"its setting attention_window is {window!r:.40}, not from 0 to 65536", where=path)
-    return {**shape, "cell": cell, "attention_window": window, "skip": settings.get("skip") is True}
+    flags = {name: settings.get(name) is True for name in ("bidirectional", "skip")}
+    return {**shape, "cell": cell, "attention_window": window, **flags}
 
 
 def _positive(settings: dict[str, Any], name: str, path: Path | str) -> int:

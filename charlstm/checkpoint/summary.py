@@ -73,12 +73,13 @@ def bits_per_byte(kind: Any, val_loss: Any) -> float | None:
 
 
 def shape_of(header: Header) -> str | None:
-    """Layers × features, as ``"2×256"``."""
+    """Layers × features, as ``"2×256"``; ``"2×256 bi"`` reads both ways."""
     model = header.config.get("model")
     if not isinstance(model, dict):
         return None
     layers, hidden = whole(model.get("num_layers")), whole(model.get("hidden_size"))
-    return f"{layers}×{hidden}" if layers and hidden else None
+    both_ways = " bi" if model.get("bidirectional") is True else ""
+    return f"{layers}×{hidden}{both_ways}" if layers and hidden else None
 
 
 def dtype_of(header: Header) -> str | None:

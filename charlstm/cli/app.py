@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import charlstm
-from charlstm.cli import checkpoints, corpora, evaluate, lab, sample, train, write
+from charlstm.cli import checkpoints, corpora, evaluate, fill, lab, sample, train, write
 from charlstm.cli.options import Help, Sections
 from charlstm.cli.render import say
 from charlstm.errors import CharlstmError
@@ -22,6 +22,7 @@ EPILOG = """Examples:
   charlstm sample                        write at once, from the starter checkpoint
   charlstm train my.txt --max-time 5m    learn from a text for five minutes
   charlstm sample my-1 --prompt "Once"   write with what was learnt
+  charlstm fill "the sky is ____"        guess what stands in a gap
   charlstm eval my-1 other.txt           how surprising is another text?
   charlstm checkpoints list              what there is
   charlstm lab gap                       where does each kind of network forget?
@@ -58,6 +59,7 @@ app.command("train", cls=Sections, epilog=train.EPILOG)(train.train)
 app.command("sample", epilog=sample.EPILOG)(sample.sample)
 app.command("generate", hidden=True, epilog=sample.EPILOG)(sample.sample)
 app.command("write", epilog=write.EPILOG)(write.write)
+app.command("fill", epilog=fill.EPILOG)(fill.fill)
 app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.add_typer(checkpoints.app, name="checkpoints")
 app.add_typer(corpora.app, name="corpora")

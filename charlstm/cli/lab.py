@@ -189,7 +189,7 @@ def _of_checkpoint(reference: str, root: Path, seeds: int) -> Iterator[Event]:
     model = load(reference, root=root)
     config = SampleConfig(length=lab.LENGTH, temperature=1.0, seed=1)
     written: list[list[int]] = [[] for _ in range(lab.PIECES)]
-    for fragment in sample(model.engine, [], config, rows=lab.PIECES):
+    for fragment in sample(model.writer, [], config, rows=lab.PIECES):
         written[fragment.row].append(fragment.token)
     return lab.of_checkpoint(str(model.config["name"]), torch_model(model.checkpoint), np.array(written), seeds)
 

@@ -7,7 +7,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from charlstm.cli.render import is_terminal, say
 from charlstm.errors import NotFoundError, StorageError, TextError, UsageError
@@ -22,13 +22,17 @@ ENGINE_ROWS = 8
 """Up to so many rows the NumPy engine is faster than torch is imported."""
 
 
+_Model = TypeVar("_Model")
+
+
 @dataclass(frozen=True)
-class Loaded:
+class Loaded(Generic[_Model]):
     """A model, and the file it came from."""
 
     path: Path
     checkpoint: Checkpoint
-    model: TextModel
+    model: _Model
+    """What has at least a tokenizer."""
 
     @property
     def newlines(self) -> Literal["normalise", "keep"]:
@@ -47,7 +51,22 @@ def one_blas_thread() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def load(reference: str | None, root: Path, device: str = "cpu", rows: int = 1) -> Loaded:
+def read_model(reference: str | None, root: Path) -> tuple[Path, Checkpoint]:
+    """The checkpoint of a reference, checked.
+
+    Raises:
+        NotFoundError, CheckpointError, StorageError: there is no such model, or it cannot be used.
+    """
+    from charlstm.checkpoint.format import check_model, read
+    from charlstm.checkpoint.store import Store
+
+    path = Store(root).find(reference)
+    checkpoint = read(path, kind="model")
+    check_model(checkpoint, path)
+    return path, checkpoint
+
+
+def load(reference: str | None, root: Path, device: str = "cpu", rows: int = 1) -> Loaded[TextModel]:
     """The model of a reference, on the NumPy engine where that will do, so that torch is not imported.
 
     Args:
@@ -60,12 +79,10 @@ def load(reference: str | None, root: Path, device: str = "cpu", rows: int = 1) 
         NotFoundError, CheckpointError, StorageError: there is no such model, or it cannot be used.
         UsageError: there is no such device here.
     """
-    from charlstm.checkpoint.format import check_model, read
-    from charlstm.checkpoint.store import Store
+    from charlstm.checkpoint.format import check_writes_on
 
-    path = Store(root).find(reference)
-    checkpoint = read(path, kind="model")
-    check_model(checkpoint, path)
+    path, checkpoint = read_model(reference, root)
+    check_writes_on(checkpoint, path)
     if device == "cpu" and rows <= ENGINE_ROWS:
         from charlstm.engine import Engine
 
@@ -99,7 +116,7 @@ def one_of(*given: str | None, name: str) -> str | None:
     return values[0] if values else None
 
 
-def prompt_text(text: str | None, file: Path | None, loaded: Loaded) -> str:
+def prompt_text(text: str | None, file: Path | None, loaded: Loaded[Any]) -> str:
     """The prompt as it was typed, or from a file or standard input (``-``), read as training reads a text.
 
     Raises:
@@ -124,7 +141,7 @@ def prompt_text(text: str | None, file: Path | None, loaded: Loaded) -> str:
         raise StorageError(f"cannot be read ({fault.strerror})", where=file) from fault
 
 
-def _decoded(data: bytes, name: str, loaded: Loaded) -> str:
+def _decoded(data: bytes, name: str, loaded: Loaded[Any]) -> str:
     if loaded.model.tokenizer.kind == "byte":
         return data.decode("utf-8", "surrogateescape")
     from charlstm.corpora.decode import Decoder
@@ -171,7 +188,7 @@ def told_seed(seed: int | None) -> int:
     return randbelow(2**32)
 
 
-def describe(loaded: Loaded, **facts: Any) -> str:
+def describe(loaded: Loaded[Any], **facts: Any) -> str:
     """Which checkpoint, and what else is worth a line: ``checkpoints/english-1 (1.92 bits/character), seed 7``."""
     from charlstm.checkpoint.summary import bits_per_byte, number
 
@@ -179,6 +196,7 @@ def describe(loaded: Loaded, **facts: Any) -> str:
     bits, unit = bits_per_byte(loaded.model.tokenizer.kind, provenance.get("val_loss")), "byte"
     if bits is None:
         bits, unit = number(provenance.get("bits_per_char")), "character"
-    quality = "" if bits is None else f" ({bits:.2f} bits/{unit})"
+    sides = ", both sides seen" if loaded.checkpoint.config["model"].get("bidirectional") else ""
+    quality = "" if bits is None else f" ({bits:.2f} bits/{unit}{sides})"
     where = path.parent if path.name == "model.safetensors" else path
     return ", ".join([f"{where}{quality}", *(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())])

@@ -18,7 +18,7 @@ from charlstm.cli.render import is_terminal, say
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlstm.sampling import Fragment, SampleConfig
+    from charlstm.sampling import Fragment, SampleConfig, TextModel
     from charlstm.tokenizers import Tokenizer
 
 EPILOG = """Examples:
@@ -141,7 +141,9 @@ def _check_raw(tokenizer: Tokenizer, parts: str) -> None:
         raise UsageError("--raw: a terminal would obey such bytes", hint="Send them into a file: --raw > FILE")
 
 
-def _draw(loaded: Loaded, prompt: str, config: SampleConfig, samples: int, **wanted: bool) -> Iterator[Fragment]:
+def _draw(
+    loaded: Loaded[TextModel], prompt: str, config: SampleConfig, samples: int, **wanted: bool
+) -> Iterator[Fragment]:
     from charlstm import sampling
 
     ids = loaded.model.tokenizer.encode(prompt)
@@ -179,7 +181,7 @@ def _as_text(output: Output, prompt: str, fragments: Iterable[Fragment], samples
     output.flush()
 
 
-def _as_json(output: Output, loaded: Loaded, prompt: str, config: SampleConfig, samples: int) -> None:
+def _as_json(output: Output, loaded: Loaded[TextModel], prompt: str, config: SampleConfig, samples: int) -> None:
     """Print one object a text. ASCII only: no character can do harm to a terminal, or get lost on the way."""
     common = {"checkpoint": str(loaded.path), "sha256": loaded.checkpoint.sha256, **asdict(config), "prompt": prompt}
     tokenizer = loaded.model.tokenizer

@@ -101,6 +101,9 @@ def train(
         bool, _net("--attention", help="It looks back on what it remembered of the last 256 characters.")
     ] = False,
     attention_window: Annotated[Whole, _net("--attention-window", help="How far that look goes; 0: none.")] = None,
+    bidirectional: Annotated[
+        bool | None, _net("--bidirectional", help="It reads both ways: for charlstm fill; it cannot write on.")
+    ] = None,
     embedding_size: Annotated[Whole, _net("--embedding-size", help="Numbers that stand for each character.")] = None,
     skip: Annotated[
         bool | None, _net("--skip/--no-skip", help="Every layer sees the text, and the output sees every layer.")
@@ -145,6 +148,7 @@ def train(
             "num_layers": num_layers,
             "cell": cell,
             "attention_window": _first(attention_window, 256 if attention else None),
+            "bidirectional": bidirectional,
             "embedding_size": embedding_size,
             "skip": skip,
             "dropout": dropout,

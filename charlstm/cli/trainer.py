@@ -156,7 +156,10 @@ def _run(place: Place, training: Training, request: StopRequest) -> None:
         say(f"saved. Go on with: charlstm train --resume {name}")
         raise typer.Exit(request.exit_code)
     if not place.json_lines:
-        say(f"done: {training.folder}. Write with: charlstm sample {name}")
+        next_step = f"Write with: charlstm sample {name}"
+        if training.run.model.bidirectional:
+            next_step = f'Fill blanks with: charlstm fill {name} "the sky is ____"'
+        say(f"done: {training.folder}. {next_step}")
 
 
 def _reference(folder: Path) -> str:

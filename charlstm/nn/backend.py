@@ -100,3 +100,7 @@ class TorchBackend:
         """The state of some rows, in the order given."""
         index = torch.as_tensor(rows, device=self._device)
         return tuple(tuple(part[index] for part in layer) for layer in state)
+
+    def join(self, states: Sequence[State]) -> State:
+        """All rows of several states, one below the other."""
+        return tuple(tuple(map(torch.cat, zip(*layers, strict=True))) for layers in zip(*states, strict=True))

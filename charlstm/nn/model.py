@@ -16,10 +16,11 @@ from charlstm.config import ModelConfig
 from charlstm.nn.attention import Attention
 from charlstm.nn.cells import LayerState
 from charlstm.nn.recurrence import RecurrentLayer, keep_mask
-from charlstm.shapes import input_sizes
+from charlstm.shapes import input_sizes, tensor_shapes
 
 State: TypeAlias = tuple[LayerState, ...]
-"""The state of each layer, parts of (B, H) each, and behind them the attention's memory if there is one.
+"""The state of each layer, parts of (B, H) each, and behind them the attention's memory if there is one, or the state
+of each layer that reads backwards.
 
 A value: it goes in by argument and comes out by return."""
 
@@ -30,6 +31,13 @@ class CharLM(nn.Module):
     Between the layers lies *locked* dropout: one mask for a whole window (Gal & Ghahramani 2016). With ``skip`` every
     layer also reads the embedding, and the softmax reads every layer (Graves 2013).
 
+    If it is ``bidirectional`` a second stack reads from the window's end, and both together predict each token from all
+    the others (Berglund et al. 2015): with f_t what the one has read up to token t, and b_t the other down to it ::
+
+        logits_t = V f_(t-1) + W b_(t+1) + c
+
+    So no token sees itself, and each can be asked for; where the mask stands it is hidden from the others as well.
+
     Args:
         config: the network's shape.
     """
@@ -38,43 +46,70 @@ class CharLM(nn.Module):
         super().__init__()
         self.config = config
         hidden = config.hidden_size
-        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
-        self._stack = [
-            RecurrentLayer(config.cell, size, hidden, config.weight_drop) for size in input_sizes(config.model_dump())
-        ]
+        outer = dict(tensor_shapes(config.model_dump()))
+        tokens, size = outer["embedding.weight"]
+        self.embedding = nn.Embedding(tokens, size)
+        self._stack = self._new_stack()
         self.layers = nn.ModuleList(self._stack)
+        self._back = self._new_stack() if config.bidirectional else []
+        self.backwards = nn.ModuleList(self._back) if self._back else None
         self.attention = Attention(hidden, config.attention_window) if config.attention_window else None
-        self.head = nn.Linear(hidden * (config.num_layers if config.skip else 1), config.vocab_size)
+        vocab, features = outer["head.weight"]
+        self.head = nn.Linear(features, vocab)
 
     def forward(
         self, inputs: Tensor, state: State | None = None, generator: torch.Generator | None = None
     ) -> tuple[Tensor, State]:
-        """Predict what follows each token.
+        """Predict what follows each token; of a bidirectional network, what each token is.
 
         Args:
-            inputs: ids, (B, T).
-            state: the state before the window; None is zeros.
+            inputs: ids, (B, T); V is the mask of a bidirectional network.
+            state: the state before the window, and for the backward stack behind it; None is zeros.
             generator: of what is dropped in training; None is torch's own.
 
         Returns:
-            logits (B, T, V) and the state after the window.
+            logits (B, T, V) and the state after the window, and for the backward stack before it.
         """
         embedded = self._locked_dropout(self.embedding(inputs.t()), self.config.dropout / 2, generator)
+        features, after = self._through(self._stack, embedded, state, generator)
+        if self._back:
+            before, behind = (None, None) if state is None else (state[: len(self._stack)], state[len(self._stack) :])
+            future, onwards = self._through(self._back, embedded.flip(0), behind, generator)
+            features = torch.cat((self._until(features, before), self._until(future, behind).flip(0)), -1)
+            after += onwards
+        return self.head(features).transpose(0, 1), after
+
+    def _through(
+        self, stack: list[RecurrentLayer], embedded: Tensor, state: State | None, generator: torch.Generator | None
+    ) -> tuple[Tensor, State]:
+        """What a stack makes of a window, (T, B, H), with ``skip`` of all its layers, and its state after."""
         features, outputs, after = embedded, [], []
-        for k, layer in enumerate(self._stack):
+        for k, layer in enumerate(stack):
             if k and self.config.skip:
                 features = torch.cat((features, embedded), -1)
             features, layer_state = layer(features, None if state is None else state[k], generator)
             after.append(layer_state)
-            if layer is self._stack[-1] and self.attention is not None:
+            if layer is stack[-1] and self.attention is not None:
                 memory = None if state is None else state[-1]
                 attended, memory = self.attention(features.transpose(0, 1), memory)
                 features = attended.transpose(0, 1)
                 after.append(memory)
             features = self._locked_dropout(features, self.config.dropout, generator)
             outputs.append(features)
-        logits = self.head(torch.cat(outputs, -1) if self.config.skip else features)
-        return logits.transpose(0, 1), tuple(after)
+        return torch.cat(outputs, -1) if self.config.skip else features, tuple(after)
+
+    def _until(self, features: Tensor, before: State | None) -> Tensor:
+        """The features one step late: at each token what was read until it, at the first what came with the state."""
+        first = torch.zeros_like(features[:1])
+        if before is not None:
+            heads = [layer[0] for layer in before]
+            first = (torch.cat(heads, -1) if self.config.skip else heads[-1])[None]
+        return torch.cat((first, features[:-1]))
+
+    def _new_stack(self) -> list[RecurrentLayer]:
+        config = self.config
+        sizes = input_sizes(config.model_dump())
+        return [RecurrentLayer(config.cell, size, config.hidden_size, config.weight_drop) for size in sizes]
 
     def _locked_dropout(self, features: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
         """Drop features of (T, B, H) with one mask (1, B, H) for the whole window."""

@@ -115,7 +115,7 @@ def choose(name: str, tokens: int, vocab_size: int, machine: Machine, given: Map
     val = _validation(data, tokens, budget, machine)
     train_tokens = boundary(tokens, val)
     _shape(model, train_tokens, vocab_size, budget, machine)
-    notes = _windows(data, train_tokens, train.values["device"])
+    notes = _windows(data, train_tokens, train.values["device"], bidirectional=bool(model.given.get("bidirectional")))
     weights = model_weights(model.values, vocab_size)
     speed = machine.flops / (6 * weights)
     rows = data.values["batch_size"] * data.values["seq_len"]
@@ -187,10 +187,14 @@ def _affordable(model: _Choices, size: int, vocab_size: int, budget: float, mach
     return budget * machine.flops / (6 * weights) >= _TOKENS_A_WEIGHT * weights
 
 
-def _windows(data: _Choices, train_tokens: int, device: str) -> list[str]:
+def _windows(data: _Choices, train_tokens: int, device: str, *, bidirectional: bool) -> list[str]:
     """Fill in how the text is cut; what to tell when it is too short for that."""
+    long = bidirectional or device.startswith("cuda")
+    if bidirectional:
+        data.fill("windows", "shuffled", "what reads both ways carries no state on")
     batch = data.fill("batch_size", 128 if device.startswith("cuda") else 16, "small batches learn most a second")
-    seq_len = data.fill("seq_len", 128 if device.startswith("cuda") else 64, "how far gradients reach back")
+    why = "how much it sees at once" if bidirectional else "how far gradients reach back"
+    seq_len = data.fill("seq_len", 128 if long else 64, why)
     notes = []
     if train_tokens <= seq_len:
         short = max(1, train_tokens // 2)

@@ -14,18 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from charlstm import filling, sampling
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.store import METRICS, MODEL, RESUME
 from charlstm.config import RunConfig
 from charlstm.diagnosis import diagnose
-from charlstm.engine import Engine
-from charlstm.evaluate import bits_per_char, evaluate
+from charlstm.engine import BidirectionalEngine, Engine
+from charlstm.evaluate import bits_per_char, evaluate, evaluate_cloze
 from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import CharLM, State, detach, reset_rows
 from charlstm.optim import Average, make_optimizer, schedule
-from charlstm.sampling import preview
 from charlstm.tokenizers import Tokenizer
 from charlstm.training import snapshot
 from charlstm.training.budget import Clock, progress
@@ -95,7 +95,9 @@ class Training:
         self.optimizer = make_optimizer(self.model, config)
         self.average = Average(self.model, config.average) if config.average else None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
-        self.windows = Windows(train_ids, run.data, config.seed)
+        self.windows = Windows(
+            train_ids, run.data, config.seed, mask=run.model.vocab_size if run.model.bidirectional else None
+        )
         self.states: list[State | None] = [None] * self.windows.groups
         self.cursor = Cursor()
         if resume is not None:
@@ -256,15 +258,23 @@ class Training:
         return "last", self._score(self._val_ids)
 
     def _score(self, ids: NDArray[Any]) -> float:
+        if self.run.model.bidirectional:
+            return evaluate_cloze(self.model, ids, self.run.data.seq_len, self._autocast())
         return evaluate(
             self.model, ids, self._train_ids[-EVAL_STREAMS * 16 :], streams=EVAL_STREAMS, autocast=self._autocast()
         )
 
     def _preview(self) -> Iterator[Event]:
         length = self.run.train.preview
-        if length and self._progress() >= _FIRST_PREVIEW:
-            engine = Engine(self.model.to_tensors(), self._config(), self.tokenizer.to_state())
-            yield Preview(self.cursor.step, preview(engine, length, seed=self.run.train.seed))
+        if not length or self._progress() < _FIRST_PREVIEW:
+            return
+        parts = self.model.to_tensors(), self._config(), self.tokenizer.to_state()
+        if self.run.model.bidirectional:
+            passage = self._val_ids if len(self._val_ids) else self._train_ids
+            text = filling.preview(BidirectionalEngine(*parts), self.tokenizer, passage[:length].tolist())
+        else:
+            text = sampling.preview(Engine(*parts), length, seed=self.run.train.seed)
+        yield Preview(self.cursor.step, text)
 
     def _out_of_patience(self) -> bool:
         return bool(self.run.train.patience) and self.cursor.stale_evals >= self.run.train.patience
