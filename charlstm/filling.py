@@ -77,6 +77,11 @@ class FillConfig:
             if not fits:
                 raise UsageError(f"{name} = {value!r}: must be {rule}")
 
+    @property
+    def width(self) -> int:
+        """How many candidates are kept: never fewer than are asked for."""
+        return max(self.count, self.candidates)
+
 
 @dataclass(frozen=True)
 class Filling:
@@ -241,18 +246,19 @@ class _Search:
             known = self._texts[number + 1]
             weighed = self._reader.weighs(blank)
             weighed = len(known) if weighed is None else min(weighed, len(known))
-            ends_a_word = bool(self._word_ends) and number == len(self._blanked.blanks) - 1
+            last = number == len(self._blanked.blanks) - 1
+            read = weighed if last else len(known)  # behind the last blank nobody needs what is not weighed
             beams = []
             for length, grown in self._lengths(beam, blank):
                 layout = self._reader.layout([HIDDEN] * (length + weighed) + known[weighed:] + self._rest(number + 1))
                 for place in range(length):
                     grown = self._grow(grown, layout, place)
-                for place, token in enumerate(known[:_NEAR]):
+                for place, token in enumerate(known[: min(_NEAR, read)]):
                     grown = self._read(grown, token, layout, length + place, weighed=place < weighed)
-                beams.append(self._end(grown, layout, length) if ends_a_word else grown)
+                beams.append(self._end(grown, layout, length) if last and self._word_ends else grown)
             beam = self._joined(beams)
-            beam = self._kept(beam, _highest(beam.key, self._config.candidates))
-            for place, token in enumerate(known[_NEAR:], _NEAR):
+            beam = self._kept(beam, _highest(beam.key, self._config.width))
+            for place, token in enumerate(known[_NEAR:read], _NEAR):
                 # Only the unbounded weighing of `WritesOn` comes this far, and it looks at no layout.
                 beam = self._read(self._hopeful(beam), token, None, 0, weighed=place < weighed)
         return self._answers(beam)
@@ -276,7 +282,7 @@ class _Search:
         """Put every token at the place in every row, and keep the best."""
         logits = filters.ban(self._reader.predict(beam.left, layout, place), self._banned)
         nats, warm, key = (part.ravel() for part in self._branch(beam, logits))
-        chosen = _highest(key, self._config.candidates)
+        chosen = _highest(key, self._config.width)
         rows, ids = np.divmod(chosen, logits.shape[1])
         left = self._reader.advance(self._reader.select(beam.left, rows.tolist()), ids)
         fillings = tuple(

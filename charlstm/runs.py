@@ -11,7 +11,7 @@ from charlstm import __version__
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.store import MODEL, RESUME
-from charlstm.config import DataConfig, RunConfig, check_partial
+from charlstm.config import DataConfig, ModelConfig, RunConfig, check_partial
 from charlstm.corpora.encode import Encoded, cached, encode, fit_tokenizer, split
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.sources import STDIN, open_sources
@@ -206,7 +206,8 @@ def _training(
 def _with_shape_of(init: Checkpoint, given: Given) -> dict[str, dict[str, Any]]:
     """The settings with the network's shape and the tokenizer's kind taken from a checkpoint."""
     free = ("vocab_size", "dropout", "weight_drop")
-    shape = {name: value for name, value in init.config["model"].items() if name not in free}
+    whole = ModelConfig(**init.config["model"]).model_dump()
+    shape = {name: value for name, value in whole.items() if name not in free}
     fixed = {"model": shape, "data": {"tokenizer": init.config["data"]["tokenizer"]}}
     for section, values in fixed.items():
         for name, value in values.items():
@@ -246,10 +247,12 @@ def _fitted_weights(init: Checkpoint, run: RunConfig, tokenizer: Tokenizer) -> d
         *([old.unknown_id] if old.unknown_id is not None else []),
     ]
     known = np.array(rows)
+    mask = tensors["embedding.weight"][old.vocab_size :]  # of a bidirectional network
     for name in ("embedding.weight", "head.weight", "head.bias"):
-        tensor = tensors[name]
+        tensor = tensors[name][: old.vocab_size]
         strange = tensor.min(0) - 1 if name == "head.bias" else tensor.mean(0)
         grown = np.repeat(strange[None], run.model.vocab_size, 0)
         grown[known >= 0] = tensor[known[known >= 0]]
         tensors[name] = grown
+    tensors["embedding.weight"] = np.concatenate((tensors["embedding.weight"], mask))
     return tensors

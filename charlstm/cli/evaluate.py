@@ -43,19 +43,24 @@ def evaluate(
     """Score a text: nats, bits a character and a byte, perplexity.
 
     Every character counts, read in order with the state carried from the first to the last; the first is judged as
-    the first of any text.
+    the first of any text. A network trained with --bidirectional judges each from all the others around it: that is no
+    likelihood of the text, so no compressor stands beside it.
     """
     choice = unknown_choice(unknown, "--unknown")
     score, text, model, path = _score(checkpoint, sources, choice, encoding, root, options.cache_or_default(cache))
+    # What is judged from both sides does not add up to a code, so a code's length says nothing beside it.
+    compressors = {} if model.bidirectional else _compressors(text)
     if json_out:
-        print(json.dumps(_plain(score, text, path, with_tokens=surprise), ensure_ascii=False))
+        print(json.dumps(_plain(score, path, compressors, with_tokens=surprise), ensure_ascii=False))
         return
+    if model.bidirectional:
+        say("each token judged from those on both sides of it")
     if surprise:
         from charlstm.cli.surprise import show
 
         show(score)
         return
-    _table(score, text, of_bytes=model.tokenizer.kind == "byte")
+    _table(score, compressors, of_bytes=model.tokenizer.kind == "byte")
 
 
 def _score(
@@ -111,7 +116,7 @@ def _compressors(text: bytes) -> dict[str, float]:
     return {name: 8 * len(octets) / len(text) for name, octets in packed.items()}
 
 
-def _plain(score: Score, text: bytes, path: Path, *, with_tokens: bool) -> dict[str, Any]:
+def _plain(score: Score, path: Path, compressors: dict[str, float], *, with_tokens: bool) -> dict[str, Any]:
     values: dict[str, Any] = {
         "checkpoint": str(path),
         "tokens": len(score.nats),
@@ -121,7 +126,7 @@ def _plain(score: Score, text: bytes, path: Path, *, with_tokens: bool) -> dict[
         "perplexity": score.perplexity,
         "bits_per_char": score.bits_per_char,
         "bits_per_byte": score.bits_per_byte,
-        "compressors_bits_per_byte": _compressors(text),
+        "compressors_bits_per_byte": compressors,
     }
     if with_tokens:
         pieces = [token.decode("utf-8", "replace") for token in score.tokens]
@@ -129,7 +134,7 @@ def _plain(score: Score, text: bytes, path: Path, *, with_tokens: bool) -> dict[
     return values
 
 
-def _table(score: Score, text: bytes, *, of_bytes: bool) -> None:
+def _table(score: Score, compressors: dict[str, float], *, of_bytes: bool) -> None:
     """The figures in plain words; a model of bytes knows nothing of characters, so they are left out."""
     from rich.table import Table
 
@@ -144,6 +149,6 @@ def _table(score: Score, text: bytes, *, of_bytes: bool) -> None:
     table.add_row("bits a byte", f"{score.bits_per_byte:.4f}", f"{count(score.bytes)} bytes")
     table.add_row(f"nats a {token}", f"{score.nats_per_token:.4f}", f"{count(len(score.nats))} {token}s")
     table.add_row("perplexity", f"{score.perplexity:.3f}", f"{token}s it wavers between")
-    for name, bits in _compressors(text).items():
+    for name, bits in compressors.items():
         table.add_row(name, f"{bits:.4f}", "bits a byte, for comparison")
     console.print(table)

@@ -31,8 +31,9 @@ def announce(prepared: Prepared, folder: Path) -> None:
     if encoded.tokenizer.kind == "byte":
         text = f"{count(encoded.bytes)} bytes"
     say(f"{', '.join(run.data.sources)}: {text}, {run.model.vocab_size} different tokens{held_out}")
+    kind = f"{run.model.cell}, reading both ways" if run.model.bidirectional else run.model.cell
     say(
-        f"network {run.model.num_layers}×{run.model.hidden_size} {run.model.cell}, {count(plan.parameters)} weights; "
+        f"network {run.model.num_layers}×{run.model.hidden_size} {kind}, {count(plan.parameters)} weights; "
         f"batch {run.data.batch_size}, window {run.data.seq_len}, lr {run.train.lr:g}, dropout {run.model.dropout:g}; "
         f"{run.train.device} {run.train.precision} (--dry-run tells why)"
     )

@@ -251,7 +251,8 @@ def _memory(run: RunConfig, weights: int) -> int:
     # The bases of SOAP are squares as wide as their matrices: about half as much again, and their products as much.
     copies = 4 + bool(run.train.average) + (run.train.optimizer == "soap")
     model = run.model
-    a_token = model.num_layers * 10 * model.hidden_size + 3 * model.vocab_size + 2 * model.embedding_size
+    layers = model.num_layers * (1 + model.bidirectional)
+    a_token = layers * 10 * model.hidden_size + 3 * model.vocab_size + 2 * model.embedding_size
     if model.attention_window:
         a_token += 2 * model.hidden_size + 4 * (model.attention_window + run.data.seq_len)
     return 4 * (copies * weights + 2 * run.data.batch_size * run.data.seq_len * a_token)
