@@ -12,9 +12,9 @@ Layer 0 reads the embedding; the others read the layer below, and with ``skip`` 
 ``attention_window`` the top layer's output is what its attention makes of it. The head reads the top layer, and with
 ``skip`` all layers from the lowest to the top.
 
-A ``bidirectional`` network has a second stack, ``backwards``, which reads from the end; the head reads what the one has
-read before a token and behind it what the other has read after it. Its embedding has a row more than there are tokens:
-the mask, which stands where a token is hidden.
+A ``bidirectional`` network has a second stack, ``backwards``, which reads from the end. What the one has read before a
+token and the other after it are merged into ``hidden`` features, and the head reads those. Its embedding has a row more
+than there are tokens: the mask, which stands where a token is hidden.
 """
 
 from __future__ import annotations
@@ -93,7 +93,12 @@ def tensor_shapes(model: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
     if model.get("attention_window"):
         for name, shape in attention_shapes(hidden).items():
             yield f"attention.{name}", shape
-    yield "head.weight", (vocab, hidden * len(ways) * (model["num_layers"] if model["skip"] else 1))
+    features = hidden * (model["num_layers"] if model["skip"] else 1)
+    if model.get("bidirectional"):
+        yield "merge.weight", (hidden, 2 * features)
+        yield "merge.bias", (hidden,)
+        features = hidden
+    yield "head.weight", (vocab, features)
     yield "head.bias", (vocab,)
 
 

@@ -73,7 +73,8 @@ def by_loops(model, ids):
     for t in range(len(ids)):
         before = past[t - 1] if t else nothing
         after = future[t + 1] if t + 1 < len(ids) else nothing
-        logits.append(tensors["head.weight"] @ np.array(before + after) + tensors["head.bias"])
+        merged = np.tanh(tensors["merge.weight"] @ np.array(before + after) + tensors["merge.bias"])
+        logits.append(tensors["head.weight"] @ merged + tensors["head.bias"])
     return np.array(logits)
 
 
@@ -105,7 +106,8 @@ def test_one_layer_equals_torchs_bidirectional_module(cell):
     past, future = theirs(model.embedding(ids.t()))[0].chunk(2, -1)
     nothing = torch.zeros(1, 2, 5, dtype=torch.float64)
     features = torch.cat((torch.cat((nothing, past[:-1])), torch.cat((future[1:], nothing))), -1)
-    torch.testing.assert_close(model(ids)[0], model.head(features).transpose(0, 1), atol=1e-10, rtol=0)
+    want = model.head(model.merge(features).tanh()).transpose(0, 1)
+    torch.testing.assert_close(model(ids)[0], want, atol=1e-10, rtol=0)
 
 
 @pytest.mark.parametrize("cell", CELLS)

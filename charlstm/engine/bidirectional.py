@@ -37,6 +37,8 @@ class BidirectionalEngine:
         weights = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
         self._forwards = Stack("layers", weights, config["model"])
         self._backwards = Stack("backwards", weights, config["model"])
+        self._merge = np.ascontiguousarray(weights["merge.weight"]).T
+        self._merge_bias = weights["merge.bias"]
         self._head = np.ascontiguousarray(weights["head.weight"]).T
         self._head_bias = weights["head.bias"]
         self._read_backwards_once = lru_cache(maxsize=4)(self._read_backwards)
@@ -78,7 +80,8 @@ class BidirectionalEngine:
         """What may stand at a place of the layout, (B, V); left has read all before it."""
         past = self._forwards.features(left)
         future = np.broadcast_to(self._read_backwards_once(layout)[place], past.shape)
-        logits: Array = np.concatenate((past, future), -1) @ self._head
+        merged = np.tanh(np.concatenate((past, future), -1) @ self._merge + self._merge_bias)
+        logits: Array = merged @ self._head
         logits += self._head_bias
         return logits
 

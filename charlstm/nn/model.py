@@ -34,7 +34,8 @@ class CharLM(nn.Module):
     If it is ``bidirectional`` a second stack reads from the window's end, and both together predict each token from all
     the others (Berglund et al. 2015): with f_t what the one has read up to token t, and b_t the other down to it ::
 
-        logits_t = V f_(t-1) + W b_(t+1) + c
+        m_t = tanh(M [f_(t-1), b_(t+1)] + d)
+        logits_t = W m_t + c
 
     So no token sees itself, and each can be asked for; where the mask stands it is hidden from the others as well.
 
@@ -54,6 +55,10 @@ class CharLM(nn.Module):
         self._back = self._new_stack() if config.bidirectional else []
         self.backwards = nn.ModuleList(self._back) if self._back else None
         self.attention = Attention(hidden, config.attention_window) if config.attention_window else None
+        self.merge: nn.Linear | None = None
+        if config.bidirectional:
+            merged, features = outer["merge.weight"]
+            self.merge = nn.Linear(features, merged)
         vocab, features = outer["head.weight"]
         self.head = nn.Linear(features, vocab)
 
@@ -72,10 +77,11 @@ class CharLM(nn.Module):
         """
         embedded = self._locked_dropout(self.embedding(inputs.t()), self.config.dropout / 2, generator)
         features, after = self._through(self._stack, embedded, state, generator)
-        if self._back:
+        if self.merge is not None:
             before, behind = (None, None) if state is None else (state[: len(self._stack)], state[len(self._stack) :])
             future, onwards = self._through(self._back, embedded.flip(0), behind, generator)
-            features = torch.cat((self._until(features, before), self._until(future, behind).flip(0)), -1)
+            sides = torch.cat((self._until(features, before), self._until(future, behind).flip(0)), -1)
+            features = self.merge(sides).tanh()
             after += onwards
         return self.head(features).transpose(0, 1), after
 
