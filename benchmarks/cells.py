@@ -6,8 +6,10 @@ Run: ``python -m benchmarks.cells [--rounds 9] [--shapes 512x16,512x64,256x16,12
 A shape is hidden size × batch; windows are 64 long, inputs 64 wide and learn too, as an embedding does. Forward and
 backward of each candidate in turn, medians. torch's module for the cell is the measure: `nn.RNN`, `nn.LSTM`, `nn.GRU`,
 and for the peephole, which torch does not have, `nn.LSTM`. ``lstm by hand`` is `nn.unrolled.lstm`, which training
-would use if it were the faster one. ``--precisions fp32,bf16`` measures under bf16 autocast too: only where the
-processor has bf16, else it takes minutes. The last line is one JSON object.
+would use if it were the faster one. The attention (over 256 states) and the bidirectional network are whole networks
+with embedding, softmax over 65 characters and loss; their measure is the same network with one `nn.LSTM`.
+``--precisions fp32,bf16`` measures under bf16 autocast too: only where the processor has bf16, else it takes minutes.
+The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -20,15 +22,42 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from benchmarks.machine import machine
+from charlstm.config import ModelConfig
 from charlstm.nn import unrolled
+from charlstm.nn.model import CharLM
 from charlstm.nn.recurrence import RecurrentLayer
 from charlstm.shapes import CELLS
 
 TIME, FEATURES = 64, 64
-MEASURE = {"rnn": "nn.RNN", "lstm": "nn.LSTM", "gru": "nn.GRU", "peephole": "nn.LSTM", "lstm by hand": "nn.LSTM"}
+VOCAB = 65
+MEASURE = {
+    "rnn": "nn.RNN",
+    "lstm": "nn.LSTM",
+    "gru": "nn.GRU",
+    "peephole": "nn.LSTM",
+    "lstm by hand": "nn.LSTM",
+    "attention": "network",
+    "bidirectional": "network",
+}
+
+
+class Network(nn.Module):
+    """The plain network: embedding, `nn.LSTM`, softmax."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(VOCAB, FEATURES)
+        self.lstm = nn.LSTM(FEATURES, hidden)
+        self.head = nn.Linear(hidden, VOCAB)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, object]:
+        """Ids (B, T) → logits (B, T, V)."""
+        outputs, state = self.lstm(self.embedding(inputs.t()))
+        return self.head(outputs).transpose(0, 1), state
 
 
 def candidates(hidden: int, batch: int) -> dict[str, Callable[[], None]]:
@@ -47,6 +76,15 @@ def candidates(hidden: int, batch: int) -> dict[str, Callable[[], None]]:
 
     found = {f"nn.{kind.__name__}": window(kind(FEATURES, hidden)) for kind in (nn.RNN, nn.LSTM, nn.GRU)}
     found |= {cell: own(RecurrentLayer(cell, FEATURES, hidden)) for cell in CELLS}
+    ids = torch.randint(VOCAB, (batch, TIME))
+    shape = {"vocab_size": VOCAB, "embedding_size": FEATURES, "hidden_size": hidden, "num_layers": 1}
+
+    def whole(network: nn.Module) -> Callable[[], None]:
+        return lambda: torch.autograd.backward(cross_entropy(network(ids)[0].flatten(0, 1), ids.flatten()))
+
+    found["network"] = whole(Network(hidden))
+    found["attention"] = whole(CharLM(ModelConfig(**shape, attention_window=256)))
+    found["bidirectional"] = whole(CharLM(ModelConfig(**shape, bidirectional=True)))
     layer, zeros = RecurrentLayer("lstm", FEATURES, hidden), torch.zeros(batch, hidden)
     found["lstm by hand"] = lambda: backward(unrolled.lstm(inputs, (zeros, zeros), layer.weights)[0])
     return found

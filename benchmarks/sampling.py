@@ -1,12 +1,13 @@
 """How fast text is drawn at batch 1 on a CPU: the NumPy engine beside stepping ``torch.nn.LSTM``, in one run.
 
-Run: ``python -m benchmarks.sampling [--rounds 7] [--shapes 2x256,1x512,2x512] [--cell lstm]``
+Run: ``python -m benchmarks.sampling [--rounds 7] [--shapes 2x256,1x512,2x512] [--cell lstm] [--attention]``
 
 For each shape three are compared, each with random weights of its own: how fast a step is does not depend on them:
 
 - ``nn.LSTM``: what char-rnn programs do: ``nn.Embedding``, ``nn.LSTM`` with all its layers, ``nn.Linear``, softmax and
   ``torch.multinomial``, one character at a time, under ``inference_mode``, with its better number of threads, 1 or 2.
-  For other cells `nn.GRU` and `nn.RNN`, for the peephole, which torch does not have, `nn.LSTM`;
+  For other cells `nn.GRU` and `nn.RNN`, for the peephole, which torch does not have, `nn.LSTM`; with ``--attention``,
+  over 256 states, `nn.attention.attend` behind it, stepped the same way;
 - ``engine``: `charlstm.sampling.sample` on `charlstm.engine.Engine`, all filters, decoding and stop rules included;
 - ``engine, steps``: the engine alone, for what the sampler costs.
 
@@ -41,6 +42,7 @@ from torch import nn
 from benchmarks.machine import machine
 from charlstm.checkpoint.format import Checkpoint, write
 from charlstm.engine import Engine
+from charlstm.nn.attention import Attention
 from charlstm.sampling import SampleConfig, sample
 from charlstm.shapes import CELLS, tensor_shapes
 from charlstm.tokenizers import CharTokenizer
@@ -52,13 +54,13 @@ Block = Callable[[], float]
 """Draws some characters; returns characters per second."""
 
 
-def checkpoint(layers: int, hidden: int, cell: str = "lstm") -> Checkpoint:
+def checkpoint(layers: int, hidden: int, cell: str = "lstm", attention_window: int = 0) -> Checkpoint:
     """Random weights of the size training starts from; how fast a step is does not depend on them."""
     tokenizer = CharTokenizer(ALPHABET)
     random = np.random.default_rng(0)
     model = {
         "vocab_size": tokenizer.vocab_size, "embedding_size": EMBEDDING, "hidden_size": hidden, "num_layers": layers,
-        "cell": cell, "skip": False,
+        "cell": cell, "skip": False, "attention_window": attention_window,
     }  # fmt: skip
     tensors = {
         name: (random.uniform(-1, 1, shape) / np.sqrt(hidden)).astype(np.float32)
@@ -74,15 +76,19 @@ def torch_block(saved: Checkpoint, threads: int) -> Block:
     kind = {"gru": nn.GRU, "rnn": nn.RNN}.get(model["cell"], nn.LSTM)
     lstm = kind(EMBEDDING, model["hidden_size"], model["num_layers"])
     head = nn.Linear(model["hidden_size"], model["vocab_size"])
+    window = model["attention_window"]
+    attention = Attention(model["hidden_size"], window) if window else None
 
     @torch.inference_mode()
     def block() -> float:
         torch.set_num_threads(threads)
-        token, state = torch.zeros(1, 1, dtype=torch.long), None
+        token, state, memory = torch.zeros(1, 1, dtype=torch.long), None, None
         text = []
         start = time.perf_counter()
         for _ in range(CHARACTERS):
             features, state = lstm(embedding(token), state)
+            if attention is not None:  # one row, one step: (1, 1, H) is batch first as well as time first
+                features, memory = attention(features, memory)
             chances = torch.softmax(head(features[0]) / 0.8, 1)
             token = torch.multinomial(chances, 1)
             text.append(ALPHABET[int(token)])
@@ -151,13 +157,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--shapes", default="2x256,1x512,2x512")
     parser.add_argument("--cell", choices=sorted(CELLS), default="lstm")
+    parser.add_argument("--attention", action="store_true")
     options = parser.parse_args()
     results: dict[str, dict[str, float]] = {}
-    print(f"{options.cell}: characters a second")
+    print(f"{options.cell}{' with attention' * options.attention}: characters a second")
     print(f"{'shape':8}{'torch, 1 thread':>20}{'2 threads':>12}{'engine':>12}{'steps only':>12}{'times torch':>15}")
     for shape in options.shapes.split(","):
         layers, hidden = map(int, shape.split("x"))
-        saved = checkpoint(layers, hidden, options.cell)
+        saved = checkpoint(layers, hidden, options.cell, 256 if options.attention else 0)
         engine = Engine.from_checkpoint(saved)
         speeds = interleaved(
             {
@@ -181,6 +188,7 @@ def main() -> None:
         json.dumps(
             {
                 "cell": options.cell,
+                "attention": options.attention,
                 "characters_per_second": results,
                 "first_character_s": round(seconds, 3),
                 "machine": machine(),

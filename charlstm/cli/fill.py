@@ -40,13 +40,14 @@ Examples:
 
 
 def fill(
-    words: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[CHECKPOINT] TEXT",
-            help="A run as in sample [default: the newest, else the starter], and a text with blanks; - reads stdin.",
-        ),
-    ],
+    checkpoint: Annotated[
+        str | None,
+        typer.Argument(metavar="CHECKPOINT", help="A run, as in sample; may be left out.", show_default=False),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Argument(metavar="TEXT", help="A text with blanks, in quotes; - reads stdin.", show_default=False),
+    ] = None,
     count: Annotated[int, typer.Option("-n", "--alternatives", help="Answers to give, all different.")] = 1,
     temperature: Annotated[
         float, typer.Option("--temperature", "-t", help="0 gives the likeliest; above, answers are drawn.")
@@ -73,14 +74,17 @@ def fill(
     from charlstm.blanks import parse
     from charlstm.engine import engine_of
 
-    reference, text = _words(words)
+    if text is None:  # one word alone is the text
+        checkpoint, text = None, checkpoint
+    if text is None:
+        raise UsageError("what is to be filled?", hint='Try: charlstm fill "the color of the sky is ____"')
     drawn = temperature > 0
     config = filling.FillConfig(count, temperature, candidates, newlines, told_seed(seed) if drawn else seed)
     if text != "-":
         parse(text)  # a text without blanks is told of before a model is read
-    path, checkpoint = read_model(reference, root)
-    engine = engine_of(checkpoint)
-    loaded = Loaded(path, checkpoint, engine)
+    path, saved = read_model(checkpoint, root)
+    engine = engine_of(saved)
+    loaded = Loaded(path, saved, engine)
     blanked = parse(prompt_text(text, None, loaded))
     choice = unknown_choice(unknown, "--unknown")
     blanked, notes = filling.fitted(engine.tokenizer, blanked, choice, remedy="--unknown {}")
@@ -92,22 +96,11 @@ def fill(
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if json_out:
-        common = {"checkpoint": str(path), "sha256": checkpoint.sha256, **asdict(config)}
+        common = {"checkpoint": str(path), "sha256": saved.sha256, **asdict(config)}
         for filling_ in found:
             print(json.dumps(common | asdict(filling_)))
     else:
         _show(blanked, found)
-
-
-def _words(words: list[str]) -> tuple[str | None, str]:
-    """The checkpoint if one is named, and the text.
-
-    Raises:
-        UsageError: more than two words.
-    """
-    if len(words) > 2:
-        raise UsageError(f"a checkpoint and a text are wanted, and {len(words)} words came", hint="Quote the text.")
-    return (None, words[0]) if len(words) == 1 else (words[0], words[1])
 
 
 def _show(blanked: Blanked, found: list[Filling]) -> None:

@@ -203,27 +203,31 @@ class AttentionLayer:
         self._query_key_value = np.ascontiguousarray(np.concatenate((scaled, key, value))).T
         self._out = np.ascontiguousarray(out).T
 
-    def no_memory(self, batch: int) -> tuple[NDArray[Any], ...]:
-        """The memory before any text: keys and values (B, W, A), and which there are, (B, W)."""
+    def no_memory(self, batch: int) -> tuple[Array, ...]:
+        """The memory before any text: keys and values (B, W, A), and what bars places with nothing in them, (B, W)."""
         nothing = np.zeros((batch, self._window, self._size), np.float32)
-        return nothing, nothing, np.zeros((batch, self._window), np.bool_)
+        return nothing, nothing, np.full((batch, self._window), -np.inf, np.float32)
 
-    def step(self, h: Array, memory: tuple[NDArray[Any], ...]) -> tuple[Array, tuple[NDArray[Any], ...]]:
+    def step(self, h: Array, memory: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
         """What the attention makes of the top layer's output, and the memory after; `Layer` tells the shapes."""
         query, key, value = _blocks(np.dot(h, self._query_key_value), 3)
-        keys, values = (
-            np.concatenate((old[..., 1:, :], new[..., None, :]), -2)
-            for old, new in zip(memory, (key, value), strict=False)
-        )
-        there = np.roll(memory[2], -1, -1)
-        there[..., -1] = True
+        keys, values, barred = memory
+        keys, values = _shifted(keys, key[..., None, :], -2), _shifted(values, value[..., None, :], -2)
+        if barred[..., 0].any():  # else the memory is full, and stays so
+            barred = _shifted(barred, np.zeros_like(barred[..., :1]), -1)
         chances = np.matmul(keys, query[..., None])[..., 0]
-        chances[~there] = -np.inf
+        chances += barred
         chances -= chances.max(-1, keepdims=True)
         np.exp(chances, out=chances)
         chances /= chances.sum(-1, keepdims=True)
         found = np.matmul(chances[..., None, :], values)[..., 0, :]
-        return h + np.dot(found, self._out), (keys, values, there)
+        return h + np.dot(found, self._out), (keys, values, barred)
+
+
+def _shifted(memory: Array, newest: Array, axis: int) -> Array:
+    """Without the oldest, and with the newest."""
+    kept = memory[..., 1:, :] if axis == -2 else memory[..., 1:]
+    return np.concatenate((kept, newest), axis)
 
 
 LAYERS: dict[str, Callable[..., Layer]] = {
