@@ -1,10 +1,10 @@
 """How long does a window take to train on, cell by cell, against torch's own modules, in one run?
 
-Run: ``python -m benchmarks.cells [--rounds 9] [--shapes 512x16,512x64,256x16,128x16,1024x16] [--threads 2]
-[--precisions fp32]``
+Run: ``python -m benchmarks.cells [--rounds 9] [--shapes 1x512x16,1x512x64,2x256x16,1x128x16,1x1024x16]
+[--threads 2] [--precisions fp32]``
 
-A shape is hidden size × batch; windows are 64 long, inputs 64 wide and learn too, as an embedding does. Forward and
-backward of each candidate in turn, medians. torch's module for the cell is the measure: `nn.RNN`, `nn.LSTM`, `nn.GRU`,
+A shape is layers × hidden size × batch; windows are 64 long, inputs 64 wide and learn too, as an embedding does. Forward
+and backward of each in turn, medians. torch's module for the cell is the measure: `nn.RNN`, `nn.LSTM`, `nn.GRU`,
 and for the peephole, which torch does not have, `nn.LSTM`. ``lstm by hand`` is `nn.unrolled.lstm`, which training
 would use if it were the faster one. The attention (over 256 states) and the bidirectional network are whole networks
 with embedding, softmax over 65 characters and loss; their measure is the same network with one `nn.LSTM`.
@@ -29,7 +29,7 @@ from benchmarks.machine import machine
 from charlstm.config import ModelConfig
 from charlstm.nn import unrolled
 from charlstm.nn.model import CharLM
-from charlstm.nn.recurrence import RecurrentLayer
+from charlstm.nn.recurrence import RecurrentLayer, WholeWindow
 from charlstm.shapes import CELLS
 
 TIME, FEATURES = 64, 64
@@ -48,10 +48,10 @@ MEASURE = {
 class Network(nn.Module):
     """The plain network: embedding, `nn.LSTM`, softmax."""
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, layers: int, hidden: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(VOCAB, FEATURES)
-        self.lstm = nn.LSTM(FEATURES, hidden)
+        self.lstm = nn.LSTM(FEATURES, hidden, layers)
         self.head = nn.Linear(hidden, VOCAB)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, object]:
@@ -60,7 +60,7 @@ class Network(nn.Module):
         return self.head(outputs).transpose(0, 1), state
 
 
-def candidates(hidden: int, batch: int) -> dict[str, Callable[[], None]]:
+def candidates(layers: int, hidden: int, batch: int) -> dict[str, Callable[[], None]]:
     """Forward and backward of one window, for each name."""
     inputs = torch.randn(TIME, batch, FEATURES, requires_grad=True)
     weigh = torch.randn(TIME, batch, hidden)
@@ -71,22 +71,30 @@ def candidates(hidden: int, batch: int) -> dict[str, Callable[[], None]]:
     def window(module: nn.Module) -> Callable[[], None]:
         return lambda: backward(module(inputs)[0])
 
-    def own(layer: RecurrentLayer) -> Callable[[], None]:
-        return lambda: backward(layer(inputs, None)[0])
+    def own(cell: str, whole_window: WholeWindow | None = None) -> Callable[[], None]:
+        stack = [RecurrentLayer(cell, hidden if k else FEATURES, hidden) for k in range(layers)]
+        zeros = (torch.zeros(batch, hidden),) * len(CELLS[cell].states)
 
-    found = {f"nn.{kind.__name__}": window(kind(FEATURES, hidden)) for kind in (nn.RNN, nn.LSTM, nn.GRU)}
-    found |= {cell: own(RecurrentLayer(cell, FEATURES, hidden)) for cell in CELLS}
+        def run() -> None:
+            outputs = inputs
+            for layer in stack:
+                outputs, _ = whole_window(outputs, zeros, layer.weights) if whole_window else layer(outputs, None)
+            backward(outputs)
+
+        return run
+
+    found = {f"nn.{kind.__name__}": window(kind(FEATURES, hidden, layers)) for kind in (nn.RNN, nn.LSTM, nn.GRU)}
+    found |= {cell: own(cell) for cell in CELLS}
+    found["lstm by hand"] = own("lstm", unrolled.lstm)
     ids = torch.randint(VOCAB, (batch, TIME))
-    shape = {"vocab_size": VOCAB, "embedding_size": FEATURES, "hidden_size": hidden, "num_layers": 1}
+    shape = {"vocab_size": VOCAB, "embedding_size": FEATURES, "hidden_size": hidden, "num_layers": layers}
 
     def whole(network: nn.Module) -> Callable[[], None]:
         return lambda: torch.autograd.backward(cross_entropy(network(ids)[0].flatten(0, 1), ids.flatten()))
 
-    found["network"] = whole(Network(hidden))
+    found["network"] = whole(Network(layers, hidden))
     found["attention"] = whole(CharLM(ModelConfig(**shape, attention_window=256)))
     found["bidirectional"] = whole(CharLM(ModelConfig(**shape, bidirectional=True)))
-    layer, zeros = RecurrentLayer("lstm", FEATURES, hidden), torch.zeros(batch, hidden)
-    found["lstm by hand"] = lambda: backward(unrolled.lstm(inputs, (zeros, zeros), layer.weights)[0])
     return found
 
 
@@ -111,20 +119,20 @@ def main() -> None:
     """Measure, print a table, and one JSON line last."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--shapes", default="512x16,512x64,256x16,128x16,1024x16")
+    parser.add_argument("--shapes", default="1x512x16,1x512x64,2x256x16,1x128x16,1x1024x16")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precisions", default="fp32")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     results: dict[str, dict[str, dict[str, float]]] = {}
     for shape in options.shapes.split(","):
-        hidden, batch = map(int, shape.split("x"))
-        runs = candidates(hidden, batch)
+        layers, hidden, batch = map(int, shape.split("x"))
+        runs = candidates(layers, hidden, batch)
         results[shape] = {
             precision: milliseconds(runs, options.rounds, precision) for precision in options.precisions.split(",")
         }
         for precision, times in results[shape].items():
-            print(f"1×{hidden}, batch {batch}, window {TIME}, {precision}: milliseconds a window")
+            print(f"{layers}×{hidden}, batch {batch}, window {TIME}, {precision}: milliseconds a window")
             for name, measure in MEASURE.items():
                 if name in times and measure in times:
                     ratio = times[name] / times[measure]

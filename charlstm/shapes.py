@@ -13,8 +13,8 @@ Layer 0 reads the embedding; the others read the layer below, and with ``skip`` 
 ``skip`` all layers from the lowest to the top.
 
 A ``bidirectional`` network has a second stack, ``backwards``, which reads from the end. What the one has read before a
-token and the other after it are merged into ``hidden`` features, and the head reads those. Its embedding has a row more
-than there are tokens: the mask, which stands where a token is hidden.
+token and the other after it are merged into a few features, and the head reads those. Its embedding has a row more than
+there are tokens: the mask, which stands where a token is hidden.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Shape = tuple[int, ...]
+
+_FEW = 128
+"""Features an attention attends with, and two directions are merged into, at most: they cost as much as a layer's."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,8 @@ def input_sizes(model: Mapping[str, Any]) -> list[int]:
 
 
 def attention_shapes(hidden_size: int) -> dict[str, Shape]:
-    """Each tensor of the attention and its shape; it attends with at most 128 features."""
-    size = min(hidden_size, 128)
+    """Each tensor of the attention and its shape."""
+    size = min(hidden_size, _FEW)
     turned = (size, hidden_size)
     return {"query": turned, "key": turned, "value": turned, "out": (hidden_size, size)}
 
@@ -95,9 +98,10 @@ def tensor_shapes(model: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
             yield f"attention.{name}", shape
     features = hidden * (model["num_layers"] if model["skip"] else 1)
     if model.get("bidirectional"):
-        yield "merge.weight", (hidden, 2 * features)
-        yield "merge.bias", (hidden,)
-        features = hidden
+        merged = min(hidden, _FEW)
+        yield "merge.weight", (merged, 2 * features)
+        yield "merge.bias", (merged,)
+        features = merged
     yield "head.weight", (vocab, features)
     yield "head.bias", (vocab,)
 
