@@ -9,8 +9,7 @@ A network that writes on proposes blind and weighs every token to the text's end
 the right side in view, and that is all, unless the length is free: as p(x | left, right, n hidden) tells nothing of n,
 a few tokens of the right are hidden as well, and weighed.
 
-With a temperature T above 0 the K are drawn without replacement, and so are the answers from what was weighed, both by
-adding Gumbel noise to log p / T and taking the highest (stochastic beam search: Kool, van Hoof & Welling 2019).
+With a temperature above 0 the K are drawn without replacement, and the answers from what was weighed: see `beam`.
 
 Letters: B candidates side by side, V the vocabulary.
 """
@@ -27,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm import filters
+from charlstm.beam import Beam, log_softmax
 from charlstm.blanks import Blank, Blanked
 from charlstm.engine import BidirectionalEngine, Engine
 from charlstm.errors import UsageError
@@ -34,9 +34,6 @@ from charlstm.filters import Logits, TokenIds
 from charlstm.prompts import Unknown, fit_prompt, opening
 from charlstm.sampling import Position, Stepper, advance, read
 from charlstm.tokenizers import Tokenizer
-
-_Scores = NDArray[np.float64]
-"""Log-probabilities, in nats."""
 
 HIDDEN = -1
 """Stands in a layout for a token that nobody has seen yet."""
@@ -173,21 +170,6 @@ def reader_of(engine: Engine | BidirectionalEngine) -> Reader:
     return engine if isinstance(engine, BidirectionalEngine) else WritesOn(engine)
 
 
-@dataclass(frozen=True)
-class _Beam:
-    """Candidates side by side."""
-
-    left: Any
-    fillings: tuple[tuple[tuple[int, ...], ...], ...]
-    """Of each row the ids in each blank so far."""
-    nats: _Scores
-    """(B,) log-probability of all that was weighed, by the network itself."""
-    warm: _Scores
-    """(B,) the same at the temperature."""
-    key: _Scores
-    """(B,) what decides who stays: ``nats``, or ``warm`` with noise."""
-
-
 def fill(reader: Reader, tokenizer: Tokenizer, blanked: Blanked, config: FillConfig) -> list[Filling]:
     """Fill the blanks of a text; the likeliest first.
 
@@ -226,6 +208,17 @@ def preview(reader: Reader, tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     return blanked.filled(tuple(f"[{filling}]" for filling in best.blanks))
 
 
+@dataclass(frozen=True)
+class _Candidates:
+    """Ways to fill the first blanks, side by side."""
+
+    left: Any
+    """What the reader makes of each, and of all that stands left of the place."""
+    fillings: tuple[tuple[tuple[int, ...], ...], ...]
+    """Of each the ids in each blank so far."""
+    beam: Beam
+
+
 class _Search:
     def __init__(self, reader: Reader, tokenizer: Tokenizer, blanked: Blanked, config: FillConfig) -> None:
         self._reader, self._tokenizer, self._blanked, self._config = reader, tokenizer, blanked, config
@@ -240,28 +233,32 @@ class _Search:
 
     def run(self) -> list[Filling]:
         left = self._reader.begin(self._texts[0] or opening(self._tokenizer))
-        noise = self._random.gumbel(size=1) if self._config.temperature >= filters.COLDEST else np.zeros(1)
-        beam = _Beam(left, ((),), np.zeros(1), np.zeros(1), noise)
-        for number, blank in enumerate(self._blanked.blanks):
-            known = self._texts[number + 1]
-            weighed = self._reader.weighs(blank)
-            weighed = len(known) if weighed is None else min(weighed, len(known))
-            last = number == len(self._blanked.blanks) - 1
-            read = weighed if last else len(known)  # behind the last blank nobody needs what is not weighed
-            beams = []
-            for length, grown in self._lengths(beam, blank):
-                layout = self._reader.layout([HIDDEN] * (length + weighed) + known[weighed:] + self._rest(number + 1))
-                for place in range(length):
-                    grown = self._grow(grown, layout, place)
-                for place, token in enumerate(known[: min(_NEAR, read)]):
-                    grown = self._read(grown, token, layout, length + place, weighed=place < weighed)
-                beams.append(self._end(grown, layout, length) if last and self._word_ends else grown)
-            beam = self._joined(beams)
-            beam = self._kept(beam, _highest(beam.key, self._config.width))
-            for place, token in enumerate(known[_NEAR:read], _NEAR):
-                # Only the unbounded weighing of `WritesOn` comes this far, and it looks at no layout.
-                beam = self._read(self._hopeful(beam), token, None, 0, weighed=place < weighed)
-        return self._answers(beam)
+        candidates = _Candidates(left, ((),), Beam.start(self._config.temperature, self._random))
+        for number in range(len(self._blanked.blanks)):
+            candidates = self._fill(candidates, number)
+        return self._answers(candidates)
+
+    def _fill(self, candidates: _Candidates, number: int) -> _Candidates:
+        """Fill the blank of that number, and read the text behind it as far as that is needed."""
+        blank, known = self._blanked.blanks[number], self._texts[number + 1]
+        last = number == len(self._blanked.blanks) - 1
+        weighed = self._reader.weighs(blank)
+        weighed = len(known) if weighed is None else min(weighed, len(known))
+        needed = weighed if last else len(known)
+        lengths = []
+        for length, grown in self._lengths(candidates, blank):
+            layout = self._reader.layout([HIDDEN] * (length + weighed) + known[weighed:] + self._rest(number + 1))
+            for place in range(length):
+                grown = self._grow(grown, layout, place)
+            for place, token in enumerate(known[: min(_NEAR, needed)]):
+                grown = self._read(grown, token, layout, length + place, weighed=place < weighed)
+            lengths.append(self._end(grown, layout, length) if last and self._word_ends else grown)
+        candidates = self._joined(lengths)
+        candidates = self._kept(candidates, candidates.beam.best(self._config.width))
+        for place, token in enumerate(known[_NEAR:needed], _NEAR):
+            # Whoever weighs as much as this looks at no layout: it is all that `WritesOn` knows of the right side.
+            candidates = self._read(self._hopeful(candidates), token, None, 0, weighed=place < weighed)
+        return candidates
 
     def _rest(self, number: int) -> list[int]:
         """What stands behind the text of that number, from its blank on."""
@@ -270,102 +267,72 @@ class _Search:
             tokens += [HIDDEN] * min(blank.longest, max(blank.shortest, _LIKELY)) + text
         return tokens + [HIDDEN] * bool(self._word_ends)
 
-    def _lengths(self, beam: _Beam, blank: Blank) -> Iterator[tuple[int, _Beam]]:
-        """A beam to begin with for each length, all lengths equally likely."""
+    def _lengths(self, candidates: _Candidates, blank: Blank) -> Iterator[tuple[int, _Candidates]]:
+        """What to begin with for each length of a blank, all lengths equally likely."""
         lengths = range(blank.shortest, blank.longest + 1)
-        nats, warm, key = self._branch(beam, np.zeros((len(beam.nats), len(lengths))))
-        fillings = tuple((*row, ()) for row in beam.fillings)
+        rows = len(candidates.fillings)
+        children = candidates.beam.branch(np.zeros((rows, len(lengths))), self._random)
+        fillings = tuple((*filling, ()) for filling in candidates.fillings)
         for column, length in enumerate(lengths):
-            yield length, _Beam(beam.left, fillings, nats[:, column], warm[:, column], key[:, column])
+            places = np.arange(rows) * len(lengths) + column
+            yield length, _Candidates(candidates.left, fillings, children.select(places))
 
-    def _grow(self, beam: _Beam, layout: Any, place: int) -> _Beam:
-        """Put every token at the place in every row, and keep the best."""
-        logits = filters.ban(self._reader.predict(beam.left, layout, place), self._banned)
-        nats, warm, key = (part.ravel() for part in self._branch(beam, logits))
-        chosen = _highest(key, self._config.width)
+    def _grow(self, candidates: _Candidates, layout: Any, place: int) -> _Candidates:
+        """Put every token at the place in every candidate, and keep the best."""
+        logits = filters.ban(self._reader.predict(candidates.left, layout, place), self._banned)
+        children = candidates.beam.branch(logits, self._random)
+        chosen = children.best(self._config.width)
         rows, ids = np.divmod(chosen, logits.shape[1])
-        left = self._reader.advance(self._reader.select(beam.left, rows.tolist()), ids)
+        left = self._reader.advance(self._reader.select(candidates.left, rows.tolist()), ids)
         fillings = tuple(
-            (*beam.fillings[row][:-1], (*beam.fillings[row][-1], token))
+            (*candidates.fillings[row][:-1], (*candidates.fillings[row][-1], token))
             for row, token in zip(rows.tolist(), ids.tolist(), strict=True)
         )
-        return _Beam(left, fillings, nats[chosen], warm[chosen], key[chosen])
+        return _Candidates(left, fillings, children.select(chosen))
 
-    def _branch(self, beam: _Beam, logits: Logits) -> tuple[_Scores, _Scores, _Scores]:
-        """The scores of every row's children, each (B, children): nats, warm and key."""
-        nats = beam.nats[:, None] + _log_softmax(logits)
-        warmth = self._config.temperature
-        if warmth < filters.COLDEST:
-            return nats, nats, nats
-        warm = beam.warm[:, None] + _log_softmax(logits / warmth)
-        # Gumbel noise for every child, such that the highest comes out where its parent's was (Kool et al., section 3).
-        noisy = warm + self._random.gumbel(size=warm.shape)
-        with np.errstate(divide="ignore"):  # log 0 of the highest itself, which is then its parent's
-            below = np.log1p(-np.exp(noisy - noisy.max(1, keepdims=True)))
-        gap = beam.key[:, None] - noisy + below
-        return nats, warm, beam.key[:, None] - np.maximum(0, gap) - np.log1p(np.exp(-np.abs(gap)))
-
-    def _read(self, beam: _Beam, token: int, layout: Any, place: int, *, weighed: bool) -> _Beam:
+    def _read(self, candidates: _Candidates, token: int, layout: Any, place: int, *, weighed: bool) -> _Candidates:
         """Read a known token, and let its likelihood count if it is to be weighed."""
+        beam = candidates.beam
         if weighed:
-            beam = self._weigh(beam, _log_softmax(self._reader.predict(beam.left, layout, place))[:, token])
-        return replace(beam, left=self._reader.advance(beam.left, np.full(len(beam.nats), token)))
+            beam = beam.weigh(log_softmax(self._reader.predict(candidates.left, layout, place))[:, token])
+        left = self._reader.advance(candidates.left, np.full(len(beam.key), token))
+        return _Candidates(left, candidates.fillings, beam)
 
-    def _end(self, beam: _Beam, layout: Any, place: int) -> _Beam:
+    def _end(self, candidates: _Candidates, layout: Any, place: int) -> _Candidates:
         """Weigh that a word ends here."""
-        ending = _log_softmax(self._reader.predict(beam.left, layout, place))[:, self._word_ends]
-        return self._weigh(beam, np.logaddexp.reduce(ending, axis=1))
+        ending = log_softmax(self._reader.predict(candidates.left, layout, place))[:, self._word_ends]
+        return replace(candidates, beam=candidates.beam.weigh(np.logaddexp.reduce(ending, axis=1)))
 
-    def _weigh(self, beam: _Beam, gained: _Scores) -> _Beam:
-        warm = gained if self._config.temperature < filters.COLDEST else gained / self._config.temperature
-        return replace(beam, nats=beam.nats + gained, warm=beam.warm + warm, key=beam.key + warm)
+    def _joined(self, parts: Sequence[_Candidates]) -> _Candidates:
+        left = self._reader.join([part.left for part in parts])
+        fillings = tuple(filling for part in parts for filling in part.fillings)
+        return _Candidates(left, fillings, Beam.join([part.beam for part in parts]))
 
-    def _joined(self, beams: Sequence[_Beam]) -> _Beam:
-        return _Beam(
-            self._reader.join([beam.left for beam in beams]),
-            tuple(filling for beam in beams for filling in beam.fillings),
-            np.concatenate([beam.nats for beam in beams]),
-            np.concatenate([beam.warm for beam in beams]),
-            np.concatenate([beam.key for beam in beams]),
-        )
+    def _kept(self, candidates: _Candidates, rows: NDArray[np.intp]) -> _Candidates:
+        if len(rows) == len(candidates.fillings):
+            return candidates
+        fillings = tuple(candidates.fillings[row] for row in rows.tolist())
+        left = self._reader.select(candidates.left, rows.tolist())
+        return _Candidates(left, fillings, candidates.beam.select(rows))
 
-    def _kept(self, beam: _Beam, rows: NDArray[np.intp]) -> _Beam:
-        if len(rows) == len(beam.nats):
-            return beam
-        fillings = tuple(beam.fillings[row] for row in rows.tolist())
-        left = self._reader.select(beam.left, rows.tolist())
-        return _Beam(left, fillings, beam.nats[rows], beam.warm[rows], beam.key[rows])
+    def _hopeful(self, candidates: _Candidates) -> _Candidates:
+        """Without those that nothing could bring back, but never fewer than are asked for."""
+        key = candidates.beam.key
+        lowest = min(key.max() - _HOPELESS, np.sort(key)[-self._config.count :][0])
+        return self._kept(candidates, np.flatnonzero(key >= lowest))
 
-    def _hopeful(self, beam: _Beam) -> _Beam:
-        """Without the rows that nothing could bring back, but never fewer than are asked for."""
-        lowest = min(beam.key.max() - _HOPELESS, np.sort(beam.key)[-self._config.count :][0])
-        return self._kept(beam, np.flatnonzero(beam.key >= lowest))
-
-    def _answers(self, beam: _Beam) -> list[Filling]:
-        shares = np.exp(_log_softmax(beam.nats[None])[0])
+    def _answers(self, candidates: _Candidates) -> list[Filling]:
+        shares = np.exp(log_softmax(candidates.beam.nats[None])[0])
         found: dict[tuple[str, ...], Filling] = {}
-        for row in _highest(beam.key, len(beam.key)).tolist():
-            blanks = tuple(self._tokenizer.decode(ids) for ids in beam.fillings[row])
+        for row in candidates.beam.best(len(shares)).tolist():
+            blanks = tuple(self._tokenizer.decode(ids) for ids in candidates.fillings[row])
             share = float(shares[row])
-            if blanks in found:  # pieces of words can spell the same text in two ways
+            if blanks in found:  # parts of words can spell the same text in two ways
                 share += found[blanks].probability
             elif len(found) == self._config.count:
                 continue
             found[blanks] = Filling(self._blanked.filled(blanks), blanks, share)
         return sorted(found.values(), key=lambda filling: -filling.probability)
-
-
-def _log_softmax(logits: Logits) -> _Scores:
-    """Log-probabilities of each row, in nats."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    logs: _Scores = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return logs
-
-
-def _highest(keys: _Scores, most: int) -> NDArray[np.intp]:
-    """Where the highest keys are, the highest first; never one of minus infinity."""
-    order = np.argsort(-keys, kind="stable")[:most]
-    return order[keys[order] > -math.inf]
 
 
 def _word_ends(tokenizer: Tokenizer) -> list[int]:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "charlstm"
 ROWS = [
     {"errors", "config", "events", "resources", "shapes", "blanks"},
     {"tokenizers", "corpora", "checkpoint", "engine"},
-    {"cloze", "windows", "nn", "optim", "settings", "diagnosis", "filters", "prompts", "stopping"},
+    {"cloze", "windows", "nn", "optim", "settings", "diagnosis", "filters", "prompts", "stopping", "beam"},
     {"sampling", "filling", "evaluate", "inspect"},
     {"training", "cowriter"},
     {"runs"},
@@ -28,6 +28,7 @@ WITHOUT_TORCH = {
     "filters",
     "prompts",
     "stopping",
+    "beam",
     "cloze",
     "sampling",
     "filling",
