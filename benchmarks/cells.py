@@ -5,9 +5,9 @@ Run: ``python -m benchmarks.cells [--rounds 9] [--shapes 1x512x16,1x512x64,2x256
 
 A shape is layers × hidden size × batch; windows are 64 long, inputs 64 wide and learn too, as an embedding does.
 Forward and backward of each in turn, medians. torch's module for the cell is the measure: `nn.RNN`, `nn.LSTM`,
-`nn.GRU`, and for the peephole, which torch does not have, `nn.LSTM`. ``lstm by hand`` is `nn.unrolled.lstm`, which training
-would use if it were the faster one. The attention (over 256 states) and the bidirectional network are whole networks
-with embedding, softmax over 65 characters and loss; their measure is the same network with one `nn.LSTM`.
+`nn.GRU`, and for the peephole, which torch does not have, `nn.LSTM`. ``lstm by hand`` is `nn.unrolled.lstm`, which
+training would use if it were the faster one. The attention (over 256 states) and the bidirectional network are whole
+networks with embedding, softmax over 65 characters and loss; their measure is the same network with one `nn.LSTM`.
 ``--precisions fp32,bf16`` measures under bf16 autocast too: only where the processor has bf16, else it takes minutes.
 The last line is one JSON object.
 """
