@@ -136,3 +136,22 @@ def test_every_preset_makes_a_run(name):
 def test_an_unknown_preset_names_the_known():
     with pytest.raises(NotFoundError, match="tiny"):
         preset("tiney")
+
+
+MORE = [{}, {"bidirectional": True}, {"attention_window": 32}, {"bidirectional": True, "skip": True}]
+
+
+@pytest.mark.parametrize("more", MORE)
+def test_a_plan_counts_every_weight_of_the_network_it_makes(more):
+    made = choose("run", 1_000_000, 65, Machine(), {"model": more, "train": {"max_time": 300}})
+    assert made.parameters == CharLM(made.run.model).parameter_count()
+
+
+def test_two_stacks_are_narrower_than_one_and_read_windows_of_any_order():
+    one, both = (
+        choose("run", 1_000_000, 65, Machine(), {"model": model, "train": {"max_time": 300}}).run
+        for model in ({}, {"bidirectional": True})
+    )
+    assert both.model.hidden_size < one.model.hidden_size
+    assert both.data.windows == "shuffled"
+    assert both.data.seq_len > one.data.seq_len

@@ -79,6 +79,11 @@ class _Choices:
     values: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def all(self) -> dict[str, Any]:
+        """What was given, and what was filled in or changed."""
+        return {**{name: value for name, value in self.given.items() if value is not None}, **self.values}
+
     def fill(self, name: str, value: Any, reason: str) -> Any:
         if self.given.get(name) is not None:
             self.values[name] = self.given[name]
@@ -116,7 +121,7 @@ def choose(name: str, tokens: int, vocab_size: int, machine: Machine, given: Map
     train_tokens = boundary(tokens, val)
     _shape(model, train_tokens, vocab_size, budget, machine)
     notes = _windows(data, train_tokens, train.values["device"], bidirectional=bool(model.given.get("bidirectional")))
-    weights = model_weights(model.values, vocab_size)
+    weights = model_weights(model.all, vocab_size)
     speed = machine.flops / (6 * weights)
     rows = data.values["batch_size"] * data.values["seq_len"]
     steps, duration = _length(train.values, speed, rows, train_tokens)
@@ -183,7 +188,7 @@ def _shape(model: _Choices, train_tokens: int, vocab_size: int, budget: float, m
 
 
 def _affordable(model: _Choices, size: int, vocab_size: int, budget: float, machine: Machine) -> bool:
-    weights = model_weights({**model.values, "hidden_size": size}, vocab_size)
+    weights = model_weights({**model.all, "hidden_size": size}, vocab_size)
     return budget * machine.flops / (6 * weights) >= _TOKENS_A_WEIGHT * weights
 
 
@@ -259,15 +264,12 @@ def _memory(run: RunConfig, weights: int) -> int:
 
 
 def _checked(name: str, model: _Choices, data: _Choices, train: _Choices, vocab_size: int) -> RunConfig:
-    def all_of(choices: _Choices) -> dict[str, Any]:
-        return {**{k: v for k, v in choices.given.items() if v is not None}, **choices.values}
-
     try:
         return RunConfig(
             name=name,
-            model=ModelConfig(**{**all_of(model), "vocab_size": vocab_size}),
-            data=DataConfig(**all_of(data)),
-            train=TrainConfig(**all_of(train)),
+            model=ModelConfig(**{**model.all, "vocab_size": vocab_size}),
+            data=DataConfig(**data.all),
+            train=TrainConfig(**train.all),
         )
     except ValidationError as fault:
         raise ConfigError(explain(fault)) from fault
