@@ -1,0 +1,179 @@
+"""How many characters a second does training read, and what share of this machine's arithmetic is that?
+
+Run: ``python -m benchmarks.train_throughput [--shapes 2x256x16,1x512x16,1x1024x64] [--rounds 7] [--threads 2]
+[--precisions fp32] [--char-rnn-pytorch PATH]``
+
+A shape is layers × hidden size × batch; windows are 64 long, the alphabet has 65 characters. One after the other in
+every round, medians:
+
+- ``peak``: a product of two square matrices of 1,024 in the same precision, in GFLOP/s;
+- ``nn.LSTM``: embedding, `nn.LSTM`, softmax, loss and their gradients, and AdamW, as a program of a page has it;
+- ``charlstm``: `charlstm.training.Training` itself, a whole step: windows, state, gradients, clipping, optimizer, mean
+  of weights, events; with its default optimizer and with AdamW;
+- ``char-rnn.pytorch``: the network of that checkout's model.py, an LSTM stepped a character at a time as its train.py
+  does, with its Adam; PATH is never written to.
+
+The share is of operations: 6 a weight and character, without the embedding, which is not multiplied. The last line is
+one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from benchmarks.cells import VOCAB, Network
+from benchmarks.machine import machine
+from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from charlstm.events import StepDone
+from charlstm.shapes import parameter_count
+from charlstm.tokenizers import CharTokenizer
+from charlstm.training import Training
+
+TIME = 64
+ALPHABET = [chr(number) for number in range(48, 48 + VOCAB)]
+Step = Callable[[], object]
+
+
+def autocast(precision: str) -> AbstractContextManager[Any]:
+    """The context of a precision."""
+    return torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def product(precision: str) -> Step:
+    """A product of 2 · 1024³ operations."""
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    left, right = torch.randn(1024, 1024, dtype=kind), torch.randn(1024, 1024, dtype=kind)
+    return lambda: left @ right
+
+
+def plain(layers: int, hidden: int, batch: int, precision: str) -> Step:
+    """A step of a program of a page around `nn.LSTM`."""
+    network = Network(layers, hidden)
+    optimizer = torch.optim.AdamW(network.parameters())
+    ids = torch.randint(VOCAB, (batch, TIME + 1))
+
+    def step() -> None:
+        with autocast(precision):
+            logits = network(ids[:, :-1])[0]
+        torch.autograd.backward(cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten()))
+        nn.utils.clip_grad_norm_(network.parameters(), 0.5)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def ours(layers: int, hidden: int, batch: int, precision: str, optimizer: str, folder: Path) -> Step:
+    """A step of training as it is, in the middle of a long run."""
+    run = RunConfig(
+        name="run",
+        model=ModelConfig(vocab_size=VOCAB, hidden_size=hidden, num_layers=layers),
+        data=DataConfig(batch_size=batch, seq_len=TIME, streams=batch),
+        train=TrainConfig(
+            max_steps=10**9, eval_every=10**9, save_every=1e9, preview=0, optimizer=optimizer, precision=precision
+        ),
+    )
+    ids = np.random.default_rng(0).integers(VOCAB, size=1_000_000).astype(np.uint8)
+    folder = folder / f"{layers}x{hidden}x{batch}{precision}{optimizer}"
+    folder.mkdir()
+    events: Iterator[Any] = Training(run, CharTokenizer(ALPHABET), ids, ids[:0], 0, folder).events()
+
+    def step() -> None:
+        while not isinstance(next(events), StepDone):
+            pass
+
+    return step
+
+
+def peer(checkout: Path, layers: int, hidden: int, batch: int) -> Step:
+    """A step of char-rnn.pytorch, from its own network and as its train.py takes it."""
+    spec = importlib.util.spec_from_file_location("peer_model", checkout / "model.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    decoder = module.CharRNN(VOCAB, hidden, VOCAB, model="lstm", n_layers=layers)
+    optimizer = torch.optim.Adam(decoder.parameters(), lr=0.01)
+    ids = torch.randint(VOCAB, (batch, TIME + 1))
+
+    def step() -> None:
+        state = decoder.init_hidden(batch)
+        decoder.zero_grad()
+        loss = torch.zeros(())
+        for place in range(TIME):
+            output, state = decoder(ids[:, place], state)
+            loss = loss + cross_entropy(output, ids[:, place + 1])
+        torch.autograd.backward(loss)
+        optimizer.step()
+
+    return step
+
+
+def seconds_of(steps: dict[str, Step], rounds: int) -> dict[str, float]:
+    """Median seconds of each, one after the other in every round; the first round only warms up."""
+    seen: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(rounds + 1):
+        for name, step in steps.items():
+            began = time.perf_counter()
+            try:
+                step()
+            except RuntimeError:  # oneDNN has no bf16 LSTM for this processor
+                seen[name].append(float("nan"))
+                continue
+            if number:
+                seen[name].append(time.perf_counter() - began)
+    return {name: statistics.median(times) for name, times in seen.items()}
+
+
+def main() -> None:
+    """Measure, print a table, and one JSON line last."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--shapes", default="2x256x16,1x512x16,1x1024x64")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precisions", default="fp32")
+    parser.add_argument("--char-rnn-pytorch", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        for shape in options.shapes.split(","):
+            layers, hidden, batch = map(int, shape.split("x"))
+            model = ModelConfig(vocab_size=VOCAB, hidden_size=hidden, num_layers=layers)
+            weights = parameter_count(model.model_dump()) - VOCAB * model.embedding_size
+            for precision in options.precisions.split(","):
+                steps: dict[str, Step] = {
+                    "peak": product(precision),
+                    "nn.LSTM": plain(layers, hidden, batch, precision),
+                }
+                for optimizer in ("soap", "adamw"):
+                    steps[f"charlstm, {optimizer}"] = ours(layers, hidden, batch, precision, optimizer, Path(name))
+                if options.char_rnn_pytorch and precision == "fp32":
+                    steps["char-rnn.pytorch"] = peer(options.char_rnn_pytorch, layers, hidden, batch)
+                seconds = seconds_of(steps, options.rounds)
+                peak = 2 * 1024**3 / seconds.pop("peak")
+                figures = {who: batch * TIME / took for who, took in seconds.items()}
+                print(f"{layers}×{hidden}, batch {batch}, {precision}: peak {peak / 1e9:.0f} GFLOP/s")
+                for who, speed in figures.items():
+                    share, ratio = 6 * weights * speed / peak, speed / figures["nn.LSTM"]
+                    print(f"  {who:18}{speed:10,.0f} characters/s   {share:5.2f} of the peak   {ratio:6.2f} of nn.LSTM")
+                results.setdefault(shape, {})[precision] = {"peak": peak, **figures}
+    print(json.dumps({"benchmark": "train_throughput", "results": results, "threads": options.threads, **machine()}))
+
+
+if __name__ == "__main__":
+    main()
