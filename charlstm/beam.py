@@ -48,6 +48,7 @@ class Beam:
             logits: of the children, (B, C).
             random: of the noise.
         """
+        logits = logits.astype(np.float64)  # a float32 overflows at a high temperature
         nats = self.nats[:, None] + log_softmax(logits)
         if self.temperature < COLDEST:
             return Beam(nats.ravel(), nats.ravel(), nats.ravel(), self.temperature)
@@ -82,6 +83,7 @@ class Beam:
 
 def log_softmax(logits: Logits) -> Scores:
     """Log-probabilities of each row of logits (B, C), in nats."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    wide = logits.astype(np.float64)
+    shifted = wide - wide.max(axis=1, keepdims=True)
     logs: Scores = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return logs

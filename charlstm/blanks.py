@@ -4,7 +4,7 @@ r"""Texts with blanks to fill: ``the sky is ____``, ``I speak fluent {3-9} now``
 
     ____        a run of underscores: one character each
     {}          any length from 1 to 12
-    {5} {3-9}   a length, or a range of lengths
+    {5} {3-9}   a length, or a range of lengths; {-5} begins with 1, {5-} ends with 12
     \_ \{ \\    an underscore, a brace, a backslash that are meant as such
 
 A brace that begins none of these is a character like any other.
@@ -21,8 +21,10 @@ FREE = 12
 """The most characters ``{}`` stands for."""
 LONGEST = 64
 """The most characters a blank of free length may stand for: each length is tried."""
+MOST = 1000
+"""The most characters any blank may stand for."""
 
-_PARTS = re.compile(r"\\(?P<meant>[_{\\])|(?P<run>_+)|\{(?P<range>(?P<from>\d*)(?P<to>-\d*)?)\}")
+_PARTS = re.compile(r"\\(?P<meant>[_{\\])|(?P<run>_+)|\{(?P<range>(?P<from>[0-9]*)(?P<to>-[0-9]*)?)\}")
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,12 @@ def parse(text: str) -> Blanked:
 
 
 def _blank(part: re.Match[str]) -> Blank:
-    if part["run"]:
-        return Blank(len(part["run"]), len(part["run"]))
-    if not part["range"]:
+    if not part["run"] and not part["range"]:
         return Blank(1, FREE)
-    shortest = int(part["from"] or 1)
-    longest = shortest if part["to"] is None else int(part["to"][1:] or max(FREE, shortest))
-    if not 1 <= shortest <= longest or (shortest < longest and longest > LONGEST):
-        raise UsageError(f"no such blank: {part[0]}", hint=f"{{A-B}} is a length from A to B, of 1 to {LONGEST}.")
+    shortest = len(part["run"] or "") or int(part["from"] or 1)
+    longest = shortest if not part["to"] else int(part["to"][1:] or max(FREE, shortest))
+    if not 1 <= shortest <= longest or longest > (LONGEST if shortest < longest else MOST):
+        what = part[0] if len(part[0]) < 20 else f"{part[0][:16]}…"
+        hint = f"{{A}} is a length of 1 to {MOST:,}, {{A-B}} one from A to B, at most {LONGEST}."
+        raise UsageError(f"no such blank: {what}", hint=hint)
     return Blank(shortest, longest)

@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 
 from charlstm import filters
 from charlstm.beam import Beam, log_softmax
-from charlstm.blanks import Blank, Blanked
+from charlstm.blanks import Blank, Blanked, parse
 from charlstm.engine import BidirectionalEngine, Engine
-from charlstm.errors import UsageError
+from charlstm.errors import UnknownCharacter, UsageError
 from charlstm.filters import Logits, TokenIds
 from charlstm.prompts import Unknown, fit_prompt, opening
 from charlstm.sampling import Position, Stepper, advance, read
@@ -40,6 +40,8 @@ HIDDEN = -1
 
 _NEAR = 16  # tokens behind a blank after which candidates of all lengths are compared
 _HOPELESS = 30.0  # nats behind the best, at which what follows need not be read
+_SETTLED = 50  # tokens in a row that all candidates expect alike, after which they always will
+_DIFFERS = 1e-4  # nats
 _PREVIEW_EVERY = 28  # tokens from gap to gap
 _LIKELY = 4  # tokens a blank of free length is taken to have while it is not its turn
 
@@ -158,20 +160,40 @@ class WritesOn:
         """All: of what follows it knows nothing else."""
 
 
-def fitted(tokenizer: Tokenizer, blanked: Blanked, unknown: Unknown, *, remedy: str) -> tuple[Blanked, list[str]]:
-    """The text between the blanks in characters the model can read, as `prompts.fit_prompt` does it."""
-    _, notes = fit_prompt(tokenizer, "".join(blanked.texts), unknown, remedy=remedy)
-    texts = tuple(fit_prompt(tokenizer, text, unknown)[0] for text in blanked.texts)
-    return replace(blanked, texts=texts), notes
-
-
 def reader_of(engine: Engine | BidirectionalEngine) -> Reader:
     """A network of either kind, ready to fill."""
     return engine if isinstance(engine, BidirectionalEngine) else WritesOn(engine)
 
 
-def fill(reader: Reader, tokenizer: Tokenizer, blanked: Blanked, config: FillConfig) -> list[Filling]:
-    """Fill the blanks of a text; the likeliest first.
+def fitted(
+    tokenizer: Tokenizer, text: str, unknown: Unknown = "error", *, remedy: str = 'unknown="{}"'
+) -> tuple[Blanked, Blanked, list[str]]:
+    """A text with its blanks as it was typed, the same in characters the model can read, and a line about each change.
+
+    Args:
+        tokenizer: the model's.
+        text: with blanks as `blanks.parse` reads them.
+        unknown: what is read for a character the model does not know, as `prompts.fit_prompt`.
+        remedy: as `prompts.fit_prompt`.
+
+    Raises:
+        UnknownCharacter: a character the model does not know.
+        UsageError: no blank, or one that cannot be.
+    """
+    typed = parse(text)
+    try:
+        _, notes = fit_prompt(tokenizer, "".join(typed.texts), unknown, remedy=remedy)
+    except UnknownCharacter as fault:  # its place is that in what was typed, the blanks among it
+        place = text.index(fault.character)
+        raise UnknownCharacter(fault.character, place, where="text", hint=fault.hint) from None
+    texts = tuple(fit_prompt(tokenizer, part, unknown)[0] for part in typed.texts)
+    return typed, replace(typed, texts=texts), notes
+
+
+def fill(
+    reader: Reader, tokenizer: Tokenizer, blanked: Blanked, config: FillConfig, *, shown: Blanked | None = None
+) -> list[Filling]:
+    """Fill blanks, the likeliest answer first.
 
     Where the text ends with a blank, a word is taken to end there.
 
@@ -179,15 +201,18 @@ def fill(reader: Reader, tokenizer: Tokenizer, blanked: Blanked, config: FillCon
         reader: the network.
         tokenizer: its tokenizer; a blank is as many of its tokens.
         blanked: the text, in characters the tokenizer knows.
-        config: how many alternatives, and how they are found.
+        config: how many answers, and how they are found.
+        shown: the text as it is to stand in the answers, if that is not how it is read.
 
     Returns:
         ``config.count`` fillings, or as many as there are.
 
     Raises:
         CheckpointError: the network gave a number that is not finite.
+        UsageError: there is no token that may stand in a blank.
     """
-    return _Search(reader, tokenizer, blanked, config).run()
+    found = _Search(reader, tokenizer, blanked, config).run()
+    return [replace(filling, text=(shown or blanked).filled(filling.blanks)) for filling in found]
 
 
 def preview(reader: Reader, tokenizer: Tokenizer, ids: Sequence[int]) -> str:
@@ -255,10 +280,29 @@ class _Search:
             lengths.append(self._end(grown, layout, length) if last and self._word_ends else grown)
         candidates = self._joined(lengths)
         candidates = self._kept(candidates, candidates.beam.best(self._config.width))
-        for place, token in enumerate(known[_NEAR:needed], _NEAR):
-            # Whoever weighs as much as this looks at no layout: it is all that `WritesOn` knows of the right side.
-            candidates = self._read(self._hopeful(candidates), token, None, 0, weighed=place < weighed)
+        return self._read_on(candidates, known[_NEAR:needed], weighed=weighed > _NEAR, last=last)
+
+    def _read_on(self, candidates: _Candidates, known: Sequence[int], *, weighed: bool, last: bool) -> _Candidates:
+        """Read what stands farther behind a blank, and no more of it than could still make a difference.
+
+        Whoever weighs as much as this looks at no layout: it is all that `WritesOn` knows of the right side.
+        """
+        settled = 0
+        for place, token in enumerate(known):
+            if settled == _SETTLED:  # all have come to expect the same, so that one can read on for all
+                return candidates if last else self._read_as_one(candidates, known[place:])
+            candidates = self._hopeful(candidates)
+            before = candidates.beam.nats
+            candidates = self._read(candidates, token, None, 0, weighed=weighed)
+            differs = np.ptp(candidates.beam.nats - before) > _DIFFERS
+            settled = settled + 1 if weighed and not differs else 0
         return candidates
+
+    def _read_as_one(self, candidates: _Candidates, known: Sequence[int]) -> _Candidates:
+        left = self._reader.select(candidates.left, [int(candidates.beam.key.argmax())])
+        for token in known:
+            left = self._reader.advance(left, np.array([token]))
+        return replace(candidates, left=self._reader.select(left, [0] * len(candidates.fillings)))
 
     def _rest(self, number: int) -> list[int]:
         """What stands behind the text of that number, from its blank on."""
@@ -323,16 +367,16 @@ class _Search:
 
     def _answers(self, candidates: _Candidates) -> list[Filling]:
         shares = np.exp(log_softmax(candidates.beam.nats[None])[0])
-        found: dict[tuple[str, ...], Filling] = {}
+        found: dict[tuple[str, ...], float] = {}  # the best first
         for row in candidates.beam.best(len(shares)).tolist():
             blanks = tuple(self._tokenizer.decode(ids) for ids in candidates.fillings[row])
-            share = float(shares[row])
-            if blanks in found:  # parts of words can spell the same text in two ways
-                share += found[blanks].probability
-            elif len(found) == self._config.count:
-                continue
-            found[blanks] = Filling(self._blanked.filled(blanks), blanks, share)
-        return sorted(found.values(), key=lambda filling: -filling.probability)
+            # Parts of words can spell the same text in two ways.
+            found[blanks] = found.get(blanks, 0.0) + float(shares[row])
+        if self._tokenizer.kind != "char":  # bytes need not be characters; whole ones are wanted if there are any
+            found = {blanks: share for blanks, share in found.items() if "\ufffd" not in "".join(blanks)} or found
+        answers = list(found.items())[: self._config.count]
+        fillings = [Filling("", blanks, share) for blanks, share in answers]
+        return sorted(fillings, key=lambda filling: -filling.probability)
 
 
 def _word_ends(tokenizer: Tokenizer) -> list[int]:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm import filling
-from charlstm.blanks import Blanked, parse
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.store import ROOT, Store
@@ -132,12 +131,12 @@ class Model:
             raise UsageError("a text without length, stop or lines never ends", hint="Use stream() for an endless one.")
         return "".join(self.stream(prompt, unknown=unknown, **settings))
 
-    def fill(self, text: str | Blanked, *, unknown: Unknown = "error", **settings: Any) -> list[Filling]:
+    def fill(self, text: str, *, unknown: Unknown = "error", **settings: Any) -> list[Filling]:
         """Fill the blanks of a text; the likeliest answer first.
 
         Args:
-            text: with blanks as `blanks.parse` reads them: ``____``, ``{}``, ``{3-9}``; or already read.
-            unknown: as `stream`.
+            text: with blanks as `blanks.parse` reads them: ``____``, ``{}``, ``{3-9}``.
+            unknown: as `stream`; in the answers the character stands as it was.
             settings: of `filling.FillConfig`: count, temperature, candidates, newlines, seed.
 
         Raises:
@@ -145,9 +144,8 @@ class Model:
             UsageError: a blank or a setting that cannot be, or no blank.
         """
         config = _configured(FillConfig, settings)
-        blanked = parse(text) if isinstance(text, str) else text
-        blanked, _ = filling.fitted(self.tokenizer, blanked, unknown, remedy='unknown="{}"')
-        return filling.fill(filling.reader_of(self.engine), self.tokenizer, blanked, config)
+        typed, read, _ = filling.fitted(self.tokenizer, text, unknown)
+        return filling.fill(filling.reader_of(self.engine), self.tokenizer, read, config, shown=typed)
 
     def score(self, text: str, *, progress: Callable[[int], object] = lambda more: None) -> Score:
         """How surprising a text is, token by token, its first judged as the first of any text.
@@ -252,8 +250,11 @@ def train(
 
 
 def _configured(kind: type[_Config], settings: dict[str, Any]) -> _Config:
+    strange = settings.keys() - kind.__dataclass_fields__.keys()
+    if strange:
+        known = ", ".join(kind.__dataclass_fields__)
+        raise ConfigError(f"no such setting: {min(strange)}", hint=f"There are {known}.")
     try:
         return kind(**settings)
     except TypeError as fault:
-        known = ", ".join(kind.__dataclass_fields__)
-        raise ConfigError(f"no such setting ({fault})", hint=f"There are {known}.") from fault
+        raise ConfigError(f"a setting is of the wrong kind ({fault})") from fault

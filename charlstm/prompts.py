@@ -63,7 +63,7 @@ def opening(tokenizer: Tokenizer) -> list[int]:
 
 
 def fit_prompt(
-    tokenizer: Tokenizer, text: str, unknown: Unknown = "error", *, remedy: str = 'unknown="{}"'
+    tokenizer: Tokenizer, text: str, unknown: Unknown = "error", *, remedy: str = 'unknown="{}"', where: str = "prompt"
 ) -> tuple[str, list[str]]:
     """The prompt in characters the model can read, and one line about each that had to change.
 
@@ -73,6 +73,7 @@ def fit_prompt(
         unknown: ``"error"`` refuses unknown characters, ``"skip"`` leaves them out, ``"map"`` writes the nearest known
             ones instead; where there is none, the model's unknown symbol is read if it has one, else nothing.
         remedy: how the caller spells that choice, ``{}`` for its value: an error's hint must name what works there.
+        where: what the caller calls the text.
 
     Raises:
         UnknownCharacter: for ``"error"``, the first such character, its name and place, and the nearest known ones.
@@ -82,7 +83,7 @@ def fit_prompt(
         return text, []
     known = _alphabet(tokenizer)
     if unknown == "error":
-        raise _refusal(text, strangers, list(nearest(strangers[0], known)), remedy)
+        raise _refusal(text, strangers, list(nearest(strangers[0], known)), remedy, where)
     replacements: dict[str, str] = {}
     notes = []
     for character in strangers:
@@ -157,7 +158,7 @@ def _alphabet(tokenizer: Tokenizer) -> frozenset[str]:
     return frozenset(text for text in texts if len(text) == 1)
 
 
-def _refusal(text: str, strangers: list[str], near: list[str], remedy: str) -> UnknownCharacter:
+def _refusal(text: str, strangers: list[str], near: list[str], remedy: str, where: str) -> UnknownCharacter:
     """The error that names the first stranger, what is near to it, and how many others there are."""
     first, others = strangers[0], strangers[1:]
     words = unicodedata.name(first, "")
@@ -171,4 +172,4 @@ def _refusal(text: str, strangers: list[str], near: list[str], remedy: str) -> U
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
         parts.append(f"also unknown: {', '.join(map(repr, others[:_SHOWN]))}{more}")
     hint = "; ".join(parts)
-    return UnknownCharacter(first, text.index(first), where="prompt", hint=hint[0].upper() + hint[1:] + ".")
+    return UnknownCharacter(first, text.index(first), where=where, hint=hint[0].upper() + hint[1:] + ".")

@@ -74,3 +74,11 @@ def test_selected_and_joined_candidates_keep_their_scores():
     joined = Beam.join([beam.select(np.array([4, 1])), beam.select(np.array([0]))])
     np.testing.assert_array_equal(joined.key, beam.key[[4, 1, 0]])
     np.testing.assert_array_equal(joined.nats, beam.nats[[4, 1, 0]])
+
+
+def test_at_any_temperature_the_numbers_stay_finite():
+    random = np.random.default_rng(6)
+    logits = np.array([[3.0, -4.0, 0.5]], np.float32)
+    firsts = Counter(int(Beam.start(1e300, random).branch(logits, random).best(1)[0]) for _ in range(600))
+    assert min(firsts.values()) > 140, "all are as likely"
+    assert int(Beam.start(1e-90, random).branch(logits, random).best(1)[0]) == 0

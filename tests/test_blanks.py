@@ -21,6 +21,7 @@ from charlstm.errors import UsageError
         ("{ } {a} {1,2} }{ _", ("{ } {a} {1,2} }{ ", ""), [(1, 1)]),
         ("x" + "_" * 500, ("x", ""), [(500, 500)]),
         ("{200}", ("", ""), [(200, 200)]),
+        ("_{٣}{3–9}{ 3 }", ("", "{٣}{3–9}{ 3 }"), [(1, 1)]),
     ],
 )
 def test_blanks_are_found_and_the_rest_is_text(text, texts, lengths):
@@ -33,9 +34,11 @@ def test_a_text_without_blanks_is_told_how_to_mark_one(text):
         parse(text)
 
 
-@pytest.mark.parametrize("text", ["{0}", "a {9-3}", "{0-4}", f"{{1-{LONGEST + 1}}}", "{-0}", "{-}x{4-2}"])
+@pytest.mark.parametrize(
+    "text", ["{0}", "a {9-3}", "{0-4}", f"{{1-{LONGEST + 1}}}", "{-0}", "{-}x{4-2}", "{1001}", "_" * 1001]
+)
 def test_a_blank_that_cannot_be_is_named(text):
-    with pytest.raises(UsageError, match=r"no such blank: \{"):
+    with pytest.raises(UsageError, match=r"no such blank: [{_].* of 1 to 1,000"):
         parse(text)
 
 

@@ -92,8 +92,9 @@ def test_without_a_checkpoint_the_newest_run_fills(cli):
         (["on", "the cat"], 2, "no blank"),
         (["the cat"], 2, "no blank"),
         (["on", "the {9-2} cat"], 2, "{9-2}"),
-        (["on", "two ___", "words"], 2, "words"),
-        ([], 2, "what is to be filled"),
+        (["on", "two ___", "words"], 2, "in quotes"),
+        ([], 2, "no text to fill. Try"),
+        (["on"], 2, "on is a run, and the text is missing"),
         (["nothing", "the ___"], 4, "nothing"),
         (["on", "the ___ é"], 2, "é"),
         (["on", "the ___", "-n", "0"], 2, "n = 0"),
@@ -112,7 +113,8 @@ def test_every_mistake_is_one_line(cli, words, code, told):
 def test_unknown_characters_are_mapped_if_asked(cli):
     done = cli("fill", "on", "thé ___ sat", "--unknown", "map")
     assert done.code == 0
-    assert done.out.startswith("the ")
+    assert done.out.startswith("thé ")
+    assert "text: 'é'" in done.err
     assert "read as 'e'" in done.err
 
 
@@ -181,3 +183,10 @@ def test_bits_of_the_run_are_told_as_what_they_are(cli):
     err = cli("fill", "both", "the c_t").err
     assert "bits/character, both sides seen)" in err
     assert math.isfinite(float(err.split("(")[1].split()[0]))
+
+
+def test_fewer_answers_than_asked_for_are_told(cli):
+    done = cli("fill", "on", "the _ sat", "-n", "100")
+    assert done.code == 0
+    assert len(done.out.splitlines()) < 100
+    assert "no more" in done.err

@@ -458,3 +458,12 @@ def _stamp(folder):
         return (folder / "resume.safetensors").stat().st_mtime_ns
     except FileNotFoundError:
         return 0
+
+
+def test_a_setting_that_changes_nothing_may_be_given_again(cli):
+    assert cli("train", "my.txt", *SMALL, "--max-steps", "3", "-q").code == 0
+    again = cli("train", "my.txt", *SMALL, "--resume", "my-1", "--max-steps", "5", "-q")
+    assert again.code == 0, again.err
+    refused = cli("train", "my.txt", *SMALL, "--seed", "9", "--resume", "my-1", "--max-steps", "7")
+    assert refused.code == 2
+    assert "--seed cannot be changed" in refused.err

@@ -12,10 +12,10 @@ import charlstm
 from charlstm.blanks import Blank, Blanked, parse
 from charlstm.config import ModelConfig
 from charlstm.engine import BidirectionalEngine, Engine
-from charlstm.errors import UsageError
+from charlstm.errors import UnknownCharacter, UsageError
 from charlstm.filling import FillConfig, WritesOn, fill, fitted, preview, reader_of
 from charlstm.nn.model import CharLM
-from charlstm.tokenizers import CharTokenizer
+from charlstm.tokenizers import ByteTokenizer, CharTokenizer
 from tests.fake_models import Markov, cycle, random_markov
 
 ALL = 100_000
@@ -139,7 +139,10 @@ def test_several_draws_are_different_and_a_seed_repeats_them():
 def test_neither_the_unknown_symbol_nor_a_newline_stands_in_a_blank():
     model = random_markov("a\nb", unknown=True)
     every = FillConfig(count=ALL, candidates=ALL)
-    assert {filling.blanks[0] for filling in fill(WritesOn(model), model.tokenizer, parse("a_b"), every)} == {"a", "b"}
+    assert {filling.blanks[0] for filling in fill(WritesOn(model), model.tokenizer, parse("a_b"), every)} == {
+        "a",
+        "b",
+    }
     every = FillConfig(count=ALL, candidates=ALL, newlines=True)
     found = {filling.blanks[0] for filling in fill(WritesOn(model), model.tokenizer, parse("a_b"), every)}
     assert found == {"a", "b", "\n"}
@@ -250,14 +253,40 @@ def test_each_kind_of_engine_has_its_reader():
     assert isinstance(reader_of(recurrent("abc")), WritesOn)
 
 
-def test_strange_characters_are_mapped_in_every_part_of_the_text():
+def test_strange_characters_are_read_as_others_and_stay_in_the_answer():
     model = random_markov("caf e")
-    with pytest.raises(UsageError, match="é"):
-        fitted(model.tokenizer, parse("café _ café"), "error", remedy="{}")
-    blanked, notes = fitted(model.tokenizer, parse("café _ café"), "map", remedy="{}")
-    assert blanked.texts == ("cafe ", " cafe")
-    assert len(notes) == 1
-    assert "2 times" in notes[0]
+    with pytest.raises(UnknownCharacter, match=r"^text: character 'é'.* position 5 "):
+        fitted(model.tokenizer, "caf_ é _")
+    for unknown, read_as in (("map", "cafe _ cafe"), ("skip", "caf _ caf")):
+        typed, read, notes = fitted(model.tokenizer, "café _ café", unknown)
+        assert read == parse(read_as)
+        assert len(notes) == 1
+        assert "2 times" in notes[0]
+        (got,) = fill(WritesOn(model), model.tokenizer, read, FillConfig(), shown=typed)
+        assert got.text == f"café {got.blanks[0]} café"
+
+
+def test_a_long_right_side_is_read_until_it_makes_no_difference():
+    # The last token alone decides what follows: two tokens behind a blank nothing can differ any more.
+    model = random_markov("abc")
+    far = "ab" * 5000
+    found = fill(WritesOn(model), model.tokenizer, parse(f"a_{far}_{far}"), FillConfig(count=9))
+    assert len(model.steps) < 12_000, "one candidate reads on for all"
+    assert sum(len(step) for step in model.steps) < 12_000 + 3 * 9 * 100
+    near = fill(WritesOn(model), model.tokenizer, parse(f"a_{far[:200]}_{far[:200]}"), FillConfig(count=9))
+    for one, other in zip(found, near, strict=True):
+        assert one.blanks == other.blanks
+        assert one.probability == pytest.approx(other.probability)
+
+
+def test_whole_characters_are_preferred_to_stray_bytes():
+    random = np.random.default_rng(0)
+    table = random.normal(size=(256, 256)) * 0.01
+    table[:, 0xC3] += 5  # half of an é, and what would complete it is as unlikely as all else
+    table[:, ord("x")] += 4
+    model = Markov(table, ByteTokenizer())
+    (best,) = fill(WritesOn(model), model.tokenizer, parse("a_b"), FillConfig())
+    assert best.blanks == ("x",)
 
 
 def test_a_preview_shows_a_passage_and_what_was_filled_into_it():

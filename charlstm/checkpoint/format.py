@@ -168,7 +168,7 @@ def check_writes_on(checkpoint: Checkpoint, path: Path | str = "") -> None:
         raise IncompatibleError(
             "this network reads both ways: it fills blanks, and cannot write on",
             where=path,
-            hint='Try: charlstm fill "the sky is ____"; or train one without --bidirectional.',
+            hint='Try: charlstm fill "The s__ was rising."; or train one without --bidirectional.',
         )
 
 

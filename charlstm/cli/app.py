@@ -22,7 +22,7 @@ EPILOG = """Examples:
   charlstm sample                        write at once, from the starter checkpoint
   charlstm train my.txt --max-time 5m    learn from a text for five minutes
   charlstm sample my-1 --prompt "Once"   write with what was learnt
-  charlstm fill "the sky is ____"        guess what stands in a gap
+  charlstm fill "The s__ was rising."    guess what stands in a gap
   charlstm eval my-1 other.txt           how surprising is another text?
   charlstm checkpoints list              what there is
   charlstm lab gap                       where does each kind of network forget?

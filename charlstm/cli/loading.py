@@ -116,8 +116,14 @@ def one_of(*given: str | None, name: str) -> str | None:
     return values[0] if values else None
 
 
-def prompt_text(text: str | None, file: Path | None, loaded: Loaded[Any]) -> str:
+def prompt_text(text: str | None, file: Path | None, loaded: Loaded[Any], what: str = "prompt") -> str:
     """The prompt as it was typed, or from a file or standard input (``-``), read as training reads a text.
+
+    Args:
+        text: as it was typed, ``-`` for standard input.
+        file: where it stands, if that was given.
+        loaded: the model that is to read it.
+        what: the command's word for it.
 
     Raises:
         NotFoundError, StorageError, TextError: the file cannot be read, or not as text.
@@ -127,8 +133,8 @@ def prompt_text(text: str | None, file: Path | None, loaded: Loaded[Any]) -> str
         raise UsageError("--prompt and --prompt-file are both given")
     if text == "-" or (file is not None and str(file) == "-"):
         if is_terminal(sys.stdin):
-            say("type the prompt; Ctrl-D on a line of its own ends it")
-        return _decoded(sys.stdin.buffer.read(), "the prompt", loaded)
+            say(f"type the {what}; Ctrl-D on a line of its own ends it")
+        return _decoded(sys.stdin.buffer.read(), f"the {what}", loaded)
     if file is None:
         return text or ""
     try:
@@ -149,7 +155,7 @@ def _decoded(data: bytes, name: str, loaded: Loaded[Any]) -> str:
     try:
         return "".join(text for text, _ in Decoder(name, None, loaded.newlines).decode([data]))
     except TextError as fault:
-        fault.hint = "A prompt has to be text in UTF-8."  # the corpus's hints name options there are not here
+        fault.hint = "It has to be text in UTF-8."  # the corpus's hints name options there are not here
         raise
 
 

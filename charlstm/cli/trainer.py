@@ -97,7 +97,8 @@ def resume(place: Place, reference: str, flags: dict[str, dict[str, Any]], clash
     """Go on with a run; of its settings only the budget can change."""
     train = flags["train"]
     budget: dict[str, Any] = {k: train.pop(k) for k in ("max_time", "max_steps", "epochs") if k in train}
-    fixed = [name for values in flags.values() for name in values]
+    folder = place.store.resumable(reference)
+    fixed = _changed(folder, flags)
     if clash or fixed:
         what = f"--{fixed[0].replace('_', '-')}" if fixed else "that option"
         if "sources" in fixed:
@@ -108,12 +109,25 @@ def resume(place: Place, reference: str, flags: dict[str, dict[str, Any]], clash
         )
     from charlstm.cli.signals import StopRequest, load_torch
 
-    folder = place.store.resumable(reference)
     load_torch()
     from charlstm import runs
 
     with StopRequest() as request, place.store.lock(folder):
         _run(place, runs.resume(folder, place.cache, budget, stdin=sys.stdin.buffer), request)
+
+
+def _changed(folder: Path, flags: dict[str, dict[str, Any]]) -> list[str]:
+    """The settings given that are not those the run has had all along."""
+    from charlstm.checkpoint.format import read_header
+    from charlstm.checkpoint.store import RESUME
+
+    had = read_header(folder / RESUME).config
+    values = ((section, name, value) for section, values in flags.items() for name, value in values.items())
+    return [name for section, name, value in values if _plain(value) != had.get(section, {}).get(name)]
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _checkpoint(place: Place, reference: str) -> Checkpoint:
@@ -158,7 +172,7 @@ def _run(place: Place, training: Training, request: StopRequest) -> None:
     if not place.json_lines:
         next_step = f"Write with: charlstm sample {name}"
         if training.run.model.bidirectional:
-            next_step = f'Fill blanks with: charlstm fill {name} "the sky is ____"'
+            next_step = f'Fill blanks with: charlstm fill {name} "The s__ was rising."'
         say(f"done: {training.folder}. {next_step}")
 
 
