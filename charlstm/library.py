@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,10 @@ from charlstm.prompts import Unknown, fit_prompt, opening
 from charlstm.resources import cache_folder
 from charlstm.sampling import SampleConfig, sample
 
-_Config = TypeVar("_Config", SampleConfig, FillConfig)
+if TYPE_CHECKING:
+    from charlstm.dynamic import DynamicConfig
+
+_Config = TypeVar("_Config", SampleConfig, FillConfig, "DynamicConfig")
 
 
 @dataclass(frozen=True)
@@ -163,14 +166,48 @@ class Model:
         """
         from charlstm.evaluate import surprise, surprise_both_sides
 
-        ids = self.tokenizer.encode(text)
-        if not len(ids):
-            raise UsageError("an empty text has no score")
+        ids = self._scorable(text)
         model = torch_model(self.checkpoint)
         if self.bidirectional:
             nats = surprise_both_sides(model, ids, self.config["data"]["seq_len"], progress=progress)
         else:
             nats = surprise(model, ids, np.array(opening(self.tokenizer)), progress=progress)
+        return self._scored(text, ids, nats)
+
+    def score_dynamic(
+        self, text: str, *, progress: Callable[[int], object] = lambda more: None, **settings: Any
+    ) -> Score:
+        """How surprising a text is to a network that learns from it as it reads, each token before it is learned from.
+
+        It is a copy that learns: the model stays as it is.
+
+        Args:
+            text: as `score`.
+            progress: as `score`.
+            settings: of `dynamic.DynamicConfig`: segment, lr, decay.
+
+        Raises:
+            UnknownCharacter: the text has a character outside the alphabet.
+            UsageError: the text is empty, or a setting that cannot be.
+            IncompatibleError: the network reads both ways, so it has no order to learn in.
+            DivergedError: it learned so fast that its loss is no longer a finite number.
+        """
+        from charlstm.dynamic import DynamicConfig, surprise_while_learning
+
+        checkpoint_format.check_reads_in_order(self.checkpoint)
+        config = _configured(DynamicConfig, settings)
+        ids = self._scorable(text)
+        before = opening(self.tokenizer)[-1]
+        nats = surprise_while_learning(torch_model(self.checkpoint), ids, before, config, progress=progress)
+        return self._scored(text, ids, nats)
+
+    def _scorable(self, text: str) -> NDArray[Any]:
+        ids = self.tokenizer.encode(text)
+        if not len(ids):
+            raise UsageError("an empty text has no score")
+        return ids
+
+    def _scored(self, text: str, ids: NDArray[Any], nats: NDArray[np.float32]) -> Score:
         tokens = tuple(self.tokenizer.token_bytes(int(token)) for token in ids)
         return Score(nats, tokens, len(text), len(text.encode("utf-8", "surrogateescape")))
 

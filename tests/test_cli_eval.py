@@ -6,14 +6,20 @@ import io
 import json
 import lzma
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 import charlstm
+from charlstm.checkpoint.format import write
 from charlstm.cli import surprise
+from charlstm.config import ModelConfig
+from charlstm.dynamic import DynamicConfig
 from charlstm.library import Score
+from charlstm.nn.model import CharLM
 from tests.command_line import Cli
+from tests.fake_checkpoints import make_checkpoint
 
 TEXT = "The ferryman wrote nothing down. He drew a boat,\nand a goose; 12 of them.\n" * 4
 
@@ -95,6 +101,69 @@ def test_mistakes(cli, args, code, told):
     done = cli("eval", *args)
     assert done.code == code
     assert told in done.err
+    assert len(done.err.strip().splitlines()) == 1
+
+
+def test_dynamic_stands_beside_the_score_as_trained(cli):
+    score, learning = (
+        judge(TEXT) for judge in (charlstm.load("starter").score, charlstm.load("starter").score_dynamic)
+    )
+    told = json.loads(cli("eval", "starter", "poem.txt", "--dynamic", "--json").out)
+    plain = json.loads(cli("eval", "starter", "poem.txt", "--json").out)
+    assert {name: told[name] for name in plain} == plain
+    assert told["bits_per_char"] == pytest.approx(score.bits_per_char)
+    assert told["dynamic"]["bits_per_char"] == pytest.approx(learning.bits_per_char)
+    assert told["dynamic"]["tokens"] == len(TEXT)
+    assert {told["dynamic"][name] for name in ("segment", "lr", "decay")} == set(vars(DynamicConfig()).values())
+    lines = cli("eval", "starter", "poem.txt", "--dynamic").out.splitlines()
+    assert lines[0].split() == ["as", "trained", "dynamic"]
+    [bits] = [line.split() for line in lines if line.startswith("bits a character")]
+    assert bits[3:5] == [f"{each.bits_per_char:.4f}" for each in (score, learning)]
+    assert all(len(line.rstrip()) <= 80 for line in lines)
+
+
+def test_dynamic_settings_are_those_given_and_the_help_tells_the_defaults(cli):
+    given = ("--segment", "7", "--lr", "0.002", "--decay", "0.01")
+    told = json.loads(cli("eval", "starter", "poem.txt", "--dynamic", "--json", "--surprise", *given).out)
+    learning = charlstm.load("starter").score_dynamic(TEXT, segment=7, lr=0.002, decay=0.01)
+    assert [nats for _, nats in told["dynamic"]["surprise"]] == pytest.approx(learning.nats.tolist(), rel=1e-4)
+    assert "".join(piece for piece, _ in told["surprise"]) == TEXT
+    difference = [abs(a[1] - b[1]) for a, b in zip(told["surprise"], told["dynamic"]["surprise"], strict=True)]
+    assert max(difference[:7]) < 1e-4 < max(difference[7:14]), "the second segment is the first to have learned"
+    shown = " ".join(cli("eval", "--help").out.split())
+    for name, value in vars(DynamicConfig()).items():
+        assert re.search(rf"--{name} <\w+> With --dynamic: [^\[]+\[default: {value}\]", shown), name
+
+
+def test_dynamic_surprise_is_that_of_the_network_that_learns(cli):
+    as_trained, learning = (
+        cli("eval", "starter", "poem.txt", "--surprise", *more).out.splitlines()
+        for more in ((), ("--dynamic", "--lr", "0.003"))
+    )
+    assert as_trained[::2] == learning[::2], "the text"
+    assert as_trained[1:-1:2] != learning[1:-1:2], "the digits"
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "told"),
+    [
+        (["starter", "--lr", "0.1"], 2, "--lr is for --dynamic. Add --dynamic."),
+        (["starter", "--decay", "0"], 2, "--decay is for --dynamic"),
+        (["starter", "--dynamic", "--segment", "0"], 2, "segment = 0: must be 1 or more"),
+        (["starter", "--dynamic", "--decay", "2"], 2, "decay = 2.0: must be between"),
+        (["starter", "--dynamic", "--lr", "1e38"], 7, "lower learning rate"),
+        (["both.safetensors", "--dynamic"], 3, "both.safetensors: this network reads both ways"),
+    ],
+)
+def test_dynamic_mistakes(cli, args, code, told):
+    saved = make_checkpoint(cli.folder / "one.safetensors")
+    config = {**saved.config, "model": {**saved.config["model"], "bidirectional": True}}
+    network = CharLM(ModelConfig(**config["model"]))
+    write(cli.folder / "both.safetensors", replace(saved, config=config, tensors=network.to_tensors()))
+    done = cli("eval", args[0], "poem.txt", *args[1:])
+    assert done.code == code
+    assert told in done.err
+    assert not done.out
     assert len(done.err.strip().splitlines()) == 1
 
 

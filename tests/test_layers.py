@@ -14,7 +14,7 @@ ROWS = [
     {"errors", "config", "events", "resources", "shapes", "blanks"},
     {"tokenizers", "corpora", "checkpoint", "engine"},
     {"cloze", "windows", "nn", "optim", "settings", "diagnosis", "filters", "prompts", "stopping", "beam"},
-    {"sampling", "filling", "evaluate", "inspect"},
+    {"sampling", "filling", "evaluate", "dynamic", "inspect"},
     {"training", "cowriter"},
     {"runs"},
     {"library"},

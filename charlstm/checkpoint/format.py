@@ -172,6 +172,20 @@ def check_writes_on(checkpoint: Checkpoint, path: Path | str = "") -> None:
         )
 
 
+def check_reads_in_order(checkpoint: Checkpoint, path: Path | str = "") -> None:
+    """Check that a model reads a text from its first character to its last, so that it can learn on the way.
+
+    Raises:
+        IncompatibleError: it reads both ways.
+    """
+    if checkpoint.config["model"].get("bidirectional"):
+        raise IncompatibleError(
+            "this network reads both ways: it has no order in which to learn from a text",
+            where=path,
+            hint="Score it as trained; or train one without --bidirectional.",
+        )
+
+
 def convert(checkpoint: Checkpoint, dtype: Literal["float16", "float32"]) -> Checkpoint:
     """The same checkpoint with its floating-point tensors stored as ``dtype``; readers compute in float32 anyway.
 

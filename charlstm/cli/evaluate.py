@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -13,8 +14,12 @@ from charlstm.cli import options
 from charlstm.cli.loading import unknown_choice
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
 from charlstm.cli.render import count, is_terminal, say, stdout_console
+from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from charlstm.dynamic import DynamicConfig
     from charlstm.library import Model, Score
     from charlstm.prompts import Unknown
 
@@ -24,6 +29,7 @@ EPILOG = """Examples:
   charlstm eval my-1 other.txt             nats and bits, with gzip, bz2 and xz beside
   charlstm eval starter - < letter.txt     a text from a pipe
   charlstm eval my-1 poem.txt --surprise   the text, coloured by how unexpected it is
+  charlstm eval my-1 other.txt --dynamic   the same, and if it learned from the text on the way
   charlstm eval my-1 other.txt --json      for a program
 """
 
@@ -34,6 +40,19 @@ def evaluate(
     ],
     sources: Annotated[list[str], typer.Argument(metavar="TEXT", help="Files, folders, globs, names, or '-'.")],
     surprise: Annotated[bool, typer.Option("--surprise", help="Show the text by how unexpected it is.")] = False,
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help="Also let it learn from each part of the text once that is scored.")
+    ] = False,
+    segment: Annotated[
+        int | None, typer.Option("--segment", help="With --dynamic: tokens from step to step. [default: 20]")
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option("--lr", help="With --dynamic: how far a weight moves in a step. [default: 0.0003]")
+    ] = None,
+    decay: Annotated[
+        float | None,
+        typer.Option("--decay", help="With --dynamic: share of the way back each step goes. [default: 0.001]"),
+    ] = None,
     unknown: options.Unknown = "error",
     encoding: Annotated[str | None, typer.Option("--encoding", help="If it is not UTF-8.")] = None,
     json_out: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
@@ -45,27 +64,49 @@ def evaluate(
     Every character counts, read in order with the state carried from the first to the last; the first is judged as
     the first of any text. A network trained with --bidirectional judges each from all the others around it: that is no
     likelihood of the text, so no compressor stands beside it.
+
+    With --dynamic the text is read a second time by a copy of the network that goes on learning (Krause et al. 2018):
+    each part is scored first, then learned from. Both figures are shown; --surprise then is that of the copy.
     """
     choice = unknown_choice(unknown, "--unknown")
-    score, text, model, path = _score(checkpoint, sources, choice, encoding, root, options.cache_or_default(cache))
+    given = {name: value for name, value in [("segment", segment), ("lr", lr), ("decay", decay)] if value is not None}
+    if given and not dynamic:
+        raise UsageError(f"--{next(iter(given))} is for --dynamic", hint="Add --dynamic.")
+    model, text, path = _read(
+        checkpoint, sources, choice, encoding, root, options.cache_or_default(cache), in_order=dynamic
+    )
+    config = _config(given) if dynamic else None
+    scores = _scores(model, text, config)
     # What is judged from both sides does not add up to a code, so a code's length says nothing beside it.
-    compressors = {} if model.bidirectional else _compressors(text)
+    compressors = {} if model.bidirectional else _compressors(text.encode("utf-8", "surrogateescape"))
     if json_out:
-        print(json.dumps(_plain(score, path, compressors, with_tokens=surprise), ensure_ascii=False))
+        figures = [_plain(score, with_tokens=surprise) for score in scores]
+        values = {"checkpoint": str(path), **figures[0], "compressors_bits_per_byte": compressors}
+        if config is not None:
+            values["dynamic"] = {**asdict(config), **figures[1]}
+        print(json.dumps(values, ensure_ascii=False))
         return
     if model.bidirectional:
         say("each token judged from those on both sides of it")
     if surprise:
         from charlstm.cli.surprise import show
 
-        show(score)
+        show(scores[-1])
         return
-    _table(score, compressors, of_bytes=model.tokenizer.kind == "byte")
+    _table(scores, compressors, of_bytes=model.tokenizer.kind == "byte")
 
 
-def _score(
-    reference: str, sources: list[str], unknown: Unknown, encoding: str | None, root: Path, cache: Path
-) -> tuple[Score, bytes, Model, Path]:
+def _read(
+    reference: str,
+    sources: list[str],
+    unknown: Unknown,
+    encoding: str | None,
+    root: Path,
+    cache: Path,
+    *,
+    in_order: bool,
+) -> tuple[Model, str, Path]:
+    """The model, the text in characters it knows, and the model's file."""
     from charlstm.checkpoint import format as checkpoint_format
     from charlstm.checkpoint.store import Store
     from charlstm.corpora.sources import open_sources
@@ -74,6 +115,8 @@ def _score(
     path = Store(root).find(reference)
     saved = checkpoint_format.read(path, kind="model")
     checkpoint_format.check_model(saved, path)
+    if in_order:
+        checkpoint_format.check_reads_in_order(saved, path)
     data = saved.config["data"]
     corpus = open_sources(
         tuple(sources), encoding=encoding, newlines=data["newlines"], stdin=sys.stdin.buffer, cache=cache
@@ -90,16 +133,34 @@ def _score(
     fitted, notes = fit_prompt(model.tokenizer, text, unknown, remedy="--unknown {}")
     for note in notes:
         say(note)
+    return model, fitted, path
+
+
+def _config(given: dict[str, Any]) -> DynamicConfig:
+    from charlstm.dynamic import DynamicConfig
+
+    return DynamicConfig(**given)
+
+
+def _scores(model: Model, text: str, config: DynamicConfig | None) -> list[Score]:
+    """The text's score by the model as trained, and with ``config`` behind it by one that learns on the way."""
+    with _bar("reading", model, text) as bar:
+        scores = [model.score(text, progress=bar.update)]
+    if config is not None:
+        with _bar("learning", model, text) as bar:
+            scores.append(model.score_dynamic(text, progress=bar.update, **asdict(config)))
+    return scores
+
+
+def _bar(doing: str, model: Model, text: str) -> tqdm[NoReturn]:
     from tqdm import tqdm
 
-    octets = fitted.encode("utf-8", "surrogateescape")
-    tokens = {"char": len(fitted), "byte": len(octets)}.get(model.tokenizer.kind)  # of pieces nobody knows yet
-    with tqdm(
-        total=tokens, desc="reading", unit="tok", unit_scale=True, delay=1.0, leave=False, file=sys.stderr,
+    octets = len(text.encode("utf-8", "surrogateescape"))
+    tokens = {"char": len(text), "byte": octets}.get(model.tokenizer.kind)  # of pieces nobody knows yet
+    return tqdm(
+        total=tokens, desc=doing, unit="tok", unit_scale=True, delay=1.0, leave=False, file=sys.stderr,
         disable=not is_terminal(sys.stderr), dynamic_ncols=True,
-    ) as bar:  # fmt: skip
-        score = model.score(fitted, progress=bar.update)
-    return score, octets, model, path
+    )  # fmt: skip
 
 
 def _compressors(text: bytes) -> dict[str, float]:
@@ -116,9 +177,8 @@ def _compressors(text: bytes) -> dict[str, float]:
     return {name: 8 * len(octets) / len(text) for name, octets in packed.items()}
 
 
-def _plain(score: Score, path: Path, compressors: dict[str, float], *, with_tokens: bool) -> dict[str, Any]:
+def _plain(score: Score, *, with_tokens: bool) -> dict[str, Any]:
     values: dict[str, Any] = {
-        "checkpoint": str(path),
         "tokens": len(score.nats),
         "characters": score.characters,
         "bytes": score.bytes,
@@ -126,7 +186,6 @@ def _plain(score: Score, path: Path, compressors: dict[str, float], *, with_toke
         "perplexity": score.perplexity,
         "bits_per_char": score.bits_per_char,
         "bits_per_byte": score.bits_per_byte,
-        "compressors_bits_per_byte": compressors,
     }
     if with_tokens:
         pieces = [token.decode("utf-8", "replace") for token in score.tokens]
@@ -134,21 +193,25 @@ def _plain(score: Score, path: Path, compressors: dict[str, float], *, with_toke
     return values
 
 
-def _table(score: Score, compressors: dict[str, float], *, of_bytes: bool) -> None:
-    """The figures in plain words; a model of bytes knows nothing of characters, so they are left out."""
+def _table(scores: list[Score], compressors: dict[str, float], *, of_bytes: bool) -> None:
+    """The figures in plain words, a column a score; a model of bytes knows nothing of characters: they are left out."""
     from rich.table import Table
 
     console = stdout_console()
-    table = Table(box=None, pad_edge=False, show_header=False)
+    score = scores[0]
+    table = Table(box=None, pad_edge=False, show_header=len(scores) > 1, header_style="dim")
     table.add_column(style="bold")
-    table.add_column(justify="right")
+    for name in ("as trained", "dynamic")[: len(scores)]:
+        table.add_column(name, justify="right")
     table.add_column(style="dim")
     token = "byte" if of_bytes else "token"
     if not of_bytes:
-        table.add_row("bits a character", f"{score.bits_per_char:.4f}", f"{count(score.characters)} characters")
-    table.add_row("bits a byte", f"{score.bits_per_byte:.4f}", f"{count(score.bytes)} bytes")
-    table.add_row(f"nats a {token}", f"{score.nats_per_token:.4f}", f"{count(len(score.nats))} {token}s")
-    table.add_row("perplexity", f"{score.perplexity:.3f}", f"{token}s it wavers between")
-    for name, bits in compressors.items():
-        table.add_row(name, f"{bits:.4f}", "bits a byte, for comparison")
+        bits = [f"{each.bits_per_char:.4f}" for each in scores]
+        table.add_row("bits a character", *bits, f"{count(score.characters)} characters")
+    table.add_row("bits a byte", *(f"{each.bits_per_byte:.4f}" for each in scores), f"{count(score.bytes)} bytes")
+    nats = [f"{each.nats_per_token:.4f}" for each in scores]
+    table.add_row(f"nats a {token}", *nats, f"{count(len(score.nats))} {token}s")
+    table.add_row("perplexity", *(f"{each.perplexity:.3f}" for each in scores), f"{token}s it wavers between")
+    for name, needed in compressors.items():
+        table.add_row(name, *[f"{needed:.4f}"] * len(scores), "bits a byte, for comparison")
     console.print(table)
