@@ -1,15 +1,23 @@
-"""How fast text is drawn at batch 1 on a CPU: the NumPy engine beside stepping ``torch.nn.LSTM``, in one run.
+"""How fast text is drawn on a CPU: the NumPy engine beside stepping ``torch.nn.LSTM``, in one run.
 
-Run: ``python -m benchmarks.sampling [--rounds 7] [--shapes 2x256,1x512,2x512] [--cell lstm] [--attention]``
+Run: ``python -m benchmarks.sampling [--rounds 7] [--shapes 2x256,1x512,2x512] [--cell lstm] [--attention]
+[--batches 8,64,256] [--char-rnn-pytorch PATH] [--nanogpt PATH]``
 
-For each shape three are compared, each with random weights of its own: how fast a step is does not depend on them:
+At batch 1 these are compared for each shape, each with random weights of its own: how fast a step is does not depend on
+them:
 
 - ``nn.LSTM``: what char-rnn programs do: ``nn.Embedding``, ``nn.LSTM`` with all its layers, ``nn.Linear``, softmax and
   ``torch.multinomial``, one character at a time, under ``inference_mode``, with its better number of threads, 1 or 2.
   For other cells `nn.GRU` and `nn.RNN`, for the peephole, which torch does not have, `nn.LSTM`; with ``--attention``,
   over 256 states, `nn.attention.attend` behind it, stepped the same way;
 - ``engine``: `charlstm.sampling.sample` on `charlstm.engine.Engine`, all filters, decoding and stop rules included;
-- ``engine, steps``: the engine alone, for what the sampler costs.
+- ``engine, steps``: the engine alone, for what the sampler costs;
+- ``char-rnn.pytorch``: the network of that checkout's model.py, stepped and drawn from as its generate.py does;
+- ``nanoGPT``: `generate` of that checkout's model.py for its CPU recipe (4 layers, 128 wide, context 64), of one size.
+
+Then all characters a second of batches, as ``charlstm sample -n`` draws them: above 8 rows torch does it.
+``floor`` is how many characters a second reading every weight once would be, at the speed at which this core reads as
+many bytes in the same run.
 
 One short block of each in turn, many rounds, medians: whatever else the machine does meets all alike. NumPy has one
 BLAS thread, as ``charlstm sample`` gives it. Then the time from starting ``charlstm sample`` to its first character on
@@ -21,6 +29,7 @@ stdout. The last line is one JSON object.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
@@ -30,8 +39,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from charlstm.cli.loading import one_blas_thread
+from charlstm.cli.loading import ENGINE_ROWS, one_blas_thread
 
 one_blas_thread()
 
@@ -43,6 +53,7 @@ from benchmarks.machine import machine
 from charlstm.checkpoint.format import Checkpoint, write
 from charlstm.engine import Engine
 from charlstm.nn.attention import Attention
+from charlstm.nn.backend import TorchBackend
 from charlstm.sampling import SampleConfig, sample
 from charlstm.shapes import CELLS, tensor_shapes
 from charlstm.tokenizers import CharTokenizer
@@ -122,6 +133,85 @@ def steps_block(engine: Engine) -> Block:
     return block
 
 
+def batch_block(saved: Checkpoint, rows: int) -> Block:
+    """Draws several texts side by side as ``charlstm sample -n`` does; characters of all of them."""
+    stepper = Engine.from_checkpoint(saved) if rows <= ENGINE_ROWS else TorchBackend.from_checkpoint(saved)
+    length = max(20, CHARACTERS // rows)
+
+    def block() -> float:
+        torch.set_num_threads(2)
+        start = time.perf_counter()
+        for _ in sample(stepper, [0], SampleConfig(length=length, temperature=0.8, seed=1), rows=rows):
+            pass
+        return rows * length / (time.perf_counter() - start)
+
+    return block
+
+
+def floor_block(saved: Checkpoint) -> Block:
+    """Reads as many bytes as a step has weights to read, again and again; reads a second."""
+    model = saved.config["model"]
+    tables = model["vocab_size"] * model["embedding_size"]  # the embedding is folded into a table of one row a token
+    weights = np.ones(sum(tensor.size for tensor in saved.tensors.values()) - tables, np.float32)
+
+    def block() -> float:
+        start = time.perf_counter()
+        for _ in range(CHARACTERS):
+            np.dot(weights, weights)
+        return CHARACTERS / (time.perf_counter() - start)
+
+    return block
+
+
+def module_of(checkout: Path, name: str) -> Any:
+    """A module of a peer's checkout."""
+    spec = importlib.util.spec_from_file_location(f"peer_{name}", checkout / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def char_rnn_block(checkout: Path, saved: Checkpoint) -> Block:
+    """Steps char-rnn.pytorch's network and draws as its generate.py does."""
+    model = saved.config["model"]
+    vocab, hidden = model["vocab_size"], model["hidden_size"]
+    kind = "gru" if model["cell"] == "gru" else "lstm"
+    decoder = module_of(checkout, "model").CharRNN(vocab, hidden, vocab, model=kind, n_layers=model["num_layers"])
+
+    def block() -> float:
+        torch.set_num_threads(2)
+        state, token, text = decoder.init_hidden(1), torch.zeros(1, dtype=torch.long), ""
+        start = time.perf_counter()
+        for _ in range(CHARACTERS // 3):
+            output, state = decoder(token, state)
+            chances = output.data.view(-1).div(0.8).exp()
+            character = ALPHABET[torch.multinomial(chances, 1)[0]]
+            text += character
+            token = torch.tensor([ALPHABET.index(character)])
+        return CHARACTERS // 3 / (time.perf_counter() - start)
+
+    return block
+
+
+def nanogpt_block(checkout: Path) -> Block:
+    """`generate` of nanoGPT's recipe for a CPU."""
+    module = module_of(checkout, "model")
+    sizes = {"block_size": 64, "vocab_size": len(ALPHABET), "n_layer": 4, "n_head": 4, "n_embd": 128}
+    model = module.GPT(module.GPTConfig(**sizes, dropout=0.0, bias=False)).eval()
+
+    def block() -> float:
+        torch.set_num_threads(2)
+        start = time.perf_counter()
+        with torch.inference_mode():
+            model.generate(torch.zeros(1, 1, dtype=torch.long), CHARACTERS // 10, temperature=0.8, top_k=200)
+        return CHARACTERS // 10 / (time.perf_counter() - start)
+
+    return block
+
+
 def interleaved(blocks: dict[str, Block], rounds: int) -> dict[str, float]:
     """The median characters per second of each, one block of each in turn; the first round only warms up."""
     seen: dict[str, list[float]] = {name: [] for name in blocks}
@@ -158,43 +248,39 @@ def main() -> None:
     parser.add_argument("--shapes", default="2x256,1x512,2x512")
     parser.add_argument("--cell", choices=sorted(CELLS), default="lstm")
     parser.add_argument("--attention", action="store_true")
+    parser.add_argument("--batches", default="")
+    parser.add_argument("--char-rnn-pytorch", type=Path)
+    parser.add_argument("--nanogpt", type=Path)
     options = parser.parse_args()
     results: dict[str, dict[str, float]] = {}
     print(f"{options.cell}{' with attention' * options.attention}: characters a second")
-    print(f"{'shape':8}{'torch, 1 thread':>20}{'2 threads':>12}{'engine':>12}{'steps only':>12}{'times torch':>15}")
     for shape in options.shapes.split(","):
         layers, hidden = map(int, shape.split("x"))
         saved = checkpoint(layers, hidden, options.cell, 256 if options.attention else 0)
         engine = Engine.from_checkpoint(saved)
-        speeds = interleaved(
-            {
-                "lstm_1": torch_block(saved, 1),
-                "lstm_2": torch_block(saved, 2),
-                "engine": engine_block(engine),
-                "steps": steps_block(engine),
-            },
-            options.rounds,
-        )
-        speeds["ratio"] = speeds["engine"] / max(speeds["lstm_1"], speeds["lstm_2"])
-        results[shape] = {name: round(value, 2) for name, value in speeds.items()}
-        row = "".join(
-            f"{speeds[name]:{width},.0f}"
-            for name, width in (("lstm_1", 20), ("lstm_2", 12), ("engine", 12), ("steps", 12))
-        )
-        print(f"{shape:8}{row}{speeds['ratio']:15.1f}")
+        blocks = {
+            "nn module, 1 thread": torch_block(saved, 1),
+            "nn module, 2 threads": torch_block(saved, 2),
+            "engine": engine_block(engine),
+            "engine, steps": steps_block(engine),
+            "floor": floor_block(saved),
+        }
+        if options.char_rnn_pytorch:
+            blocks["char-rnn.pytorch"] = char_rnn_block(options.char_rnn_pytorch, saved)
+        if options.nanogpt:
+            blocks["nanoGPT"] = nanogpt_block(options.nanogpt)
+        blocks |= {f"batch {rows}": batch_block(saved, int(rows)) for rows in options.batches.split(",") if rows}
+        speeds = interleaved(blocks, options.rounds)
+        best = max(speeds["nn module, 1 thread"], speeds["nn module, 2 threads"])
+        print(f"{shape}: the engine {speeds['engine'] / best:.1f} times as fast as stepping torch's module")
+        for name, speed in speeds.items():
+            print(f"  {name:22}{speed:12,.0f}   {speed / speeds['engine']:7.2f} of the engine at batch 1")
+        results[shape] = {name: round(speed, 2) for name, speed in speeds.items()} | {"ratio": speeds["engine"] / best}
     seconds = first_character(checkpoint(2, 256), options.rounds)
     print(f"first character {seconds:.2f} s after the command (2x256)")
-    print(
-        json.dumps(
-            {
-                "cell": options.cell,
-                "attention": options.attention,
-                "characters_per_second": results,
-                "first_character_s": round(seconds, 3),
-                "machine": machine(),
-            }
-        )
-    )
+    told = {"characters_per_second": results, "first_character_s": round(seconds, 3)}
+    about = {"benchmark": "sampling", "cell": options.cell, "attention": options.attention}
+    print(json.dumps(about | told | machine()))
 
 
 if __name__ == "__main__":
