@@ -113,8 +113,9 @@ class _Session:
         self._keep_best()
         default = space.values(self._space, space.start(self._space))
         yield SearchStarted(str(self._folder), default, self._trial_time, self._done, self._left)
+        stopped = False
         try:
-            while not stop():
+            while not (stopped := stop()):
                 while len(self._running) < self._plan.jobs and self._has_room():
                     yield self._start()
                 if not self._running:
@@ -126,7 +127,7 @@ class _Session:
             for process, _ in self._running.values():  # an error, or whoever listened has gone
                 process.end(kill=True)
             self._study.spent = self._spent
-        yield self._result("interrupted" if stop() else "finished")
+        yield self._result("interrupted" if stopped else "finished")
 
     @property
     def _spent(self) -> float:

@@ -33,6 +33,9 @@ _WARMUP_STAGES = 4
 """A wide network or a high rate begins behind: nothing is judged before this many tenths."""
 _COMPARED = 3
 """Finished trials before any is judged."""
+_HOPEFUL = 67.0
+"""The share of trials, in percent, that are not hopeless. Not half, as is usual: a high rate comes down, and a wide
+network comes up, at the end."""
 _RANDOM = 6
 """Trials drawn at random, besides the default, before the sampler models what is good."""
 
@@ -98,7 +101,7 @@ class Study:
         return trial.number, values(self._space, positions)
 
     def hopeless(self, number: int, loss: float, share: float) -> bool:
-        """Report a trial's evaluation; whether it has been worse so far than half of the others at the same time.
+        """Report a trial's evaluation; whether at its best it is worse than two thirds of the others were by then.
 
         Args:
             number: the trial's.
@@ -163,7 +166,7 @@ def opened(folder: Path, about: dict[str, Any]) -> Iterator[Study]:
     storage = None
     try:
         storage = optuna.storages.RDBStorage(f"sqlite:///{quote(str(path.absolute()))}")
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=_COMPARED, n_warmup_steps=_WARMUP_STAGES)
+        pruner = optuna.pruners.PercentilePruner(_HOPEFUL, n_startup_trials=_COMPARED, n_warmup_steps=_WARMUP_STAGES)
         study = optuna.create_study(storage=storage, study_name="charlstm", load_if_exists=True, pruner=pruner)
         kept = study.user_attrs.get("about")
         if kept is None:
