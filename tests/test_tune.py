@@ -236,6 +236,38 @@ def test_what_a_stop_cuts_off_is_tried_again(plan, fake):
     assert 0 < again[0].seconds_left < events[0].seconds_left
 
 
+def test_a_default_that_was_killed_before_it_began_is_still_the_first(plan, fake):
+    fake(GOOD)
+    plan.folder.mkdir()
+    about = {"seed": 1}
+    with study.opened(plan.folder, about) as killed:
+        killed.begin(space.axes(plan.prepared.plan.run))
+        killed._study.ask()
+    with study.opened(plan.folder, about) as again:
+        again.begin(space.axes(plan.prepared.plan.run))
+        number, settings = again.ask()
+    assert number == 1
+    assert space.changed(space.axes(plan.prepared.plan.run), settings) == {}
+
+
+def test_a_study_that_cannot_be_written_is_one_line_and_no_process_is_left(plan, fake):
+    fake(
+        """
+        import sqlite3
+        with sqlite3.connect(f"{folder}/study.sqlite") as database:
+            database.execute("drop table trial_intermediate_values")
+        open(f"{folder}/pid", "w").write(str(os.getpid()))
+        evaluate(loss, 0.5)
+        time.sleep(100)
+        """
+    )
+    with pytest.raises(CharlstmError, match="cannot be kept") as fault:
+        searched(plan, 1)
+    assert fault.value.exit_code == 6
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(plan.folder.joinpath("pid").read_text()), 0)
+
+
 def test_two_at_once_and_the_end_of_the_budget(plan, fake):
     fake("time.sleep(0.3)\n" + GOOD)
     events = list(search(replace(plan, jobs=2, budget=2.5)))

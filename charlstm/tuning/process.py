@@ -53,7 +53,8 @@ class Process:
         self.stopped: dict[str, Any] | None = None
         """Its last event, if it came to that."""
         self._began = time.monotonic()
-        self._talk = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `fault`; a pipe would fill, unread till then
+        self._last_words = ""
+        self._talk = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`; a pipe would fill, unread till then
         try:
             self._process = subprocess.Popen(
                 command(number, folder, config, cache),
@@ -89,18 +90,18 @@ class Process:
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
+        with self._talk as talk:
+            talk.seek(0)
+            self._last_words = talk.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
         return code
 
     def fault(self, code: int) -> str:
-        """Why it failed, in plain words; empty if it did not. To be asked once, after its end."""
-        self._talk.seek(0)
-        last = self._talk.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
-        self._talk.close()
+        """Why it failed, in plain words, by its exit code and what it said last; empty if it did not."""
         if code == 0 and self.stopped is not None:
             return "" if self.best is not None else "it came to no evaluation"
         if code < 0:
             return f"killed by signal {-code}, by hand or for lack of memory"
-        return last.removeprefix("charlstm: ") or f"it ended with exit code {code}"
+        return self._last_words.removeprefix("charlstm: ") or f"it ended with exit code {code}"
 
     def _read(self, messages: Queue[Message]) -> None:
         assert self._process.stdout is not None

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from charlstm.errors import CorruptError, UsageError
+from charlstm.errors import CorruptError, StorageError, UsageError
 from charlstm.tuning.events import Trial
 from charlstm.tuning.space import Axis, Positions, changed, start, values
 
@@ -71,7 +71,8 @@ class Study:
         if not self._study.trials:
             self._study.enqueue_trial(start(space))
         for trial in self._study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
-            self._again(trial.number, trial.params)
+            # Killed before all its settings were drawn, it has some only as what it was to be given.
+            self._again(trial.number, trial.system_attrs.get("fixed_params", {}) | trial.params)
 
     @property
     def spent(self) -> float:
@@ -158,6 +159,7 @@ def opened(folder: Path, about: dict[str, Any]) -> Iterator[Study]:
 
     Raises:
         CorruptError: there is a file that is no search's.
+        StorageError: the disk is full or closed.
     """
     import optuna
 
@@ -178,6 +180,9 @@ def opened(folder: Path, about: dict[str, Any]) -> Iterator[Study]:
         raise CorruptError("not a search that can go on", where=path, hint=hint) from fault
     try:
         yield Study(study, kept or about)
+    except optuna.exceptions.StorageInternalError as fault:
+        hint = "Is the disk full? Once that is mended, the same command goes on."
+        raise StorageError("what the search found cannot be kept", where=path, hint=hint) from fault
     finally:
         storage.remove_session()
         storage.engine.dispose()
