@@ -321,6 +321,15 @@ def test_the_command_searches_and_what_it_found_trains(cli):
     assert json.loads(trained.out.splitlines()[-1])["reason"] == "finished"
 
 
+def test_when_no_trial_comes_to_its_end_that_is_an_error_with_the_reason(cli, fake):
+    cli.folder.joinpath("my.txt").write_text(TEXT)
+    fake("leave(7, 'the loss is nan')")
+    result = cli("tune", "my.txt", "--budget", "0.2s", "--trial-time", "0.1s")
+    assert result.code == 1
+    assert "the loss is nan" in result.err.splitlines()[-1]
+    assert result.out == ""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_after_kill_9_the_same_command_goes_on_and_no_trial_outlives_its_search(tmp_path):

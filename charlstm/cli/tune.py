@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,8 +25,6 @@ EPILOG = """Examples:
 """
 
 ROOT = Path("tuning")
-
-_machine = partial(typer.Option, rich_help_panel=options.PLACES)
 
 
 def tune(

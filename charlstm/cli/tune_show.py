@@ -11,6 +11,7 @@ import typer
 
 from charlstm.cli.render import duration, fold, is_terminal, say, stdout_console, terminal_width, visible
 from charlstm.cli.signals import StopRequest
+from charlstm.errors import CharlstmError
 
 if TYPE_CHECKING:
     from charlstm.tuning.events import Event, SearchDone, SearchStarted, Trial, TrialDone
@@ -23,7 +24,11 @@ _LONGER = 10
 
 
 def perform(plan: Plan, sources: list[str], *, json_lines: bool) -> None:
-    """Run a search, show it, and leave with the right exit code."""
+    """Run a search, show it, and leave with the right exit code.
+
+    Raises:
+        CharlstmError: no trial came to its end.
+    """
     from charlstm.tuning.events import SearchDone, SearchStarted, to_json
     from charlstm.tuning.search import search
 
@@ -40,11 +45,15 @@ def perform(plan: Plan, sources: list[str], *, json_lines: bool) -> None:
             elif isinstance(event, SearchDone):
                 last = event
     assert last is not None
-    if not json_lines:
+    if last.best is not None and not json_lines:
         _show(last, sources, trial_time)
     if last.reason == "interrupted":
         say("stopped; the same command goes on with the rest of the budget")
         raise typer.Exit(request.exit_code)
+    if last.best is None:
+        reasons = [trial.reason for trial in last.trials if trial.reason]
+        what = f"no trial came to its end ({reasons[-1]})" if reasons else "no trial came to its end"
+        raise CharlstmError(what, hint="Nothing was found; a longer --budget goes on.")
 
 
 def _tell(event: Event) -> None:
@@ -91,9 +100,6 @@ def _settings(settings: dict[str, Any]) -> str:
 
 def _show(done: SearchDone, sources: list[str], trial_time: float) -> None:
     """The best trials as a table, and what follows from them."""
-    if done.best is None:
-        say("no trial came to its end, so nothing was found")
-        return
     _draw(done)
     print()
     for sentence in map(visible, _sentences(done, trial_time)):
@@ -122,8 +128,8 @@ def _sentences(done: SearchDone, trial_time: float) -> list[str]:
     best = done.best
     assert best is not None
     told = [
-        f"{states.count('finished')} trials finished, {states.count('pruned')} were stopped as hopeless, "
-        f"{states.count('failed')} failed; {duration(done.seconds)} in all.",
+        f"Trials that finished: {states.count('finished')}; stopped as hopeless: {states.count('pruned')}; failed: "
+        f"{states.count('failed')}; {duration(done.seconds)} in all.",
         "The loss is on the validation part, by which the best was chosen: on text never seen expect a little more. "
         "Each trial was trained once; small differences may be chance.",
     ]
