@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -200,10 +201,15 @@ def explain(fault: ValidationError) -> str:
 
 def to_toml(run: RunConfig) -> str:
     """The run's settings as TOML that `read_settings` takes back; a setting that is None is left out."""
-    lines = [f"name = {_toml_value(run.name)}"]
-    for section in SECTIONS:
+    tables = {section: getattr(run, section).model_dump() for section in SECTIONS}
+    return f"name = {_toml_value(run.name)}\n" + tables_to_toml(tables)
+
+
+def tables_to_toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """Some settings, by section, as TOML that `read_settings` takes back; a setting that is None is left out."""
+    lines: list[str] = []
+    for section, values in tables.items():
         lines += ["", f"[{section}]"]
-        values = getattr(run, section).model_dump()
         lines += [f"{name} = {_toml_value(value)}" for name, value in values.items() if value is not None]
     return "\n".join(lines) + "\n"
 

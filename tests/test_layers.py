@@ -18,7 +18,7 @@ ROWS = [
     {"training", "cowriter"},
     {"runs"},
     {"library"},
-    {"lab"},
+    {"lab", "tuning"},
     {"cli"},
 ]
 ROW = {name: number for number, row in enumerate(ROWS) for name in row}

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import charlstm
-from charlstm.cli import checkpoints, corpora, evaluate, fill, lab, sample, train, write
+from charlstm.cli import checkpoints, corpora, evaluate, fill, lab, sample, train, tune, write
 from charlstm.cli.options import Help, Sections
 from charlstm.cli.render import say
 from charlstm.errors import CharlstmError
@@ -25,6 +25,7 @@ EPILOG = """Examples:
   charlstm fill "The s__ was rising."    guess what stands in a gap
   charlstm eval my-1 other.txt           how surprising is another text?
   charlstm checkpoints list              what there is
+  charlstm tune my.txt --budget 1h       which settings learn it best?
   charlstm lab gap                       where does each kind of network forget?
 """
 
@@ -61,6 +62,7 @@ app.command("generate", hidden=True, epilog=sample.EPILOG)(sample.sample)
 app.command("write", epilog=write.EPILOG)(write.write)
 app.command("fill", epilog=fill.EPILOG)(fill.fill)
 app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command("tune", epilog=tune.EPILOG)(tune.tune)
 app.add_typer(checkpoints.app, name="checkpoints")
 app.add_typer(corpora.app, name="corpora")
 app.add_typer(lab.app, name="lab")

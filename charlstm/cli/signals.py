@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+import threading
 import warnings
 from types import FrameType, TracebackType
 from typing import Any
@@ -13,9 +15,14 @@ from charlstm.cli.render import is_terminal, say
 
 
 class StopRequest:
-    """Catches the signals while it is entered; called, it says whether one has come."""
+    """Catches the signals while it is entered; called, it says whether one has come.
 
-    def __init__(self) -> None:
+    Args:
+        doing: what is told to be done now.
+    """
+
+    def __init__(self, doing: str = "finishing this step and saving") -> None:
+        self._doing = doing
         self._signal: int | None = None
         self._before: dict[int, Any] = {}
 
@@ -44,7 +51,23 @@ class StopRequest:
         self._signal = number
         if is_terminal(sys.stderr):
             print(file=sys.stderr)  # the bar's line, or the ^C a terminal shows, ends here
-        say("finishing this step and saving; once more leaves at once")
+        say(f"{self._doing}; once more leaves at once")
+
+
+def leash(descriptor: int) -> None:
+    """Ask this process to stop, as SIGTERM does, when an input ends: when whoever held its other end is gone.
+
+    Args:
+        descriptor: the input's. Not a stream: Python, leaving, would wait for the lock of one that is being read.
+    """
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(descriptor, 1):
+                pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def load_torch() -> None:

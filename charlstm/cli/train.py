@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from charlstm.cli import options, trainer
+from charlstm.cli import options, signals, trainer
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
 
 EPILOG = """Examples:
@@ -135,6 +135,7 @@ def train(
     rnn_size: options.hidden(Whole, "--rnn-size") = None,  # type: ignore[valid-type]
     seq_length: options.hidden(Whole, "--seq-length", "--bptt") = None,  # type: ignore[valid-type]
     learning_rate: options.hidden(Real, "--learning-rate") = None,  # type: ignore[valid-type]
+    leash: options.hidden(bool, "--leash") = False,  # type: ignore[valid-type]
 ) -> None:
     """Train a network on a text; it writes like it afterwards.
 
@@ -190,6 +191,8 @@ def train(
         },
     }
     flags = {section: {k: v for k, v in values.items() if v is not None} for section, values in given.items()}
+    if leash:  # `charlstm tune` holds its trials by their standard input
+        signals.leash(0)
     place = trainer.Place(root, options.cache_or_default(cache), name, out, force, quiet, json_lines)
     if resume is not None:
         trainer.resume(place, resume, flags, dry_run or preset or config or init_from or name or out)
