@@ -3,6 +3,7 @@
     >>> import charlstm
     >>> model = charlstm.load("starter")
     >>> print(model.generate("ROMEO:", length=200, seed=1))      # doctest: +SKIP
+    >>> model.fill("The s__ was rising.", count=3)               # doctest: +SKIP
     >>> model.score("To be, or not to be").bits_per_char         # doctest: +SKIP
     >>> for event in charlstm.train("my.txt", max_time=60):      # doctest: +SKIP
     ...     print(event)
@@ -17,14 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from charlstm.errors import CharlstmError
+    from charlstm.filling import Filling
     from charlstm.library import Model, Score, load, train
 
     __version__: str
 
-__all__ = ["CharlstmError", "Model", "Score", "__version__", "load", "train"]
+__all__ = ["CharlstmError", "Filling", "Model", "Score", "__version__", "load", "train"]
 
 _HOMES = {
     "CharlstmError": "charlstm.errors",
+    "Filling": "charlstm.filling",
     "Model": "charlstm.library",
     "Score": "charlstm.library",
     "load": "charlstm.library",

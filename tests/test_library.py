@@ -18,7 +18,7 @@ def starter():
 
 
 def test_the_public_names_are_these():
-    assert sorted(charlstm.__all__) == ["CharlstmError", "Model", "Score", "__version__", "load", "train"]
+    assert sorted(charlstm.__all__) == ["CharlstmError", "Filling", "Model", "Score", "__version__", "load", "train"]
     for name in charlstm.__all__:
         assert getattr(charlstm, name) is not None
     with pytest.raises(AttributeError):
