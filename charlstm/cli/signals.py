@@ -13,9 +13,14 @@ from charlstm.cli.render import is_terminal, say
 
 
 class StopRequest:
-    """Catches the signals while it is entered; called, it says whether one has come."""
+    """Catches the signals while it is entered; called, it says whether one has come.
 
-    def __init__(self) -> None:
+    Args:
+        quiet: whether to say nothing: of several processes one says it.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._signal: int | None = None
         self._before: dict[int, Any] = {}
 
@@ -42,6 +47,8 @@ class StopRequest:
             # Files are written beside their place and renamed: whatever was last whole still is.
             os._exit(128 + number)
         self._signal = number
+        if self._quiet:
+            return
         if is_terminal(sys.stderr):
             print(file=sys.stderr)  # the bar's line, or the ^C a terminal shows, ends here
         say("finishing this step and saving; once more leaves at once")
