@@ -119,9 +119,17 @@ class Ranks:
         """The model as it is to be called in training: with rank 0's weights, and gradients that are means over all."""
         if self.world == 1:
             return model
-        return nn.parallel.DistributedDataParallel(
-            model, process_group=self.steps, broadcast_buffers=False, gradient_as_bucket_view=True
-        )
+        return nn.parallel.DistributedDataParallel(model, process_group=self.steps, gradient_as_bucket_view=True)
+
+    def level(self, model: nn.Module) -> None:
+        """Give all ranks rank 0's weights once more.
+
+        They have them already where all machines are of one kind. Processors that round differently drift apart, and
+        SOAP soon makes much of the last bit: it steps as boldly where the gradient is nearly zero as where it is not.
+        """
+        if self.world > 1:
+            for weight in model.parameters():
+                distributed.broadcast(weight.detach(), src=0, group=self.steps)
 
     def agree(self, loss: float, seconds: float, stop: bool, save: bool) -> Agreed:
         """Make known to all what each has met in a step: one small sum."""

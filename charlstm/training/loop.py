@@ -272,6 +272,7 @@ class Training:
         """Score all of the validation text with the better of last and average weights; keep the best of all."""
         cursor = self.cursor
         cursor.evaluated = cursor.step
+        self.ranks.level(self.model)
         if not len(self._val_ids):
             yield self.save_model("average" if self.average else "last", None, None)
             yield from self._preview()
