@@ -14,7 +14,10 @@ Everything small goes over gloo, gradients on GPUs over nccl. A rank that has go
 
 from __future__ import annotations
 
+import hashlib
 import socket
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +26,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch._C._distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from charlstm.config import RunConfig
 from charlstm.errors import CharlstmError, ConfigError, LostRankError, UsageError
@@ -245,11 +250,29 @@ def join(rank: int, world: int, local: int) -> Iterator[Ranks]:
     with telling_of_lost_ranks():
         if nccl and local < torch.cuda.device_count():
             torch.cuda.set_device(local)
-        distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if nccl else "gloo", rank=rank, world_size=world, timeout=_WAIT
-        )
+        backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
+        found, _, _ = next(iter(rendezvous("env://", rank, world, timeout=_WAIT)))
+        store = _unwritten(found, rank, world)
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=_WAIT)
         yield Ranks(rank, world, local, distributed.new_group(timeout=STEP_TIMEOUT))
         distributed.destroy_process_group()
+
+
+def _unwritten(store: Store, rank: int, world: int) -> Store:
+    """A corner of the store in which nothing has been written yet.
+
+    torchrun has one store for all its restarts, and does not always say that it has restarted. The addresses that
+    ended processes left in it would be taken for those of the living, and waited for. So each rank writes a name that
+    nobody had before, and the corner is called by all of these, once all have seen the same ones.
+    """
+    store.set(f"charlstm/{rank}", uuid.uuid4().hex)
+    while True:
+        names = store.multi_get([f"charlstm/{other}" for other in range(world)])
+        corner = hashlib.sha256(b" ".join(names)).hexdigest()
+        store.set(f"charlstm/{corner}/{rank}", "seen")
+        if store.check([f"charlstm/{corner}/{other}" for other in range(world)]):
+            return PrefixStore(corner, store)
+        time.sleep(0.05)
 
 
 @contextmanager
