@@ -22,16 +22,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
-from torch._C._distributed_c10d import PrefixStore, Store
-from torch.distributed.rendezvous import rendezvous
 
 from charlstm.config import RunConfig
 from charlstm.errors import CharlstmError, ConfigError, LostRankError, UsageError
 from charlstm.nn.model import State
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
 
 T = TypeVar("T")
 
@@ -246,6 +247,8 @@ def join(rank: int, world: int, local: int) -> Iterator[Ranks]:
     Raises:
         LostRankError: one of the others has ended, or can no longer be reached.
     """
+    from torch.distributed.rendezvous import rendezvous  # not there in every build of torch, nor needed by one process
+
     nccl = torch.cuda.is_available() and distributed.is_nccl_available()
     with telling_of_lost_ranks():
         if nccl and local < torch.cuda.device_count():
@@ -265,6 +268,8 @@ def _unwritten(store: Store, rank: int, world: int) -> Store:
     ended processes left in it would be taken for those of the living, and waited for. So each rank writes a name that
     nobody had before, and the corner is called by all of these, once all have seen the same ones.
     """
+    from torch.distributed.distributed_c10d import PrefixStore
+
     store.set(f"charlstm/{rank}", uuid.uuid4().hex)
     while True:
         names = store.multi_get([f"charlstm/{other}" for other in range(world)])
