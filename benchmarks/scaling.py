@@ -3,10 +3,10 @@
 Run: ``python -m benchmarks.scaling FILE [--ranks 1 2] [--max-steps 200] [-- OPTIONS OF TRAIN]``
 
 Each number of ranks is started as a person would, ``charlstm train FILE --nproc N``, with the same global batch, one
-thread a process. Characters a second (letters are its tokens) are taken from the events between a tenth of the steps and the end, so that
-starting up does not count. On a machine with as many free cores (or GPUs) as ranks the rest of the way to N times the
-speed is what the exchange costs; the bytes a rank sends and receives in a step, 2 (N - 1) / N of the gradient, say
-what it would cost elsewhere.
+thread a process. Characters a second (letters are its tokens) are taken from the events between a tenth of the steps
+and the end, so that starting up does not count. On a machine with as many free cores (or GPUs) as ranks the rest of
+the way to N times the speed is what the exchange costs; the bytes a rank sends and receives in a step, 2 (N - 1) / N
+of the gradient, say what it would cost elsewhere.
 
 The last line is one JSON object.
 """
