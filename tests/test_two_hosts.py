@@ -61,7 +61,8 @@ def torchrun(hosts, number, folder):
         return subprocess.Popen(
             ["ip", "netns", "exec", host, sys.executable, "-m", "torch.distributed.run", "--nnodes", "2",
              "--nproc-per-node", "1", "--max-restarts", "5", "--rdzv-backend", "c10d",
-             "--rdzv-endpoint", "10.9.0.1:29500", "--rdzv-id", "x", "--local-addr", f"10.9.0.{number + 1}", "--rdzv-conf", f"is_host={number ^ 1}",
+             "--rdzv-endpoint", "10.9.0.1:29500", "--rdzv-id", "x", "--local-addr", f"10.9.0.{number + 1}",
+             "--rdzv-conf", f"is_host={number ^ 1}",
              "-m", "charlstm", "train", *SMALL, "--max-steps", str(STEPS), "--save-every", "0.5s", "-n", "two",
              "--resume", "auto", "-q"],
             cwd=folder, stdout=log, stderr=log,
