@@ -19,6 +19,7 @@ import numpy as np
 import charlstm
 from benchmarks.machine import machine
 from charlstm.blanks import Blank, Blanked
+from charlstm.filling import FillConfig, fill, reader_of
 
 SIDE = 100
 
@@ -51,7 +52,8 @@ def main() -> None:
         answers = {}
         for run, model in models.items():
             began = time.perf_counter()
-            answers[run] = [model.fill(blanked, newlines=True)[0].blanks[0] for blanked, _ in blanks]
+            reader, config = reader_of(model.engine), FillConfig(newlines=True)
+            answers[run] = [fill(reader, model.tokenizer, blanked, config)[0].blanks[0] for blanked, _ in blanks]
             share = sum(answer == truth for answer, (_, truth) in zip(answers[run], blanks, strict=True)) / len(blanks)
             each = 1e3 * (time.perf_counter() - began) / len(blanks)
             results[run][str(length)] = share

@@ -13,7 +13,8 @@
     ├── NotFoundError          4   no such file, run, corpus or preset
     ├── OutOfMemoryError       5   the machine has not enough memory for these settings
     ├── StorageError           6   disk full, no permission, read-only
-    └── DivergedError          7   the loss is no longer a finite number
+    ├── DivergedError          7   the loss is no longer a finite number
+    └── LostRankError          1   one of several processes that train together has ended, or is out of reach
 
 A traceback means a bug of ours: whatever a user does wrong, or a file has wrong, is raised as one of these.
 """
@@ -110,3 +111,7 @@ class DivergedError(CharlstmError):
     """The loss is no longer a finite number."""
 
     exit_code = 7
+
+
+class LostRankError(CharlstmError):
+    """Another process of this run has ended, or can no longer be reached."""

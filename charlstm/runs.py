@@ -15,6 +15,7 @@ from charlstm.config import DataConfig, ModelConfig, RunConfig, check_partial
 from charlstm.corpora.encode import Encoded, cached, encode, fit_tokenizer, split
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.sources import STDIN, open_sources
+from charlstm.distributed import ALONE, Ranks
 from charlstm.errors import CharlstmError, ConfigError, NotFoundError, TextError, UnknownCharacter, UsageError
 from charlstm.settings.choose import Machine, Plan, choose
 from charlstm.tokenizers import CharTokenizer, Tokenizer, from_state
@@ -22,6 +23,9 @@ from charlstm.training import Training
 
 Given = Mapping[str, Mapping[str, Any]]
 """Settings made by hand, by section: ``{"model": {"hidden_size": 256}}``."""
+
+
+BUDGETS = ("max_time", "max_steps", "epochs")
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,40 @@ def prepare(
     return Prepared(encoded, plan, init)
 
 
-def begin(prepared: Prepared, folder: Path, provenance: Mapping[str, Any]) -> Training:
-    """The training of a prepared run, its files to be written into ``folder``."""
+def shared(ranks: Ranks, prepare: Callable[[], Prepared], cache: Path) -> Prepared:
+    """What rank 0 has prepared, on every rank: its settings and its tokenizer, and the text that lies on each machine.
+
+    Args:
+        ranks: all of them.
+        prepare: what rank 0 does.
+        cache: where each machine keeps encoded texts.
+
+    Raises:
+        CharlstmError: rank 0 could not prepare it, its settings cannot be shared out, or a machine has another text.
+    """
+    kept: list[Prepared] = []
+
+    def decide() -> tuple[Plan, dict[str, Any], str]:
+        prepared = prepare()
+        ranks.check(prepared.plan.run)
+        kept.append(prepared)
+        return prepared.plan, prepared.encoded.tokenizer.to_state(), prepared.encoded.corpus_sha256
+
+    plan, state, sha256 = ranks.by_first(decide)
+
+    def text() -> Encoded:
+        return kept[0].encoded if kept else _same_text(plan.run, from_state(state), sha256, cache, None, _NOT_RANK_0S)
+
+    encoded = ranks.together(text)
+    return kept[0] if kept else Prepared(encoded, plan)
+
+
+def begin(prepared: Prepared, folder: Path, provenance: Mapping[str, Any], ranks: Ranks = ALONE) -> Training:
+    """The training of a prepared run, its files to be written into ``folder`` by rank 0."""
     run, encoded = prepared.plan.run.model_copy(update={"name": folder.name}), prepared.encoded
     weights = None if prepared.init is None else _fitted_weights(prepared.init, run, encoded.tokenizer)
     about = {"charlstm": __version__, "corpus": encoded.about(), **provenance}
-    return _training(run, encoded, folder, about, weights=weights)
+    return _training(run, encoded, folder, about, ranks, weights=weights)
 
 
 def resume(
@@ -91,6 +123,8 @@ def resume(
     budget: Mapping[str, Any],
     *,
     stdin: BinaryIO | None = None,
+    given: Given | None = None,
+    ranks: Ranks = ALONE,
 ) -> Training:
     """The exact continuation of a run.
 
@@ -99,11 +133,29 @@ def resume(
         cache: where encoded texts are kept; a text that is still there need not be read again.
         budget: a new `max_time`, `max_steps` or `epochs`, which replaces the old ones; empty keeps them.
         stdin: what the source ``-`` reads.
+        given: settings that must be the run's; None asks for none.
+        ranks: this process among those that train together; only the first needs the run's files.
 
     Raises:
         NotFoundError: the run cannot be resumed.
-        UsageError: the text is no longer the one the run was trained on.
+        UsageError: the text is no longer the one the run was trained on, or the settings given are not.
     """
+    saved = ranks.by_first(lambda: _saved(folder))
+    run = RunConfig(**saved.config)
+    _check_same(run, given or {})
+    if budget:
+        replaced = {"max_time": None, "max_steps": None, "epochs": None, **budget}
+        run = run.model_copy(update={"train": run.train.model_copy(update=replaced)})
+    tokenizer = from_state(saved.tokenizer)
+    sha256 = saved.provenance["corpus"]["sha256"]
+    encoded = ranks.together(lambda: _same_text(run, tokenizer, sha256, cache, stdin, _NO_LONGER))
+    notice = ranks.by_first(lambda: _told_of_changes(run, sha256, cache))
+    kept = ("charlstm", "corpus", "command", "machine", "note")
+    provenance = {name: saved.provenance[name] for name in kept if name in saved.provenance}
+    return _training(run, encoded, folder, provenance, ranks, resume=saved, notice=notice)
+
+
+def _saved(folder: Path) -> Checkpoint:
     path = folder / RESUME
     if not path.exists():
         raise NotFoundError(
@@ -114,34 +166,47 @@ def resume(
         # Its best model was removed or damaged: the next evaluation writes it anew, whatever its loss.
         saved.provenance["cursor"]["best_val_loss"] = None
         saved.provenance["cursor"]["evaluated"] = -1
-    run = RunConfig(**saved.config)
-    if budget:
-        replaced = {"max_time": None, "max_steps": None, "epochs": None, **budget}
-        run = run.model_copy(update={"train": run.train.model_copy(update=replaced)})
-    tokenizer = from_state(saved.tokenizer)
-    about = saved.provenance["corpus"]
-    encoded = cached(about["sha256"], tokenizer, cache)
-    notice = ""
-    if encoded is None:
-        encoded = _encoded_again(run, tokenizer, about["sha256"], cache, stdin)
-    else:
-        notice = _told_of_changes(run, about["sha256"], cache)
-    kept = ("charlstm", "corpus", "command", "machine", "note")
-    provenance = {name: saved.provenance[name] for name in kept if name in saved.provenance}
-    return _training(run, encoded, folder, provenance, resume=saved, notice=notice)
+    return saved
 
 
-def _encoded_again(run: RunConfig, tokenizer: Tokenizer, sha256: str, cache: Path, stdin: BinaryIO | None) -> Encoded:
-    """A run's text, read from its sources once more.
+def _check_same(run: RunConfig, given: Given) -> None:
+    """Refuse settings that are not the run's, but for its budget.
 
     Raises:
-        UsageError: it is no longer the text the run was trained on.
+        UsageError: one of them would have to change.
     """
-    changed = UsageError(
-        "the text is no longer the one this run was trained on",
-        where=", ".join(run.data.sources),
-        hint="To learn from the new text, start a run with --init-from this one.",
-    )
+    for section, values in given.items():
+        for name, value in values.items():
+            kept = getattr(getattr(run, section), name)
+            shrunk = name in ("batch_size", "seq_len") and kept < value  # the text was too short for it
+            if name not in BUDGETS and kept != (tuple(value) if isinstance(value, list) else value) and not shrunk:
+                raise UsageError(
+                    f"{name} is {kept} in this run, and {value} was asked for",
+                    hint="Only the budget can change in a run that goes on; another --name starts another.",
+                )
+
+
+_Reread = tuple[str, str]
+"""What to tell of a text that is not the one it should be, and what to do."""
+_NO_LONGER = (
+    "the text is no longer the one this run was trained on",
+    "To learn from the new text, start a run with --init-from this one.",
+)
+_NOT_RANK_0S = ("the text here is not the one that process 0 has", "Copy the same files to every machine.")
+
+
+def _same_text(
+    run: RunConfig, tokenizer: Tokenizer, sha256: str, cache: Path, stdin: BinaryIO | None, told: _Reread
+) -> Encoded:
+    """A text known by its hash: from the cache, or read from its sources once more.
+
+    Raises:
+        UsageError: it is another text now.
+    """
+    found = cached(sha256, tokenizer, cache)
+    if found is not None:
+        return found
+    changed = UsageError(told[0], where=", ".join(run.data.sources), hint=told[1])
     try:
         encoded = encode(_opened(run.data, cache, stdin), run.data, cache, tokenizer=tokenizer)
     except (TextError, UnknownCharacter) as fault:
@@ -182,6 +247,7 @@ def _training(
     encoded: Encoded,
     folder: Path,
     provenance: dict[str, Any],
+    ranks: Ranks,
     *,
     weights: dict[str, Any] | None = None,
     resume: Checkpoint | None = None,
@@ -200,6 +266,7 @@ def _training(
         weights=weights,
         resume=resume,
         notice=notice,
+        ranks=ranks,
     )
 
 

@@ -15,6 +15,7 @@ ROWS = [
     {"tokenizers", "corpora", "checkpoint", "engine"},
     {"cloze", "windows", "nn", "optim", "settings", "diagnosis", "filters", "prompts", "stopping", "beam"},
     {"sampling", "filling", "evaluate", "dynamic", "inspect"},
+    {"distributed"},
     {"training", "cowriter"},
     {"runs"},
     {"library"},

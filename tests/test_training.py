@@ -12,6 +12,7 @@ import torch
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.store import METRICS, MODEL, RESUME
 from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from charlstm.distributed import ALONE
 from charlstm.engine import Engine
 from charlstm.errors import StorageError
 from charlstm.evaluate import evaluate
@@ -30,7 +31,7 @@ def ids_of(length, seed=0):
     return (np.cumsum(steps) % len(ALPHABET)).astype(np.uint8)
 
 
-def training(folder, *, train=None, data=None, model=None, val=True, resume=None, length=2000):
+def training(folder, *, train=None, data=None, model=None, val=True, resume=None, length=2000, ranks=ALONE):
     folder.mkdir(exist_ok=True)
     run = RunConfig(
         name=folder.name,
@@ -49,7 +50,7 @@ def training(folder, *, train=None, data=None, model=None, val=True, resume=None
     )
     ids = ids_of(length)
     val_ids = ids_of(400, seed=1) if val else ids[:0]
-    return Training(run, CharTokenizer(ALPHABET), ids, val_ids, len(val_ids), folder, resume=resume)
+    return Training(run, CharTokenizer(ALPHABET), ids, val_ids, len(val_ids), folder, resume=resume, ranks=ranks)
 
 
 def weights(trained):

@@ -98,3 +98,12 @@ def model_in(folder: Path) -> Path:
     began = os.path.exists(folder / RESUME)
     hint = "Its training stopped before the first evaluation; charlstm train --resume goes on." if began else ""
     raise NotFoundError(f"no {MODEL} in it", where=folder, hint=hint)
+
+
+def was_cut_short(folder: Path) -> bool:
+    """Whether a run's session was killed: the last of the events in its folder is not that it stopped."""
+    try:
+        lines = (folder / METRICS).read_bytes().splitlines()
+    except OSError:
+        return False
+    return bool(lines) and b'"event": "Stopped"' not in lines[-1]

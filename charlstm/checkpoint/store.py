@@ -26,6 +26,7 @@ from charlstm.checkpoint.run import (
     entry_of,
     files_to_remove,
     model_in,
+    was_cut_short,
 )
 from charlstm.errors import NotFoundError, UsageError
 from charlstm.resources import starter_folder
@@ -137,6 +138,31 @@ class Store:
             self._taken(name)
         self.take_over(folder)
         return folder
+
+    def goes_on(self, name: str) -> bool:
+        """Whether a run of this name can go on; False if it has yet to begin, or was killed before its first save.
+
+        Raises:
+            UsageError: no name for a run; or it has ended and no longer has what it takes to go on.
+        """
+        folder = self.folder(name)
+        if (folder / RESUME).is_file():
+            return True
+        if (folder / MODEL).is_file() and not was_cut_short(folder):
+            raise UsageError(
+                f"it has a model, but no {RESUME}, so it cannot go on",
+                where=folder,
+                hint="Choose another name, or begin it anew with --force in place of --resume auto.",
+            )
+        return False
+
+    def begin_anew(self, name: str) -> None:
+        """Make the folder of a run that `goes_on` said has yet to begin, or take over what it left.
+
+        Raises:
+            UsageError, StorageError: as `create`.
+        """
+        self.create(name, name, force=True)
 
     def take_over(self, folder: Path) -> None:
         """Make a run ready for another's model: its resume file and metrics go, its model stays until replaced.

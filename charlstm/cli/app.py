@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import charlstm
-from charlstm.cli import checkpoints, corpora, evaluate, fill, lab, sample, train, tune, write
+from charlstm.cli import checkpoints, corpora, evaluate, fill, lab, sample, several, train, tune, write
 from charlstm.cli.options import Help, Sections
 from charlstm.cli.render import say
 from charlstm.errors import CharlstmError
@@ -108,7 +108,8 @@ def _run() -> int:
 
 
 def _tell(text: str, code: int) -> int:
-    say(f"charlstm: {text}")
+    if not several.is_quiet():
+        say(f"charlstm: {text}")
     return code
 
 

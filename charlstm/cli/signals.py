@@ -19,10 +19,11 @@ class StopRequest:
 
     Args:
         doing: what is told to be done now.
+        quiet: whether to say nothing: of several processes one says it.
     """
 
-    def __init__(self, doing: str = "finishing this step and saving") -> None:
-        self._doing = doing
+    def __init__(self, doing: str = "finishing this step and saving", *, quiet: bool = False) -> None:
+        self._doing, self._quiet = doing, quiet
         self._signal: int | None = None
         self._before: dict[int, Any] = {}
 
@@ -49,6 +50,8 @@ class StopRequest:
             # Files are written beside their place and renamed: whatever was last whole still is.
             os._exit(128 + number)
         self._signal = number
+        if self._quiet:
+            return
         if is_terminal(sys.stderr):
             print(file=sys.stderr)  # the bar's line, or the ^C a terminal shows, ends here
         say(f"{self._doing}; once more leaves at once")

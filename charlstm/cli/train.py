@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from charlstm.cli import options, signals, trainer
+from charlstm.cli import options, several, signals, trainer
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
 
 EPILOG = """Examples:
@@ -21,6 +21,8 @@ EPILOG = """Examples:
   charlstm train my.txt --dry-run              only show what would be done
   charlstm train --resume my-1                 go on exactly where it stopped
   charlstm train new.txt --init-from my-1      fine-tune
+  charlstm train my.txt --nproc 4              four processes, each with a GPU
+  charlstm train my.txt -n a --resume auto     begin a, or go on with it
 """
 
 # What `charlstm train --help` lists together, the things a newcomer wants first.
@@ -55,7 +57,12 @@ def train(
     epochs: Annotated[Real, _goal("--epochs", help="How long, in passes over the whole text.")] = None,
     dry_run: Annotated[bool, _goal("--dry-run", help="Show every setting, why, and the cost; train nothing.")] = False,
     resume: Annotated[
-        Text, _goal("--resume", metavar="RUN", help="Go on with a run, exactly where it stopped.")
+        Text,
+        _goal(
+            "--resume",
+            metavar="RUN",
+            help="Go on with a run, exactly where it stopped; auto: with the one of --name or --out, or begin it.",
+        ),
     ] = None,
     init_from: Annotated[
         Text, _goal("--init-from", metavar="RUN", help="A new run that begins with what another has learnt.")
@@ -130,6 +137,9 @@ def train(
     device: Annotated[Text, _machine("--device", metavar="NAME", help="cpu, cuda, cuda:1 or mps.")] = None,
     precision: Annotated[Text, _machine("--precision", metavar="KIND", help="fp32, bf16 or fp16.")] = None,
     threads: Annotated[Whole, _machine("--threads", help="CPU threads.")] = None,
+    nproc: Annotated[
+        Whole, _machine("--nproc", metavar="N", help="Processes that share each batch, one a GPU; or use torchrun.")
+    ] = None,
     root: Root = DEFAULT_ROOT,
     cache: Cache = None,
     rnn_size: options.hidden(Whole, "--rnn-size") = None,  # type: ignore[valid-type]
@@ -193,11 +203,17 @@ def train(
     flags = {section: {k: v for k, v in values.items() if v is not None} for section, values in given.items()}
     if leash:  # `charlstm tune` holds its trials by their standard input
         signals.leash(0)
+    if several.check(nproc) and not dry_run:
+        several.start(nproc or 1)
+        return
     place = trainer.Place(root, options.cache_or_default(cache), name, out, force, quiet, json_lines)
-    if resume is not None:
+    start = trainer.Start(flags, preset, config, init_from)
+    if resume == "auto":
+        trainer.begin_or_go_on(place, start, dry_run)
+    elif resume is not None:
         trainer.resume(place, resume, flags, dry_run or preset or config or init_from or name or out)
     else:
-        trainer.begin(place, flags, preset, config, init_from, dry_run)
+        trainer.begin(place, start, dry_run)
 
 
 def _first(*given: Any) -> Any:

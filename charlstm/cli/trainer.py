@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
+from charlstm.cli import several
 from charlstm.cli.options import DEFAULT_ROOT
 from charlstm.cli.render import say
 from charlstm.errors import CharlstmError, DivergedError, StorageError, UsageError
@@ -17,6 +20,7 @@ from charlstm.errors import CharlstmError, DivergedError, StorageError, UsageErr
 if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
     from charlstm.cli.signals import StopRequest
+    from charlstm.distributed import Ranks
     from charlstm.runs import Prepared
     from charlstm.training import Training
 
@@ -37,45 +41,106 @@ class Place:
         self.cache, self.name, self.force, self.quiet, self.json_lines = cache, name, force, quiet, json_lines
 
 
-def begin(
-    place: Place,
-    flags: dict[str, dict[str, Any]],
-    preset: str | None,
-    config: Path | None,
-    init_from: str | None,
-    dry_run: bool,
-) -> None:
-    """Choose the settings and train a new run, or with ``dry_run`` only show them."""
-    from charlstm.cli import plan as plan_view
-    from charlstm.config import read_settings
-    from charlstm.settings import presets
+@dataclass(frozen=True)
+class Start:
+    """Where a new run's settings come from, in rising order, and its weights."""
 
-    layers = [presets.preset(preset) if preset else {}, read_settings(config) if config else {}, flags]
-    init = _checkpoint(place, init_from) if init_from else None
-    if place.name is not None and not dry_run and not place.force:
-        place.store.check_free(place.name)  # now, and not after a gigabyte has been encoded
-    prepared = _prepare(place, layers, init)
-    if dry_run:
-        plan_view.explain(prepared, place.store.root / (place.name or f"{prepared.encoded.name}-N"))
+    flags: dict[str, dict[str, Any]]
+    preset: str | None
+    config: Path | None
+    init_from: str | None
+
+    def layers(self) -> list[dict[str, dict[str, Any]]]:
+        """The settings made by hand."""
+        from charlstm.config import read_settings
+        from charlstm.settings import presets
+
+        of_file = read_settings(self.config) if self.config else {}
+        return [presets.preset(self.preset) if self.preset else {}, of_file, self.flags]
+
+
+def begin(place: Place, start: Start, dry_run: bool) -> None:
+    """Choose the settings and train a new run, or with ``dry_run`` only show them."""
+    if several.place() is None:
+        prepared = _prepare(place, start, taken=dry_run or place.force)  # a mistake is told before torch is loaded
+        if dry_run:
+            from charlstm.cli import plan as plan_view
+
+            plan_view.explain(prepared, place.store.root / (place.name or f"{prepared.encoded.name}-N"))
+            return
+        with several.joined() as ranks:
+            _begin(place, prepared, ranks)
         return
+    if dry_run:
+        raise UsageError("--dry-run needs one process only", hint="Type it without torchrun.")
+    with several.joined() as ranks:
+        from charlstm import runs
+
+        _begin(place, runs.shared(ranks, lambda: _prepare(place, start, taken=place.force), place.cache), ranks)
+
+
+def _begin(place: Place, prepared: Prepared, ranks: Ranks, into: Path | None = None) -> None:
+    """Train a prepared run, in a folder of its own or ``into`` one."""
     from charlstm import runs
+    from charlstm.cli import plan as plan_view
     from charlstm.cli.signals import StopRequest
 
     # From here on Ctrl-C is a request: there is a folder now, and what it holds must be able to go on.
-    with StopRequest() as request:
-        folder = place.store.create(place.name, prepared.encoded.name, place.force)
+    with StopRequest(quiet=not ranks.is_first) as request:
+        name, force = place.name, place.force
+        folder = into or ranks.by_first(lambda: place.store.create(name, prepared.encoded.name, force))
         try:
-            with place.store.lock(folder):
-                training = runs.begin(prepared, folder, {"command": _command()})
-                if not place.quiet and not place.json_lines:
+            with _kept(place, folder, ranks):
+                training = runs.begin(prepared, folder, {"command": _command()}, ranks)
+                if ranks.is_first and not place.quiet and not place.json_lines:
                     plan_view.announce(prepared, folder)
                 _run(place, training, request)
         except CharlstmError:
-            _leave_nothing_useless(place, folder)
+            if ranks.is_first:
+                _leave_nothing_useless(place, folder)
             raise
 
 
-def _prepare(place: Place, layers: list[dict[str, dict[str, Any]]], init: Checkpoint | None) -> Prepared:
+def begin_or_go_on(place: Place, start: Start, dry_run: bool) -> None:
+    """``--resume auto``: go on with the run that is named, or begin it; the same command can be typed at any time."""
+    if place.name is None:
+        raise UsageError("--resume auto needs the run's name", hint="Give it with --name or --out.")
+    if place.force or dry_run:
+        what = "--force" if place.force else "--dry-run"
+        raise UsageError(f"--resume auto and {what} do not go together", hint="Leave one of them out.")
+    with several.joined() as ranks:
+        from charlstm import runs
+        from charlstm.cli.signals import StopRequest
+
+        folder = place.store.folder(place.name)
+        name = place.name
+        layers = ranks.by_first(start.layers)
+        if ranks.by_first(lambda: place.store.goes_on(name)):
+            given = runs.merge(*layers)
+            budget = {name: given["train"].pop(name) for name in runs.BUDGETS if name in given["train"]}
+            with StopRequest(quiet=not ranks.is_first) as request, _kept(place, folder, ranks):
+                _run(place, runs.resume(folder, place.cache, budget, given=given, stdin=_stdin(), ranks=ranks), request)
+            return
+        prepared = runs.shared(ranks, lambda: _prepare(place, start, taken=True), place.cache)
+        ranks.by_first(lambda: place.store.begin_anew(name))
+        _begin(place, prepared, ranks, folder)
+
+
+def _kept(place: Place, folder: Path, ranks: Ranks) -> AbstractContextManager[None]:
+    """The run's lock, of which rank 0 is the keeper."""
+    return place.store.lock(folder) if ranks.is_first else contextlib.nullcontext()
+
+
+def _stdin() -> BinaryIO:
+    return sys.stdin.buffer
+
+
+def _prepare(place: Place, start: Start, *, taken: bool) -> Prepared:
+    """Read and encode the text and complete the settings; unless it may be ``taken``, the run's name must be free."""
+    layers = start.layers()
+    init = _checkpoint(place, start.init_from) if start.init_from else None
+    if place.name is not None and not taken:
+        place.store.check_free(place.name)  # now, and not after a gigabyte has been encoded
     from charlstm.cli.progress import bytes_bar
     from charlstm.cli.signals import load_torch
 
@@ -90,14 +155,38 @@ def _prepare(place: Place, layers: list[dict[str, dict[str, Any]]], init: Checkp
         return measure(given["train"].get("device"), given["train"].get("precision"))
 
     with bytes_bar("encoding", quiet=place.quiet or place.json_lines) as progress:
-        return runs.prepare(given, probe, place.cache, stdin=sys.stdin.buffer, init=init, progress=progress)
+        return runs.prepare(given, probe, place.cache, stdin=_stdin(), init=init, progress=progress)
 
 
 def resume(place: Place, reference: str, flags: dict[str, dict[str, Any]], clash: object) -> None:
     """Go on with a run; of its settings only the budget can change."""
     train = flags["train"]
     budget: dict[str, Any] = {k: train.pop(k) for k in ("max_time", "max_steps", "epochs") if k in train}
-    folder = place.store.resumable(reference)
+
+    def looked_at() -> Path:
+        folder = place.store.resumable(reference)
+        _check_unchanged(folder, flags, clash)
+        return folder
+
+    from charlstm.cli.signals import StopRequest
+
+    alone = several.place() is None
+    folder = looked_at() if alone else Path()  # a mistake is told before torch is loaded
+    with several.joined() as ranks:
+        from charlstm import runs
+
+        if not alone:
+            folder = ranks.by_first(looked_at)
+        with StopRequest(quiet=not ranks.is_first) as request, _kept(place, folder, ranks):
+            _run(place, runs.resume(folder, place.cache, budget, stdin=_stdin(), ranks=ranks), request)
+
+
+def _check_unchanged(folder: Path, flags: dict[str, dict[str, Any]], clash: object) -> None:
+    """Refuse settings that are not those the run has had all along.
+
+    Raises:
+        UsageError: one that is not, or an option that is only for new runs.
+    """
     fixed = _changed(folder, flags)
     if clash or fixed:
         what = f"--{fixed[0].replace('_', '-')}" if fixed else "that option"
@@ -107,13 +196,6 @@ def resume(place: Place, reference: str, flags: dict[str, dict[str, Any]], clash
             f"{what} cannot be changed in a run that goes on",
             hint="Only --max-time, --max-steps and --epochs can; or start another run with --init-from.",
         )
-    from charlstm.cli.signals import StopRequest, load_torch
-
-    load_torch()
-    from charlstm import runs
-
-    with StopRequest() as request, place.store.lock(folder):
-        _run(place, runs.resume(folder, place.cache, budget, stdin=sys.stdin.buffer), request)
 
 
 def _changed(folder: Path, flags: dict[str, dict[str, Any]]) -> list[str]:
@@ -151,10 +233,10 @@ def _run(place: Place, training: Training, request: StopRequest) -> None:
     from charlstm.cli.progress import view
     from charlstm.events import Stopped
 
-    name = _reference(training.folder)
+    name, tells = _reference(training.folder), training.ranks.is_first
     stopped: Stopped | None = None
     try:
-        with view(training, quiet=place.quiet, json_lines=place.json_lines) as show:
+        with view(training, quiet=place.quiet or not tells, json_lines=place.json_lines and tells) as show:
             for event in training.events(request):
                 show(event)
                 if isinstance(event, Stopped):
@@ -167,9 +249,10 @@ def _run(place: Place, training: Training, request: StopRequest) -> None:
     if stopped.reason == "diverged":
         raise DivergedError(stopped.message, hint="Start again with a lower --lr or a lower --grad-clip.")
     if stopped.reason == "interrupted":
-        say(f"saved. Go on with: charlstm train --resume {name}")
+        if tells:
+            say(f"saved. Go on with: charlstm train --resume {name}")
         raise typer.Exit(request.exit_code)
-    if not place.json_lines:
+    if tells and not place.json_lines:
         next_step = f"Write with: charlstm sample {name}"
         if training.run.model.bidirectional:
             next_step = f'Fill blanks with: charlstm fill {name} "The s__ was rising."'

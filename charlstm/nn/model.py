@@ -24,6 +24,9 @@ of each layer that reads backwards.
 
 A value: it goes in by argument and comes out by return."""
 
+Part: TypeAlias = tuple[int, int]
+"""Rows of a larger batch: the number of the first, and how many the whole has."""
+
 
 class CharLM(nn.Module):
     """A stack of recurrent layers that predicts the next token.
@@ -63,7 +66,11 @@ class CharLM(nn.Module):
         self.head = nn.Linear(features, vocab)
 
     def forward(
-        self, inputs: Tensor, state: State | None = None, generator: torch.Generator | None = None
+        self,
+        inputs: Tensor,
+        state: State | None = None,
+        generator: torch.Generator | None = None,
+        part: Part | None = None,
     ) -> tuple[Tensor, State]:
         """Predict what follows each token; of a bidirectional network, what each token is.
 
@@ -71,22 +78,29 @@ class CharLM(nn.Module):
             inputs: ids, (B, T); V is the mask of a bidirectional network.
             state: the state before the window, and for the backward stack behind it; None is zeros.
             generator: of what is dropped in training; None is torch's own.
+            part: which rows of a larger batch these are, if they are: what is dropped is drawn for all of its rows,
+                so that a row has the same mask however many processes share the batch.
 
         Returns:
             logits (B, T, V) and the state after the window, and for the backward stack before it.
         """
-        embedded = self._locked_dropout(self.embedding(inputs.t()), self.config.dropout / 2, generator)
-        features, after = self._through(self._stack, embedded, state, generator)
+        embedded = self._locked_dropout(self.embedding(inputs.t()), self.config.dropout / 2, generator, part)
+        features, after = self._through(self._stack, embedded, state, generator, part)
         if self.merge is not None:
             before, behind = (None, None) if state is None else (state[: len(self._stack)], state[len(self._stack) :])
-            future, onwards = self._through(self._back, embedded.flip(0), behind, generator)
+            future, onwards = self._through(self._back, embedded.flip(0), behind, generator, part)
             sides = torch.cat((self._until(features, before), self._until(future, behind).flip(0)), -1)
             features = self.merge(sides).tanh()
             after += onwards
         return self.head(features).transpose(0, 1), after
 
     def _through(
-        self, stack: list[RecurrentLayer], embedded: Tensor, state: State | None, generator: torch.Generator | None
+        self,
+        stack: list[RecurrentLayer],
+        embedded: Tensor,
+        state: State | None,
+        generator: torch.Generator | None,
+        part: Part | None,
     ) -> tuple[Tensor, State]:
         """What a stack makes of a window, (T, B, H), with ``skip`` of all its layers, and its state after."""
         features, outputs, after = embedded, [], []
@@ -100,7 +114,7 @@ class CharLM(nn.Module):
                 attended, memory = self.attention(features.transpose(0, 1), memory)
                 features = attended.transpose(0, 1)
                 after.append(memory)
-            features = self._locked_dropout(features, self.config.dropout, generator)
+            features = self._locked_dropout(features, self.config.dropout, generator, part)
             outputs.append(features)
         return torch.cat(outputs, -1) if self.config.skip else features, tuple(after)
 
@@ -117,11 +131,16 @@ class CharLM(nn.Module):
         sizes = input_sizes(config.model_dump())
         return [RecurrentLayer(config.cell, size, config.hidden_size, config.weight_drop) for size in sizes]
 
-    def _locked_dropout(self, features: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
+    def _locked_dropout(
+        self, features: Tensor, rate: float, generator: torch.Generator | None, part: Part | None
+    ) -> Tensor:
         """Drop features of (T, B, H) with one mask (1, B, H) for the whole window."""
         if not self.training or rate == 0.0:
             return features
-        return features * keep_mask(features, (1, *features.shape[1:]), rate, generator)
+        batch, hidden = features.shape[1:]
+        first, whole = part or (0, batch)
+        mask = keep_mask(features, (1, whole, hidden), rate, generator)
+        return features * mask[:, first : first + batch]
 
     def parameter_count(self) -> int:
         """How many numbers learn."""

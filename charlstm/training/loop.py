@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.store import METRICS, MODEL, RESUME
 from charlstm.config import RunConfig
 from charlstm.diagnosis import diagnose
+from charlstm.distributed import ALONE, Agreed, Ranks
 from charlstm.engine import BidirectionalEngine, Engine
 from charlstm.evaluate import bits_per_char, evaluate, evaluate_cloze
 from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
@@ -58,6 +61,7 @@ class Training:
         weights: weights to begin with, by a checkpoint's names; None draws them from the seed.
         resume: a ``resume`` checkpoint to go on from.
         notice: what a person should know before the first step, if anything.
+        ranks: this process among those that train together. All of them tell the same events; only the first writes.
     """
 
     def __init__(
@@ -73,8 +77,11 @@ class Training:
         weights: dict[str, NDArray[Any]] | None = None,
         resume: Checkpoint | None = None,
         notice: str = "",
+        ranks: Ranks = ALONE,
     ) -> None:
+        ranks.check(run)
         self.run = run
+        self.ranks = ranks
         self.tokenizer = tokenizer
         self.folder = folder
         self._train_ids, self._val_ids, self._val_characters = train_ids, val_ids, val_characters
@@ -83,7 +90,7 @@ class Training:
         config = run.train
         if config.threads:
             torch.set_num_threads(config.threads)
-        self.device = parse_device(config.device)
+        self.device = parse_device(ranks.device(config.device))
         # Generators of its own: nothing else that draws random numbers can change a run, nor a run anything else.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -92,6 +99,7 @@ class Training:
         if weights is not None:
             model.load_tensors(weights)
         self.model = model.to(self.device)
+        self._called = ranks.wrapped(self.model)  # before anything copies weights: from here on they are rank 0's
         self.optimizer = make_optimizer(self.model, config)
         self.average = Average(self.model, config.average) if config.average else None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
@@ -102,7 +110,8 @@ class Training:
         self.cursor = Cursor()
         if resume is not None:
             self.cursor = Cursor.from_json(resume.provenance["cursor"])
-            snapshot.give_back(resume.tensors, self._moving())
+            snapshot.give_back(resume.tensors, self._moving(self.states))
+            self.states = [ranks.own(state) for state in self.states]
         self._clock = Clock(self.cursor.seconds)
 
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
@@ -118,25 +127,44 @@ class Training:
             StorageError: a file cannot be written; what was last whole still is.
             OutOfMemoryError: the machine has not enough memory.
         """
-        with Journal(self.folder / METRICS, self.cursor.step) as journal, telling_of_memory():
-            for event in self._train(stop):
-                journal.write(event)
-                yield event
+        over = self._over()
+        if over is not None:
+            yield from itertools.chain(self._greeting(), over)
+            return
+        writes = self.ranks.is_first
+        with Journal(self.folder / METRICS, self.cursor.step) if writes else nullcontext() as journal:
+            with telling_of_memory():
+                for event in itertools.chain(self._greeting(), self._train(stop)):
+                    if journal is not None:
+                        journal.write(event)
+                    yield event
+
+    def _greeting(self) -> Iterator[Event]:
+        step = self.cursor.step
+        yield Started(self.run.name, step, self.model.parameter_count(), len(self._train_ids), len(self._val_ids))
+        if self._notice:
+            yield Notice(step, self._notice)
+
+    def _over(self) -> tuple[Event, Event] | None:
+        """What to tell of a run that has ended already, and is left as it is; None while there is something to do."""
+        cursor = self.cursor
+        if cursor.evaluated != cursor.step:
+            return None
+        reason: _Reason = "finished"
+        text = "The budget is used up; a larger --max-time, --max-steps or --epochs goes on."
+        if self._progress() < 1.0:
+            if not self._out_of_patience():
+                return None
+            reason = "early"
+            text = f"It has stopped early, after {cursor.stale_evals} tests without progress."
+        return Notice(cursor.step, text), Stopped(cursor.step, reason, cursor.best_val_loss, self._clock.seconds)
 
     def _train(self, stop: Callable[[], bool]) -> Iterator[Event]:
         cursor = self.cursor
-        yield Started(
-            self.run.name, cursor.step, self.model.parameter_count(), len(self._train_ids), len(self._val_ids)
-        )
-        if self._notice:
-            yield Notice(cursor.step, self._notice)
-        if self._progress() >= 1.0 and cursor.evaluated == cursor.step:
-            yield Notice(cursor.step, "The budget is used up; a larger --max-time, --max-steps or --epochs goes on.")
-            yield Stopped(cursor.step, "finished", cursor.best_val_loss, self._clock.seconds)
-            return
         self.model.train()
         config = self.run.train
-        threads = Threads(adapt=not (config.threads or config.max_steps or config.epochs))
+        # What a step takes says nothing of this machine's threads while it waits for others.
+        threads = Threads(adapt=self.ranks.world == 1 and not (config.threads or config.max_steps or config.epochs))
         last_save = time.monotonic()
         reason: _Reason = "finished"
         for window in self.windows.start_from(cursor.epoch, cursor.index):
@@ -145,27 +173,40 @@ class Training:
             began = time.perf_counter()
             done = self._step(window)
             taken = time.perf_counter() - began
-            self._clock.step(taken)
+            due = time.monotonic() - last_save >= config.save_every
+            done, agreed = self._agreed(done, taken, stop(), due)
             threads.after_step(taken)
             yield done
             if not (math.isfinite(done.loss) and math.isfinite(done.grad_norm)):
                 yield self._diverged(done)
                 return
             began = time.perf_counter()
-            if cursor.step % config.eval_every == 0 and self._progress() < 0.97:
+            evaluated = cursor.step % config.eval_every == 0 and self._progress() < 0.97
+            if evaluated:
                 yield from self._evaluate()
-            if stop():
+            if agreed.stop:
                 reason = "interrupted"
                 break
             if self._out_of_patience():
                 reason = "early"
                 break
-            if time.monotonic() - last_save >= config.save_every:
+            if agreed.save:
                 yield self.save_resume()
                 last_save = time.monotonic()
-            self._clock.other(time.perf_counter() - began)
+            if evaluated or agreed.save:
+                self._clock.other(self.ranks.said_by_first(time.perf_counter() - began))
         threads.restore()
         yield from self._end(reason)
+
+    def _agreed(self, done: StepDone, taken: float, stop: bool, due: bool) -> tuple[StepDone, Agreed]:
+        """Make a step's loss, its time and what was asked for known to all ranks, and count it."""
+        agreed = self.ranks.agree(done.loss, taken, stop, due)
+        self._clock.step(agreed.seconds)
+        mean = self.cursor.train_loss
+        self.cursor.train_loss = (
+            agreed.loss if done.step == 1 else _LOSS_MEMORY * mean + (1 - _LOSS_MEMORY) * agreed.loss
+        )
+        return dataclasses.replace(done, loss=agreed.loss), agreed
 
     def _end(self, reason: _Reason) -> Iterator[Event]:
         if reason == "finished":
@@ -176,8 +217,8 @@ class Training:
         yield from self._diagnosis(reason)
         yield Stopped(self.cursor.step, reason, self.cursor.best_val_loss, self._clock.seconds)
 
-    def _moving(self) -> snapshot.Moving:
-        return snapshot.Moving(self.model, self.optimizer, self.average, self.states, self.generator, self.scaler)
+    def _moving(self, states: list[State | None]) -> snapshot.Moving:
+        return snapshot.Moving(self.model, self.optimizer, self.average, states, self.generator, self.scaler)
 
     def _progress(self) -> float:
         epochs = self.cursor.epoch + self.cursor.index / self.windows.per_epoch
@@ -190,18 +231,23 @@ class Training:
         return torch.autocast(self.device.type, kinds[self.run.train.precision])
 
     def _step(self, window: Window) -> StepDone:
-        """One step of the optimizer, and the one place where the carried state is detached."""
+        """One step of the optimizer, and the one place where the carried state is detached.
+
+        The gradient is that of all ranks; the loss it tells is still that of this rank's rows.
+        """
         config, cursor = self.run.train, self.cursor
         share = self._progress()
         lr = config.lr * schedule(share, config.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        inputs, targets = window.inputs.to(self.device), window.targets.to(self.device)
+        batch = len(window.inputs)
+        rows = self.ranks.rows(batch)
+        inputs, targets = window.inputs[rows].to(self.device), window.targets[rows].to(self.device)
         state = None if self.windows.shuffled else self.states[window.group]
         if state is not None and window.fresh.any():
-            state = reset_rows(state, window.fresh.to(self.device))
+            state = reset_rows(state, window.fresh[rows].to(self.device))
         with self._autocast():
-            logits, state = self.model(inputs, state, self.generator)
+            logits, state = self._called(inputs, state, self.generator, (rows.start, batch))
         loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
         torch.autograd.backward(self.scaler.scale(loss))
         self.scaler.unscale_(self.optimizer)
@@ -215,8 +261,7 @@ class Training:
         self.states[window.group] = detach(state)
         cursor.step += 1
         cursor.epoch, cursor.index = window.epoch, window.index + 1
-        cursor.tokens += targets.numel()
-        cursor.train_loss = nats if cursor.step == 1 else _LOSS_MEMORY * cursor.train_loss + (1 - _LOSS_MEMORY) * nats
+        cursor.tokens += window.targets.numel()
         if self.average is not None:
             self.average.update(cursor.step)
         # Under loss scaling a gradient that overflows is met every so often; the step is skipped, nothing is lost.
@@ -227,11 +272,12 @@ class Training:
         """Score all of the validation text with the better of last and average weights; keep the best of all."""
         cursor = self.cursor
         cursor.evaluated = cursor.step
+        self.ranks.level(self.model)
         if not len(self._val_ids):
             yield self.save_model("average" if self.average else "last", None, None)
             yield from self._preview()
             return
-        weights, val_loss = self._val_loss()
+        weights, val_loss = self.ranks.by_first(self._val_loss)
         bits = bits_per_char(val_loss, len(self._val_ids), self._val_characters)
         best = cursor.best_val_loss is None or val_loss < cursor.best_val_loss
         cursor.eval_losses += (val_loss,)
@@ -268,13 +314,14 @@ class Training:
         length = self.run.train.preview
         if not length or self._progress() < _FIRST_PREVIEW:
             return
+        yield Preview(self.cursor.step, self.ranks.by_first(lambda: self._proof(length)))
+
+    def _proof(self, length: int) -> str:
         parts = self.model.to_tensors(), self._config(), self.tokenizer.to_state()
         if self.run.model.bidirectional:
             passage = self._val_ids if len(self._val_ids) else self._train_ids
-            text = filling.preview(BidirectionalEngine(*parts), self.tokenizer, passage[:length].tolist())
-        else:
-            text = sampling.preview(Engine(*parts), length, seed=self.run.train.seed)
-        yield Preview(self.cursor.step, text)
+            return filling.preview(BidirectionalEngine(*parts), self.tokenizer, passage[:length].tolist())
+        return sampling.preview(Engine(*parts), length, seed=self.run.train.seed)
 
     def _out_of_patience(self) -> bool:
         return bool(self.run.train.patience) and self.cursor.stale_evals >= self.run.train.patience
@@ -299,22 +346,24 @@ class Training:
         self, weights: Literal["last", "average"], val_loss: float | None, bits: float | None
     ) -> CheckpointSaved:
         """Write ``model.safetensors``: all that sampling, scoring and sharing need."""
-        if weights == "average" and self.average is not None:
-            self.average.swap()
-            try:
-                tensors = self.model.to_tensors()
-            finally:
-                self.average.swap()
-        else:
-            tensors = self.model.to_tensors()
         about = {"val_loss": val_loss, "bits_per_char": bits, "weights": weights}
-        return self._save(MODEL, "model", tensors, about)
+        return self.ranks.by_first(lambda: self._save(MODEL, "model", self._weights(weights), about))
+
+    def _weights(self, which: Literal["last", "average"]) -> dict[str, NDArray[Any]]:
+        if which == "last" or self.average is None:
+            return self.model.to_tensors()
+        self.average.swap()
+        try:
+            return self.model.to_tensors()
+        finally:
+            self.average.swap()
 
     def save_resume(self) -> CheckpointSaved:
-        """Write ``resume.safetensors``: all that an exact resume needs."""
+        """Write ``resume.safetensors``: all that an exact resume needs, with any number of ranks."""
         self.cursor.seconds = self._clock.seconds
-        tensors = snapshot.take(self._moving())
-        return self._save(RESUME, "resume", tensors, {"cursor": self.cursor.to_json()})
+        moving = self._moving([self.ranks.gathered(state) for state in self.states])
+        about = {"cursor": self.cursor.to_json()}
+        return self.ranks.by_first(lambda: self._save(RESUME, "resume", snapshot.take(moving), about))
 
     def _save(
         self, name: str, kind: Literal["model", "resume"], tensors: dict[str, NDArray[Any]], about: dict[str, Any]
