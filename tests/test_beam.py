@@ -33,7 +33,7 @@ def test_without_temperature_the_likeliest_come_first():
 
 @pytest.mark.parametrize("temperature", [0.6, 1.0, 1.7])
 def test_pairs_are_drawn_without_replacement_with_their_exact_chances(temperature):
-    random, runs = np.random.default_rng(1), 8000
+    random, runs = np.random.default_rng(1), 4000
     seen = Counter(tuple(grown(temperature, random).best(2).tolist()) for _ in range(runs))
     p = chances(temperature)
     for one, other in itertools.permutations(range(6), 2):
@@ -42,7 +42,7 @@ def test_pairs_are_drawn_without_replacement_with_their_exact_chances(temperatur
 
 
 def test_what_is_weighed_shifts_the_draw_as_bayes_says():
-    random, runs = np.random.default_rng(2), 8000
+    random, runs = np.random.default_rng(2), 4000
     gained = np.array([0.0, -2.0, 1.0, -1.0, 0.5, -0.5])
     for temperature in (1.0, 2.0):
         seen = Counter(int(grown(temperature, random).weigh(gained).best(1)[0]) for _ in range(runs))

@@ -3,11 +3,11 @@
 import io
 import json
 import math
-import subprocess
 import sys
 
 import pytest
 
+import charlstm
 from charlstm.nn.device import parse_device
 from charlstm.settings import probe
 from tests.command_line import Cli
@@ -28,9 +28,13 @@ def runs(tmp_path_factory):
     """A folder in which ``on`` writes on and ``both`` reads both ways."""
     folder = tmp_path_factory.mktemp("fill")
     (folder / "pets.txt").write_text(TEXT)
-    for name, more in (("on", ["--seq-len", "32"]), ("both", ["--bidirectional", "--seq-len", "32"])):
-        command = [sys.executable, "-m", "charlstm", "train", "pets.txt", *SMALL, *more, "--threads", "1", "-n", name]
-        subprocess.run([*command, "--cache", "cache"], cwd=folder, check=True, timeout=300)
+    machine = probe.Machine("cpu", "fp32", 5e10, 8 << 30, "made up")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe, "probe", lambda device=None, precision=None: machine)
+        for name, more in (("on", {}), ("both", {"bidirectional": True})):
+            settings = {"max_steps": 60, "hidden_size": 32, "batch_size": 8, "seq_len": 32, "preview": 0, **more}
+            places = {"root": folder / "checkpoints", "cache": folder / "cache", "name": name}
+            list(charlstm.train(folder / "pets.txt", **places, **settings))
     return folder
 
 

@@ -93,6 +93,7 @@ def test_nproc_trains_in_two_processes_as_one_would_and_typed_again_changes_noth
     assert contents(folder / "checkpoints/two") == before
 
 
+@pytest.mark.slow
 def test_sigterm_to_nproc_saves_and_the_run_goes_on_with_one_process(folder, cli):
     both = start("train", *SMALL, "--max-time", "10m", "--nproc", "2", "-n", "two", "--json", folder=folder)
     for line in both.stdout:
@@ -109,6 +110,7 @@ def test_sigterm_to_nproc_saves_and_the_run_goes_on_with_one_process(folder, cli
     assert saved_step(folder, "two") == at + 5
 
 
+@pytest.mark.slow
 def test_a_mistake_is_told_once_with_its_exit_code(folder):
     code, out, err = ends(start("train", *SMALL, "--batch-size", "5", "--nproc", "2", "-n", "a", folder=folder))
     assert (code, out) == (2, "")
@@ -119,6 +121,7 @@ def test_a_mistake_is_told_once_with_its_exit_code(folder):
     assert not (folder / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_a_text_that_another_machine_has_otherwise_is_told_in_one_line(folder):
     (folder / "elsewhere").mkdir()
     (folder / "elsewhere/my.txt").write_text(TEXT.replace("fox", "cat"))
@@ -138,6 +141,7 @@ def test_a_text_that_another_machine_has_otherwise_is_told_in_one_line(folder):
     assert not (folder / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_is_told(folder):
     first, second = as_torchrun_would(2, *SMALL, "--max-time", "10m", "-n", "a", "--json", folder=folder)
     for line in first.stdout:

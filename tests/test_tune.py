@@ -303,6 +303,7 @@ def test_another_search_does_not_go_on_with_this_one(plan, fake, change, told):
 # ---- the command --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_searches_and_what_it_found_trains(cli):
     cli.folder.joinpath("my.txt").write_text(TEXT)
     cli.folder.joinpath("tiny.toml").write_text(TINY)
@@ -365,6 +366,7 @@ def test_after_kill_9_the_same_command_goes_on_and_no_trial_outlives_its_search(
     assert len(list(tmp_path.glob("tuning/my/trial-*"))) <= 2, "the best, and one that may just be ending"
 
 
+@pytest.mark.slow
 def test_a_training_on_a_leash_stops_and_saves_when_it_is_let_go(tmp_path):
     tmp_path.joinpath("my.txt").write_text(TEXT)
     tmp_path.joinpath("tiny.toml").write_text(TINY)
