@@ -78,6 +78,7 @@ def wait_for(condition, seconds=60):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_nproc_trains_in_two_processes_as_one_would_and_typed_again_changes_nothing(folder, cli):
     both = start("train", *SMALL, "--max-steps", "20", "--nproc", "2", "-n", "two", "--resume", "auto", folder=folder)
     code, out, err = ends(both)
