@@ -75,6 +75,13 @@ def parse(text: str) -> Blanked:
     return Blanked(tuple(texts), tuple(blanks))
 
 
+def place_of(text: str, character: str) -> int:
+    """Where a character stands in a text outside its blanks, for the first time; it must stand there."""
+    blanks = [part.span() for part in _PARTS.finditer(text) if not part["meant"]]
+    places = (place for place, other in enumerate(text) if other == character)
+    return next(place for place in places if not any(begin <= place < end for begin, end in blanks))
+
+
 def _blank(part: re.Match[str]) -> Blank:
     if not part["run"] and not part["range"]:
         return Blank(1, FREE)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from charlstm import filters
 from charlstm.beam import Beam, log_softmax
-from charlstm.blanks import Blank, Blanked, parse
+from charlstm.blanks import Blank, Blanked, parse, place_of
 from charlstm.engine import BidirectionalEngine, Engine
 from charlstm.errors import UnknownCharacter, UsageError
 from charlstm.filters import Logits, TokenIds
@@ -184,7 +184,7 @@ def fitted(
     try:
         _, notes = fit_prompt(tokenizer, "".join(typed.texts), unknown, remedy=remedy)
     except UnknownCharacter as fault:  # its place is that in what was typed, the blanks among it
-        place = text.index(fault.character)
+        place = place_of(text, fault.character)
         raise UnknownCharacter(fault.character, place, where="text", hint=fault.hint) from None
     texts = tuple(fit_prompt(tokenizer, part, unknown)[0] for part in typed.texts)
     return typed, replace(typed, texts=texts), notes
@@ -211,8 +211,8 @@ def fill(
         CheckpointError: the network gave a number that is not finite.
         UsageError: there is no token that may stand in a blank.
     """
-    found = _Search(reader, tokenizer, blanked, config).run()
-    return [replace(filling, text=(shown or blanked).filled(filling.blanks)) for filling in found]
+    answers = _Search(reader, tokenizer, blanked, config).run()
+    return [Filling((shown or blanked).filled(blanks), blanks, share) for blanks, share in answers]
 
 
 def preview(reader: Reader, tokenizer: Tokenizer, ids: Sequence[int]) -> str:
@@ -256,7 +256,8 @@ class _Search:
         self._word_ends = [] if self._texts[-1] else _word_ends(tokenizer)
         self._random = np.random.default_rng(config.seed)
 
-    def run(self) -> list[Filling]:
+    def run(self) -> list[tuple[tuple[str, ...], float]]:
+        """What stands in the blanks, and its share among all candidates; the likeliest first."""
         left = self._reader.begin(self._texts[0] or opening(self._tokenizer))
         candidates = _Candidates(left, ((),), Beam.start(self._config.temperature, self._random))
         for number in range(len(self._blanked.blanks)):
@@ -365,7 +366,7 @@ class _Search:
         lowest = min(key.max() - _HOPELESS, np.sort(key)[-self._config.count :][0])
         return self._kept(candidates, np.flatnonzero(key >= lowest))
 
-    def _answers(self, candidates: _Candidates) -> list[Filling]:
+    def _answers(self, candidates: _Candidates) -> list[tuple[tuple[str, ...], float]]:
         shares = np.exp(log_softmax(candidates.beam.nats[None])[0])
         found: dict[tuple[str, ...], float] = {}  # the best first
         for row in candidates.beam.best(len(shares)).tolist():
@@ -374,9 +375,8 @@ class _Search:
             found[blanks] = found.get(blanks, 0.0) + float(shares[row])
         if self._tokenizer.kind != "char":  # bytes need not be characters; whole ones are wanted if there are any
             found = {blanks: share for blanks, share in found.items() if "\ufffd" not in "".join(blanks)} or found
-        answers = list(found.items())[: self._config.count]
-        fillings = [Filling("", blanks, share) for blanks, share in answers]
-        return sorted(fillings, key=lambda filling: -filling.probability)
+        chosen = list(found.items())[: self._config.count]
+        return sorted(chosen, key=lambda answer: -answer[1])
 
 
 def _word_ends(tokenizer: Tokenizer) -> list[int]:

@@ -194,7 +194,7 @@ class Model:
         """
         from charlstm.dynamic import DynamicConfig, surprise_while_learning
 
-        checkpoint_format.check_reads_in_order(self.checkpoint)
+        checkpoint_format.check_writes_on(self.checkpoint, lacking="has no order in which to learn from a text")
         config = _configured(DynamicConfig, settings)
         ids = self._scorable(text)
         before = opening(self.tokenizer)[-1]

@@ -257,6 +257,8 @@ def test_strange_characters_are_read_as_others_and_stay_in_the_answer():
     model = random_markov("caf e")
     with pytest.raises(UnknownCharacter, match=r"^text: character 'é'.* position 5 "):
         fitted(model.tokenizer, "caf_ é _")
+    with pytest.raises(UnknownCharacter, match=r"'3'.* position 6 "):
+        fitted(model.tokenizer, "a{1-3}3")
     for unknown, read_as in (("map", "cafe _ cafe"), ("skip", "caf _ caf")):
         typed, read, notes = fitted(model.tokenizer, "café _ café", unknown)
         assert read == parse(read_as)

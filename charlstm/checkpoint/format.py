@@ -158,31 +158,22 @@ def check_model(checkpoint: Checkpoint, path: Path | str = "") -> None:
             raise CorruptError(f"tensor {name!r} holds numbers that are not finite", where=path)
 
 
-def check_writes_on(checkpoint: Checkpoint, path: Path | str = "") -> None:
-    """Check that a model can write from left to right.
+def check_writes_on(checkpoint: Checkpoint, path: Path | str = "", *, lacking: str = "cannot write on") -> None:
+    """Check that a model goes through a text from left to right.
+
+    Args:
+        checkpoint: the model.
+        path: where it came from, for the message.
+        lacking: what one that reads both ways cannot do, in the words of whoever asks.
 
     Raises:
         IncompatibleError: it reads both ways.
     """
     if checkpoint.config["model"].get("bidirectional"):
         raise IncompatibleError(
-            "this network reads both ways: it fills blanks, and cannot write on",
+            f"this network reads both ways: it fills blanks, and {lacking}",
             where=path,
             hint='Try: charlstm fill "The s__ was rising."; or train one without --bidirectional.',
-        )
-
-
-def check_reads_in_order(checkpoint: Checkpoint, path: Path | str = "") -> None:
-    """Check that a model reads a text from its first character to its last, so that it can learn on the way.
-
-    Raises:
-        IncompatibleError: it reads both ways.
-    """
-    if checkpoint.config["model"].get("bidirectional"):
-        raise IncompatibleError(
-            "this network reads both ways: it has no order in which to learn from a text",
-            where=path,
-            hint="Score it as trained; or train one without --bidirectional.",
         )
 
 

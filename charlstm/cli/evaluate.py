@@ -116,7 +116,7 @@ def _read(
     saved = checkpoint_format.read(path, kind="model")
     checkpoint_format.check_model(saved, path)
     if in_order:
-        checkpoint_format.check_reads_in_order(saved, path)
+        checkpoint_format.check_writes_on(saved, path, lacking="has no order in which to learn from a text")
     data = saved.config["data"]
     corpus = open_sources(
         tuple(sources), encoding=encoding, newlines=data["newlines"], stdin=sys.stdin.buffer, cache=cache

@@ -156,7 +156,9 @@ class Training:
             if not self._out_of_patience():
                 return None
             reason = "early"
-            text = f"It has stopped early, after {cursor.stale_evals} tests without progress."
+            text = (
+                f"It stopped early, {cursor.stale_evals} tests without progress; --init-from begins a new run from it."
+            )
         return Notice(cursor.step, text), Stopped(cursor.step, reason, cursor.best_val_loss, self._clock.seconds)
 
     def _train(self, stop: Callable[[], bool]) -> Iterator[Event]:
