@@ -195,3 +195,10 @@ def test_words_stay_whole_at_the_terminals_edge(monkeypatch, width, colour):
 def test_a_word_longer_than_the_line_is_cut_and_keeps_its_digits():
     assert surprise._parts("ab " + "x" * 25 + " cd", 10) == ["ab ", "x" * 10, "x" * 10, "xxxxx cd"]
     assert surprise._parts("", 10) == [""]
+
+
+def test_a_strange_character_is_one_of_the_text_not_of_a_prompt(cli):
+    (cli.folder / "odd.txt").write_text("A boat, 漢.\n")
+    told = cli("eval", "starter", "odd.txt")
+    assert told.code == 2
+    assert told.err.startswith("charlstm: text: character '漢'")

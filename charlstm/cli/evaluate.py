@@ -130,7 +130,7 @@ def _read(
         text = b"".join(corpus.raw_chunks()).decode("utf-8", "surrogateescape")
     else:
         text = "".join(corpus.chunks())
-    fitted, notes = fit_prompt(model.tokenizer, text, unknown, remedy="--unknown {}")
+    fitted, notes = fit_prompt(model.tokenizer, text, unknown, remedy="--unknown {}", where="text")
     for note in notes:
         say(note)
     return model, fitted, path
