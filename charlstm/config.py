@@ -36,6 +36,10 @@ class ModelConfig(Settings):
     """The recurrent cell of every layer; ``peephole`` is the LSTM whose gates see its cell."""
     attention_window: Annotated[int, Field(ge=0, le=65536)] = 0
     """Hidden states of the top layer that its attention looks back on; 0 is no attention."""
+    ngram_order: Annotated[int, Field(ge=0, le=16)] = 0
+    """Tokens of the longest n-gram that is looked up in a table and added to a token's embedding; below 2: none."""
+    ngram_rows: Annotated[int, Field(ge=1, le=1 << 24)] = 65536
+    """Rows of that table, which n-grams of all lengths share."""
     bidirectional: bool = False
     """Whether every layer also reads from the end: such a network fills gaps, and cannot write on."""
     skip: bool = False
@@ -49,6 +53,8 @@ class ModelConfig(Settings):
     def _one_way_of_looking_around(self) -> Self:
         if self.bidirectional and self.attention_window:
             raise ValueError("bidirectional and attention_window exclude each other: attention looks back only")
+        if self.bidirectional and self.ngram_order >= 2:
+            raise ValueError("bidirectional and ngram_order exclude each other: n-grams are of what was read before")
         return self
 
 
@@ -103,8 +109,10 @@ class TrainConfig(Settings):
     """The largest global norm of the gradient."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     """Share of each matrix taken off at a learning rate of 1, a step."""
+    ngram_decay: Annotated[float, Field(ge=0)] = 2.0
+    """Share of an n-gram's embedding taken off at a learning rate of 1, whenever it is read."""
     average: Fraction = 0.995
-    """Decay a step of the exponential average of weights; 0 keeps none."""
+    """Decay a step of the exponential average of weights, but for the n-grams'; 0 keeps none."""
     eval_every: Positive = 500
     """Steps between evaluations; there is always one at the end."""
     patience: Annotated[int, Field(ge=0)] = 0

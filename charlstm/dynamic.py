@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from charlstm.errors import DivergedError, UsageError
 from charlstm.nn.model import CharLM, State, detach
+from charlstm.optim import dense_weights
 
 _EPSILON = 1e-8  # r is 0 where no gradient came yet, as in the rows of letters not met: there g / ε is 0 too
 
@@ -79,7 +80,7 @@ def surprise_while_learning(
     """
     learner = copy.deepcopy(model).eval()  # it learns without dropout, as it is scored
     text = torch.from_numpy(np.concatenate(([before], ids)).astype(np.int64)).to(next(model.parameters()).device)
-    rule = _Rule(list(learner.parameters()), config)
+    rule = _Rule(dense_weights(learner), config)
     nats = np.empty(len(ids), np.float32)
     state: State | None = None
     for begin in range(0, len(ids), config.segment):
@@ -109,7 +110,7 @@ class _Rule:
         config: η and λ.
     """
 
-    def __init__(self, weights: list[torch.nn.Parameter], config: DynamicConfig) -> None:
+    def __init__(self, weights: list[Tensor], config: DynamicConfig) -> None:
         self.weights, self._config = weights, config
         self._trained = [weight.detach().clone() for weight in weights]
         self._squares = [torch.zeros_like(weight) for weight in self._trained]

@@ -12,17 +12,31 @@ from torch import Tensor, nn
 from charlstm.config import TrainConfig
 
 
-def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """The optimizer of the settings, with weight decay on matrices and none on biases."""
-    learning = [weight for weight in model.parameters() if weight.requires_grad]
+def tables(model: nn.Module) -> list[Tensor]:
+    """The weights of which a step reads a few rows, and whose gradients are sparse."""
+    return [module.weight for module in model.modules() if isinstance(module, nn.EmbeddingBag)]
+
+
+def dense_weights(model: nn.Module) -> list[Tensor]:
+    """All other weights that learn."""
+    sparse = {id(table) for table in tables(model)}
+    return [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in sparse]
+
+
+def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """The optimizer of the settings, with weight decay on matrices and none on biases; behind it that of tables."""
+    learning, read = dense_weights(model), tables(model)
     groups = [
         {"params": [weight for weight in learning if weight.dim() > 1], "weight_decay": config.weight_decay},
         {"params": [weight for weight in learning if weight.dim() <= 1], "weight_decay": 0.0},
     ]
     betas = (0.9, config.beta2)
-    if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, betas=betas, fused=True)
-    return Soap(groups, lr=config.lr, betas=betas)
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=config.lr, betas=betas, fused=True)
+        if config.optimizer == "adamw"
+        else Soap(groups, lr=config.lr, betas=betas)
+    ]
+    return [*optimizers, RowRms(read, config.lr, config.beta2, config.ngram_decay)] if read else optimizers
 
 
 _LARGEST = 1e38  # that fits a float32
@@ -112,6 +126,51 @@ def _on_cpu_if_mps(function: Callable[[Tensor], Tensor], matrix: Tensor) -> Tens
     return function(matrix)
 
 
+class RowRms(torch.optim.Optimizer):
+    """RMSprop for a table of which a step reads a few rows, with one scale a column for all of them.
+
+    Of the rows that were read, W with gradient G, at step t::
+
+        v = β₂ v' + (1 - β₂) · mean of G² over those rows
+        W = (1 - lr · decay) W' - lr/2 · G / (√(v / (1 - β₂ᵗ)) + ε)
+
+    A row that is read often has a large gradient and moves far; one that is read once moves little, where Adam would
+    take it as far as any. That, and the decay, keep a table from learning its text by heart. Nothing is remembered of
+    a row, so that it costs no more memory than the table (RMSprop: Tieleman & Hinton 2012).
+
+    Args:
+        params: tables, (rows, features), with sparse gradients.
+        lr: the learning rate, that of the other weights: half of it is taken.
+        beta2: β₂.
+        decay: share of a row taken off at a learning rate of 1, whenever it is read.
+    """
+
+    EPSILON = 1e-8
+    LR = 0.5
+
+    def __init__(self, params: Any, lr: float, beta2: float, decay: float) -> None:
+        super().__init__(params, {"lr": lr, "beta2": beta2, "decay": decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Move every row that was read; ``closure`` is not called."""
+        for group in self.param_groups:
+            for table in group["params"]:
+                if table.grad is not None:
+                    self._move(table, table.grad.coalesce(), group)
+
+    def _move(self, table: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state, beta2, lr = self.state[table], group["beta2"], group["lr"]
+        if not state:
+            state["step"], state["v"] = torch.zeros(()), torch.zeros_like(table[0])
+        state["step"] += 1
+        rows, seen = gradient.indices()[0], gradient.values()
+        v = state["v"].lerp_(seen.square().mean(0), 1 - beta2)
+        scale = (v / (1 - beta2 ** int(state["step"]))).sqrt().add_(self.EPSILON)
+        kept = table[rows].mul_(max(0.0, 1 - lr * group["decay"]))
+        table.index_copy_(0, rows, kept.addcdiv_(seen, scale, value=-self.LR * lr))
+
+
 def schedule(progress: float, warmup: float) -> float:
     """The share of the highest learning rate at a point of the budget.
 
@@ -129,7 +188,8 @@ def schedule(progress: float, warmup: float) -> float:
 class Average:
     """An exponential moving average of a model's weights (Polyak & Juditsky 1992).
 
-    The decay rises with the steps taken, ``min(decay, (1 + n) / (10 + n))``, so that the beginning is forgotten.
+    The decay rises with the steps taken, ``min(decay, (1 + n) / (10 + n))``, so that the beginning is forgotten. Tables
+    have none: a step moves few of their rows, and an average of all would cost more than the step.
 
     Args:
         model: the weights to follow.
@@ -137,7 +197,7 @@ class Average:
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self._live: list[Tensor] = [weight for weight in model.parameters() if weight.requires_grad]
+        self._live = dense_weights(model)
         self._decay = decay
         self.weights: list[Tensor] = [weight.detach().clone() for weight in self._live]
 

@@ -9,7 +9,8 @@ Of each layer K, gates lying one below the other in ``weight_ih``, ``weight_hh``
     peephole    i f g o     peephole (3 * hidden,): of i, f and o
 
 Layer 0 reads the embedding; the others read the layer below, and with ``skip`` the embedding behind it. With an
-``attention_window`` the top layer's output is what its attention makes of it. The head reads the top layer, and with
+``attention_window`` the top layer's output is what its attention makes of it. With an ``ngram_order`` of 2 or more a
+table of n-grams' embeddings is added to the embedding (`charlstm.ngrams`). The head reads the top layer, and with
 ``skip`` all layers from the lowest to the top.
 
 A ``bidirectional`` network has a second stack, ``backwards``, which reads from the end. What the one has read before a
@@ -61,6 +62,14 @@ CELLS = {
 }
 
 
+NGRAM_TABLE = "ngrams.table.weight"
+
+
+def looks_up(model: Mapping[str, Any]) -> bool:
+    """Whether the network has a table of n-grams; older checkpoints do not name the setting."""
+    return bool(model.get("ngram_order", 0) >= 2)
+
+
 def stacks(model: Mapping[str, Any]) -> tuple[str, ...]:
     """What the layers of each stack are named under."""
     return ("layers", "backwards") if model.get("bidirectional") else ("layers",)
@@ -89,6 +98,8 @@ def tensor_shapes(model: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
     cell = CELLS[model["cell"]]
     ways = stacks(model)
     yield "embedding.weight", (vocab + len(ways) - 1, model["embedding_size"])
+    if looks_up(model):
+        yield NGRAM_TABLE, (model["ngram_rows"], model["embedding_size"])
     for stack in ways:
         for layer, size in enumerate(input_sizes(model)):
             for name, shape in cell.shapes(size, hidden).items():
@@ -104,6 +115,13 @@ def tensor_shapes(model: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
         features = merged
     yield "head.weight", (vocab, features)
     yield "head.bias", (vocab,)
+
+
+def multiplied_count(model: Mapping[str, Any]) -> int:
+    """How many of them a token is multiplied with; embeddings are only looked up."""
+    return sum(
+        math.prod(shape) for name, shape in tensor_shapes(model) if name not in ("embedding.weight", NGRAM_TABLE)
+    )
 
 
 def parameter_count(model: Mapping[str, Any]) -> int:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from charlstm.config import ModelConfig
 from charlstm.errors import ConfigError, NotFoundError, OutOfMemoryError, TextError
 from charlstm.nn.model import CharLM
-from charlstm.settings.choose import DEFAULT_TIME, choose, model_weights
+from charlstm.settings.choose import DEFAULT_TIME, choose
 from charlstm.settings.presets import PRESETS, preset
-from charlstm.shapes import CELLS
+from charlstm.shapes import CELLS, multiplied_count, parameter_count
 
 
 @dataclass
@@ -111,18 +111,24 @@ def test_nonsense_is_named():
     st.integers(1, 4),
     st.sampled_from(sorted(CELLS)),
     st.booleans(),
+    st.sampled_from([0, 1, 2, 5]),
 )
-def test_weights_are_counted_as_torch_counts_them(vocab, embedding, hidden, layers, cell, skip):
+def test_weights_are_counted_as_torch_counts_them(vocab, embedding, hidden, layers, cell, skip, ngram_order):
     shape = {
         "embedding_size": embedding,
         "hidden_size": hidden,
         "num_layers": layers,
         "cell": cell,
         "skip": skip,
+        "ngram_order": ngram_order,
+        "ngram_rows": 40,
     }
     with torch.device("meta"):
         model = CharLM(ModelConfig(vocab_size=vocab, **shape))
-    assert model_weights(shape, vocab) == model.parameter_count()
+    counted = {**shape, "vocab_size": vocab}
+    assert parameter_count(counted) == model.parameter_count()
+    looked_up = vocab * embedding + (40 * embedding if ngram_order >= 2 else 0)
+    assert multiplied_count(counted) == model.parameter_count() - looked_up
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -136,6 +142,15 @@ def test_every_preset_makes_a_run(name):
 def test_an_unknown_preset_names_the_known():
     with pytest.raises(NotFoundError, match="tiny"):
         preset("tiney")
+
+
+def test_a_table_of_n_grams_is_as_large_as_the_text_can_fill():
+    rows = [plan(tokens).run.model.ngram_rows for tokens in (2, 50_000, 1_000_000, 10**9)]
+    assert rows == [1024, 4096, 65536, 131072]
+    assert plan().run.model.ngram_order == 6
+    assert plan(vocab_size=3000).run.model.ngram_order == 3
+    for model, machine in (({"bidirectional": True}, Machine()), ({}, Machine(device="mps"))):
+        assert choose("run", 1_000_000, 65, machine, {"model": model}).run.model.ngram_order == 0
 
 
 MORE = [{}, {"bidirectional": True}, {"attention_window": 32}, {"bidirectional": True, "skip": True}]

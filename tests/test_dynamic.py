@@ -22,6 +22,7 @@ SHAPE = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 8, "num_layers": 2
 NETWORKS = [
     *({"cell": cell} for cell in sorted(CELLS)),
     {"attention_window": 7},
+    {"ngram_order": 4, "ngram_rows": 30},
     {"skip": True, "dropout": 0.5, "weight_drop": 0.5},
 ]
 FAST = DynamicConfig(segment=6, lr=0.02, decay=0.05)
@@ -43,7 +44,8 @@ def random_ids(length=50, seed=1):
 
 def step_by_step(model, ids, config, before=BEFORE):
     """Nats of each token: a token at a time, weights as a dict of values, all gradients kept and averaged anew."""
-    trained = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    learning = [(name, weight) for name, weight in model.named_parameters() if not name.startswith("ngrams.")]
+    trained = {name: weight.detach().clone() for name, weight in learning}
     weights, past, nats, state = dict(trained), [], [], None
     text = [before, *map(int, ids)]
     for begin in range(0, len(ids), config.segment):

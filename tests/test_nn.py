@@ -29,6 +29,8 @@ shapes = st.fixed_dictionaries(
         "cell": st.sampled_from(sorted(CELLS)),
         "skip": st.booleans(),
         "attention_window": st.sampled_from([0, 0, 1, 3, 9]),
+        "ngram_order": st.sampled_from([0, 0, 2, 3, 6]),
+        "ngram_rows": st.integers(1, 50),
     }
 )
 
@@ -297,10 +299,20 @@ def test_initial_weights_are_orthogonal_gate_by_gate_and_begin_by_remembering(ce
         assert (getattr(layer, name) == 0).all()
 
 
+def test_it_can_begin_by_knowing_how_frequent_each_token_is():
+    model = model_of({"vocab_size": 4, "hidden_size": 5})
+    torch.nn.init.zeros_(model.head.weight)
+    model.begin_with(np.array([0, 9, 4, 3]))
+    probabilities = model(torch.tensor([[1, 2, 3]]))[0].softmax(-1)
+    torch.testing.assert_close(probabilities, (torch.tensor([1.0, 10, 5, 4]) / 20).expand(1, 3, 4))
+
+
 @given(shapes, st.integers(1, 3), st.integers(2, 6), st.data())
 @settings(max_examples=60, deadline=None)
 def test_half_windows_with_the_state_carried_equal_the_whole(shape, batch, time, data):
     model = model_of(shape)
+    if model.ngrams is not None:
+        torch.nn.init.normal_(model.ngrams.table.weight)
     ids = torch.from_numpy(np.random.default_rng(0).integers(shape["vocab_size"], size=(batch, time)))
     cut = data.draw(st.integers(1, time - 1))
     whole, end = model(ids)

@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from charlstm.config import TrainConfig
-from charlstm.optim import Average, Soap, make_optimizer, schedule
+from charlstm.nn.ngrams import NGrams
+from charlstm.optim import Average, RowRms, Soap, dense_weights, make_optimizers, schedule, tables
 from charlstm.training.budget import Clock, progress
 
 
 @pytest.mark.parametrize("name", ["soap", "adamw"])
 def test_matrices_decay_and_biases_do_not(name):
     model = nn.Linear(3, 2)
-    optimizer = make_optimizer(model, TrainConfig(optimizer=name, lr=0.1, weight_decay=0.5))
+    (optimizer,) = make_optimizers(model, TrainConfig(optimizer=name, lr=0.1, weight_decay=0.5))
     before = model.weight.detach().clone()
     model.weight.grad, model.bias.grad = torch.zeros_like(model.weight), torch.zeros_like(model.bias)
     bias = model.bias.detach().clone()
@@ -99,6 +100,38 @@ def test_soap_gives_vectors_adam_itself():
         soap.step()
         adam.step()
     torch.testing.assert_close(ours, theirs)
+
+
+def test_rows_follow_their_equations_and_those_not_read_stay():
+    rng = np.random.default_rng(4)
+    start = rng.normal(size=(6, 3))
+    table = nn.Parameter(torch.from_numpy(start.copy()))
+    optimizer = RowRms([table], lr=0.1, beta2=0.9, decay=2.0)
+    want, v = start.copy(), 0.0
+    for t in range(1, 8):
+        read = np.array([1, 4, 4]) if t % 2 else np.array([4, 0, 0])
+        gradients = rng.normal(size=(3, 3))
+        table.grad = torch.sparse_coo_tensor(read[None], gradients, (6, 3), check_invariants=True)
+        optimizer.step()
+        rows = np.unique(read)
+        summed = np.array([gradients[read == row].sum(0) for row in rows])
+        v = 0.9 * v + 0.1 * (summed**2).mean(0)
+        want[rows] = 0.8 * want[rows] - 0.05 * summed / (np.sqrt(v / (1 - 0.9**t)) + 1e-8)
+        np.testing.assert_allclose(table.detach().numpy(), want, atol=1e-12)
+    np.testing.assert_array_equal(table.detach().numpy()[[2, 3, 5]], start[[2, 3, 5]])
+
+
+def test_a_table_has_an_optimizer_of_its_own_and_no_average():
+    model = nn.ModuleDict({"ngrams": NGrams(3, 8, 2), "head": nn.Linear(2, 4)})
+    dense, rows = make_optimizers(model, TrainConfig(ngram_decay=0.7))
+    (table,) = tables(model)
+    assert table is model["ngrams"].table.weight
+    assert [id(weight) for weight in dense_weights(model)] == [id(weight) for weight in model["head"].parameters()]
+    assert all(weight is not table for group in dense.param_groups for weight in group["params"])
+    (group,) = rows.param_groups
+    assert group["params"][0] is table
+    assert group["decay"] == 0.7
+    assert len(Average(model, 0.9).weights) == 2
 
 
 def test_schedule_rises_then_falls_to_zero():

@@ -116,10 +116,17 @@ def test_nothing_is_shown_before_there_is_something_to_see(tmp_path):
         *(("stateful", 12, cell, "soap") for cell in ("rnn", "gru", "peephole")),
         ("stateful", 12, "lstm", "adamw"),
         ("stateful", 12, "attention", "soap"),
+        ("stateful", 12, "ngrams", "soap"),
+        ("stateful", 12, "ngrams and attention", "adamw"),
     ],
 )
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, optimizer):
-    network = {"cell": "lstm", "attention_window": 5} if cell == "attention" else {"cell": cell}
+    networks = {
+        "attention": {"attention_window": 5},
+        "ngrams": {"ngram_order": 3, "ngram_rows": 50},
+        "ngrams and attention": {"attention_window": 5, "ngram_order": 4, "ngram_rows": 50},
+    }
+    network = networks.get(cell) or {"cell": cell}
     more = {"data": {"windows": kind}, "model": {"weight_drop": 0.2, **network}, "train": {"optimizer": optimizer}}
     whole = training(tmp_path / "whole", **more)
     whole_events = run_through(whole)

@@ -245,7 +245,12 @@ def _shape_settings(checkpoint: Checkpoint, path: Path | str) -> dict[str, Any]:
     if type(window) is not int or not 0 <= window <= 1 << 16:
         raise CorruptError(f"its setting attention_window is {window!r:.40}, not from 0 to 65536", where=path)
     flags = {name: settings.get(name) is True for name in ("bidirectional", "skip")}
-    return {**shape, "cell": cell, "attention_window": window, **flags}
+    order = settings.get("ngram_order", 0)
+    if type(order) is not int or not 0 <= order <= 16:
+        raise CorruptError(f"its setting ngram_order is {order!r:.40}, not from 0 to 16", where=path)
+    if order >= 2:
+        shape["ngram_rows"] = _positive(settings, "ngram_rows", path)
+    return {**shape, "cell": cell, "attention_window": window, "ngram_order": order, **flags}
 
 
 def _positive(settings: dict[str, Any], name: str, path: Path | str) -> int:

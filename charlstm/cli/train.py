@@ -112,6 +112,10 @@ def train(
         bool | None, _net("--bidirectional", help="It reads both ways: for charlstm fill; it cannot write on.")
     ] = None,
     embedding_size: Annotated[Whole, _net("--embedding-size", help="Numbers that stand for each character.")] = None,
+    ngram_order: Annotated[
+        Whole, _net("--ngram-order", help="Characters of the longest run that is looked up in a table; 0: no table.")
+    ] = None,
+    ngram_rows: Annotated[Whole, _net("--ngram-rows", help="Rows of that table: more tell more runs apart.")] = None,
     skip: Annotated[
         bool | None, _net("--skip/--no-skip", help="Every layer sees the text, and the output sees every layer.")
     ] = None,
@@ -131,6 +135,7 @@ def train(
     warmup: Annotated[Real, _learn("--warmup", help="Share of the time in which that rate is reached.")] = None,
     grad_clip: Annotated[Real, _learn("--grad-clip", help="The longest step in any direction (gradient norm).")] = None,
     weight_decay: Annotated[Real, _learn("--weight-decay", help="How hard weights are pulled to 0.")] = None,
+    ngram_decay: Annotated[Real, _learn("--ngram-decay", help="How hard rows of the table are pulled to 0.")] = None,
     beta2: Annotated[Real, _learn("--beta2", help="How long past gradients are remembered.")] = None,
     average: Annotated[Real, _learn("--average", help="How slowly the mean of the weights moves; 0: no mean.")] = None,
     seed: Annotated[Whole, _machine("--seed", help="The same seed and settings train the same network.")] = None,
@@ -161,6 +166,8 @@ def train(
             "attention_window": _first(attention_window, 256 if attention else None),
             "bidirectional": bidirectional,
             "embedding_size": embedding_size,
+            "ngram_order": ngram_order,
+            "ngram_rows": ngram_rows,
             "skip": skip,
             "dropout": dropout,
             "weight_drop": weight_drop,
@@ -188,6 +195,7 @@ def train(
             "warmup": warmup,
             "grad_clip": grad_clip,
             "weight_decay": weight_decay,
+            "ngram_decay": ngram_decay,
             "beta2": beta2,
             "average": average,
             "eval_every": eval_every,

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.engine import stack
 from charlstm.engine.layers import Array, AttentionLayer
+from charlstm.engine.ngrams import NGramTable
 from charlstm.engine.stack import Stack, State, alone, in_rows
-from charlstm.shapes import attention_shapes
+from charlstm.shapes import NGRAM_TABLE, attention_shapes, looks_up
 from charlstm.tokenizers import from_state
 
 
@@ -39,6 +40,7 @@ class Engine:
         if model.get("attention_window"):
             parts = [weights[f"attention.{name}"] for name in attention_shapes(model["hidden_size"])]
             self._attention = AttentionLayer(*parts, window=model["attention_window"])
+        self._ngrams = NGramTable(weights[NGRAM_TABLE], model["ngram_order"]) if looks_up(model) else None
         self._head = np.ascontiguousarray(weights["head.weight"]).T
         self._head_bias = weights["head.bias"]
 
@@ -50,7 +52,9 @@ class Engine:
     def zero_state(self, batch: int) -> State:
         """The state before any text, for ``batch`` rows."""
         state = self._stack.zero_state(batch)
-        return state if self._attention is None else (*state, self._attention.no_memory(batch))
+        if self._attention is not None:
+            state += (self._attention.no_memory(batch),)
+        return state if self._ngrams is None else (*state, self._ngrams.nothing_read(batch))
 
     def step(self, tokens: NDArray[np.integer[Any]], state: State | None) -> tuple[Array, State]:
         """Read one token a row.
@@ -69,13 +73,18 @@ class Engine:
         return logits[None], in_rows(after)
 
     def _step(self, tokens: Any, state: State) -> tuple[Array, State]:
-        after = self._stack.step(tokens, state)
+        looked_up, read = None, None
+        if self._ngrams is not None:
+            looked_up, read = self._ngrams.step(tokens, state[-1])
+        after = self._stack.step(tokens, state, looked_up)
         if self._attention is None:
             features = self._stack.features(after)
         else:
-            top, memory = self._attention.step(after[-1][0], state[-1])
+            top, memory = self._attention.step(after[-1][0], state[len(after)])
             features = self._stack.features((*after[:-1], (top,)))
             after = (*after, memory)
+        if read is not None:
+            after = (*after, read)
         logits = np.dot(features, self._head)
         logits += self._head_bias
         return logits, after

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.engine.layers import LAYERS, Array
-from charlstm.shapes import CELLS
+from charlstm.shapes import CELLS, looks_up
 
 State: TypeAlias = tuple[tuple[NDArray[Any], ...], ...]
-"""The state of each layer, parts of (B, …), and behind them the attention's memory if there is one.
+"""The state of each layer, parts of (B, …), behind them the attention's memory if there is one, and last what was read,
+for the n-grams, if there are any.
 
 A value: it goes in by argument and comes out by return."""
 
@@ -32,13 +33,13 @@ class Stack:
     def __init__(self, name: str, weights: Mapping[str, Array], model: Mapping[str, Any]) -> None:
         self._skip: bool = model["skip"]
         cell = CELLS[model["cell"]]
-        self._layers = [
-            LAYERS[model["cell"]](
-                *(weights[f"{name}.{k}.{tensor}"] for tensor in cell.tensors),
-                embedding=weights["embedding.weight"] if k == 0 or self._skip else None,
-            )
-            for k in range(model["num_layers"])
-        ]
+        self._layers = []
+        for k in range(model["num_layers"]):
+            weight_ih, *others = [weights[f"{name}.{k}.{tensor}"] for tensor in cell.tensors]
+            embedding = weights["embedding.weight"] if k == 0 or self._skip else None
+            if embedding is not None and looks_up(model):  # W (e + u) = W e + W u: one folded, the other read
+                weight_ih = np.concatenate((weight_ih, weight_ih[:, -embedding.shape[1] :]), 1)
+            self._layers.append(LAYERS[model["cell"]](weight_ih, *others, embedding=embedding))
         self._parts, self._hidden = len(cell.states), model["hidden_size"]
 
     def zero_state(self, batch: int) -> State:
@@ -46,12 +47,20 @@ class Stack:
         zeros = np.zeros((batch, self._hidden), np.float32)
         return ((zeros,) * self._parts,) * len(self._layers)
 
-    def step(self, tokens: Any, state: State) -> State:
-        """Read a token a row, ids (B,), or one id if the parts of the state are those of one row `alone`."""
-        below, after = state[0][0], []
-        for layer, before in zip(self._layers, state, strict=False):  # an attention's memory may stand behind
+    def step(self, tokens: Any, state: State, looked_up: Array | None = None) -> State:
+        """Read a token a row, ids (B,), or one id if the parts of the state are those of one row `alone`.
+
+        Args:
+            tokens: the ids.
+            state: the state before.
+            looked_up: what is added to the tokens' embeddings, if the network has a table of n-grams.
+        """
+        below, after = state[0][0] if looked_up is None else looked_up, []
+        for layer, before in zip(self._layers, state, strict=False):  # other memories may stand behind
             after.append(layer.step(tokens, below, before))
             below = after[-1][0]
+            if looked_up is not None and self._skip:
+                below = np.concatenate((below, looked_up), -1)
         return tuple(after)
 
     def features(self, state: State) -> Array:

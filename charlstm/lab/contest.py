@@ -19,7 +19,7 @@ from charlstm.config import ModelConfig, TrainConfig
 from charlstm.errors import UsageError
 from charlstm.lab.report import Progress
 from charlstm.nn.model import CharLM, State, detach, reset_rows
-from charlstm.optim import make_optimizer, schedule
+from charlstm.optim import make_optimizers, schedule
 from charlstm.shapes import CELLS, parameter_count
 from charlstm.windows import Window
 
@@ -88,7 +88,7 @@ class Contestant:
         self.cell, self.seed, self.budget = config.cell, seed, seconds
         self.seconds, self.steps, self.characters, self.loss = 0.0, 0, 0, math.nan
         self._train, self._windows = train, windows
-        self._optimizer = make_optimizer(self.model, train)
+        (self._optimizer,) = make_optimizers(self.model, train)
         self._states: dict[int, State] = {}
 
     @property

@@ -14,7 +14,8 @@ from charlstm.nn.attention import attend, no_memory
 from charlstm.nn.cells import STEPS, LayerState
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import State
-from charlstm.shapes import CELLS, attention_shapes
+from charlstm.nn.ngrams import look_up, nothing_read
+from charlstm.shapes import CELLS, NGRAM_TABLE, attention_shapes
 from charlstm.tokenizers import from_state
 
 
@@ -61,6 +62,8 @@ class TorchBackend:
         state: State = ((zeros,) * len(self._cell.states),) * int(self._model["num_layers"])
         if self._attention:
             state += (no_memory(batch, self._model["attention_window"], len(self._attention[0]), zeros),)
+        if NGRAM_TABLE in self._weights:
+            state += ((nothing_read(batch, self._model["ngram_order"], self._device),),)
         return state
 
     @torch.inference_mode()
@@ -77,7 +80,11 @@ class TorchBackend:
         w, skip = self._weights, self._model["skip"]
         state = self.zero_state(len(tokens)) if state is None else state
         ids = torch.from_numpy(np.asarray(tokens, np.int64)).to(self._device)
-        features = embedded = w["embedding.weight"][ids]
+        embedded, read = w["embedding.weight"][ids], None
+        if NGRAM_TABLE in w:
+            rows, read = look_up(ids[:, None], state[-1][0], len(w[NGRAM_TABLE]))
+            embedded = embedded + w[NGRAM_TABLE][rows[:, 0]].sum(1)
+        features = embedded
         after: list[LayerState] = []
         for k, before in enumerate(state[: self._model["num_layers"]]):
             if k:
@@ -85,9 +92,11 @@ class TorchBackend:
             after.append(self._step(features, before, *(w[f"layers.{k}.{name}"] for name in self._cell.tensors)))
         outputs = [h for h, *_ in after]
         if self._attention:
-            attended, memory = attend(outputs[-1][:, None], state[-1], *self._attention)
+            attended, memory = attend(outputs[-1][:, None], state[len(after)], *self._attention)
             outputs[-1] = attended[:, 0]
             after.append(memory)
+        if read is not None:
+            after.append((read,))
         top = torch.cat(outputs, 1) if skip else outputs[-1]
         logits = torch.addmm(w["head.bias"], top, w["head.weight"].t())
         return logits.cpu().numpy(), tuple(after)

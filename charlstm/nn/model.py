@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from charlstm.config import ModelConfig
 from charlstm.nn.attention import Attention
 from charlstm.nn.cells import LayerState
+from charlstm.nn.ngrams import NGrams
 from charlstm.nn.recurrence import RecurrentLayer, keep_mask
 from charlstm.shapes import input_sizes, tensor_shapes
 
 State: TypeAlias = tuple[LayerState, ...]
-"""The state of each layer, parts of (B, H) each, and behind them the attention's memory if there is one, or the state
-of each layer that reads backwards.
+"""The state of each layer, parts of (B, H) each; behind them the attention's memory if there is one, or the state of
+each layer that reads backwards; last what was read, for the n-grams, if there are any.
 
 A value: it goes in by argument and comes out by return."""
 
@@ -53,6 +54,7 @@ class CharLM(nn.Module):
         outer = dict(tensor_shapes(config.model_dump()))
         tokens, size = outer["embedding.weight"]
         self.embedding = nn.Embedding(tokens, size)
+        self.ngrams = NGrams(config.ngram_order, config.ngram_rows, size) if config.ngram_order >= 2 else None
         self._stack = self._new_stack()
         self.layers = nn.ModuleList(self._stack)
         self._back = self._new_stack() if config.bidirectional else []
@@ -84,7 +86,11 @@ class CharLM(nn.Module):
         Returns:
             logits (B, T, V) and the state after the window, and for the backward stack before it.
         """
-        embedded = self._locked_dropout(self.embedding(inputs.t()), self.config.dropout / 2, generator, part)
+        embedded, read = self.embedding(inputs.t()), None
+        if self.ngrams is not None:
+            looked_up, read = self.ngrams(inputs, None if state is None else state[-1][0])
+            embedded = embedded + looked_up.transpose(0, 1)
+        embedded = self._locked_dropout(embedded, self.config.dropout / 2, generator, part)
         features, after = self._through(self._stack, embedded, state, generator, part)
         if self.merge is not None:
             before, behind = (None, None) if state is None else (state[: len(self._stack)], state[len(self._stack) :])
@@ -92,7 +98,7 @@ class CharLM(nn.Module):
             sides = torch.cat((self._until(features, before), self._until(future, behind).flip(0)), -1)
             features = self.merge(sides).tanh()
             after += onwards
-        return self.head(features).transpose(0, 1), after
+        return self.head(features).transpose(0, 1), after if read is None else (*after, (read,))
 
     def _through(
         self,
@@ -110,7 +116,7 @@ class CharLM(nn.Module):
             features, layer_state = layer(features, None if state is None else state[k], generator)
             after.append(layer_state)
             if layer is stack[-1] and self.attention is not None:
-                memory = None if state is None else state[-1]
+                memory = None if state is None else state[len(stack)]
                 attended, memory = self.attention(features.transpose(0, 1), memory)
                 features = attended.transpose(0, 1)
                 after.append(memory)
@@ -141,6 +147,16 @@ class CharLM(nn.Module):
         first, whole = part or (0, batch)
         mask = keep_mask(features, (1, whole, hidden), rate, generator)
         return features * mask[:, first : first + batch]
+
+    @torch.no_grad()
+    def begin_with(self, counts: NDArray[np.integer[Any]]) -> None:
+        """Let it begin by knowing how frequent each token is: so it need not learn that first.
+
+        Args:
+            counts: of each token, (V,).
+        """
+        shares = (counts + 1) / (counts + 1).sum()
+        self.head.bias.copy_(torch.from_numpy(np.log(shares)))
 
     def parameter_count(self) -> int:
         """How many numbers learn."""

@@ -16,12 +16,15 @@ from pydantic import ValidationError
 from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig, explain
 from charlstm.corpora.encode import boundary
 from charlstm.errors import ConfigError, OutOfMemoryError, TextError
-from charlstm.shapes import parameter_count
+from charlstm.shapes import looks_up, multiplied_count, parameter_count
 
 DEFAULT_TIME = 300.0
 """Seconds of training when no budget is given."""
 
 _SIZES = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
+
+_FEW_TOKENS = 512
+"""A vocabulary up to this size is taken for one of characters or bytes."""
 
 _TOKENS_A_WEIGHT = 5.0
 """The widest network that can still read this many tokens a weight in the budget learns most in it."""
@@ -119,29 +122,26 @@ def choose(name: str, tokens: int, vocab_size: int, machine: Machine, given: Map
     budget = seconds if seconds is not None else math.inf
     val = _validation(data, tokens, budget, machine)
     train_tokens = boundary(tokens, val)
+    _ngrams(model, train_tokens, vocab_size, train.values["device"])
     _shape(model, train_tokens, vocab_size, budget, machine)
     notes = _windows(data, train_tokens, train.values["device"], bidirectional=bool(model.given.get("bidirectional")))
-    weights = model_weights(model.all, vocab_size)
-    speed = machine.flops / (6 * weights)
+    multiplied = multiplied_count({**model.all, "vocab_size": vocab_size})
+    speed = machine.flops / (6 * multiplied)
     rows = data.values["batch_size"] * data.values["seq_len"]
     steps, duration = _length(train.values, speed, rows, train_tokens)
     passes = steps * rows / train_tokens
-    _regularise(model, weights, passes, train_tokens)
+    _regularise(model, multiplied, passes, train_tokens)
     _optimizer(train, model.values["hidden_size"], steps, tokens - train_tokens, speed, rows)
     run = _checked(name, model, data, train, vocab_size)
-    memory = _memory(run, weights)
+    memory = _memory(run)
     if memory > machine.memory:
         raise OutOfMemoryError(
             f"these settings need about {memory / 1e9:.1f} GB and {machine.memory / 1e9:.1f} GB are free",
             hint="Lower --hidden-size, --num-layers, --batch-size or --seq-len.",
         )
     reasons = {**model.reasons, **data.reasons, **train.reasons}
-    return Plan(run, reasons, tuple(notes), weights, memory, steps, duration, speed)
-
-
-def model_weights(model: Mapping[str, Any], vocab_size: int) -> int:
-    """How many numbers a network of this shape learns."""
-    return parameter_count({**model, "vocab_size": vocab_size})
+    parameters = parameter_count(run.model.model_dump())
+    return Plan(run, reasons, tuple(notes), parameters, memory, steps, duration, speed)
 
 
 def _budget(train: _Choices) -> float | None:
@@ -168,13 +168,25 @@ def _validation(data: _Choices, tokens: int, budget: float, machine: Machine) ->
     return float(data.fill("val_fraction", share, why))
 
 
+def _ngrams(model: _Choices, train_tokens: int, vocab_size: int, device: str) -> None:
+    apple = device.startswith("mps")
+    if apple or model.given.get("bidirectional"):
+        why = "Apple's GPUs have no sparse gradients" if apple else "a table of n-grams knows only what was read before"
+        model.fill("ngram_order", 0, why)
+        return
+    order = 6 if vocab_size <= _FEW_TOKENS else 3
+    model.fill("ngram_order", order, "what the last characters are together is looked up, at hardly any cost")
+    rows = 1 << max(10, min(17, (train_tokens // 16).bit_length()))
+    model.fill("ngram_rows", rows, f"for {train_tokens:,} tokens")
+
+
 def _shape(model: _Choices, train_tokens: int, vocab_size: int, budget: float, machine: Machine) -> None:
     layers_given = model.given.get("num_layers")
     deep = train_tokens > 5_000_000 and budget >= 1800
     why = "much text, much time" if deep else "one wide layer learns most in this time"
     model.fill("num_layers", 2 if deep else 1, why)
     model.fill("cell", "lstm", "the cell that learns most on text")
-    model.fill("embedding_size", 64 if vocab_size <= 512 else 128, f"for {vocab_size} different tokens")
+    model.fill("embedding_size", 64 if vocab_size <= _FEW_TOKENS else 128, f"for {vocab_size} different tokens")
     model.fill("skip", bool(layers_given and layers_given > 2) or deep, "helps deep stacks, does nothing for one layer")
     ceiling = 1024 * math.sqrt(train_tokens / 1e6)
     # Without a budget of time there is none to fit: as wide as the text can fill, but no day-long surprise.
@@ -188,7 +200,7 @@ def _shape(model: _Choices, train_tokens: int, vocab_size: int, budget: float, m
 
 
 def _affordable(model: _Choices, size: int, vocab_size: int, budget: float, machine: Machine) -> bool:
-    weights = model_weights({**model.all, "hidden_size": size}, vocab_size)
+    weights = multiplied_count({**model.all, "hidden_size": size, "vocab_size": vocab_size})
     return budget * machine.flops / (6 * weights) >= _TOKENS_A_WEIGHT * weights
 
 
@@ -251,8 +263,11 @@ def _optimizer(train: _Choices, hidden: int, steps: int, val_tokens: int, speed:
     train.fill("patience", 10, "ten evaluations without progress mean overfitting")
 
 
-def _memory(run: RunConfig, weights: int) -> int:
+def _memory(run: RunConfig) -> int:
     """Bytes for weights, gradients, two moments, the average, and one step's activations (forward and backward)."""
+    shapes = run.model.model_dump()
+    table = run.model.ngram_rows * run.model.embedding_size if looks_up(shapes) else 0  # has none of those
+    weights = parameter_count(shapes) - table
     # The bases of SOAP are squares as wide as their matrices: about half as much again, and their products as much.
     copies = 4 + bool(run.train.average) + (run.train.optimizer == "soap")
     model = run.model
@@ -260,7 +275,7 @@ def _memory(run: RunConfig, weights: int) -> int:
     a_token = layers * 10 * model.hidden_size + 3 * model.vocab_size + 2 * model.embedding_size
     if model.attention_window:
         a_token += 2 * model.hidden_size + 4 * (model.attention_window + run.data.seq_len)
-    return 4 * (copies * weights + 2 * run.data.batch_size * run.data.seq_len * a_token)
+    return 4 * (table + copies * weights + 2 * run.data.batch_size * run.data.seq_len * a_token)
 
 
 def _checked(name: str, model: _Choices, data: _Choices, train: _Choices, vocab_size: int) -> RunConfig:

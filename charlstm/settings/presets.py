@@ -29,7 +29,14 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "starter": (
         "what `make starter` trains: 1×384, its length in passes over the text, so that it can be made again",
         {
-            "model": {"num_layers": 1, "hidden_size": 384, "embedding_size": 32, "dropout": 0.4, "weight_drop": 0.1},
+            "model": {
+                "num_layers": 1,
+                "hidden_size": 384,
+                "embedding_size": 32,
+                "ngram_order": 0,
+                "dropout": 0.4,
+                "weight_drop": 0.1,
+            },
             "data": {"batch_size": 16, "seq_len": 64, "streams": 64, "val_fraction": 0.05},
             # Nothing is left to choose itself: the machine that makes it again must not matter.
             "train": {
@@ -53,7 +60,7 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "char-rnn": (
         "the defaults of Karpathy's char-rnn (2015): 2×128, batch 50, window 50",
         {
-            "model": {"num_layers": 2, "hidden_size": 128},
+            "model": {"num_layers": 2, "hidden_size": 128, "ngram_order": 0},
             "data": {"batch_size": 50, "seq_len": 50, "streams": 50, "val_fraction": 0.05, "state_reset": 0.0},
             "train": {"optimizer": "adamw", "lr": 2e-3, "grad_clip": 5.0, "average": 0.0, "weight_decay": 0.0},
         },

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
@@ -28,7 +29,7 @@ from charlstm.evaluate import bits_per_char, evaluate, evaluate_cloze
 from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import CharLM, State, detach, reset_rows
-from charlstm.optim import Average, make_optimizer, schedule
+from charlstm.optim import Average, dense_weights, make_optimizers, schedule
 from charlstm.tokenizers import Tokenizer
 from charlstm.training import snapshot
 from charlstm.training.budget import Clock, progress
@@ -40,6 +41,9 @@ from charlstm.windows import Window, Windows
 
 EVAL_STREAMS = 32
 """Parallel streams of the validation text, each warmed up on what stands before it."""
+
+_COUNTED = 1_000_000
+"""Tokens of the training text, at most about, that are counted to know how frequent each is."""
 
 _FIRST_PREVIEW = 0.1
 """Share of the budget before which nothing is shown: what a network writes by then is one letter, or blanks."""
@@ -96,11 +100,14 @@ class Training:
             torch.manual_seed(config.seed)
             model = CharLM(run.model)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
-        if weights is not None:
+        if weights is None:
+            some = train_ids[:: 1 + len(train_ids) // _COUNTED]
+            model.begin_with(np.bincount(some, minlength=run.model.vocab_size))
+        else:
             model.load_tensors(weights)
         self.model = model.to(self.device)
         self._called = ranks.wrapped(self.model)  # before anything copies weights: from here on they are rank 0's
-        self.optimizer = make_optimizer(self.model, config)
+        self.optimizers = make_optimizers(self.model, config)
         self.average = Average(self.model, config.average) if config.average else None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         self.windows = Windows(
@@ -220,7 +227,7 @@ class Training:
         yield Stopped(self.cursor.step, reason, self.cursor.best_val_loss, self._clock.seconds)
 
     def _moving(self, states: list[State | None]) -> snapshot.Moving:
-        return snapshot.Moving(self.model, self.optimizer, self.average, states, self.generator, self.scaler)
+        return snapshot.Moving(self.model, self.optimizers, self.average, states, self.generator, self.scaler)
 
     def _progress(self) -> float:
         epochs = self.cursor.epoch + self.cursor.index / self.windows.per_epoch
@@ -240,8 +247,9 @@ class Training:
         config, cursor = self.run.train, self.cursor
         share = self._progress()
         lr = config.lr * schedule(share, config.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
         batch = len(window.inputs)
         rows = self.ranks.rows(batch)
         inputs, targets = window.inputs[rows].to(self.device), window.targets[rows].to(self.device)
@@ -252,14 +260,16 @@ class Training:
             logits, state = self._called(inputs, state, self.generator, (rows.start, batch))
         loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
         torch.autograd.backward(self.scaler.scale(loss))
-        self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.grad_clip)
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(dense_weights(self.model), config.grad_clip)
         nats, grad_norm = loss.item(), norm.item()
         scaled = self.scaler.is_enabled()
         if math.isfinite(nats) and (scaled or math.isfinite(grad_norm)):
-            self.scaler.step(self.optimizer)
+            for optimizer in self.optimizers:
+                self.scaler.step(optimizer)
             self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         self.states[window.group] = detach(state)
         cursor.step += 1
         cursor.epoch, cursor.index = window.epoch, window.index + 1

@@ -53,7 +53,7 @@ class Moving:
     """Everything that changes from step to step."""
 
     model: CharLM
-    optimizer: torch.optim.Optimizer
+    optimizers: list[torch.optim.Optimizer]
     average: Average | None
     states: list[State | None]
     """Of each group of streams."""
@@ -64,8 +64,9 @@ class Moving:
 def take(moving: Moving) -> Arrays:
     """A copy of it all on the CPU."""
     named: dict[str, Tensor] = {f"model.{name}": weight for name, weight in moving.model.state_dict().items()}
-    for k, moments in moving.optimizer.state_dict()["state"].items():
-        named |= {f"optimizer.{k}.{name}": value for name, value in moments.items()}
+    for first, optimizer in _numbered(moving.optimizers):
+        for k, moments in optimizer.state_dict()["state"].items():
+            named |= {f"optimizer.{first + k}.{name}": value for name, value in moments.items()}
     if moving.average is not None:
         named |= {f"average.{k}": weight for k, weight in enumerate(moving.average.weights)}
     for group, state in enumerate(moving.states):
@@ -85,7 +86,7 @@ def give_back(arrays: Arrays, moving: Moving) -> None:
     device = next(model.parameters()).device
     named = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     model.load_state_dict({name[6:]: value for name, value in named.items() if name.startswith("model.")})
-    _restore_optimizer(moving.optimizer, named)
+    _restore_optimizers(moving.optimizers, named)
     if average is not None:
         for k, weight in enumerate(average.weights):
             weight.copy_(named[f"average.{k}"])
@@ -108,10 +109,21 @@ def _while_in(named: dict[str, Tensor], name: str) -> Iterator[int]:
     return itertools.takewhile(lambda number: name.format(number) in named, itertools.count())
 
 
-def _restore_optimizer(optimizer: torch.optim.Optimizer, named: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
+def _numbered(optimizers: list[torch.optim.Optimizer]) -> Iterator[tuple[int, torch.optim.Optimizer]]:
+    """Each optimizer and the number of its first weight, counted through all of them."""
+    first = 0
+    for optimizer in optimizers:
+        yield first, optimizer
+        first += sum(len(group["params"]) for group in optimizer.param_groups)
+
+
+def _restore_optimizers(optimizers: list[torch.optim.Optimizer], named: dict[str, Tensor]) -> None:
+    states: dict[int, dict[str, Tensor]] = {}
     for name, value in named.items():
         if name.startswith("optimizer."):
             _, k, moment = name.split(".")
-            state.setdefault(int(k), {})[moment] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+            states.setdefault(int(k), {})[moment] = value
+    for first, optimizer in _numbered(optimizers):
+        groups = optimizer.state_dict()["param_groups"]
+        own = {k: states[first + k] for group in groups for k in group["params"] if first + k in states}
+        optimizer.load_state_dict({"state": own, "param_groups": groups})
