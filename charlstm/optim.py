@@ -167,7 +167,7 @@ class RowRms(torch.optim.Optimizer):
         rows, seen = gradient.indices()[0], gradient.values()
         v = state["v"].lerp_(seen.square().mean(0), 1 - beta2)
         scale = (v / (1 - beta2 ** int(state["step"]))).sqrt().add_(self.EPSILON)
-        kept = table[rows].mul_(max(0.0, 1 - lr * group["decay"]))
+        kept = table.index_select(0, rows).mul_(max(0.0, 1 - lr * group["decay"]))
         table.index_copy_(0, rows, kept.addcdiv_(seen, scale, value=-self.LR * lr))
 
 
