@@ -40,6 +40,8 @@ class ModelConfig(Settings):
     """Tokens of the longest n-gram that is looked up in a table and added to a token's embedding; below 2: none."""
     ngram_rows: Annotated[int, Field(ge=1, le=1 << 24)] = 65536
     """Rows of that table, which n-grams of all lengths share."""
+    ngram_dropout: Fraction = 0.0
+    """Share of n-grams that are not looked up, each drawn for itself."""
     bidirectional: bool = False
     """Whether every layer also reads from the end: such a network fills gaps, and cannot write on."""
     skip: bool = False

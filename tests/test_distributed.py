@@ -25,7 +25,7 @@ KINDS = {
     "peephole": {"train": ADAMW, "model": {"cell": "peephole"}},
     "gru": {"train": ADAMW, "model": {"cell": "gru"}},
     "attention": {"train": ADAMW, "model": {"attention_window": 5}},
-    "ngrams": {"train": ADAMW, "model": {"ngram_order": 4, "ngram_rows": 60, "attention_window": 5}},
+    "ngrams": {"train": ADAMW, "model": {"ngram_order": 4, "ngram_rows": 60, "ngram_dropout": 0.3}},
     "both-ways": {"train": ADAMW, "model": {"bidirectional": True}, "data": {"windows": "shuffled"}},
     "soap": {"train": {"optimizer": "soap", "max_steps": 3}},
     "early": {"train": {**ADAMW, "patience": 1, "eval_every": 1, "lr": 0.5}},

@@ -98,6 +98,22 @@ def test_a_network_begins_as_if_it_had_no_table_and_learns_one():
     assert set(gradient.coalesce().indices()[0].tolist()) == read
 
 
+def test_dropout_leaves_out_a_share_of_the_n_grams_and_only_in_training():
+    module = NGrams(4, 40, 3, dropout=0.25)
+    torch.nn.init.ones_(module.table.weight)
+    ids, generator = torch.randint(9, (20, 50)), torch.Generator().manual_seed(0)
+    looked_up = module(ids, None, generator)[0] * 0.75  # of 3 n-grams those that were kept
+    assert looked_up.detach().round().unique().tolist() == [0, 1, 2, 3]
+    assert looked_up.mean().item() / 3 == pytest.approx(0.75, abs=0.03)
+    whole, part = (
+        module(some, None, torch.Generator().manual_seed(1), part)[0]
+        for some, part in ((ids, None), (ids[5:9], (5, 20)))
+    )
+    assert torch.equal(part, whole[5:9])
+    module.eval()
+    assert (module(ids, None, generator)[0] == 3).all()
+
+
 def test_a_state_reset_forgets_what_was_read():
     torch.manual_seed(0)
     model = CharLM(ModelConfig(vocab_size=5, hidden_size=4, num_layers=1, ngram_order=3, ngram_rows=20)).eval()

@@ -123,7 +123,7 @@ def test_nothing_is_shown_before_there_is_something_to_see(tmp_path):
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, optimizer):
     networks = {
         "attention": {"attention_window": 5},
-        "ngrams": {"ngram_order": 3, "ngram_rows": 50},
+        "ngrams": {"ngram_order": 3, "ngram_rows": 50, "ngram_dropout": 0.3},
         "ngrams and attention": {"attention_window": 5, "ngram_order": 4, "ngram_rows": 50},
     }
     network = networks.get(cell) or {"cell": cell}

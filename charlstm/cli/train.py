@@ -123,6 +123,7 @@ def train(
         Real, _net("--dropout", help="Share of memory hidden at random: against learning by heart.")
     ] = None,
     weight_drop: Annotated[Real, _net("--weight-drop", help="The same for the links from step to step.")] = None,
+    ngram_dropout: Annotated[Real, _net("--ngram-dropout", help="Share of runs of characters not looked up.")] = None,
     batch_size: Annotated[Whole, _cut("--batch-size", help="Pieces of text a step learns from at once.")] = None,
     seq_len: Annotated[Whole, _cut("--seq-len", help="Characters a piece is long: how far back it learns.")] = None,
     windows: Annotated[
@@ -171,6 +172,7 @@ def train(
             "skip": skip,
             "dropout": dropout,
             "weight_drop": weight_drop,
+            "ngram_dropout": ngram_dropout,
         },
         "data": {
             "sources": tuple(sources) if sources else None,

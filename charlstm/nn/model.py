@@ -54,7 +54,9 @@ class CharLM(nn.Module):
         outer = dict(tensor_shapes(config.model_dump()))
         tokens, size = outer["embedding.weight"]
         self.embedding = nn.Embedding(tokens, size)
-        self.ngrams = NGrams(config.ngram_order, config.ngram_rows, size) if config.ngram_order >= 2 else None
+        self.ngrams: NGrams | None = None
+        if config.ngram_order >= 2:
+            self.ngrams = NGrams(config.ngram_order, config.ngram_rows, size, config.ngram_dropout)
         self._stack = self._new_stack()
         self.layers = nn.ModuleList(self._stack)
         self._back = self._new_stack() if config.bidirectional else []
@@ -88,7 +90,7 @@ class CharLM(nn.Module):
         """
         embedded, read = self.embedding(inputs.t()), None
         if self.ngrams is not None:
-            looked_up, read = self.ngrams(inputs, None if state is None else state[-1][0])
+            looked_up, read = self.ngrams(inputs, None if state is None else state[-1][0], generator, part)
             embedded = embedded + looked_up.transpose(0, 1)
         embedded = self._locked_dropout(embedded, self.config.dropout / 2, generator, part)
         features, after = self._through(self._stack, embedded, state, generator, part)

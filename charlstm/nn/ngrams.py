@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from charlstm.ngrams import rows_of
+from charlstm.nn.recurrence import keep_mask
 
 
 def nothing_read(batch: int, order: int, device: torch.device) -> Tensor:
@@ -43,17 +44,34 @@ class NGrams(nn.Module):
         order: N, at least 2.
         rows: of the table, for n-grams of all lengths.
         features: E.
+        dropout: share of the n-grams that are not looked up in training, each drawn for itself: else the network
+            relies on those that a text repeats, and on another text they are not there.
     """
 
-    def __init__(self, order: int, rows: int, features: int) -> None:
+    def __init__(self, order: int, rows: int, features: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.order = order
-        self.table = nn.EmbeddingBag(rows, features, mode="sum", sparse=True)
-        nn.init.zeros_(self.table.weight)
+        self.order, self.dropout = order, dropout
+        zeros = torch.zeros(rows, features)
+        self.table = nn.EmbeddingBag.from_pretrained(zeros, freeze=False, mode="sum", sparse=True)
 
-    def forward(self, inputs: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The sum of their embeddings for each token, (B, T, E), and the memory after; None is before any text."""
+    def forward(
+        self,
+        inputs: Tensor,
+        memory: Tensor | None,
+        generator: torch.Generator | None = None,
+        part: tuple[int, int] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The sum of their embeddings for each token, (B, T, E), and the memory after; None is before any text.
+
+        ``generator`` and ``part`` are those of `nn.model.CharLM.forward`.
+        """
+        batch = len(inputs)
         if memory is None:
-            memory = nothing_read(len(inputs), self.order, inputs.device)
+            memory = nothing_read(batch, self.order, inputs.device)
         rows, memory = look_up(inputs, memory, self.table.num_embeddings)
-        return self.table(rows.flatten(0, 1)).view(*inputs.shape, -1), memory
+        kept = None
+        if self.training and self.dropout:
+            first, whole = part or (0, batch)
+            mask = keep_mask(self.table.weight, (whole, *rows.shape[1:]), self.dropout, generator)
+            kept = mask[first : first + batch].flatten(0, 1)
+        return self.table(rows.flatten(0, 1), per_sample_weights=kept).view(*inputs.shape, -1), memory
