@@ -9,6 +9,11 @@ Kahembwe, Murray & Renals 2018, "Dynamic evaluation of neural sequence models"; 
     θ ← θ - η g / (r + ε) + (θ_g - θ) · min(1, λ r / mean of all r)
 
 The paper measures r once, on the text of training. A checkpoint has none of it with it, so here r is of what was read.
+Of a table of n-grams the rows that the segment read take a longer step, with one r for each column (as in training,
+`optim.RowRms`), and go a longer way back ::
+
+    r = √(mean of g² over all rows read so far)
+    θ ← θ - 10 η g / (r + ε) + (θ_g - θ) · min(1, 100 λ)
 """
 
 from __future__ import annotations
@@ -27,8 +32,9 @@ from torch.nn import functional
 
 from charlstm.errors import DivergedError, UsageError
 from charlstm.nn.model import CharLM, State, detach
-from charlstm.optim import dense_weights
+from charlstm.optim import dense_weights, tables
 
+_TABLE_LR, _TABLE_DECAY = 10, 100
 _EPSILON = 1e-8  # r is 0 where no gradient came yet, as in the rows of letters not met: there g / ε is 0 too
 
 
@@ -81,6 +87,7 @@ def surprise_while_learning(
     learner = copy.deepcopy(model).eval()  # it learns without dropout, as it is scored
     text = torch.from_numpy(np.concatenate(([before], ids)).astype(np.int64)).to(next(model.parameters()).device)
     rule = _Rule(dense_weights(learner), config)
+    rows = [_Rows(table, config) for table in tables(learner)]
     nats = np.empty(len(ids), np.float32)
     state: State | None = None
     for begin in range(0, len(ids), config.segment):
@@ -88,7 +95,7 @@ def surprise_while_learning(
         with torch.enable_grad():
             logits, after = learner(window[None, :-1], state)
             losses = functional.cross_entropy(logits[0].float(), window[1:], reduction="none")
-            gradients = torch.autograd.grad(losses.mean(), rule.weights)
+            gradients = torch.autograd.grad(losses.mean(), rule.weights + [each.table for each in rows])
         state = detach(after)
         found = losses.detach().cpu().numpy()
         if not np.isfinite(found).all():
@@ -97,7 +104,9 @@ def surprise_while_learning(
                 hint="Take a lower learning rate.",
             )
         nats[begin : begin + len(found)] = found
-        rule.step(gradients)
+        rule.step(gradients[: len(rule.weights)])
+        for each, gradient in zip(rows, gradients[len(rule.weights) :], strict=True):
+            each.step(gradient.coalesce())
         progress(len(found))
     return nats
 
@@ -130,3 +139,29 @@ class _Rule:
             # Both are of the weights before the step.
             back = (trained - weight).mul_((scale * (self._config.decay / mean)).clamp_(max=1))
             weight.addcdiv_(gradient, scale.add_(_EPSILON), value=-self._config.lr).add_(back)
+
+
+class _Rows:
+    """The step of a table's rows, with what it remembers: the trained table and the mean squared gradient of a column.
+
+    Args:
+        table: (rows, features), changed in place.
+        config: η and λ.
+    """
+
+    def __init__(self, table: Tensor, config: DynamicConfig) -> None:
+        self.table = table
+        self._lr, self._back = _TABLE_LR * config.lr, min(1.0, _TABLE_DECAY * config.decay)
+        self._trained = table.detach().clone()
+        self._squares, self._read = torch.zeros_like(table[0]), 0
+
+    @torch.no_grad()
+    def step(self, gradient: Tensor) -> None:
+        """Learn from a segment's gradient, sparse, each row once."""
+        rows, seen = gradient.indices()[0], gradient.values()
+        self._read += len(rows)
+        self._squares += (seen.square() - self._squares).sum(0) / self._read
+        now = self.table.index_select(0, rows)
+        back = (self._trained.index_select(0, rows) - now).mul_(self._back)
+        step = (seen / (self._squares.sqrt() + _EPSILON)).mul_(self._lr)
+        self.table.index_copy_(0, rows, now - step + back)

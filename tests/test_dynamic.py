@@ -44,8 +44,8 @@ def random_ids(length=50, seed=1):
 
 def step_by_step(model, ids, config, before=BEFORE):
     """Nats of each token: a token at a time, weights as a dict of values, all gradients kept and averaged anew."""
-    learning = [(name, weight) for name, weight in model.named_parameters() if not name.startswith("ngrams.")]
-    trained = {name: weight.detach().clone() for name, weight in learning}
+    trained = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    table = "ngrams.table.weight"
     weights, past, nats, state = dict(trained), [], [], None
     text = [before, *map(int, ids)]
     for begin in range(0, len(ids), config.segment):
@@ -56,11 +56,20 @@ def step_by_step(model, ids, config, before=BEFORE):
             segment.append(logits[0, 0].logsumexp(0) - logits[0, 0, text[k + 1]])
         loss = sum(segment) / len(segment)
         past.append(dict(zip(leaves, torch.autograd.grad(loss, leaves.values()), strict=True)))
+        if table in weights:
+            read = torch.cat([g[table].coalesce().values() for g in past])
+            column, last = read.pow(2).mean(0).sqrt(), past[-1][table].coalesce()
+            rows, now = last.indices()[0], weights[table]
+            moved = now[rows] - 10 * config.lr * last.values() / (column + 1e-8)
+            moved += min(1, 100 * config.decay) * (trained[table] - now)[rows]
+            weights[table] = now.index_copy(0, rows, moved)
         nats += torch.stack(segment).tolist()
         state = tuple(tuple(part.detach() for part in layer) for layer in state)
-        rms = {name: torch.stack([g[name] for g in past]).pow(2).mean(0).sqrt() for name in weights}
+        dense = [name for name in weights if name != table]
+        rms = {name: torch.stack([g[name] for g in past]).pow(2).mean(0).sqrt() for name in dense}
         mean = torch.cat([each.flatten() for each in rms.values()]).mean()
-        for name, weight in weights.items():
+        for name in dense:
+            weight = weights[name]
             way_back = torch.minimum(config.decay * rms[name] / mean, torch.ones(()))
             step = config.lr * past[-1][name] / (rms[name] + 1e-8)
             weights[name] = weight - step + way_back * (trained[name] - weight)
