@@ -48,8 +48,53 @@ def evaluate(
         autocast: the context in which to compute; None is the weights' own precision.
     """
     totals: list[Tensor] = []
-    _walk(model, ids, context, streams, autocast, lambda losses: totals.append(losses.double().sum()))
+
+    def take(logits: Tensor, targets: Tensor, inside: Tensor) -> None:
+        totals.append(_losses(logits, targets)[inside].double().sum())
+
+    _walk(model, ids, context, streams, autocast, take)
     return float(torch.stack(totals).sum()) / len(ids)
+
+
+def calibrate(
+    model: CharLM,
+    ids: NDArray[Any],
+    context: NDArray[Any],
+    *,
+    streams: int = 1,
+    autocast: AbstractContextManager[Any] | None = None,
+) -> tuple[float, float]:
+    """The mean loss as `evaluate` has it, and the temperature at which it would be lowest.
+
+    A network that has read its text several times is surer than it may be. With z the logits, y the token that came and
+    β = 1 / temperature, the mean loss is convex in β, and from 1 one step of Newton's comes close to its lowest::
+
+        L(β) = mean of log Σ exp(β z) - β z_y
+        L'(1) = mean of E[z] - z_y,  L''(1) = mean of Var[z]        z distributed by softmax(z)
+        β = 1 - L'(1) / L''(1), between 1/2 and 2
+
+    Args: those of `evaluate`.
+
+    Source: temperature scaling, Guo et al. 2017, "On calibration of modern neural networks".
+    """
+    sums: list[Tensor] = []
+
+    def take(logits: Tensor, targets: Tensor, inside: Tensor) -> None:
+        z, y = logits[inside], targets[inside]
+        shares = z.softmax(-1)
+        mean = (shares * z).sum(-1)
+        slope = mean - z.gather(-1, y[:, None])[:, 0]
+        curve = (shares * (z - mean[:, None]).square()).sum(-1)
+        sums.append(
+            torch.stack(
+                [part.double().sum() for part in (functional.cross_entropy(z, y, reduction="none"), slope, curve)]
+            )
+        )
+
+    _walk(model, ids, context, streams, autocast, take)
+    loss, slope, curve = torch.stack(sums).sum(0).tolist()
+    beta = 1 - slope / curve if curve > 0 else 1.0
+    return loss / len(ids), 1 / min(2.0, max(0.5, beta))
 
 
 def surprise(
@@ -65,8 +110,8 @@ def surprise(
     """
     parts: list[NDArray[np.float32]] = []
 
-    def take(losses: Tensor) -> None:
-        parts.append(losses[0].cpu().numpy())
+    def take(logits: Tensor, targets: Tensor, inside: Tensor) -> None:
+        parts.append(_losses(logits, targets)[inside].cpu().numpy())
         progress(len(parts[-1]))
 
     _walk(model, ids, context, 1, None, take)
@@ -126,7 +171,7 @@ def _losses_both_sides(
             inputs = targets.masked_fill(torch.from_numpy(hidden[places]).to(device), model.config.vocab_size)
             with autocast or nullcontext():
                 logits, _ = model(inputs)
-            found = functional.cross_entropy(logits.float().transpose(1, 2), targets, reduction="none").cpu().numpy()
+            found = _losses(logits.float(), targets).cpu().numpy()
             # These windows answer for the tokens from the first one's middle on; the text's ends belong to the ends.
             begin, end = first * stride + margin if first else 0, last * stride + margin if last < count else len(ids)
             tokens = np.arange(begin, end)
@@ -147,9 +192,9 @@ def _walk(
     context: NDArray[Any],
     streams: int,
     autocast: AbstractContextManager[Any] | None,
-    take: Callable[[Tensor], None],
+    take: Callable[[Tensor, Tensor, Tensor], None],
 ) -> None:
-    """Give ``take`` the losses window by window, (S, T), with zeros behind a stream's end."""
+    """Give ``take`` the logits (S, T, V) and targets (S, T) of each window, and which of them are of the text."""
     # A stream shorter than its own warm-up would be mostly warm-up.
     streams = max(1, min(streams, len(ids) // BURN_IN))
     span = -(-len(ids) // streams)
@@ -173,9 +218,13 @@ def _walk(
             window = _tensor(text[np.minimum(places, len(text) - 1)], device)
             with autocast or nullcontext():
                 logits, state = model(window[:, :-1], state)
-            losses = functional.cross_entropy(logits.float().transpose(1, 2), window[:, 1:], reduction="none")
             inside = torch.from_numpy(places[:, 1:] < np.minimum(before + 1 + span, len(text))[:, None]).to(device)
-            take(losses * inside)
+            take(logits.float(), window[:, 1:], inside)
+
+
+def _losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Of each token, (S, T)."""
+    return functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
 
 
 class _evaluating:  # noqa: N801 - reads as a phrase

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from charlstm.config import ModelConfig
 from charlstm.engine import Engine
-from charlstm.evaluate import bits_per_char, evaluate, surprise
+from charlstm.evaluate import bits_per_char, calibrate, evaluate, surprise
 from charlstm.nn.model import CharLM
 
 SHAPE = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 8, "num_layers": 2}
@@ -46,6 +46,51 @@ def test_one_stream_equals_stepping_through_the_text(length):
     want = by_stepping(model, ids, [3])
     np.testing.assert_allclose(surprise(model, ids, np.array([3])), want, atol=1e-4)
     assert evaluate(model, ids, np.array([3])) == pytest.approx(np.mean(want), abs=1e-5)
+
+
+def drawn_from(model, length):
+    """A text that the model itself would write, from the logits of one long window after another."""
+    rng, state, ids = np.random.default_rng(0), None, [0]
+    with torch.inference_mode():
+        for _ in range(length):
+            logits, state = model(torch.tensor([[ids[-1]]]), state)
+            ids.append(int(rng.choice(5, p=logits[0, 0].double().softmax(0).numpy())))
+    return np.array(ids[1:], np.uint8)
+
+
+@pytest.mark.parametrize("surer", [0.8, 1.0, 1.25])
+def test_the_temperature_that_fits_is_found(surer):
+    """What is too sure of itself by a factor needs that factor; of one that is as sure as it may be, nothing."""
+    model, context = random_model(2), np.array([0])
+    ids = drawn_from(model, 4000)
+    with torch.no_grad():
+        model.head.weight.mul_(surer)
+        model.head.bias.mul_(surer)
+    loss, temperature = calibrate(model, ids, context)
+    assert loss == pytest.approx(evaluate(model, ids, context), abs=1e-6)
+    assert temperature == pytest.approx(surer, abs=0.07)
+
+    def at(temperature):
+        other = random_model(2)
+        with torch.no_grad():
+            other.head.weight.mul_(surer / temperature)
+            other.head.bias.mul_(surer / temperature)
+        return evaluate(other, ids, context)
+
+    grid = np.linspace(0.6, 1.6, 41)
+    lowest = min(at(value) for value in grid)
+    assert at(temperature) == pytest.approx(lowest, abs=2e-4)
+    assert at(temperature) <= loss
+
+
+def test_a_temperature_stays_within_reason():
+    """On a text in which always the unlikeliest comes, nothing would be sure enough of nothing."""
+    model = random_model(2)
+    ids = np.zeros(50, np.uint8)
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.bias.copy_(torch.tensor([-5.0, 0, 0, 0, 0]))
+    assert calibrate(model, ids, np.array([0]))[1] == 2.0
 
 
 @given(st.integers(600, 5000), st.integers(2, 9), st.sampled_from([1, 40, 400]))

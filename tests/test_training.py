@@ -20,6 +20,7 @@ from charlstm.events import CheckpointSaved, EvalDone, Notice, Preview, Started,
 from charlstm.library import torch_model
 from charlstm.tokenizers import CharTokenizer
 from charlstm.training import Training
+from charlstm.training.loop import EVAL_STREAMS
 
 ALPHABET = "abcdefgh"
 
@@ -149,6 +150,24 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, opt
     one, other = (checkpoint_format.read(tmp_path / name / MODEL) for name in ("whole", "cut"))
     for name in one.tensors:
         np.testing.assert_array_equal(one.tensors[name], other.tensors[name])
+
+
+def test_what_is_saved_has_the_temperature_that_fits_and_training_goes_on_without(tmp_path, monkeypatch):
+    plain = training(tmp_path / "plain")
+    plain_events = run_through(plain)
+    monkeypatch.setattr("charlstm.training.loop._CALIBRATED", 1)
+    fitted = training(tmp_path / "fitted")
+    events = run_through(fitted)
+    assert losses(events) == losses(plain_events)
+    assert same(weights(fitted), weights(plain))
+    one, other = (checkpoint_format.read(tmp_path / name / MODEL) for name in ("plain", "fitted"))
+    assert one.provenance["temperature"] == 1 != other.provenance["temperature"]
+    np.testing.assert_allclose(
+        other.tensors["head.weight"] * other.provenance["temperature"], one.tensors["head.weight"], rtol=1e-5
+    )
+    served = evaluate(torch_model(other), ids_of(400, seed=1), ids_of(2000)[-512:], streams=EVAL_STREAMS)
+    assert served == pytest.approx(other.provenance["val_loss"], abs=1e-6)
+    assert served == events[-1].best_val_loss
 
 
 def test_the_journal_of_a_killed_session_is_cut_back_to_where_it_goes_on(tmp_path):

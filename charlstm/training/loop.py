@@ -25,7 +25,7 @@ from charlstm.config import RunConfig
 from charlstm.diagnosis import diagnose
 from charlstm.distributed import ALONE, Agreed, Ranks
 from charlstm.engine import BidirectionalEngine, Engine
-from charlstm.evaluate import bits_per_char, evaluate, evaluate_cloze
+from charlstm.evaluate import bits_per_char, calibrate, evaluate, evaluate_cloze
 from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import CharLM, State, detach, reset_rows
@@ -33,6 +33,7 @@ from charlstm.optim import Average, dense_weights, make_optimizers, schedule
 from charlstm.tokenizers import Tokenizer
 from charlstm.training import snapshot
 from charlstm.training.budget import Clock, progress
+from charlstm.training.candidate import Candidate, standing
 from charlstm.training.journal import Journal
 from charlstm.training.memory import telling_of_memory
 from charlstm.training.snapshot import Cursor
@@ -41,6 +42,9 @@ from charlstm.windows import Window, Windows
 
 EVAL_STREAMS = 32
 """Parallel streams of the validation text, each warmed up on what stands before it."""
+
+_CALIBRATED = 1000
+"""Tokens of validation text below which no temperature is fitted."""
 
 _COUNTED = 1_000_000
 """Tokens of the training text, at most about, that are counted to know how frequent each is."""
@@ -221,7 +225,7 @@ class Training:
         if reason == "finished":
             yield from self._evaluate()
         elif self.cursor.best_val_loss is None:
-            yield self.save_model("last", None, None)
+            yield self.save_model(Candidate("last"), None, None)
         yield self.save_resume()
         yield from self._diagnosis(reason)
         yield Stopped(self.cursor.step, reason, self.cursor.best_val_loss, self._clock.seconds)
@@ -286,41 +290,47 @@ class Training:
         cursor.evaluated = cursor.step
         self.ranks.level(self.model)
         if not len(self._val_ids):
-            yield self.save_model("average" if self.average else "last", None, None)
+            yield self.save_model(Candidate("average" if self.average else "last"), None, None)
             yield from self._preview()
             return
-        weights, val_loss = self.ranks.by_first(self._val_loss)
+        candidate, val_loss = self.ranks.by_first(self._val_loss)
         bits = bits_per_char(val_loss, len(self._val_ids), self._val_characters)
         best = cursor.best_val_loss is None or val_loss < cursor.best_val_loss
         cursor.eval_losses += (val_loss,)
         cursor.stale_evals = 0 if best else cursor.stale_evals + 1
         if best:
             cursor.best_val_loss = val_loss
-        yield EvalDone(cursor.step, cursor.train_loss, val_loss, bits, weights, best, self._clock.seconds)
+        yield EvalDone(cursor.step, cursor.train_loss, val_loss, bits, candidate.weights, best, self._clock.seconds)
         if best:
-            yield self.save_model(weights, val_loss, bits)
+            yield self.save_model(candidate, val_loss, bits)
         yield from self._preview()
 
-    def _val_loss(self) -> tuple[Literal["last", "average"], float]:
-        """Whether the last or the average weights are better on the first eighth, and those weights' full loss."""
-        if self.average is None:
-            return "last", self._score(self._val_ids)
+    def _val_loss(self) -> tuple[Candidate, float]:
+        """The better of last and average weights, and the temperature, by the first eighth; and the loss of it all."""
         glimpse = self._val_ids[: max(1, len(self._val_ids) // 8)]
-        last = self._score(glimpse)
-        self.average.swap()
-        try:
-            if self._score(glimpse) <= last:
-                return "average", self._score(self._val_ids)
-        finally:
-            self.average.swap()
-        return "last", self._score(self._val_ids)
+        kinds: tuple[Literal["last", "average"], ...] = ("last",) if self.average is None else ("last", "average")
+        found = []
+        for kind in kinds:
+            with standing(Candidate(kind), self.model, self.average):
+                loss, temperature = self._glimpse(glimpse)
+            found.append((loss, Candidate(kind, temperature)))
+        best = min(reversed(found), key=lambda pair: pair[0])[1]
+        with standing(best, self.model, self.average):
+            return best, self._score(self._val_ids)
+
+    def _glimpse(self, ids: NDArray[Any]) -> tuple[float, float]:
+        """The loss of a few tokens, and the temperature that fits them if they are enough to tell."""
+        if self.run.model.bidirectional or len(ids) < _CALIBRATED:
+            return self._score(ids), 1.0
+        return calibrate(self.model, ids, self._context(), streams=EVAL_STREAMS, autocast=self._autocast())
 
     def _score(self, ids: NDArray[Any]) -> float:
         if self.run.model.bidirectional:
             return evaluate_cloze(self.model, ids, self.run.data.seq_len, self._autocast())
-        return evaluate(
-            self.model, ids, self._train_ids[-EVAL_STREAMS * 16 :], streams=EVAL_STREAMS, autocast=self._autocast()
-        )
+        return evaluate(self.model, ids, self._context(), streams=EVAL_STREAMS, autocast=self._autocast())
+
+    def _context(self) -> NDArray[Any]:
+        return self._train_ids[-EVAL_STREAMS * 16 :]
 
     def _preview(self) -> Iterator[Event]:
         length = self.run.train.preview
@@ -354,21 +364,14 @@ class Training:
         if text:
             yield Notice(self.cursor.step, text)
 
-    def save_model(
-        self, weights: Literal["last", "average"], val_loss: float | None, bits: float | None
-    ) -> CheckpointSaved:
+    def save_model(self, candidate: Candidate, val_loss: float | None, bits: float | None) -> CheckpointSaved:
         """Write ``model.safetensors``: all that sampling, scoring and sharing need."""
-        about = {"val_loss": val_loss, "bits_per_char": bits, "weights": weights}
-        return self.ranks.by_first(lambda: self._save(MODEL, "model", self._weights(weights), about))
+        about = {"val_loss": val_loss, "bits_per_char": bits, **dataclasses.asdict(candidate)}
+        return self.ranks.by_first(lambda: self._save(MODEL, "model", self._tensors(candidate), about))
 
-    def _weights(self, which: Literal["last", "average"]) -> dict[str, NDArray[Any]]:
-        if which == "last" or self.average is None:
+    def _tensors(self, candidate: Candidate) -> dict[str, NDArray[Any]]:
+        with standing(candidate, self.model, self.average):
             return self.model.to_tensors()
-        self.average.swap()
-        try:
-            return self.model.to_tensors()
-        finally:
-            self.average.swap()
 
     def save_resume(self) -> CheckpointSaved:
         """Write ``resume.safetensors``: all that an exact resume needs, with any number of ranks."""
