@@ -148,6 +148,7 @@ def test_a_table_of_n_grams_is_as_large_as_the_text_can_fill():
     rows = [plan(tokens).run.model.ngram_rows for tokens in (2, 50_000, 1_000_000, 10**9)]
     assert rows == [1024, 4096, 65536, 131072]
     assert plan().run.model.ngram_order == 6
+    assert [plan(epochs=n).run.model.ngram_dropout for n in (0.5, 2, 100)] == [0, 0.1, 0.3]
     assert plan(vocab_size=3000).run.model.ngram_order == 3
     for model, machine in (({"bidirectional": True}, Machine()), ({}, Machine(device="mps"))):
         assert choose("run", 1_000_000, 65, machine, {"model": model}).run.model.ngram_order == 0

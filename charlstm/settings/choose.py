@@ -247,6 +247,8 @@ def _regularise(model: _Choices, weights: int, passes: float, train_tokens: int)
     why = f"about {passes:.1f} passes over the text" if passes >= 1 else "the text is not even read once"
     model.fill("dropout", rate, why)
     model.fill("weight_drop", round(max(0.0, rate - 0.3), 2), why)
+    # A table learns its text by heart sooner than a network, and from the first repetition on.
+    model.fill("ngram_dropout", round(min(0.3, 0.05 * passes), 2) if passes >= 1 else 0.0, why)
 
 
 def _optimizer(train: _Choices, hidden: int, steps: int, val_tokens: int, speed: float, rows: int) -> None:
