@@ -54,8 +54,8 @@ class Soap(torch.optim.Optimizer):
         W = (1 - lr · decay) W' - lr · M / (1 - β₁ᵗ) / (√(V / (1 - β₂ᵗ)) + ε) Qᵀ
 
     M is turned along when Q changes. Everything that is not a matrix has Adam itself, Q = 1. Only the columns get a
-    basis: of a recurrent matrix that costs two products of (4H, H) and (H, H) a step, and most of what a basis on
-    both sides gains.
+    basis: that is most of what a basis on both sides gains. A wide matrix is cut into blocks of columns, each with a
+    basis of its own: products with one of all columns would take as long as half a window of the network.
 
     Args:
         params: parameters or groups of them, with ``weight_decay``.
@@ -64,6 +64,7 @@ class Soap(torch.optim.Optimizer):
     """
 
     EPSILON = 1e-8
+    WIDTH = 128
     SECOND_MOMENTS_EVERY = 5
     BASIS_EVERY = 10
 
@@ -80,12 +81,14 @@ class Soap(torch.optim.Optimizer):
 
     def _move(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state, (beta1, beta2) = self.state[weight], group["betas"]
+        if weight.dim() == 2:
+            weight, gradient = self._blocks(weight), self._blocks(gradient)
         if not state:
             state["step"] = torch.zeros(())
-            state["m"], state["v"] = torch.zeros_like(weight), torch.zeros_like(weight)
+            state["m"], state["v"] = (torch.zeros(gradient.shape).to(weight) for _ in range(2))
         state["step"] += 1
         step = int(state["step"])
-        basis = self._basis(state, gradient, step, beta2) if weight.dim() == 2 else None
+        basis = self._basis(state, gradient, step, beta2) if weight.dim() == 3 else None
         seen = gradient.clone() if basis is None else gradient @ basis
         m, v = state["m"].lerp_(seen, 1 - beta1), state["v"].mul_(beta2).addcmul_(seen, seen, value=1 - beta2)
         # Both corrections as numbers, and in place: at this size passes through memory cost as much as products.
@@ -95,22 +98,34 @@ class Soap(torch.optim.Optimizer):
         if basis is None:
             weight.mul_(keep).sub_(change.mul_(rate))
         else:
-            weight.addmm_(change, basis.t(), beta=keep, alpha=-min(rate, _LARGEST))
+            weight.copy_(torch.baddbmm(weight, change, basis.mT, beta=keep, alpha=-min(rate, _LARGEST)))
+
+    def _blocks(self, matrix: Tensor) -> Tensor:
+        """A view of a matrix (rows, columns) as the fewest equal blocks of `WIDTH` columns or fewer, (N, rows, width).
+
+        One whole block where only slim ones would divide it.
+        """
+        rows, columns = matrix.shape
+        fewest = -(-columns // self.WIDTH)
+        blocks = next((count for count in range(fewest, 2 * fewest) if columns % count == 0), 1)
+        return matrix.view(rows, blocks, -1).transpose(0, 1)
 
     def _basis(self, state: dict[str, Tensor], gradient: Tensor, step: int, beta2: float) -> Tensor:
-        """Q of this step."""
+        """Q of this step, (N, width, width)."""
         if step == 1:
-            state["r"] = gradient.t() @ gradient
+            state["r"] = gradient.mT @ gradient
             state["q"] = _by_rows(_on_cpu_if_mps(lambda r: torch.linalg.eigh(r)[1], state["r"]))
             return state["q"]
         early = step < self.BASIS_EVERY and step & (step - 1) == 0  # at 2, 4 and 8 steps: the first guess is poor
         if early or step % self.SECOND_MOMENTS_EVERY == 0:
-            state["r"].lerp_(gradient.t() @ gradient, 1 - beta2)
+            state["r"].lerp_(gradient.mT @ gradient, 1 - beta2)
         if early or step % self.BASIS_EVERY == 0:
             old, powered = state["q"], state["r"] @ state["q"]
-            order = (old * powered).sum(0).argsort(descending=True)  # by eigenvalue: QR favours the first columns
-            state["q"] = _by_rows(_on_cpu_if_mps(lambda columns: torch.linalg.qr(columns)[0], powered[:, order]))
-            state["m"], state["v"] = state["m"] @ (old.t() @ state["q"]), _by_rows(state["v"][:, order])
+            order = (old * powered).sum(1, keepdim=True).argsort(descending=True)  # by eigenvalue: QR favours the first
+            powered = powered.gather(2, order.expand_as(powered))
+            state["q"] = _by_rows(_on_cpu_if_mps(lambda columns: torch.linalg.qr(columns)[0], powered))
+            state["m"] = state["m"] @ (old.mT @ state["q"])
+            state["v"] = state["v"].gather(2, order.expand_as(state["v"]))
         return state["q"]
 
 

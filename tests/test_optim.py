@@ -59,6 +59,23 @@ def test_soap_follows_its_equations():
     np.testing.assert_allclose(weight.detach().numpy(), want, atol=1e-9)
 
 
+@pytest.mark.parametrize(("columns", "widths"), [(6, [3, 3]), (8, [2] * 4), (3, [3]), (7, [7])])
+def test_a_wide_matrix_is_cut_into_blocks_each_with_its_own_basis(monkeypatch, columns, widths):
+    monkeypatch.setattr(Soap, "WIDTH", 3)
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(9, columns)), rng.normal(size=(25, 9, columns))
+    weight = nn.Parameter(torch.from_numpy(start.copy()))
+    optimizer = Soap([weight], lr=0.01, betas=(0.9, 0.95), weight_decay=0.1)
+    for gradient in gradients:
+        weight.grad = torch.from_numpy(gradient)
+        optimizer.step()
+    ends = np.cumsum(widths)
+    assert ends[-1] == columns
+    for begin, end in zip(ends - widths, ends, strict=True):
+        want = soap_by_the_equations(start[:, begin:end], gradients[:, :, begin:end], 0.01, 0.9, 0.95, 0.1)
+        np.testing.assert_allclose(weight.detach().numpy()[:, begin:end], want, atol=1e-9)
+
+
 def least_squares(optimizer_of, turn, steps=60):
     """The losses of a linear fit to data whose inputs have been turned by an orthogonal matrix."""
     rng = np.random.default_rng(1)
