@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ def dense_weights(model: nn.Module) -> list[Tensor]:
     return [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in sparse]
 
 
-def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
     """The optimizer of the settings, with weight decay on matrices and none on biases; behind it that of tables."""
     learning, read = dense_weights(model), tables(model)
     groups = [
@@ -31,7 +31,7 @@ def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.O
         {"params": [weight for weight in learning if weight.dim() <= 1], "weight_decay": 0.0},
     ]
     betas = (0.9, config.beta2)
-    optimizers: list[torch.optim.Optimizer] = [
+    optimizers: list[Optimizer] = [
         torch.optim.AdamW(groups, lr=config.lr, betas=betas, fused=True)
         if config.optimizer == "adamw"
         else Soap(groups, lr=config.lr, betas=betas)
@@ -42,7 +42,53 @@ def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.O
 _LARGEST = 1e38  # that fits a float32
 
 
-class Soap(torch.optim.Optimizer):
+class Rule:
+    """What the optimizers here share: groups of weights with their settings, and what is remembered of each weight.
+
+    It is as much of `torch.optim.Optimizer` as training uses. The first of those that a process makes imports torch's
+    compiler, and that is 1.7 s, a third of what a person waits for the first step.
+
+    Args:
+        params: weights, or groups of them with settings of their own.
+        settings: those of groups that do not name them.
+    """
+
+    def __init__(self, params: Iterable[Any], **settings: Any) -> None:
+        groups = list(params)
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        self.param_groups: list[dict[str, Any]] = [{**settings, **group} for group in groups]
+        self.state: dict[Tensor, dict[str, Tensor]] = {
+            weight: {} for group in self.param_groups for weight in group["params"]
+        }
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move every weight that has a gradient."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    self._move(weight, weight.grad, group)
+
+    def _move(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        """Change a weight in place, and what is remembered of it."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is remembered of each weight that has been moved, by its number, as torch has it."""
+        return {"state": {number: state for number, state in enumerate(self.state.values()) if state}}
+
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        """Undo `state_dict`, on whatever device the weights are; steps are counted on the CPU."""
+        for number, weight in enumerate(self.state):
+            kept = values["state"].get(number, {})
+            self.state[weight] = {name: value if name == "step" else value.to(weight) for name, value in kept.items()}
+
+
+Optimizer: TypeAlias = Rule | torch.optim.Optimizer
+
+
+class Soap(Rule):
     """SOAP on the input side: Adam in the basis in which a matrix's gradients are uncorrelated (Vyas et al. 2024).
 
     Of a matrix W (rows, columns) with gradient G at step t::
@@ -68,16 +114,8 @@ class Soap(torch.optim.Optimizer):
     SECOND_MOMENTS_EVERY = 5
     BASIS_EVERY = 10
 
-    def __init__(self, params: Any, lr: float, betas: tuple[float, float], weight_decay: float = 0.0) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Move every weight that has a gradient; ``closure`` is not called."""
-        for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    self._move(weight, weight.grad, group)
+    def __init__(self, params: Iterable[Any], lr: float, betas: tuple[float, float], weight_decay: float = 0.0) -> None:
+        super().__init__(params, lr=lr, betas=betas, weight_decay=weight_decay)
 
     def _move(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state, (beta1, beta2) = self.state[weight], group["betas"]
@@ -141,7 +179,7 @@ def _on_cpu_if_mps(function: Callable[[Tensor], Tensor], matrix: Tensor) -> Tens
     return function(matrix)
 
 
-class RowRms(torch.optim.Optimizer):
+class RowRms(Rule):
     """RMSprop for a table of which a step reads a few rows, with one scale a column for all of them.
 
     Of the rows that were read, W with gradient G, at step t::
@@ -163,18 +201,11 @@ class RowRms(torch.optim.Optimizer):
     EPSILON = 1e-8
     LR = 0.5
 
-    def __init__(self, params: Any, lr: float, beta2: float, decay: float) -> None:
-        super().__init__(params, {"lr": lr, "beta2": beta2, "decay": decay})
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Move every row that was read; ``closure`` is not called."""
-        for group in self.param_groups:
-            for table in group["params"]:
-                if table.grad is not None:
-                    self._move(table, table.grad.coalesce(), group)
+    def __init__(self, params: Iterable[Any], lr: float, beta2: float, decay: float) -> None:
+        super().__init__(params, lr=lr, beta2=beta2, decay=decay)
 
     def _move(self, table: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        gradient = gradient.coalesce()
         state, beta2, lr = self.state[table], group["beta2"], group["lr"]
         if not state:
             state["step"], state["v"] = torch.zeros(()), torch.zeros_like(table[0])

@@ -1,5 +1,8 @@
 """The optimizer's groups, the schedule as a function, the average against its closed form."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -85,7 +88,7 @@ def least_squares(optimizer_of, turn, steps=60):
     optimizer, losses = optimizer_of([weight]), []
     for _ in range(steps):
         loss = (inputs @ weight.t() - targets).square().mean()
-        optimizer.zero_grad()
+        weight.grad = None
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -149,6 +152,23 @@ def test_a_table_has_an_optimizer_of_its_own_and_no_average():
     assert group["params"][0] is table
     assert group["decay"] == 0.7
     assert len(Average(model, 0.9).weights) == 2
+
+
+def test_a_step_needs_nothing_of_torchs_compiler():
+    """Its import takes longer than all else that stands before the first step."""
+    code = """
+import sys, torch
+from charlstm.config import ModelConfig, TrainConfig
+from charlstm.nn.model import CharLM
+from charlstm.optim import make_optimizers
+model = CharLM(ModelConfig(vocab_size=3, ngram_order=2))
+model(torch.zeros(1, 4, dtype=torch.int64))[0].sum().backward()
+for optimizer in make_optimizers(model, TrainConfig()):
+    optimizer.step()
+print("torch._dynamo" in sys.modules)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "False\n"
 
 
 def test_schedule_rises_then_falls_to_zero():

@@ -120,7 +120,7 @@ class Contestant:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._train.grad_clip).item()
         if math.isfinite(norm):  # else it stays as it was, and its figures show that
             self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         self._states[window.group] = detach(state)
         nats = loss.item()
         self.steps += 1

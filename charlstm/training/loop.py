@@ -265,13 +265,13 @@ class Training:
         loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
         torch.autograd.backward(self.scaler.scale(loss))
         for optimizer in self.optimizers:
-            self.scaler.unscale_(optimizer)
+            self.scaler.unscale_(optimizer)  # type: ignore[arg-type]  # a Rule has all that it asks for
         norm = torch.nn.utils.clip_grad_norm_(dense_weights(self.model), config.grad_clip)
         nats, grad_norm = loss.item(), norm.item()
         scaled = self.scaler.is_enabled()
         if math.isfinite(nats) and (scaled or math.isfinite(grad_norm)):
             for optimizer in self.optimizers:
-                self.scaler.step(optimizer)
+                self.scaler.step(optimizer)  # type: ignore[arg-type]
             self.scaler.update()
         self.model.zero_grad(set_to_none=True)
         self.states[window.group] = detach(state)

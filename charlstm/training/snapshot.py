@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from charlstm.nn.model import CharLM, State
-from charlstm.optim import Average
+from charlstm.optim import Average, Optimizer
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -53,7 +53,7 @@ class Moving:
     """Everything that changes from step to step."""
 
     model: CharLM
-    optimizers: list[torch.optim.Optimizer]
+    optimizers: list[Optimizer]
     average: Average | None
     states: list[State | None]
     """Of each group of streams."""
@@ -109,7 +109,7 @@ def _while_in(named: dict[str, Tensor], name: str) -> Iterator[int]:
     return itertools.takewhile(lambda number: name.format(number) in named, itertools.count())
 
 
-def _numbered(optimizers: list[torch.optim.Optimizer]) -> Iterator[tuple[int, torch.optim.Optimizer]]:
+def _numbered(optimizers: list[Optimizer]) -> Iterator[tuple[int, Optimizer]]:
     """Each optimizer and the number of its first weight, counted through all of them."""
     first = 0
     for optimizer in optimizers:
@@ -117,13 +117,13 @@ def _numbered(optimizers: list[torch.optim.Optimizer]) -> Iterator[tuple[int, to
         first += sum(len(group["params"]) for group in optimizer.param_groups)
 
 
-def _restore_optimizers(optimizers: list[torch.optim.Optimizer], named: dict[str, Tensor]) -> None:
+def _restore_optimizers(optimizers: list[Optimizer], named: dict[str, Tensor]) -> None:
     states: dict[int, dict[str, Tensor]] = {}
     for name, value in named.items():
         if name.startswith("optimizer."):
             _, k, moment = name.split(".")
             states.setdefault(int(k), {})[moment] = value
     for first, optimizer in _numbered(optimizers):
-        groups = optimizer.state_dict()["param_groups"]
-        own = {k: states[first + k] for group in groups for k in group["params"] if first + k in states}
-        optimizer.load_state_dict({"state": own, "param_groups": groups})
+        count = sum(len(group["params"]) for group in optimizer.param_groups)
+        own = {k: states[first + k] for k in range(count) if first + k in states}
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": own})
