@@ -160,7 +160,7 @@ def test_a_process_that_is_killed_is_told(folder):
 
 @pytest.mark.slow
 def test_killed_under_torchrun_it_starts_again_and_ends_as_the_unbroken_run(folder):
-    long = (*SMALL, "--max-steps", "400", "--eval-every", "100", "--save-every", "0.1s", "-q", "--resume", "auto")
+    long = (*SMALL, "--lr", "3e-3", "--max-steps", "400", "--eval-every", "100", "--save-every", "0.1s", "-q", "--resume", "auto")
     whole = start("train", *long, "-n", "whole", folder=folder)
     assert ends(whole)[0] == 0
     torchrun = subprocess.Popen(
