@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from charlstm.config import TrainConfig
+from charlstm.errors import IncompatibleError
 
 
 def tables(model: nn.Module) -> list[Tensor]:
@@ -116,6 +117,20 @@ class Soap(Rule):
 
     def __init__(self, params: Iterable[Any], lr: float, betas: tuple[float, float], weight_decay: float = 0.0) -> None:
         super().__init__(params, lr=lr, betas=betas, weight_decay=weight_decay)
+
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        """As `Rule.load_state_dict`.
+
+        Raises:
+            IncompatibleError: the bases were of whole matrices, as they were once, and not of their blocks.
+        """
+        super().load_state_dict(values)
+        for weight, state in self.state.items():
+            if state and weight.dim() == 2 and state["m"].dim() != 3:
+                raise IncompatibleError(
+                    "this run cannot go on: an older charlstm trained it with another optimizer",
+                    hint="--init-from begins a new run with what it has learnt.",
+                )
 
     def _move(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state, (beta1, beta2) = self.state[weight], group["betas"]

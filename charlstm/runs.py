@@ -272,7 +272,7 @@ def _training(
 
 def _with_shape_of(init: Checkpoint, given: Given) -> dict[str, dict[str, Any]]:
     """The settings with the network's shape and the tokenizer's kind taken from a checkpoint."""
-    free = ("vocab_size", "dropout", "weight_drop")
+    free = ("vocab_size", "dropout", "weight_drop", "ngram_dropout")
     whole = ModelConfig(**init.config["model"]).model_dump()
     shape = {name: value for name, value in whole.items() if name not in free}
     fixed = {"model": shape, "data": {"tokenizer": init.config["data"]["tokenizer"]}}

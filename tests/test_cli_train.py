@@ -345,6 +345,20 @@ def test_fine_tuning_grows_the_alphabet_and_keeps_what_was_known(cli):
     assert "hidden_size" in refused.err
 
 
+def test_fine_tuning_keeps_the_table_of_n_grams_and_chooses_anew_how_much_of_it_is_left_out(cli):
+    assert cli("train", "my.txt", *SMALL, "--ngram-order", "4", "--ngram-dropout", "0.2").code == 0
+    (cli.folder / "new.txt").write_text("façade naïve ünder 42\n" * 40)
+    tuned = ("--init-from", "my-1", "--max-steps", "1", "--lr", "1e-9", "--average", "0", "-q")
+    assert cli("train", "new.txt", *tuned, "--ngram-dropout", "0.3").code == 0
+    old, new = (
+        checkpoint_format.read(cli.folder / f"checkpoints/{name}/model.safetensors") for name in ("my-1", "new-1")
+    )
+    assert (new.config["model"]["ngram_order"], new.config["model"]["ngram_dropout"]) == (4, 0.3)
+    table = old.tensors["ngrams.table.weight"]
+    assert table.any()
+    np.testing.assert_allclose(new.tensors["ngrams.table.weight"], table, atol=1e-6)
+
+
 def test_settings_rise_from_preset_to_file_to_options(cli):
     (cli.folder / "run.toml").write_text("[model]\nhidden_size = 24\nnum_layers = 2\n[train]\nmax_steps = 5\n")
     shown = cli("train", "my.txt", "--preset", "small", "--config", "run.toml", "--num-layers", "3", "--dry-run")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from charlstm.config import TrainConfig
+from charlstm.errors import IncompatibleError
 from charlstm.nn.ngrams import NGrams
 from charlstm.optim import Average, RowRms, Soap, dense_weights, make_optimizers, schedule, tables
 from charlstm.training.budget import Clock, progress
@@ -93,6 +94,13 @@ def least_squares(optimizer_of, turn, steps=60):
         optimizer.step()
         losses.append(loss.item())
     return losses
+
+
+def test_soap_of_whole_matrices_is_told_from_that_of_blocks():
+    weight = nn.Parameter(torch.zeros(2, 3))
+    once = {"step": torch.ones(()), "m": torch.zeros(2, 3), "v": torch.zeros(2, 3), "r": torch.eye(3), "q": torch.eye(3)}
+    with pytest.raises(IncompatibleError, match="--init-from"):
+        Soap([weight], lr=0.01, betas=(0.9, 0.95)).load_state_dict({"state": {0: once}})
 
 
 def test_soap_does_not_mind_how_the_inputs_are_turned_and_adam_does():
