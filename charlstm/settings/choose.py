@@ -175,7 +175,7 @@ def _ngrams(model: _Choices, train_tokens: int, vocab_size: int, device: str) ->
         model.fill("ngram_order", 0, why)
         return
     order = 6 if vocab_size <= _FEW_TOKENS else 3
-    model.fill("ngram_order", order, "what the last characters are together is looked up, at hardly any cost")
+    model.fill("ngram_order", order, "what the last characters are together is looked up")
     rows = 1 << max(10, min(17, (train_tokens // 16).bit_length()))
     model.fill("ngram_rows", rows, f"for {train_tokens:,} tokens")
 
