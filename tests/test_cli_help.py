@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 import typer
 
 from charlstm.cli.app import app
+from charlstm.cli.commands import LINES
 
 ROOT = typer.main.get_command(app)
-COMMANDS = {name: command for name, command in ROOT.commands.items() if not hasattr(command, "commands")}  # type: ignore[attr-defined]
+EVERY = {name: ROOT.get_command(None, name) for name in (*LINES, "generate")}  # type: ignore[attr-defined]
+COMMANDS = {name: command for name, command in EVERY.items() if not hasattr(command, "commands")}
 
 
 def page(name: str) -> str:
@@ -32,6 +36,22 @@ def test_every_example_can_be_typed(name: str) -> None:
     for example in examples:
         words = shlex.split(re.split(r" [|<>] ", example)[0])
         COMMANDS[name].make_context(name, words[1:])
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_what_the_list_tells_of_a_command_is_what_it_tells_itself(name: str) -> None:
+    assert EVERY[name].get_short_help_str(200) == LINES[name]
+    assert len(LINES[name]) <= 80 - 15, "one line beside the names"
+
+
+def test_only_the_command_that_is_asked_for_is_imported() -> None:
+    script = (
+        "import sys\nfrom charlstm.cli.app import main\nsys.argv = ['charlstm', '--help']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(*sys.modules, file=sys.stderr)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=60, text=True)
+    assert not {"charlstm.cli.train", "charlstm.cli.sample", "charlstm.cli.lab"} & set(told.stderr.split())
 
 
 @pytest.mark.parametrize("name", COMMANDS)

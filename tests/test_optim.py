@@ -98,7 +98,13 @@ def least_squares(optimizer_of, turn, steps=60):
 
 def test_soap_of_whole_matrices_is_told_from_that_of_blocks():
     weight = nn.Parameter(torch.zeros(2, 3))
-    once = {"step": torch.ones(()), "m": torch.zeros(2, 3), "v": torch.zeros(2, 3), "r": torch.eye(3), "q": torch.eye(3)}
+    once = {
+        "step": torch.ones(()),
+        "m": torch.zeros(2, 3),
+        "v": torch.zeros(2, 3),
+        "r": torch.eye(3),
+        "q": torch.eye(3),
+    }
     with pytest.raises(IncompatibleError, match="--init-from"):
         Soap([weight], lr=0.01, betas=(0.9, 0.95)).load_state_dict({"state": {0: once}})
 

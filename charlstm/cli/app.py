@@ -11,8 +11,8 @@ from typing import Annotated, NoReturn
 import typer
 
 import charlstm
-from charlstm.cli import checkpoints, corpora, evaluate, fill, lab, sample, several, train, tune, write
-from charlstm.cli.options import Help, Sections
+from charlstm.cli import several
+from charlstm.cli.commands import Commands
 from charlstm.cli.render import say
 from charlstm.errors import CharlstmError
 
@@ -32,7 +32,7 @@ EPILOG = """Examples:
 app = typer.Typer(
     name="charlstm",
     epilog=EPILOG,
-    cls=Help,
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=True,
@@ -54,18 +54,6 @@ def root(
     ] = False,
 ) -> None:
     """Train a character-level LSTM on a text; let it write in that text's style."""
-
-
-app.command("train", cls=Sections, epilog=train.EPILOG)(train.train)
-app.command("sample", epilog=sample.EPILOG)(sample.sample)
-app.command("generate", hidden=True, epilog=sample.EPILOG)(sample.sample)
-app.command("write", epilog=write.EPILOG)(write.write)
-app.command("fill", epilog=fill.EPILOG)(fill.fill)
-app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
-app.command("tune", epilog=tune.EPILOG)(tune.tune)
-app.add_typer(checkpoints.app, name="checkpoints")
-app.add_typer(corpora.app, name="corpora")
-app.add_typer(lab.app, name="lab")
 
 
 def main() -> NoReturn:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from charlstm.cli.commands import LINES
 from charlstm.cli.options import DEFAULT_ROOT, Root
 from charlstm.cli.render import is_terminal, say, size, stdout_console, visible
 from charlstm.errors import CharlstmError, UsageError
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from charlstm.checkpoint.summary import Summary
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="List, check, compare, copy and remove checkpoints."
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help=LINES["checkpoints"],
 )
 
 _REFERENCE = "A run's name, a folder, a file, 'latest' or 'starter'."

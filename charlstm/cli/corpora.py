@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from charlstm.cli.commands import LINES
 from charlstm.cli.options import Cache, cache_or_default, seconds
 from charlstm.cli.render import duration, is_terminal, say, size, stdout_console
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
-    help="List, show, fetch, measure and check texts; clean up what was encoded.",
+    help=LINES["corpora"],
 )
 
 _FIRST_LINES = 8

@@ -33,7 +33,10 @@ EPILOG = """Examples:
   charlstm eval my-1 other.txt --json      for a program
 """
 
+app = options.one_command()
 
+
+@app.command(epilog=EPILOG)
 def evaluate(
     checkpoint: Annotated[
         str, typer.Argument(metavar="CHECKPOINT", help="A run's name, a folder, a file, 'latest' or 'starter'.")

@@ -41,7 +41,10 @@ Examples:
   charlstm fill both "The s__ was rising."                and what it fills
 """
 
+app = options.one_command()
 
+
+@app.command(epilog=EPILOG)
 def fill(
     checkpoint: Annotated[
         str | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charlstm.cli.commands import LINES
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root, cache_or_default, seconds
 
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
-    help="Train rnn, lstm, gru and peephole side by side, and see which claims about them hold.",
+    help=LINES["lab"],
 )
 
 Cells = Annotated[str, typer.Option("--cells", metavar="LIST", help="Which take part, by commas.")]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
 from charlstm.errors import UsageError
 
@@ -72,12 +72,9 @@ def hidden(kind: Any, *names: str) -> Any:
     return Annotated[kind, typer.Option(*names, hidden=True)]
 
 
-class Help(TyperGroup):
-    """The root command: its commands are listed in the order a newcomer meets them."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """In the order they were added, not the alphabet's."""
-        return list(self.commands)
+def one_command() -> typer.Typer:
+    """The home of a module's only command."""
+    return typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
 
 
 class Sections(TyperCommand):

@@ -33,9 +33,12 @@ EPILOG = """Examples:
   charlstm sample disk-1 --raw > new.img         bytes, of a model of bytes
 """
 
+app = options.one_command()
+
 _LENGTH = 500
 
 
+@app.command(epilog=EPILOG)
 def sample(
     checkpoint: options.Model = None,
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="Go on from this text; - reads stdin.")] = None,

@@ -25,6 +25,8 @@ EPILOG = """Examples:
   charlstm train my.txt -n a --resume auto     begin a, or go on with it
 """
 
+app = options.one_command()
+
 # What `charlstm train --help` lists together, the things a newcomer wants first.
 _goal = partial(typer.Option, rich_help_panel="What to train, and for how long")
 _show = partial(typer.Option, rich_help_panel="What you see and keep on the way")
@@ -39,6 +41,7 @@ Whole = int | None
 Real = float | None
 
 
+@app.command(cls=options.Sections, epilog=EPILOG)
 def train(
     sources: Annotated[
         list[str] | None,

@@ -24,9 +24,12 @@ EPILOG = """Examples:
   charlstm train my.txt --config tuning/my/best.toml --max-time 1h   train with what was found
 """
 
+app = options.one_command()
+
 ROOT = Path("tuning")
 
 
+@app.command(epilog=EPILOG)
 def tune(
     sources: Annotated[list[str], typer.Argument(metavar="TEXT", help="Files, folders, globs or names.")],
     budget: Annotated[

@@ -22,7 +22,10 @@ EPILOG = """Examples:
   printf 'ROMEO:\\n\\n/alt 3\\n2\\n' | charlstm write --seed 1
 """
 
+app = options.one_command()
 
+
+@app.command(epilog=EPILOG)
 def write(
     checkpoint: options.Model = None,
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="Begin with this text.")] = None,
