@@ -12,6 +12,7 @@ them:
   over 256 states, `nn.attention.attend` behind it, stepped the same way;
 - ``engine``: `charlstm.sampling.sample` on `charlstm.engine.Engine`, all filters, decoding and stop rules included;
 - ``engine, steps``: the engine alone, for what the sampler costs;
+- ``engine, n-grams``: the same, of such a network with a table of n-grams, as the defaults have one;
 - ``char-rnn.pytorch``: the network of that checkout's model.py, stepped and drawn from as its generate.py does;
 - ``nanoGPT``: `generate` of that checkout's model.py for its CPU recipe (4 layers, 128 wide, context 64), of one size.
 
@@ -65,13 +66,16 @@ Block = Callable[[], float]
 """Draws some characters; returns characters per second."""
 
 
-def checkpoint(layers: int, hidden: int, cell: str = "lstm", attention_window: int = 0) -> Checkpoint:
+def checkpoint(
+    layers: int, hidden: int, cell: str = "lstm", attention_window: int = 0, ngram_order: int = 0
+) -> Checkpoint:
     """Random weights of the size training starts from; how fast a step is does not depend on them."""
     tokenizer = CharTokenizer(ALPHABET)
     random = np.random.default_rng(0)
     model = {
         "vocab_size": tokenizer.vocab_size, "embedding_size": EMBEDDING, "hidden_size": hidden, "num_layers": layers,
         "cell": cell, "skip": False, "attention_window": attention_window,
+        "ngram_order": ngram_order, "ngram_rows": 65536,
     }  # fmt: skip
     tensors = {
         name: (random.uniform(-1, 1, shape) / np.sqrt(hidden)).astype(np.float32)
@@ -256,13 +260,16 @@ def main() -> None:
     print(f"{options.cell}{' with attention' * options.attention}: characters a second")
     for shape in options.shapes.split(","):
         layers, hidden = map(int, shape.split("x"))
-        saved = checkpoint(layers, hidden, options.cell, 256 if options.attention else 0)
+        attention_window = 256 if options.attention else 0
+        saved = checkpoint(layers, hidden, options.cell, attention_window)
+        with_table = checkpoint(layers, hidden, options.cell, attention_window, ngram_order=6)
         engine = Engine.from_checkpoint(saved)
         blocks = {
             "nn module, 1 thread": torch_block(saved, 1),
             "nn module, 2 threads": torch_block(saved, 2),
             "engine": engine_block(engine),
             "engine, steps": steps_block(engine),
+            "engine, n-grams": engine_block(Engine.from_checkpoint(with_table)),
             "floor": floor_block(saved),
         }
         if options.char_rnn_pytorch:

@@ -9,7 +9,8 @@ every round, medians:
 - ``peak``: a product of two square matrices of 1,024 in the same precision, in GFLOP/s;
 - ``nn.LSTM``: embedding, `nn.LSTM`, softmax, loss and their gradients, and AdamW, as a program of a page has it;
 - ``charlstm``: `charlstm.training.Training` itself, a whole step: windows, state, gradients, clipping, optimizer, mean
-  of weights, events; with its default optimizer and with AdamW;
+  of weights, events; with its default optimizer, alone and with its table of n-grams, and with AdamW. The characters
+  are drawn at random, so that nearly all n-grams are different ones: a table costs its most;
 - ``char-rnn.pytorch``: the network of that checkout's model.py, an LSTM stepped a character at a time as its train.py
   does, with its Adam; PATH is never written to.
 
@@ -77,18 +78,22 @@ def plain(layers: int, hidden: int, batch: int, precision: str) -> Step:
     return step
 
 
-def ours(layers: int, hidden: int, batch: int, precision: str, optimizer: str, folder: Path) -> Step:
+def ours(
+    layers: int, hidden: int, batch: int, precision: str, optimizer: str, folder: Path, ngram_order: int = 0
+) -> Step:
     """A step of training as it is, in the middle of a long run."""
     run = RunConfig(
         name="run",
-        model=ModelConfig(vocab_size=VOCAB, hidden_size=hidden, num_layers=layers),
+        model=ModelConfig(
+            vocab_size=VOCAB, hidden_size=hidden, num_layers=layers, ngram_order=ngram_order, ngram_dropout=0.1
+        ),
         data=DataConfig(batch_size=batch, seq_len=TIME, streams=batch),
         train=TrainConfig(
             max_steps=10**9, eval_every=10**9, save_every=1e9, preview=0, optimizer=optimizer, precision=precision
         ),
     )
     ids = np.random.default_rng(0).integers(VOCAB, size=1_000_000).astype(np.uint8)
-    folder = folder / f"{layers}x{hidden}x{batch}{precision}{optimizer}"
+    folder = folder / f"{layers}x{hidden}x{batch}{precision}{optimizer}{ngram_order}"
     folder.mkdir()
     events: Iterator[Any] = Training(run, CharTokenizer(ALPHABET), ids, ids[:0], 0, folder).events()
 
@@ -160,8 +165,10 @@ def main() -> None:
                     "peak": product(precision),
                     "nn.LSTM": plain(layers, hidden, batch, precision),
                 }
-                for optimizer in ("soap", "adamw"):
-                    steps[f"charlstm, {optimizer}"] = ours(layers, hidden, batch, precision, optimizer, Path(name))
+                own = {"soap": ("soap", 0), "soap, n-grams": ("soap", 6), "adamw": ("adamw", 0)}
+                for who, (optimizer, order) in own.items():
+                    shaped = (layers, hidden, batch, precision)
+                    steps[f"charlstm, {who}"] = ours(*shaped, optimizer, Path(name), order)
                 if options.char_rnn_pytorch and precision == "fp32":
                     steps["char-rnn.pytorch"] = peer(options.char_rnn_pytorch, layers, hidden, batch)
                 seconds = seconds_of(steps, options.rounds)
@@ -170,7 +177,7 @@ def main() -> None:
                 print(f"{layers}×{hidden}, batch {batch}, {precision}: peak {peak / 1e9:.0f} GFLOP/s")
                 for who, speed in figures.items():
                     share, ratio = 6 * weights * speed / peak, speed / figures["nn.LSTM"]
-                    print(f"  {who:18}{speed:10,.0f} characters/s   {share:5.2f} of the peak   {ratio:6.2f} of nn.LSTM")
+                    print(f"  {who:24}{speed:10,.0f} characters/s   {share:5.2f} of the peak   {ratio:6.2f} of nn.LSTM")
                 results.setdefault(shape, {})[precision] = {"peak": peak, **figures}
     print(json.dumps({"benchmark": "train_throughput", "results": results, "threads": options.threads, **machine()}))
 
