@@ -106,6 +106,8 @@ def choices(draw):
             num_layers=draw(st.integers(1, 5)),
             dropout=draw(st.integers(0, 90)) / 100,
             weight_drop=draw(st.integers(0, 90)) / 100,
+            ngram_order=draw(st.sampled_from([0, 6])),
+            ngram_dropout=draw(st.integers(0, 90)) / 100,
         ),
         data=DataConfig(batch_size=draw(st.integers(1, 200)), seq_len=draw(st.integers(1, 200))),
         train=TrainConfig(lr=draw(st.sampled_from([0.015, 0.0037, 0.026]))),
@@ -134,6 +136,12 @@ def test_what_is_given_is_not_varied():
     run = RunConfig(name="x", model=ModelConfig(vocab_size=5))
     names = {axis.name for axis in space.axes(run)}
     assert names - {axis.name for axis in space.axes(run, ["lr", "hidden_size", "sources"])} == {"lr", "hidden_size"}
+
+
+def test_what_is_left_out_of_a_table_is_varied_where_there_is_one():
+    for order, other in ((0, "weight_drop"), (6, "ngram_dropout")):
+        run = RunConfig(name="x", model=ModelConfig(vocab_size=5, ngram_order=order))
+        assert {axis.name for axis in space.axes(run)} & {"weight_drop", "ngram_dropout"} == {other}
 
 
 def test_an_hour_has_thirty_trials_and_a_budget_without_room_for_two_is_refused():

@@ -64,7 +64,10 @@ def axes(run: RunConfig, fixed: Iterable[str] = ()) -> tuple[Axis, ...]:
         Axis("num_layers", model.num_layers, max(1, model.num_layers - 1), model.num_layers + 1, step=1, octaves=False),
         Axis("lr", train.lr, -1.5, 1.5),
         _share("dropout", model.dropout),
-        _share("weight_drop", model.weight_drop),
+        # Where n-grams are looked up, what keeps them from being learnt by heart matters more.
+        _share("ngram_dropout", model.ngram_dropout)
+        if model.ngram_order >= 2
+        else _share("weight_drop", model.weight_drop),
         Axis("batch_size", data.batch_size, -1, 1, step=1),
         Axis("seq_len", data.seq_len, -1, 1, step=1),
     )
