@@ -42,6 +42,10 @@ class ModelConfig(Settings):
     """Rows of that table, which n-grams of all lengths share."""
     ngram_dropout: Fraction = 0.0
     """Share of n-grams that are not looked up, each drawn for itself."""
+    recall: Annotated[tuple[Annotated[int, Field(ge=2, le=16)], ...], Field(max_length=16)] = ()
+    """Of n-grams of so many tokens, what followed when a text last had them is added to a token's embedding."""
+    recall_rows: Annotated[int, Field(ge=1, le=1 << 20)] = 8192
+    """Entries of each of those memories: about how many tokens back it reaches."""
     bidirectional: bool = False
     """Whether every layer also reads from the end: such a network fills gaps, and cannot write on."""
     skip: bool = False
@@ -57,6 +61,8 @@ class ModelConfig(Settings):
             raise ValueError("bidirectional and attention_window exclude each other: attention looks back only")
         if self.bidirectional and self.ngram_order >= 2:
             raise ValueError("bidirectional and ngram_order exclude each other: n-grams are of what was read before")
+        if self.bidirectional and self.recall:
+            raise ValueError("bidirectional and recall exclude each other: only what was read before is recalled")
         return self
 
 

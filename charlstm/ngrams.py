@@ -30,12 +30,21 @@ def rows_of(last: Sequence[Any], rows: int) -> list[Any]:
             element.
         rows: R.
     """
+    return [hashed % rows for hashed in hashes_of(last)]
+
+
+def hashes_of(last: Sequence[Any]) -> list[Any]:
+    """h_2, …, h_N: 31 bits that stand for each n-gram that ends at the newest token.
+
+    Args:
+        last: as `rows_of`.
+    """
     newest, *older = last
     found = []
     mixed = _mix(newest)
     for number in older:
         mixed = _mix(mixed * _P + number)
-        found.append(mixed % rows)
+        found.append(mixed)
     return found
 
 

@@ -18,6 +18,7 @@ from charlstm.corpora.sources import STDIN, open_sources
 from charlstm.distributed import ALONE, Ranks
 from charlstm.errors import CharlstmError, ConfigError, NotFoundError, TextError, UnknownCharacter, UsageError
 from charlstm.settings.choose import Machine, Plan, choose
+from charlstm.shapes import RECALL_TABLE
 from charlstm.tokenizers import CharTokenizer, Tokenizer, from_state
 from charlstm.training import Training
 
@@ -279,7 +280,7 @@ def _with_shape_of(init: Checkpoint, given: Given) -> dict[str, dict[str, Any]]:
     for section, values in fixed.items():
         for name, value in values.items():
             asked = given.get(section, {}).get(name, value)
-            if asked != value:
+            if (tuple(asked) if isinstance(asked, list) else asked) != value:
                 raise ConfigError(
                     f"{name} is {value} in the checkpoint to start from, and {asked} was asked for",
                     hint="Leave that setting out, or train without --init-from.",
@@ -322,4 +323,9 @@ def _fitted_weights(init: Checkpoint, run: RunConfig, tokenizer: Tokenizer) -> d
         grown[known >= 0] = tensor[known[known >= 0]]
         tensors[name] = grown
     tensors["embedding.weight"] = np.concatenate((tensors["embedding.weight"], mask))
+    if RECALL_TABLE in tensors:  # of each order one block: nothing, and behind it the characters
+        blocks = tensors[RECALL_TABLE].reshape(len(run.model.recall), old.vocab_size + 1, -1)
+        grown = np.repeat(blocks[:, 1:].mean(1, keepdims=True), run.model.vocab_size, 1)
+        grown[:, known >= 0] = blocks[:, 1 + known[known >= 0]]
+        tensors[RECALL_TABLE] = np.concatenate((blocks[:, :1], grown), 1).reshape(-1, blocks.shape[2])
     return tensors

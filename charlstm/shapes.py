@@ -10,8 +10,9 @@ Of each layer K, gates lying one below the other in ``weight_ih``, ``weight_hh``
 
 Layer 0 reads the embedding; the others read the layer below, and with ``skip`` the embedding behind it. With an
 ``attention_window`` the top layer's output is what its attention makes of it. With an ``ngram_order`` of 2 or more a
-table of n-grams' embeddings is added to the embedding (`charlstm.ngrams`). The head reads the top layer, and with
-``skip`` all layers from the lowest to the top.
+table of n-grams' embeddings is added to the embedding (`charlstm.ngrams`); with ``recall`` also embeddings of what
+followed the last time, one for each of its orders (`charlstm.recall`). The head reads the top layer, and with ``skip``
+all layers from the lowest to the top.
 
 A ``bidirectional`` network has a second stack, ``backwards``, which reads from the end. What the one has read before a
 token and the other after it are merged into a few features, and the head reads those. Its embedding has a row more than
@@ -65,9 +66,19 @@ CELLS = {
 NGRAM_TABLE = "ngrams.table.weight"
 
 
-def looks_up(model: Mapping[str, Any]) -> bool:
+RECALL_TABLE = "recall.embedding.weight"
+LOOKED_UP = ("embedding.weight", NGRAM_TABLE, RECALL_TABLE)
+"""What a token is not multiplied with: a few rows of each are read."""
+
+
+def has_ngrams(model: Mapping[str, Any]) -> bool:
     """Whether the network has a table of n-grams; older checkpoints do not name the setting."""
     return bool(model.get("ngram_order", 0) >= 2)
+
+
+def looks_up(model: Mapping[str, Any]) -> bool:
+    """Whether anything is added to the tokens' embeddings."""
+    return has_ngrams(model) or bool(model.get("recall"))
 
 
 def stacks(model: Mapping[str, Any]) -> tuple[str, ...]:
@@ -98,8 +109,10 @@ def tensor_shapes(model: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
     cell = CELLS[model["cell"]]
     ways = stacks(model)
     yield "embedding.weight", (vocab + len(ways) - 1, model["embedding_size"])
-    if looks_up(model):
+    if has_ngrams(model):
         yield NGRAM_TABLE, (model["ngram_rows"], model["embedding_size"])
+    if model.get("recall"):
+        yield RECALL_TABLE, (len(model["recall"]) * (vocab + 1), model["embedding_size"])
     for stack in ways:
         for layer, size in enumerate(input_sizes(model)):
             for name, shape in cell.shapes(size, hidden).items():
@@ -119,9 +132,7 @@ def tensor_shapes(model: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
 
 def multiplied_count(model: Mapping[str, Any]) -> int:
     """How many of them a token is multiplied with; embeddings are only looked up."""
-    return sum(
-        math.prod(shape) for name, shape in tensor_shapes(model) if name not in ("embedding.weight", NGRAM_TABLE)
-    )
+    return sum(math.prod(shape) for name, shape in tensor_shapes(model) if name not in LOOKED_UP)
 
 
 def parameter_count(model: Mapping[str, Any]) -> int:

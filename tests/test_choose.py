@@ -112,8 +112,9 @@ def test_nonsense_is_named():
     st.sampled_from(sorted(CELLS)),
     st.booleans(),
     st.sampled_from([0, 1, 2, 5]),
+    st.sampled_from([(), (2,), (3, 6)]),
 )
-def test_weights_are_counted_as_torch_counts_them(vocab, embedding, hidden, layers, cell, skip, ngram_order):
+def test_weights_are_counted_as_torch_counts_them(vocab, embedding, hidden, layers, cell, skip, ngram_order, recall):
     shape = {
         "embedding_size": embedding,
         "hidden_size": hidden,
@@ -122,12 +123,13 @@ def test_weights_are_counted_as_torch_counts_them(vocab, embedding, hidden, laye
         "skip": skip,
         "ngram_order": ngram_order,
         "ngram_rows": 40,
+        "recall": recall,
     }
     with torch.device("meta"):
         model = CharLM(ModelConfig(vocab_size=vocab, **shape))
     counted = {**shape, "vocab_size": vocab}
     assert parameter_count(counted) == model.parameter_count()
-    looked_up = vocab * embedding + (40 * embedding if ngram_order >= 2 else 0)
+    looked_up = embedding * (vocab + 40 * (ngram_order >= 2) + len(recall) * (vocab + 1))
     assert multiplied_count(counted) == model.parameter_count() - looked_up
 
 
@@ -152,6 +154,13 @@ def test_a_table_of_n_grams_is_as_large_as_the_text_can_fill():
     assert plan(vocab_size=3000).run.model.ngram_order == 3
     for model, machine in (({"bidirectional": True}, Machine()), ({}, Machine(device="mps"))):
         assert choose("run", 1_000_000, 65, machine, {"model": model}).run.model.ngram_order == 0
+
+
+def test_recall_is_there_unless_a_network_reads_both_ways_or_is_told_not_to():
+    assert plan().run.model.recall == (3, 6)
+    assert plan(vocab_size=3000).run.model.recall == (2, 3)
+    for model in ({"bidirectional": True}, {"recall": ()}):
+        assert choose("run", 1_000_000, 65, Machine(), {"model": model}).run.model.recall == ()
 
 
 MORE = [{}, {"bidirectional": True}, {"attention_window": 32}, {"bidirectional": True, "skip": True}]

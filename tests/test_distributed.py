@@ -26,13 +26,17 @@ KINDS = {
     "gru": {"train": ADAMW, "model": {"cell": "gru"}},
     "attention": {"train": ADAMW, "model": {"attention_window": 5}},
     "ngrams": {"train": ADAMW, "model": {"ngram_order": 4, "ngram_rows": 60, "ngram_dropout": 0.3}},
+    "recall": {"train": ADAMW, "model": {"recall": (2, 3), "recall_rows": 40}},
     "both-ways": {"train": ADAMW, "model": {"bidirectional": True}, "data": {"windows": "shuffled"}},
     "soap": {"train": {"optimizer": "soap", "max_steps": 3}},
     "early": {"train": {**ADAMW, "patience": 1, "eval_every": 1, "lr": 0.5}},
 }
 CUT = 13
 """Steps after which a run is stopped, to go on with another number of processes."""
-MOVED = {"model": {"dropout": 0.2, "attention_window": 5, "ngram_order": 3, "ngram_rows": 50}, "train": ADAMW}
+MOVED = {
+    "model": {"dropout": 0.2, "attention_window": 5, "ngram_order": 3, "ngram_rows": 50, "recall": (3,)},
+    "train": ADAMW,
+}
 
 
 @pytest.fixture(scope="module")

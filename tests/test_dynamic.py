@@ -23,6 +23,7 @@ NETWORKS = [
     *({"cell": cell} for cell in sorted(CELLS)),
     {"attention_window": 7},
     {"ngram_order": 4, "ngram_rows": 30},
+    {"recall": (2, 3), "recall_rows": 30, "ngram_order": 3},
     {"skip": True, "dropout": 0.5, "weight_drop": 0.5},
 ]
 FAST = DynamicConfig(segment=6, lr=0.02, decay=0.05)

@@ -77,7 +77,7 @@ def test_the_engines_table_equals_torchs(batch):
     for step in range(7):
         found, read = table.step(ids[:, step].numpy(), read)
         np.testing.assert_allclose(found, want[:, step].detach().numpy(), atol=1e-6)
-    np.testing.assert_array_equal(read[0], memory.numpy())
+    np.testing.assert_array_equal(read[0], memory[0].numpy())
     alone, before = table.step(int(ids[0, 0]), (table.nothing_read(1)[0][0],))
     np.testing.assert_allclose(alone, want[0, 0].detach().numpy(), atol=1e-6)
     assert before[0].tolist() == [0, 0, int(ids[0, 0]) + 1]

@@ -31,6 +31,8 @@ shapes = st.fixed_dictionaries(
         "attention_window": st.sampled_from([0, 0, 1, 3, 9]),
         "ngram_order": st.sampled_from([0, 0, 2, 3, 6]),
         "ngram_rows": st.integers(1, 50),
+        "recall": st.sampled_from([(), (), (2,), (2, 4)]),
+        "recall_rows": st.integers(1, 50),
     }
 )
 
@@ -313,6 +315,8 @@ def test_half_windows_with_the_state_carried_equal_the_whole(shape, batch, time,
     model = model_of(shape)
     if model.ngrams is not None:
         torch.nn.init.normal_(model.ngrams.table.weight)
+    if model.recall is not None:
+        torch.nn.init.normal_(model.recall.embedding.weight)
     ids = torch.from_numpy(np.random.default_rng(0).integers(shape["vocab_size"], size=(batch, time)))
     cut = data.draw(st.integers(1, time - 1))
     whole, end = model(ids)

@@ -250,7 +250,14 @@ def _shape_settings(checkpoint: Checkpoint, path: Path | str) -> dict[str, Any]:
         raise CorruptError(f"its setting ngram_order is {order!r:.40}, not from 0 to 16", where=path)
     if order >= 2:
         shape["ngram_rows"] = _positive(settings, "ngram_rows", path)
-    return {**shape, "cell": cell, "attention_window": window, "ngram_order": order, **flags}
+    orders = settings.get("recall", ())
+    if not isinstance(orders, (list, tuple)) or not all(type(n) is int and 2 <= n <= 16 for n in orders):
+        raise CorruptError(f"its setting recall is {orders!r:.40}, not a list of numbers from 2 to 16", where=path)
+    if orders:
+        shape["recall_rows"] = _positive(settings, "recall_rows", path)
+        if len(orders) > 16 or shape["recall_rows"] > 1 << 20:  # else a lying file would have us fill all memory
+            raise CorruptError("its setting recall asks for more memory than any network has", where=path)
+    return {**shape, "recall": orders, "cell": cell, "attention_window": window, "ngram_order": order, **flags}
 
 
 def _positive(settings: dict[str, Any], name: str, path: Path | str) -> int:

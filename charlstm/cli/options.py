@@ -101,6 +101,20 @@ def cache_or_default(cache: Path | None) -> Path:
     return cache if cache is not None else cache_folder()
 
 
+def numbers(text: str) -> tuple[int, ...]:
+    """A list of whole numbers as people type it: ``3,6``; ``0`` is none.
+
+    Raises:
+        UsageError: it is no such list.
+    """
+    if text.strip() == "0":
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as fault:
+        raise UsageError(f"{text!r} is no list of whole numbers", hint="Write it like 3,6; 0 is none.") from fault
+
+
 def seconds(text: str) -> float:
     """A length of time as people type it: ``90``, ``90s``, ``5m``, ``1h30m``, ``2d``.
 

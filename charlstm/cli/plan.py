@@ -34,6 +34,8 @@ def announce(prepared: Prepared, folder: Path) -> None:
     kind = f"{run.model.cell}, reading both ways" if run.model.bidirectional else run.model.cell
     if run.model.ngram_order >= 2:
         kind += f" with n-grams up to {run.model.ngram_order}"
+    if run.model.recall:
+        kind += " and recall" if run.model.ngram_order >= 2 else " with recall"
     say(
         f"network {run.model.num_layers}×{run.model.hidden_size} {kind}, {count(plan.parameters)} weights; "
         f"batch {run.data.batch_size}, window {run.data.seq_len}, lr {run.train.lr:g}, dropout {run.model.dropout:g}; "

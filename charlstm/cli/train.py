@@ -119,6 +119,10 @@ def train(
         Whole, _net("--ngram-order", help="Characters of the longest run that is looked up in a table; 0: no table.")
     ] = None,
     ngram_rows: Annotated[Whole, _net("--ngram-rows", help="Rows of that table: more tell more runs apart.")] = None,
+    recall: Annotated[
+        Text, _net("--recall", metavar="LIST", help="It is told what followed its last 3, and last 6, before; 0: not.")
+    ] = None,
+    recall_rows: Annotated[Whole, _net("--recall-rows", help="How many characters back that reaches.")] = None,
     skip: Annotated[
         bool | None, _net("--skip/--no-skip", help="Every layer sees the text, and the output sees every layer.")
     ] = None,
@@ -172,6 +176,8 @@ def train(
             "embedding_size": embedding_size,
             "ngram_order": ngram_order,
             "ngram_rows": ngram_rows,
+            "recall": None if recall is None else options.numbers(recall),
+            "recall_rows": recall_rows,
             "skip": skip,
             "dropout": dropout,
             "weight_drop": weight_drop,

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from charlstm.checkpoint.format import Checkpoint
+from charlstm.nn import recall
 from charlstm.nn.attention import attend, no_memory
 from charlstm.nn.cells import STEPS, LayerState
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import State
 from charlstm.nn.ngrams import look_up, nothing_read
-from charlstm.shapes import CELLS, NGRAM_TABLE, attention_shapes
+from charlstm.shapes import CELLS, NGRAM_TABLE, RECALL_TABLE, attention_shapes
 from charlstm.tokenizers import from_state
 
 
@@ -64,6 +66,9 @@ class TorchBackend:
             state += (no_memory(batch, self._model["attention_window"], len(self._attention[0]), zeros),)
         if NGRAM_TABLE in self._weights:
             state += ((nothing_read(batch, self._model["ngram_order"], self._device),),)
+        if RECALL_TABLE in self._weights:
+            orders, rows = self._model["recall"], self._model["recall_rows"]
+            state += (recall.nothing_read(batch, orders, rows, self._device),)
         return state
 
     @torch.inference_mode()
@@ -80,10 +85,7 @@ class TorchBackend:
         w, skip = self._weights, self._model["skip"]
         state = self.zero_state(len(tokens)) if state is None else state
         ids = torch.from_numpy(np.asarray(tokens, np.int64)).to(self._device)
-        embedded, read = w["embedding.weight"][ids], None
-        if NGRAM_TABLE in w:
-            rows, read = look_up(ids[:, None], state[-1][0], len(w[NGRAM_TABLE]))
-            embedded = embedded + w[NGRAM_TABLE][rows[:, 0]].sum(1)
+        embedded, read = self._embedded(ids, state)
         features = embedded
         after: list[LayerState] = []
         for k, before in enumerate(state[: self._model["num_layers"]]):
@@ -95,11 +97,25 @@ class TorchBackend:
             attended, memory = attend(outputs[-1][:, None], state[len(after)], *self._attention)
             outputs[-1] = attended[:, 0]
             after.append(memory)
-        if read is not None:
-            after.append((read,))
         top = torch.cat(outputs, 1) if skip else outputs[-1]
         logits = torch.addmm(w["head.bias"], top, w["head.weight"].t())
-        return logits.cpu().numpy(), tuple(after)
+        return logits.cpu().numpy(), (*after, *read)
+
+    def _embedded(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        """What the lowest layer reads, (batch, features), and what was read by then, as the state ends with it."""
+        w = self._weights
+        read: list[LayerState] = []
+        embedded = w["embedding.weight"][ids]
+        memories = iter(state[self._model["num_layers"] + bool(self._attention) :])
+        if NGRAM_TABLE in w:
+            table = w[NGRAM_TABLE]
+            rows, numbers = look_up(ids[:, None], next(memories)[0], len(table))
+            embedded, read = embedded + table[rows[:, 0]].sum(1), [(numbers,)]
+        if RECALL_TABLE in w:
+            table = w[RECALL_TABLE]
+            found, memory = recall.recall(ids[:, None], next(memories), self._model["recall"])
+            embedded, read = embedded + table[recall.in_table(found[:, 0], len(table))].sum(1), [*read, memory]
+        return embedded, tuple(read)
 
     def expand(self, state: State, rows: int) -> State:
         """The state of one row, for ``rows`` rows that go different ways from here."""

@@ -16,12 +16,13 @@ from charlstm.config import ModelConfig
 from charlstm.nn.attention import Attention
 from charlstm.nn.cells import LayerState
 from charlstm.nn.ngrams import NGrams
+from charlstm.nn.recall import Recall
 from charlstm.nn.recurrence import RecurrentLayer, keep_mask
 from charlstm.shapes import input_sizes, tensor_shapes
 
 State: TypeAlias = tuple[LayerState, ...]
 """The state of each layer, parts of (B, H) each; behind them the attention's memory if there is one, or the state of
-each layer that reads backwards; last what was read, for the n-grams, if there are any.
+each layer that reads backwards; last what was read, for the n-grams and for what is recalled, if there are any.
 
 A value: it goes in by argument and comes out by return."""
 
@@ -57,6 +58,10 @@ class CharLM(nn.Module):
         self.ngrams: NGrams | None = None
         if config.ngram_order >= 2:
             self.ngrams = NGrams(config.ngram_order, config.ngram_rows, size, config.ngram_dropout)
+        self.recall: Recall | None = None
+        if config.recall:
+            self.recall = Recall(config.recall, config.recall_rows, config.vocab_size, size)
+        self._first_memory = config.num_layers + bool(config.attention_window)
         self._stack = self._new_stack()
         self.layers = nn.ModuleList(self._stack)
         self._back = self._new_stack() if config.bidirectional else []
@@ -88,10 +93,7 @@ class CharLM(nn.Module):
         Returns:
             logits (B, T, V) and the state after the window, and for the backward stack before it.
         """
-        embedded, read = self.embedding(inputs.t()), None
-        if self.ngrams is not None:
-            looked_up, read = self.ngrams(inputs, None if state is None else state[-1][0], generator, part)
-            embedded = embedded + looked_up.transpose(0, 1)
+        embedded, read = self._embedded(inputs, state, generator, part)
         embedded = self._locked_dropout(embedded, self.config.dropout / 2, generator, part)
         features, after = self._through(self._stack, embedded, state, generator, part)
         if self.merge is not None:
@@ -100,7 +102,21 @@ class CharLM(nn.Module):
             sides = torch.cat((self._until(features, before), self._until(future, behind).flip(0)), -1)
             features = self.merge(sides).tanh()
             after += onwards
-        return self.head(features).transpose(0, 1), after if read is None else (*after, (read,))
+        return self.head(features).transpose(0, 1), after + read
+
+    def _embedded(
+        self, inputs: Tensor, state: State | None, generator: torch.Generator | None, part: Part | None
+    ) -> tuple[Tensor, State]:
+        """What the lowest layer reads, (T, B, E), and what was read by then, as the state ends with it."""
+        embedded, read = self.embedding(inputs.t()), []
+        memories = iter(() if state is None else state[self._first_memory :])
+        if self.ngrams is not None:
+            looked_up, memory = self.ngrams(inputs, next(memories, None), generator, part)
+            embedded, read = embedded + looked_up.transpose(0, 1), [memory]
+        if self.recall is not None:
+            looked_up, memory = self.recall(inputs, next(memories, None))
+            embedded, read = embedded + looked_up.transpose(0, 1), [*read, memory]
+        return embedded, tuple(read)
 
     def _through(
         self,

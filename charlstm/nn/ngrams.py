@@ -57,21 +57,20 @@ class NGrams(nn.Module):
     def forward(
         self,
         inputs: Tensor,
-        memory: Tensor | None,
+        memory: tuple[Tensor, ...] | None,
         generator: torch.Generator | None = None,
         part: tuple[int, int] | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The sum of their embeddings for each token, (B, T, E), and the memory after; None is before any text.
 
         ``generator`` and ``part`` are those of `nn.model.CharLM.forward`.
         """
         batch = len(inputs)
-        if memory is None:
-            memory = nothing_read(batch, self.order, inputs.device)
-        rows, memory = look_up(inputs, memory, self.table.num_embeddings)
+        before = nothing_read(batch, self.order, inputs.device) if memory is None else memory[0]
+        rows, after = look_up(inputs, before, self.table.num_embeddings)
         kept = None
         if self.training and self.dropout:
             first, whole = part or (0, batch)
             mask = keep_mask(self.table.weight, (whole, *rows.shape[1:]), self.dropout, generator)
             kept = mask[first : first + batch].flatten(0, 1)
-        return self.table(rows.flatten(0, 1), per_sample_weights=kept).view(*inputs.shape, -1), memory
+        return self.table(rows.flatten(0, 1), per_sample_weights=kept).view(*inputs.shape, -1), (after,)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig, explain
 from charlstm.corpora.encode import boundary
 from charlstm.errors import ConfigError, OutOfMemoryError, TextError
-from charlstm.shapes import looks_up, multiplied_count, parameter_count
+from charlstm.shapes import has_ngrams, multiplied_count, parameter_count
 
 DEFAULT_TIME = 300.0
 """Seconds of training when no budget is given."""
@@ -122,7 +122,7 @@ def choose(name: str, tokens: int, vocab_size: int, machine: Machine, given: Map
     budget = seconds if seconds is not None else math.inf
     val = _validation(data, tokens, budget, machine)
     train_tokens = boundary(tokens, val)
-    _ngrams(model, train_tokens, vocab_size, train.values["device"])
+    _look_ups(model, train_tokens, vocab_size, train.values["device"])
     _shape(model, train_tokens, vocab_size, budget, machine)
     notes = _windows(data, train_tokens, train.values["device"], bidirectional=bool(model.given.get("bidirectional")))
     multiplied = multiplied_count({**model.all, "vocab_size": vocab_size})
@@ -168,11 +168,16 @@ def _validation(data: _Choices, tokens: int, budget: float, machine: Machine) ->
     return float(data.fill("val_fraction", share, why))
 
 
-def _ngrams(model: _Choices, train_tokens: int, vocab_size: int, device: str) -> None:
-    apple = device.startswith("mps")
-    if apple or model.given.get("bidirectional"):
-        why = "Apple's GPUs have no sparse gradients" if apple else "a table of n-grams knows only what was read before"
-        model.fill("ngram_order", 0, why)
+def _look_ups(model: _Choices, train_tokens: int, vocab_size: int, device: str) -> None:
+    """Fill in what is looked up of the last tokens: their n-grams, and what followed them before."""
+    if model.given.get("bidirectional"):
+        for name, nothing in (("ngram_order", 0), ("recall", ())):
+            model.fill(name, nothing, "only of what was read before can anything be looked up")
+        return
+    orders = (3, 6) if vocab_size <= _FEW_TOKENS else (2, 3)
+    model.fill("recall", orders, f"it is told what followed its last {orders[0]}, and its last {orders[1]}, before")
+    if device.startswith("mps"):
+        model.fill("ngram_order", 0, "Apple's GPUs have no sparse gradients")
         return
     order = 6 if vocab_size <= _FEW_TOKENS else 3
     model.fill("ngram_order", order, "what the last characters are together is looked up")
@@ -268,7 +273,7 @@ def _optimizer(train: _Choices, hidden: int, steps: int, val_tokens: int, speed:
 def _memory(run: RunConfig) -> int:
     """Bytes for weights, gradients, two moments, the average, and one step's activations (forward and backward)."""
     shapes = run.model.model_dump()
-    table = run.model.ngram_rows * run.model.embedding_size if looks_up(shapes) else 0  # has none of those
+    table = run.model.ngram_rows * run.model.embedding_size if has_ngrams(shapes) else 0  # has none of those
     weights = parameter_count(shapes) - table
     # The bases of SOAP are squares as wide as their matrices: about half as much again, and their products as much.
     copies = 4 + bool(run.train.average) + (run.train.optimizer == "soap")

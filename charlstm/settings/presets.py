@@ -34,6 +34,7 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
                 "hidden_size": 384,
                 "embedding_size": 32,
                 "ngram_order": 0,
+                "recall": (),
                 "dropout": 0.4,
                 "weight_drop": 0.1,
             },
@@ -60,7 +61,7 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "char-rnn": (
         "the defaults of Karpathy's char-rnn (2015): 2×128, batch 50, window 50",
         {
-            "model": {"num_layers": 2, "hidden_size": 128, "ngram_order": 0},
+            "model": {"num_layers": 2, "hidden_size": 128, "ngram_order": 0, "recall": ()},
             "data": {"batch_size": 50, "seq_len": 50, "streams": 50, "val_fraction": 0.05, "state_reset": 0.0},
             "train": {"optimizer": "adamw", "lr": 2e-3, "grad_clip": 5.0, "average": 0.0, "weight_decay": 0.0},
         },
