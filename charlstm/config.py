@@ -92,7 +92,7 @@ class DataConfig(Settings):
     streams: Positive = 16
     """Parallel streams of text, each with its own carried state (``stateful`` only). A step trains on `batch_size`
     of them, the next step on the next ones, so that a small batch still hears many places of the text in turn."""
-    state_reset: Fraction = 0.02
+    state_reset: Fraction = 0.05
     """The chance that a stream's state starts from zero at a window (``stateful`` only)."""
 
 

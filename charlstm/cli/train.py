@@ -120,9 +120,10 @@ def train(
     ] = None,
     ngram_rows: Annotated[Whole, _net("--ngram-rows", help="Rows of that table: more tell more runs apart.")] = None,
     recall: Annotated[
-        Text, _net("--recall", metavar="LIST", help="It is told what followed its last 3, and last 6, before; 0: not.")
+        Text,
+        _net("--recall", metavar="LIST", help="3,6: it recalls what last followed the same 3, the same 6; 0: off."),
     ] = None,
-    recall_rows: Annotated[Whole, _net("--recall-rows", help="How many characters back that reaches.")] = None,
+    recall_rows: Annotated[Whole, _net("--recall-rows", help="About how many characters back that reaches.")] = None,
     skip: Annotated[
         bool | None, _net("--skip/--no-skip", help="Every layer sees the text, and the output sees every layer.")
     ] = None,

@@ -175,7 +175,7 @@ def _look_ups(model: _Choices, train_tokens: int, vocab_size: int, device: str) 
             model.fill(name, nothing, "only of what was read before can anything be looked up")
         return
     orders = (3, 6) if vocab_size <= _FEW_TOKENS else (2, 3)
-    model.fill("recall", orders, f"it is told what followed its last {orders[0]}, and its last {orders[1]}, before")
+    model.fill("recall", orders, f"it recalls what followed the same {orders[0]}, the same {orders[1]} before")
     if device.startswith("mps"):
         model.fill("ngram_order", 0, "Apple's GPUs have no sparse gradients")
         return
@@ -248,7 +248,7 @@ def _regularise(model: _Choices, weights: int, passes: float, train_tokens: int)
     # to spare.
     pressure = math.log2(max(1e-9, weights * passes / train_tokens))
     spare = min(1.0, math.sqrt(model.values["hidden_size"] / 512))
-    rate = round(min(0.6, max(0.0, 0.1 + 0.15 * (pressure - 2.3))) * spare, 2)
+    rate = round(min(0.6, max(0.0, 0.1 + 0.1 * (pressure - 2.3))) * spare, 2)
     why = f"about {passes:.1f} passes over the text" if passes >= 1 else "the text is not even read once"
     model.fill("dropout", rate, why)
     model.fill("weight_drop", round(max(0.0, rate - 0.3), 2), why)
@@ -271,7 +271,7 @@ def _optimizer(train: _Choices, hidden: int, steps: int, val_tokens: int, speed:
 
 
 def _memory(run: RunConfig) -> int:
-    """Bytes for weights, gradients, two moments, the average, and one step's activations (forward and backward)."""
+    """Bytes for weights, gradients, two moments, the average, what is recalled, and one step's activations, both ways."""
     shapes = run.model.model_dump()
     table = run.model.ngram_rows * run.model.embedding_size if has_ngrams(shapes) else 0  # has none of those
     weights = parameter_count(shapes) - table
@@ -282,7 +282,8 @@ def _memory(run: RunConfig) -> int:
     a_token = layers * 10 * model.hidden_size + 3 * model.vocab_size + 2 * model.embedding_size
     if model.attention_window:
         a_token += 2 * model.hidden_size + 4 * (model.attention_window + run.data.seq_len)
-    return 4 * (table + copies * weights + 2 * run.data.batch_size * run.data.seq_len * a_token)
+    recalled = len(model.recall) * model.recall_rows * (run.data.streams + run.data.batch_size)
+    return 4 * (table + recalled + copies * weights + 2 * run.data.batch_size * run.data.seq_len * a_token)
 
 
 def _checked(name: str, model: _Choices, data: _Choices, train: _Choices, vocab_size: int) -> RunConfig:

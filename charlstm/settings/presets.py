@@ -38,7 +38,7 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
                 "dropout": 0.4,
                 "weight_drop": 0.1,
             },
-            "data": {"batch_size": 16, "seq_len": 64, "streams": 64, "val_fraction": 0.05},
+            "data": {"batch_size": 16, "seq_len": 64, "streams": 64, "state_reset": 0.02, "val_fraction": 0.05},
             # Nothing is left to choose itself: the machine that makes it again must not matter.
             "train": {
                 "epochs": 24,
