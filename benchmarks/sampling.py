@@ -12,7 +12,7 @@ them:
   over 256 states, `nn.attention.attend` behind it, stepped the same way;
 - ``engine``: `charlstm.sampling.sample` on `charlstm.engine.Engine`, all filters, decoding and stop rules included;
 - ``engine, steps``: the engine alone, for what the sampler costs;
-- ``engine, n-grams``: the same, of such a network with a table of n-grams, as the defaults have one;
+- ``engine, looking up``: the same, of such a network with a table of n-grams and recall, as the defaults have them;
 - ``char-rnn.pytorch``: the network of that checkout's model.py, stepped and drawn from as its generate.py does;
 - ``nanoGPT``: `generate` of that checkout's model.py for its CPU recipe (4 layers, 128 wide, context 64), of one size.
 
@@ -67,7 +67,7 @@ Block = Callable[[], float]
 
 
 def checkpoint(
-    layers: int, hidden: int, cell: str = "lstm", attention_window: int = 0, ngram_order: int = 0
+    layers: int, hidden: int, cell: str = "lstm", attention_window: int = 0, *, looks_up: bool = False
 ) -> Checkpoint:
     """Random weights of the size training starts from; how fast a step is does not depend on them."""
     tokenizer = CharTokenizer(ALPHABET)
@@ -75,7 +75,7 @@ def checkpoint(
     model = {
         "vocab_size": tokenizer.vocab_size, "embedding_size": EMBEDDING, "hidden_size": hidden, "num_layers": layers,
         "cell": cell, "skip": False, "attention_window": attention_window,
-        "ngram_order": ngram_order, "ngram_rows": 65536,
+        "ngram_order": 6 * looks_up, "ngram_rows": 65536, "recall": [3, 6] * looks_up, "recall_rows": 8192,
     }  # fmt: skip
     tensors = {
         name: (random.uniform(-1, 1, shape) / np.sqrt(hidden)).astype(np.float32)
@@ -262,14 +262,14 @@ def main() -> None:
         layers, hidden = map(int, shape.split("x"))
         attention_window = 256 if options.attention else 0
         saved = checkpoint(layers, hidden, options.cell, attention_window)
-        with_table = checkpoint(layers, hidden, options.cell, attention_window, ngram_order=6)
+        with_table = checkpoint(layers, hidden, options.cell, attention_window, looks_up=True)
         engine = Engine.from_checkpoint(saved)
         blocks = {
             "nn module, 1 thread": torch_block(saved, 1),
             "nn module, 2 threads": torch_block(saved, 2),
             "engine": engine_block(engine),
             "engine, steps": steps_block(engine),
-            "engine, n-grams": engine_block(Engine.from_checkpoint(with_table)),
+            "engine, looking up": engine_block(Engine.from_checkpoint(with_table)),
             "floor": floor_block(saved),
         }
         if options.char_rnn_pytorch:

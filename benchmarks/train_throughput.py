@@ -9,8 +9,9 @@ every round, medians:
 - ``peak``: a product of two square matrices of 1,024 in the same precision, in GFLOP/s;
 - ``nn.LSTM``: embedding, `nn.LSTM`, softmax, loss and their gradients, and AdamW, as a program of a page has it;
 - ``charlstm``: `charlstm.training.Training` itself, a whole step: windows, state, gradients, clipping, optimizer, mean
-  of weights, events; with its default optimizer, alone and with its table of n-grams, and with AdamW. The characters
-  are drawn at random, so that nearly all n-grams are different ones: a table costs its most;
+  of weights, events; with its default optimizer, and with AdamW. ``looking up`` adds a table of n-grams and recall, as
+  the defaults have them; characters are drawn at random, so that nearly all n-grams are different: a table costs its
+  most;
 - ``char-rnn.pytorch``: the network of that checkout's model.py, an LSTM stepped a character at a time as its train.py
   does, with its Adam; PATH is never written to.
 
@@ -79,13 +80,18 @@ def plain(layers: int, hidden: int, batch: int, precision: str) -> Step:
 
 
 def ours(
-    layers: int, hidden: int, batch: int, precision: str, optimizer: str, folder: Path, ngram_order: int = 0
+    layers: int, hidden: int, batch: int, precision: str, optimizer: str, folder: Path, *, looks_up: bool = False
 ) -> Step:
     """A step of training as it is, in the middle of a long run."""
     run = RunConfig(
         name="run",
         model=ModelConfig(
-            vocab_size=VOCAB, hidden_size=hidden, num_layers=layers, ngram_order=ngram_order, ngram_dropout=0.1
+            vocab_size=VOCAB,
+            hidden_size=hidden,
+            num_layers=layers,
+            ngram_order=6 * looks_up,
+            ngram_dropout=0.1,
+            recall=(3, 6) * looks_up,
         ),
         data=DataConfig(batch_size=batch, seq_len=TIME, streams=batch),
         train=TrainConfig(
@@ -93,7 +99,7 @@ def ours(
         ),
     )
     ids = np.random.default_rng(0).integers(VOCAB, size=1_000_000).astype(np.uint8)
-    folder = folder / f"{layers}x{hidden}x{batch}{precision}{optimizer}{ngram_order}"
+    folder = folder / f"{layers}x{hidden}x{batch}{precision}{optimizer}{looks_up}"
     folder.mkdir()
     events: Iterator[Any] = Training(run, CharTokenizer(ALPHABET), ids, ids[:0], 0, folder).events()
 
@@ -165,10 +171,10 @@ def main() -> None:
                     "peak": product(precision),
                     "nn.LSTM": plain(layers, hidden, batch, precision),
                 }
-                own = {"soap": ("soap", 0), "soap, n-grams": ("soap", 6), "adamw": ("adamw", 0)}
-                for who, (optimizer, order) in own.items():
-                    shaped = (layers, hidden, batch, precision)
-                    steps[f"charlstm, {who}"] = ours(*shaped, optimizer, Path(name), order)
+                shaped, folder = (layers, hidden, batch, precision), Path(name)
+                for optimizer in ("soap", "adamw"):
+                    steps[f"charlstm, {optimizer}"] = ours(*shaped, optimizer, folder)
+                steps["charlstm, looking up"] = ours(*shaped, "soap", folder, looks_up=True)
                 if options.char_rnn_pytorch and precision == "fp32":
                     steps["char-rnn.pytorch"] = peer(options.char_rnn_pytorch, layers, hidden, batch)
                 seconds = seconds_of(steps, options.rounds)
