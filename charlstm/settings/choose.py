@@ -271,7 +271,7 @@ def _optimizer(train: _Choices, hidden: int, steps: int, val_tokens: int, speed:
 
 
 def _memory(run: RunConfig) -> int:
-    """Bytes for weights, gradients, two moments, the average, what is recalled, and one step's activations, both ways."""
+    """Bytes for weights, gradients, two moments, the average, what is recalled, and one step's activations."""
     shapes = run.model.model_dump()
     table = run.model.ngram_rows * run.model.embedding_size if has_ngrams(shapes) else 0  # has none of those
     weights = parameter_count(shapes) - table
