@@ -69,7 +69,7 @@ def _recall(inputs: Tensor, memory: Memory, orders: Sequence[int]) -> tuple[Tens
 def _latest(which: Tensor) -> Tensor:
     """The highest number along the last axis that is true, -1 where none is."""
     numbers = torch.arange(which.shape[-1], dtype=torch.int32, device=which.device)
-    return torch.where(which, numbers, numbers.new_tensor(-1)).amax(-1).to(torch.int64)
+    return torch.where(which, numbers, -1).amax(-1).to(torch.int64)
 
 
 class Recall(nn.Module):
