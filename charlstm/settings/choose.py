@@ -26,7 +26,7 @@ _SIZES = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024
 _FEW_TOKENS = 512
 """A vocabulary up to this size is taken for one of characters or bytes."""
 
-_TOKENS_A_WEIGHT = 5.0
+_TOKENS_A_WEIGHT = 10.0
 """The widest network that can still read this many tokens a weight in the budget learns most in it."""
 
 
