@@ -64,8 +64,6 @@ CELLS = {
 
 
 NGRAM_TABLE = "ngrams.table.weight"
-
-
 RECALL_TABLE = "recall.embedding.weight"
 LOOKED_UP = ("embedding.weight", NGRAM_TABLE, RECALL_TABLE)
 """What a token is not multiplied with: a few rows of each are read."""

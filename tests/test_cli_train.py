@@ -340,6 +340,13 @@ def test_fine_tuning_grows_the_alphabet_and_keeps_what_was_known(cli):
             old.tensors["embedding.weight"][before.index(character)],
             atol=1e-6,
         )
+    recalled = [
+        saved.tensors["recall.embedding.weight"].reshape(2, 1 + len(alphabet), -1)
+        for saved, alphabet in ((old, before), (new, after))
+    ]
+    assert recalled[0].any()
+    places = [0, *(1 + after.index(character) for character in before)]
+    np.testing.assert_allclose(recalled[1][:, places], recalled[0], atol=1e-6)
     refused = cli("train", "new.txt", "--init-from", "my-1", "--hidden-size", "16", "--max-steps", "1")
     assert refused.code == 2
     assert "hidden_size" in refused.err

@@ -105,7 +105,8 @@ def test_an_entry_fits_31_bits_and_tells_its_number_to_its_own_n_gram(hashed, nu
     assert 0 <= entry < 2**31
     assert 0 <= place_of(hashed, rows) < rows
     assert number_in(entry, hashed, rows) == number
-    assert number_in(entry, hashed ^ rows, rows) in (0, number)
+    assert place_of(hashed + rows, rows) == place_of(hashed, rows)
+    assert number_in(entry, hashed + rows, rows) == 0, "another n-gram of the same place"
 
 
 def test_a_network_begins_as_if_it_had_none_and_learns_from_it():

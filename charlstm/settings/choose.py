@@ -1,7 +1,8 @@
 """The settings a text, a budget and a machine ask for, each with its reason. No torch, no clock: a pure function.
 
-Width, learning rate and β2 were read off runs on tiny Shakespeare on one machine (`benchmarks/LOG.md` has the figures);
-what follows from them for other texts, budgets and machines is reasoned, not yet measured.
+Learning rate and β2 were read off runs on tiny Shakespeare on one machine, width also off Python's documentation
+(`benchmarks/LOG.md` has the figures); what follows from them for other texts, budgets and machines is reasoned, not yet
+measured.
 """
 
 from __future__ import annotations
