@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.config import ModelConfig
-from charlstm.engine.ngrams import NGramTable
 from charlstm.ngrams import rows_of
 from charlstm.nn.model import CharLM, reset_rows
 from charlstm.nn.ngrams import NGrams, look_up, nothing_read
@@ -63,24 +62,6 @@ def test_rows_are_used_evenly():
     (rows,) = rows_of([np.repeat(numbers, 65), np.tile(numbers, 65)], 256)
     counts = np.bincount(rows, minlength=256)
     assert ((counts - counts.mean()) ** 2 / counts.mean()).sum() < 350  # 255 degrees of freedom; 1 in 100,000 exceed it
-
-
-@pytest.mark.parametrize("batch", [1, 3])
-def test_the_engines_table_equals_torchs(batch):
-    torch.manual_seed(0)
-    module = NGrams(4, 30, 5)
-    torch.nn.init.normal_(module.table.weight)
-    table = NGramTable(module.table.weight.detach().numpy(), 4)
-    ids = torch.randint(9, (batch, 7))
-    want, memory = module(ids, None)
-    read = table.nothing_read(batch)
-    for step in range(7):
-        found, read = table.step(ids[:, step].numpy(), read)
-        np.testing.assert_allclose(found, want[:, step].detach().numpy(), atol=1e-6)
-    np.testing.assert_array_equal(read[0], memory[0].numpy())
-    alone, before = table.step(int(ids[0, 0]), (table.nothing_read(1)[0][0],))
-    np.testing.assert_allclose(alone, want[0, 0].detach().numpy(), atol=1e-6)
-    assert before[0].tolist() == [0, 0, int(ids[0, 0]) + 1]
 
 
 def test_a_network_begins_as_if_it_had_no_table_and_learns_one():

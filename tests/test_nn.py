@@ -1,6 +1,7 @@
 """The network against loops written from the equations, against torch.nn.LSTM, and against the NumPy engine."""
 
 import math
+from copy import deepcopy
 
 import numpy as np
 import onnxruntime
@@ -181,6 +182,16 @@ def test_layer_equals_torchs_own_module(cell):
         torch.testing.assert_close(path(inputs, state, layer.weights)[0], want, atol=1e-10, rtol=0)
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_the_state_is_carried_in_its_own_precision_whatever_torch_computes_in(cell, monkeypatch):
+    name = {"rnn": "rnn_tanh"}.get(cell, cell)
+    whole = getattr(torch, name)  # under autocast on a processor with bf16 it gives all parts in bf16
+    monkeypatch.setattr(torch, name, lambda *given: tuple(part.bfloat16() for part in whole(*given)))
+    layer = RecurrentLayer(cell, 3, 5)
+    _, after = recurrence.ON_CUDA[cell](torch.randn(7, 2, 3), (torch.zeros(2, 5),) * 2, layer.weights)
+    assert {part.dtype for part in after} == {torch.float32}
+
+
 def test_peephole_without_peepholes_is_the_lstm():
     torch.manual_seed(2)
     plain, peeping = RecurrentLayer("lstm", 3, 5), RecurrentLayer("peephole", 3, 5)
@@ -341,15 +352,13 @@ def test_engine_and_torch_backend_give_the_models_logits(shape, batch, time):
     for stepper in (Engine(tensors, config, tokenizer), TorchBackend(tensors, config, tokenizer)):
         state = None
         for t in range(time):
-            before = (
-                None if state is None else [[torch.as_tensor(part).numpy().copy() for part in layer] for layer in state]
-            )
+            before = deepcopy(state)
             logits, after = stepper.step(ids[:, t], state)
             np.testing.assert_allclose(logits, want[:, t], atol=1e-5, rtol=1e-5)
             if before is not None:  # a state is a value: the step has not touched it
                 for layer, old in zip(state, before, strict=True):
                     for part, was in zip(layer, old, strict=True):
-                        np.testing.assert_array_equal(torch.as_tensor(part).numpy(), was)
+                        np.testing.assert_array_equal(part, was)
             state = after
 
 

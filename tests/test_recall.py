@@ -1,16 +1,13 @@
 """What followed the last time: by the definition, in whole windows and step by step, carried along and forgotten."""
 
-import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.config import ModelConfig
-from charlstm.engine.recall import RecallTable
 from charlstm.ngrams import hashes_of
 from charlstm.nn.model import CharLM, reset_rows
-from charlstm.nn.recall import Recall, nothing_read, recall
+from charlstm.nn.recall import nothing_read, recall
 from charlstm.recall import entry_of, number_in, place_of
 
 CPU = torch.device("cpu")
@@ -73,30 +70,6 @@ def test_rows_recall_only_themselves():
     for row in range(3):
         alone, _ = recall(ids[row : row + 1], nothing_read(1, (2, 3), 32, CPU), (2, 3))
         assert torch.equal(alone[0], whole[row])
-
-
-@pytest.mark.parametrize("batch", [1, 3])
-def test_the_engine_recalls_what_torch_does(batch):
-    torch.manual_seed(0)
-    module = Recall((2, 4), 30, 6, 5)
-    torch.nn.init.normal_(module.embedding.weight)
-    table = RecallTable(module.embedding.weight.detach().numpy(), (2, 4), 30)
-    ids = torch.randint(6, (batch, 90))
-    want, memory = module(ids, None)
-    read = table.nothing_read(batch)
-    alone = tuple(part[0] for part in read)
-    for step in range(90):
-        before = [part.copy() for part in read]
-        found, after = table.step(ids[:, step].numpy(), read)
-        np.testing.assert_allclose(found, want[:, step].detach().numpy(), atol=1e-6)
-        assert all(map(np.array_equal, read, before)), "a state that was returned is never written to again"
-        read = after
-        found, alone = table.step(int(ids[0, step]), alone)
-        np.testing.assert_allclose(found, want[0, step].detach().numpy(), atol=1e-6)
-    for ours, torchs in zip(read, memory, strict=True):
-        np.testing.assert_array_equal(ours, torchs.numpy())
-    for ours, torchs in zip(alone, memory, strict=True):
-        np.testing.assert_array_equal(ours, torchs[0].numpy())
 
 
 @given(st.integers(0, 2**31 - 1), st.integers(1, 0x10FFFF + 1), st.integers(1, 1 << 20))

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.engine import stack
 from charlstm.engine.layers import Array, AttentionLayer
-from charlstm.engine.ngrams import NGramTable
-from charlstm.engine.recall import RecallTable
+from charlstm.engine.lookups import LookUps
 from charlstm.engine.stack import Stack, State, alone, in_rows
-from charlstm.shapes import NGRAM_TABLE, RECALL_TABLE, attention_shapes, has_ngrams
+from charlstm.shapes import attention_shapes, looks_up
 from charlstm.tokenizers import from_state
 
 
@@ -41,11 +40,7 @@ class Engine:
         if model.get("attention_window"):
             parts = [weights[f"attention.{name}"] for name in attention_shapes(model["hidden_size"])]
             self._attention = AttentionLayer(*parts, window=model["attention_window"])
-        self._look_ups: list[NGramTable | RecallTable] = []
-        if has_ngrams(model):
-            self._look_ups.append(NGramTable(weights[NGRAM_TABLE], model["ngram_order"]))
-        if model.get("recall"):
-            self._look_ups.append(RecallTable(weights[RECALL_TABLE], model["recall"], model["recall_rows"]))
+        self._look_ups = LookUps(weights, model) if looks_up(model) else None
         self._head = np.ascontiguousarray(weights["head.weight"]).T
         self._head_bias = weights["head.bias"]
 
@@ -59,7 +54,9 @@ class Engine:
         state = self._stack.zero_state(batch)
         if self._attention is not None:
             state += (self._attention.no_memory(batch),)
-        return (*state, *(each.nothing_read(batch) for each in self._look_ups))
+        if self._look_ups is not None:
+            state += (self._look_ups.nothing_read(batch),)
+        return state
 
     def step(self, tokens: NDArray[np.integer[Any]], state: State | None) -> tuple[Array, State]:
         """Read one token a row.
@@ -78,11 +75,11 @@ class Engine:
         return logits[None], in_rows(after)
 
     def _step(self, tokens: Any, state: State) -> tuple[Array, State]:
-        looked_up, read = None, []
-        for each, memory in zip(self._look_ups, state[len(state) - len(self._look_ups) :], strict=True):
-            found, memory = each.step(tokens, memory)
-            looked_up = found if looked_up is None else looked_up + found
-            read.append(memory)
+        looked_up: Array | None = None
+        read: State = ()
+        if self._look_ups is not None:
+            looked_up, memory = self._look_ups.step(tokens, state[-1])
+            read = (memory,)
         after = self._stack.step(tokens, state, looked_up)
         if self._attention is None:
             features = self._stack.features(after)

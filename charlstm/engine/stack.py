@@ -16,7 +16,7 @@ from charlstm.shapes import CELLS, looks_up
 
 State: TypeAlias = tuple[tuple[NDArray[Any], ...], ...]
 """The state of each layer, parts of (B, …), behind them the attention's memory if there is one, and last what was read,
-for the n-grams, if there are any.
+if anything of it is looked up.
 
 A value: it goes in by argument and comes out by return."""
 
@@ -53,7 +53,7 @@ class Stack:
         Args:
             tokens: the ids.
             state: the state before.
-            looked_up: what is added to the tokens' embeddings, if the network has a table of n-grams.
+            looked_up: what is added to the tokens' embeddings, if the network looks anything up.
         """
         below, after = state[0][0] if looked_up is None else looked_up, []
         for layer, before in zip(self._layers, state, strict=False):  # other memories may stand behind
