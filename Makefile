@@ -1,4 +1,4 @@
-# The commands a person runs are the ones CI runs. `make demo` and `make test` do all set-up themselves.
+# The commands a person runs are the ones CI runs (.ci/run). `make demo` and `make test` do all set-up themselves.
 
 PYTHON ?= python3
 VENV   ?= .venv
