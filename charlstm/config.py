@@ -163,6 +163,22 @@ def section_of(setting: str) -> str:
     return next(name for name in ("data", "train", "model") if setting in SECTIONS[name].model_fields)
 
 
+BUDGETS = ("max_time", "max_steps", "epochs")
+"""The settings that may change in a run that goes on."""
+
+
+def differing(run: RunConfig, given: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The settings given, by section, that are not those of a run; budgets are not looked at."""
+    found = []
+    for section, values in given.items():
+        for name, value in values.items():
+            kept = getattr(getattr(run, section), name)
+            shrunk = name in ("batch_size", "seq_len") and kept < value  # the text was too short for it
+            if name not in BUDGETS and kept != (tuple(value) if isinstance(value, list) else value) and not shrunk:
+                found.append(name)
+    return found
+
+
 def read_settings(path: Path) -> dict[str, dict[str, Any]]:
     """The settings a TOML file names, by section; the rest stays open for the automatic choice.
 

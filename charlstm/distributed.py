@@ -9,7 +9,8 @@ on the whole batch: order of the data, masks of dropout and schedule do not depe
 depends on a clock, a file or a signal is decided by rank 0, or by all together, and then known to all: ranks that took
 different turns would wait for each other for ever. Rank 0 alone evaluates and writes.
 
-Everything small goes over gloo, gradients on GPUs over nccl. A rank that has gone is told as `LostRankError`.
+Everything small goes over gloo, and so do sparse gradients, which nccl cannot add; on GPUs the dense ones over nccl. A
+rank that has gone is told as `LostRankError`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import hashlib
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,6 +31,7 @@ from torch import Tensor, distributed, nn
 from charlstm.config import RunConfig
 from charlstm.errors import CharlstmError, ConfigError, LostRankError, UsageError
 from charlstm.nn.model import State
+from charlstm.optim import tables
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
@@ -122,16 +124,35 @@ class Ranks:
         return slice(self.rank * share, (self.rank + 1) * share)
 
     def wrapped(self, model: nn.Module) -> nn.Module:
-        """The model as it is to be called in training: with rank 0's weights, and gradients that are means over all."""
+        """The model as it is to be called in training: with rank 0's weights, and gradients that are means over all.
+
+        Of the sparse gradients `average` makes the means.
+        """
         if self.world == 1:
             return model
-        return nn.parallel.DistributedDataParallel(model, process_group=self.steps, gradient_as_bucket_view=True)
+        self.level(model)
+        sparse = {id(weight) for weight in tables(model)}
+        names = [name for name, weight in model.named_parameters() if id(weight) in sparse]
+        kind = nn.parallel.DistributedDataParallel
+        kind._set_params_and_buffers_to_ignore_for_model(model, names)  # type: ignore[no-untyped-call]
+        return kind(model, process_group=self.steps, gradient_as_bucket_view=True)
+
+    def average(self, weights: Iterable[Tensor]) -> None:
+        """Make the sparse gradients of weights means over all; the rows that any rank has read travel once."""
+        if self.world == 1:
+            return
+        for weight in weights:
+            assert weight.grad is not None
+            total = weight.grad.coalesce().cpu()
+            distributed.all_reduce(total, group=self.steps)
+            weight.grad = (total / self.world).to(weight.device)
 
     def level(self, model: nn.Module) -> None:
-        """Give all ranks rank 0's weights once more.
+        """Give all ranks rank 0's weights.
 
-        They have them already where all machines are of one kind. Processors that round differently drift apart, and
-        SOAP soon makes much of the last bit: it steps as boldly where the gradient is nearly zero as where it is not.
+        In training they have them already where all machines are of one kind. Processors that round differently drift
+        apart, and SOAP soon makes much of the last bit: it steps as boldly where the gradient is nearly zero as where
+        it is not.
         """
         if self.world > 1:
             for weight in model.parameters():
@@ -286,8 +307,8 @@ def telling_of_lost_ranks() -> Iterator[None]:
     try:
         yield
     except RuntimeError as fault:
-        # gloo raises plain RuntimeErrors; each names a file of its source, or what it was doing.
-        lost = ("gloo", "Gloo", "NCCL", "onnection closed by peer")
+        # Most are DistErrors. gloo's are plain: each names a file of its source, or what it was doing.
+        lost = ("gloo", "Gloo", "NCCL communicator", "onnection closed by peer")
         if isinstance(fault, distributed.DistError) or any(word in str(fault) for word in lost):
             raise LostRankError(
                 "another process of this run has ended, or cannot be reached",

@@ -4,7 +4,8 @@ Letters: S streams, T time, V vocabulary.
 
 Read strictly in order (one stream) this is the text's exact likelihood. It can also be cut into parallel streams, each
 warmed up on the tokens before it: the same tokens are scored, each with at least ``burn_in`` tokens of context,
-in a fraction of the time. On tiny Shakespeare the two differ in the fourth decimal.
+in a fraction of the time. On tiny Shakespeare the two differ in the fourth decimal; with recall, which parallel streams
+have less to recall in, in order is better by 0.006.
 
 What reads both ways has no likelihood of a text; it is scored by how well it knows each token from those around it.
 """

@@ -98,12 +98,12 @@ Event: TypeAlias = Started | StepDone | EvalDone | Preview | CheckpointSaved | N
 
 
 def to_json(event: Event) -> str:
-    """The event as one line of JSON, its type under ``"event"``; a number that is not finite is null there."""
+    """The event as one line of JSON in ASCII, its type under ``"event"``; a number that is not finite is null there."""
     values = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in asdict(event).items()
     }
-    return json.dumps({"event": type(event).__name__, **values}, ensure_ascii=False, allow_nan=False)
+    return json.dumps({"event": type(event).__name__, **values}, allow_nan=False)
 
 
 def from_json(line: str) -> Event:

@@ -266,7 +266,6 @@ def train(
         CharlstmError: the text, a setting or the machine does not allow it.
     """
     from charlstm import runs
-    from charlstm.settings.probe import probe
 
     given: dict[str, dict[str, Any]] = {"model": {}, "data": {}, "train": {}}
     for setting, value in settings.items():
@@ -276,11 +275,7 @@ def train(
             raise ConfigError(f"there is no setting {setting!r}") from None
     given["data"]["sources"] = tuple(map(str, sources)) or ("english",)
     store = Store(root)
-    prepared = runs.prepare(
-        given,
-        lambda: probe(given["train"].get("device"), given["train"].get("precision")),
-        cache_folder() if cache is None else Path(cache),
-    )
+    prepared = runs.prepare(given, cache_folder() if cache is None else Path(cache))
     folder = store.create(name, prepared.encoded.name, force)
     with store.lock(folder):
         yield from runs.begin(prepared, folder, {}).events()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,22 +11,20 @@ from charlstm import __version__
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.store import MODEL, RESUME
-from charlstm.config import DataConfig, ModelConfig, RunConfig, check_partial
+from charlstm.config import DataConfig, ModelConfig, RunConfig, check_partial, differing, section_of
 from charlstm.corpora.encode import Encoded, cached, encode, fit_tokenizer, split
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.sources import STDIN, open_sources
 from charlstm.distributed import ALONE, Ranks
 from charlstm.errors import CharlstmError, ConfigError, NotFoundError, TextError, UnknownCharacter, UsageError
-from charlstm.settings.choose import Machine, Plan, choose
+from charlstm.settings import probe
+from charlstm.settings.choose import Plan, choose
 from charlstm.shapes import RECALL_TABLE
 from charlstm.tokenizers import CharTokenizer, Tokenizer, from_state
 from charlstm.training import Training
 
 Given = Mapping[str, Mapping[str, Any]]
 """Settings made by hand, by section: ``{"model": {"hidden_size": 256}}``."""
-
-
-BUDGETS = ("max_time", "max_steps", "epochs")
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,6 @@ def merge(*layers: Given) -> dict[str, dict[str, Any]]:
 
 def prepare(
     given: Given,
-    probe: Callable[[], Machine],
     cache: Path,
     *,
     stdin: BinaryIO | None = None,
@@ -59,9 +56,10 @@ def prepare(
 ) -> Prepared:
     """Read and encode the text, and complete the settings; the run is called as the corpus until it has a folder.
 
+    The machine is measured after the text has been read, so that bad text is told of at once.
+
     Args:
         given: the settings made by hand, by section.
-        probe: measures the machine; called after the text has been read, so that bad text is told of at once.
         cache: where encoded texts are kept.
         stdin: what the source ``-`` reads.
         init: a model to start from: its shape and alphabet are kept, and the alphabet may grow.
@@ -78,7 +76,9 @@ def prepare(
     corpus = _opened(data, cache, stdin)
     tokenizer = _grown(init, corpus, data, cache) if init is not None else None
     encoded = encode(corpus, data, cache, tokenizer=tokenizer, progress=progress)
-    plan = choose(corpus.name, len(encoded.ids), encoded.tokenizer.vocab_size, probe(), given)
+    train = given.get("train", {})
+    machine = probe.probe(train.get("device"), train.get("precision"), train.get("threads"))
+    plan = choose(corpus.name, len(encoded.ids), encoded.tokenizer.vocab_size, machine, given)
     return Prepared(encoded, plan, init)
 
 
@@ -176,15 +176,12 @@ def _check_same(run: RunConfig, given: Given) -> None:
     Raises:
         UsageError: one of them would have to change.
     """
-    for section, values in given.items():
-        for name, value in values.items():
-            kept = getattr(getattr(run, section), name)
-            shrunk = name in ("batch_size", "seq_len") and kept < value  # the text was too short for it
-            if name not in BUDGETS and kept != (tuple(value) if isinstance(value, list) else value) and not shrunk:
-                raise UsageError(
-                    f"{name} is {kept} in this run, and {value} was asked for",
-                    hint="Only the budget can change in a run that goes on; another --name starts another.",
-                )
+    for name in differing(run, given):
+        section = section_of(name)
+        raise UsageError(
+            f"{name} is {getattr(getattr(run, section), name)} in this run, and {given[section][name]} was asked for",
+            hint="Only the budget can change in a run that goes on; another --name starts another.",
+        )
 
 
 _Reread = tuple[str, str]
@@ -295,7 +292,7 @@ def _grown(init: Checkpoint, corpus: Corpus, data: DataConfig, cache: Path) -> T
         return tokenizer
     fitted = fit_tokenizer(corpus, data, cache)
     assert isinstance(fitted, CharTokenizer)
-    return tokenizer.grown(fitted.alphabet)
+    return tokenizer.grown(fitted.alphabet, unknown=fitted.unknown_id is not None)
 
 
 def _fitted_weights(init: Checkpoint, run: RunConfig, tokenizer: Tokenizer) -> dict[str, Any]:
@@ -310,10 +307,9 @@ def _fitted_weights(init: Checkpoint, run: RunConfig, tokenizer: Tokenizer) -> d
     tensors = {name: np.asarray(tensor, np.float32) for name, tensor in init.tensors.items()}
     if not (isinstance(old, CharTokenizer) and isinstance(new, CharTokenizer)):
         return tensors
-    rows: Sequence[int] = [
-        *(old.alphabet.index(c) if c in old.alphabet else -1 for c in new.alphabet),
-        *([old.unknown_id] if old.unknown_id is not None else []),
-    ]
+    rows = [old.alphabet.index(c) if c in old.alphabet else -1 for c in new.alphabet]
+    if new.unknown_id is not None:
+        rows.append(-1 if old.unknown_id is None else old.unknown_id)
     known = np.array(rows)
     mask = tensors["embedding.weight"][old.vocab_size :]  # of a bidirectional network
     for name in ("embedding.weight", "head.weight", "head.bias"):

@@ -156,6 +156,14 @@ def test_a_table_of_n_grams_is_as_large_as_the_text_can_fill():
         assert choose("run", 1_000_000, 65, machine, {"model": model}).run.model.ngram_order == 0
 
 
+def test_apples_gpus_have_no_table_of_n_grams_and_asked_for_one_they_say_so():
+    mac = Machine(device="mps")
+    assert plan(machine=mac).run.model.ngram_order == 0
+    with pytest.raises(ConfigError, match="Apple") as fault:
+        choose("run", 1_000_000, 65, mac, {"model": {"ngram_order": 4}})
+    assert "--device cpu" in fault.value.hint
+
+
 def test_recall_is_there_unless_a_network_reads_both_ways_or_is_told_not_to():
     assert plan().run.model.recall == (3, 6)
     assert plan(vocab_size=3000).run.model.recall == (2, 3)

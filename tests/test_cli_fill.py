@@ -19,7 +19,7 @@ SMALL = ["--max-steps", "60", "--hidden-size", "32", "--batch-size", "8", "--pre
 
 def made(folder, monkeypatch, capsys):
     machine = probe.Machine("cpu", "fp32", 5e10, 8 << 30, "made up")
-    monkeypatch.setattr(probe, "probe", lambda device=None, precision=None: parse_device(device or "cpu") and machine)
+    monkeypatch.setattr(probe, "probe", lambda device, *_: parse_device(device or "cpu") and machine)
     return Cli(folder, monkeypatch, capsys)
 
 
@@ -30,7 +30,7 @@ def runs(tmp_path_factory):
     (folder / "pets.txt").write_text(TEXT)
     machine = probe.Machine("cpu", "fp32", 5e10, 8 << 30, "made up")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probe, "probe", lambda device=None, precision=None: machine)
+        patch.setattr(probe, "probe", lambda *_: machine)
         for name, more in (("on", {}), ("both", {"bidirectional": True})):
             settings = {"max_steps": 60, "hidden_size": 32, "batch_size": 8, "seq_len": 32, "preview": 0, **more}
             places = {"root": folder / "checkpoints", "cache": folder / "cache", "name": name}

@@ -35,7 +35,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def cli(folder, monkeypatch, capsys):
     machine = probe.Machine("cpu", "fp32", 5e10, 8 << 30, "made up")
-    monkeypatch.setattr(probe, "probe", lambda device=None, precision=None: machine)
+    monkeypatch.setattr(probe, "probe", lambda *_: machine)
     return Cli(folder, monkeypatch, capsys)
 
 
@@ -214,6 +214,28 @@ def test_auto_begins_goes_on_and_leaves_a_finished_run_as_it_is(cli):
     assert more.code == 0, more.err
     assert "after step 6" in more.err
     assert saved_step(cli.folder, "a") == 9
+
+
+def test_a_run_may_be_gone_on_with_by_the_settings_it_was_begun_with(cli):
+    (cli.folder / "short.txt").write_text("abcdefghij" * 5)
+    begun = (
+        "train",
+        "short.txt",
+        "--hidden-size",
+        "8",
+        "--batch-size",
+        "64",
+        "--max-steps",
+        "3",
+        "--name",
+        "short",
+        "-q",
+    )
+    assert cli(*begun).code == 0
+    same = cli("train", "--resume", "short", "--batch-size", "64", "--hidden-size", "8", "--max-steps", "5", "-q")
+    assert same.code == 0, same.err
+    assert cli(*begun, "--resume", "auto").code == 0
+    assert cli("train", "--resume", "short", "--hidden-size", "9", "--max-steps", "7").code == 2
 
 
 def test_auto_begins_anew_what_was_killed_before_its_first_save(cli):

@@ -41,7 +41,7 @@ TEXT = "The quick brown fox jumps over the lazy dog; 12 wizards (and 3 cats) wat
 def cli(tmp_path, monkeypatch, capsys):
     # The probe is measured by its own test; here the machine is always the same.
     machine = probe.Machine("cpu", "fp32", 5e10, 8 << 30, "made up")
-    monkeypatch.setattr(probe, "probe", lambda device=None, precision=None: parse_device(device or "cpu") and machine)
+    monkeypatch.setattr(probe, "probe", lambda device, *_: parse_device(device or "cpu") and machine)
     (tmp_path / "my.txt").write_text(TEXT)
     return Cli(tmp_path, monkeypatch, capsys)
 
@@ -350,6 +350,18 @@ def test_fine_tuning_grows_the_alphabet_and_keeps_what_was_known(cli):
     refused = cli("train", "new.txt", "--init-from", "my-1", "--hidden-size", "16", "--max-steps", "1")
     assert refused.code == 2
     assert "hidden_size" in refused.err
+
+
+def test_fine_tuning_can_learn_an_unknown_symbol(cli):
+    assert cli("train", "my.txt", *SMALL).code == 0
+    (cli.folder / "new.txt").write_text(TEXT + "é")
+    done = cli("train", "new.txt", "--init-from", "my-1", "--min-count", "3", "--max-steps", "1", "-q")
+    assert done.code == 0, done.err
+    new = checkpoint_format.read(cli.folder / "checkpoints/new-1/model.safetensors")
+    assert new.tokenizer["unknown"]
+    assert "é" not in new.tokenizer["alphabet"]
+    again = cli("train", "new.txt", "--init-from", "new-1", "--max-steps", "1", "-q", "--name", "again")
+    assert again.code == 0, again.err
 
 
 def test_fine_tuning_keeps_the_table_of_n_grams_and_chooses_anew_how_much_of_it_is_left_out(cli):

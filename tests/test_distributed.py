@@ -12,6 +12,8 @@ from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from charlstm.distributed import ALONE, LostRankError, Ranks, SharedError, telling_of_lost_ranks
 from charlstm.errors import ConfigError, StorageError, UsageError
 from charlstm.events import EvalDone, Stopped
+from charlstm.nn.model import CharLM
+from charlstm.optim import tables
 from tests.ranks import in_two_processes, told, train_all
 from tests.test_training import losses, run_through, training
 
@@ -87,6 +89,26 @@ def test_a_run_goes_on_with_another_number_of_processes(told_by_two, tmp_path):
 
 def _anywhere(event):
     return dataclasses.replace(event, path="") if hasattr(event, "path") else event
+
+
+def test_only_dense_gradients_go_through_nccl_which_knows_no_sparse_ones():
+    in_two_processes(_average)
+
+
+def _average(ranks):
+    torch.manual_seed(ranks.rank)
+    model = CharLM(ModelConfig(vocab_size=5, hidden_size=4, num_layers=1, ngram_order=3, ngram_rows=20))
+    torch.nn.init.normal_(model.ngrams.table.weight)
+    called = ranks.wrapped(model)
+    assert "ngrams.table.weight" in called.parameters_to_ignore
+    ids = torch.randint(5, (2, 6), generator=torch.Generator().manual_seed(0))
+    called(ids[ranks.rank : ranks.rank + 1])[0].square().mean().backward()
+    ranks.average(tables(model))
+    mine = {name: weight.grad.to_dense() for name, weight in model.named_parameters()}
+    model.zero_grad(set_to_none=True)
+    model(ids)[0].square().mean().backward()
+    for name, weight in model.named_parameters():
+        torch.testing.assert_close(mine[name], weight.grad.to_dense(), msg=name)
 
 
 def test_what_one_rank_meets_all_know(tmp_path):

@@ -25,6 +25,18 @@ def test_the_speed_is_operations_over_the_median_time(monkeypatch):
     assert machine.memory > 1 << 20
 
 
+def test_it_measures_with_the_threads_that_training_will_have(monkeypatch):
+    seen, whole = set(), nn.LSTM.forward
+
+    def forward(*given):
+        seen.add(torch.get_num_threads())
+        return whole(*given)
+
+    monkeypatch.setattr(nn.LSTM, "forward", forward)
+    probe("cpu", "fp32", 3)
+    assert seen == {3}
+
+
 def test_measuring_disturbs_neither_random_numbers_nor_threads():
     torch.manual_seed(5)
     before, threads = torch.get_rng_state(), torch.get_num_threads()

@@ -194,6 +194,8 @@ def test_an_alphabet_grows_behind_its_end() -> None:
     new = old.grown("adz")
     assert new.alphabet == ("b", "d", "a", "z")
     assert new.encode("bd").tolist() == old.encode("bd").tolist()
+    assert new.unknown_id is None
+    assert old.grown("adz", unknown=True).unknown_id == CharTokenizer("bd", unknown=True).grown("az").unknown_id == 4
 
 
 # ---- bytes ------------------------------------------------------------------------------------------------------

@@ -179,11 +179,15 @@ def test_the_journal_of_a_killed_session_is_cut_back_to_where_it_goes_on(tmp_pat
     with journal.open("a") as lines:
         lines.write(json.dumps({"event": "Preview", "step": 20, "text": "from a future that was lost"}) + "\n")
         lines.write('{"event": "Prev')
+    told = Preview(11, "Zeile\u2028noch eine\x85 und \ud800")  # line ends to Python, half a pair: not to JSON
+    journal.write_text(to_json(told) + "\n" + journal.read_text())
+    assert from_json(journal.read_text().splitlines()[0]) == told
     saved = checkpoint_format.read(tmp_path / "a" / RESUME)
     run_through(training(tmp_path / "a", resume=saved))
     steps = [json.loads(line).get("step", 0) for line in journal.read_text().splitlines()]
     assert "lost" not in journal.read_text()
-    assert steps == sorted(steps)
+    assert from_json(journal.read_text().splitlines()[0]) == told
+    assert steps[1:] == sorted(steps[1:])
 
 
 def test_the_model_kept_has_the_loss_it_says(tmp_path):
@@ -266,6 +270,40 @@ def test_interrupted_before_the_first_evaluation_there_is_a_model(tmp_path):
     run_through(training(tmp_path / "a"), stop_after=3)
     kept = checkpoint_format.read(tmp_path / "a" / MODEL, kind="model")
     assert Engine.from_checkpoint(kept).step(np.array([0]), None)[0].shape == (1, 8)
+
+
+def test_without_validation_an_interruption_saves_the_average_as_the_end_does(tmp_path):
+    trained = training(tmp_path / "a", val=False)
+    run_through(trained, stop_after=15)  # between the evaluations at 10 and 20
+    kept = checkpoint_format.read(tmp_path / "a" / MODEL)
+    assert kept.provenance["weights"] == "average"
+    assert not np.array_equal(kept.tensors["head.weight"], trained.model.state_dict()["head.weight"].numpy())
+
+
+def test_a_run_out_of_patience_whose_model_was_lost_scores_what_it_saves_in_its_place(tmp_path):
+    settings = {"max_steps": 100, "eval_every": 1, "patience": 2, "lr": 0.5}
+    assert run_through(training(tmp_path / "a", train=settings))[-1].reason == "early"
+    saved = checkpoint_format.read(tmp_path / "a" / RESUME)
+    saved.provenance["cursor"] |= {"best_val_loss": None, "evaluated": -1}  # as `runs.resume` finds the model missing
+    events = run_through(training(tmp_path / "b", train={**settings, "eval_every": 100}, resume=saved))
+    assert events[-1].reason == "early"
+    assert checkpoint_format.read(tmp_path / "b" / MODEL).provenance["val_loss"] == events[-1].best_val_loss
+
+
+def test_windows_in_any_order_carry_and_save_no_state(tmp_path):
+    run_through(training(tmp_path / "a", data={"windows": "shuffled"}))
+    assert not [name for name in checkpoint_format.read(tmp_path / "a" / RESUME).tensors if name.startswith("state")]
+
+
+def test_whoever_stops_listening_gets_all_threads_back(tmp_path, monkeypatch):
+    restored = []
+    monkeypatch.setattr("charlstm.training.loop.Threads.restore", lambda self: restored.append(True))
+    events = training(tmp_path / "a").events()
+    while not isinstance(next(events), StepDone):
+        pass
+    assert not restored
+    events.close()
+    assert restored
 
 
 def test_a_time_budget_ends_near_its_time(tmp_path):

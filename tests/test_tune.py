@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -21,6 +22,7 @@ from charlstm import runs
 from charlstm.checkpoint.store import Store
 from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig, check_partial, read_settings, section_of
 from charlstm.errors import CharlstmError
+from charlstm.settings import probe
 from charlstm.tuning import process, space, study
 from charlstm.tuning.events import SearchDone, SearchStarted, TrialDone, TrialStarted
 from charlstm.tuning.search import Plan, search
@@ -53,11 +55,12 @@ def cli(tmp_path, monkeypatch, capsys):
 
 
 @pytest.fixture
-def plan(tmp_path):
+def plan(tmp_path, monkeypatch):
     """A search of a small text, of trials of a tenth of a second."""
     tmp_path.joinpath("my.txt").write_text(TEXT)
     given = {"data": {"sources": (str(tmp_path / "my.txt"),)}}
-    prepared = runs.prepare(given, lambda: MACHINE, tmp_path / "cache")
+    monkeypatch.setattr(probe, "probe", lambda *_: MACHINE)
+    prepared = runs.prepare(given, tmp_path / "cache")
     return Plan(prepared, given, tmp_path / "tuning", tmp_path / "cache", budget=1000.0, trial_time=0.1, seed=1)
 
 
@@ -288,11 +291,23 @@ def test_two_at_once_and_the_end_of_the_budget(plan, fake):
     assert not any(isinstance(event, TrialStarted) for event in search(replace(plan, jobs=2, budget=0.5)))
 
 
+def test_a_search_that_another_program_holds_is_not_called_broken(plan, fake):
+    fake(GOOD)
+    searched(plan, 1)
+    with sqlite3.connect(plan.folder / "study.sqlite") as database:
+        database.execute("begin exclusive")
+        with pytest.raises(CharlstmError, match="cannot be opened") as fault:
+            searched(plan, 2)
+    assert fault.value.exit_code == 6
+    assert searched(plan, 2)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
         ({"seed": 2}, "--seed 1"),
         ({"trial_time": 0.2}, "--trial-time 0.1"),
+        ({"jobs": 2}, "--jobs 1"),
         ({"given": {"train": {"lr": 1e-3}}}, "conf"),
     ],
 )

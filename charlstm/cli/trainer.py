@@ -111,13 +111,14 @@ def begin_or_go_on(place: Place, start: Start, dry_run: bool) -> None:
     with several.joined() as ranks:
         from charlstm import runs
         from charlstm.cli.signals import StopRequest
+        from charlstm.config import BUDGETS
 
         folder = place.store.folder(place.name)
         name = place.name
         layers = ranks.by_first(start.layers)
         if ranks.by_first(lambda: place.store.goes_on(name)):
             given = runs.merge(*layers)
-            budget = {name: given["train"].pop(name) for name in runs.BUDGETS if name in given["train"]}
+            budget = {name: given["train"].pop(name) for name in BUDGETS if name in given["train"]}
             with StopRequest(quiet=not ranks.is_first) as request, _kept(place, folder, ranks):
                 _run(place, runs.resume(folder, place.cache, budget, given=given, stdin=_stdin(), ranks=ranks), request)
             return
@@ -147,15 +148,8 @@ def _prepare(place: Place, start: Start, *, taken: bool) -> Prepared:
     load_torch()
     from charlstm import runs
 
-    given = runs.merge(*layers)
-
-    def probe() -> Any:
-        from charlstm.settings.probe import probe as measure
-
-        return measure(given["train"].get("device"), given["train"].get("precision"))
-
     with bytes_bar("encoding", quiet=place.quiet or place.json_lines) as progress:
-        return runs.prepare(given, probe, place.cache, stdin=_stdin(), init=init, progress=progress)
+        return runs.prepare(runs.merge(*layers), place.cache, stdin=_stdin(), init=init, progress=progress)
 
 
 def resume(place: Place, reference: str, flags: dict[str, dict[str, Any]], clash: object) -> None:
@@ -187,7 +181,11 @@ def _check_unchanged(folder: Path, flags: dict[str, dict[str, Any]], clash: obje
     Raises:
         UsageError: one that is not, or an option that is only for new runs.
     """
-    fixed = _changed(folder, flags)
+    from charlstm.checkpoint.format import read_header
+    from charlstm.checkpoint.store import RESUME
+    from charlstm.config import RunConfig, differing
+
+    fixed = differing(RunConfig(**read_header(folder / RESUME).config), flags)
     if clash or fixed:
         what = f"--{fixed[0].replace('_', '-')}" if fixed else "that option"
         if "sources" in fixed:
@@ -196,20 +194,6 @@ def _check_unchanged(folder: Path, flags: dict[str, dict[str, Any]], clash: obje
             f"{what} cannot be changed in a run that goes on",
             hint="Only --max-time, --max-steps and --epochs can; or start another run with --init-from.",
         )
-
-
-def _changed(folder: Path, flags: dict[str, dict[str, Any]]) -> list[str]:
-    """The settings given that are not those the run has had all along."""
-    from charlstm.checkpoint.format import read_header
-    from charlstm.checkpoint.store import RESUME
-
-    had = read_header(folder / RESUME).config
-    values = ((section, name, value) for section, values in flags.items() for name, value in values.items())
-    return [name for section, name, value in values if _plain(value) != had.get(section, {}).get(name)]
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _checkpoint(place: Place, reference: str) -> Checkpoint:

@@ -74,12 +74,13 @@ def tune(
         raise UsageError("--name and --out both say where the search is kept", hint="Give one of them.")
     if "-" in sources:
         raise UsageError("every trial reads the text anew, standard input can be read once", hint="Give a file.")
-    from charlstm.tuning.times import trial_seconds
+    from charlstm.tuning.times import trial_seconds, trial_threads
 
     seconds = options.seconds(budget)
     asked = None if trial_time is None else options.seconds(trial_time)
     given = _given(sources, config)
-    prepared = _prepare(given, trial_seconds(seconds, asked), options.cache_or_default(cache), quiet=json_lines)
+    a_trials = {"max_time": trial_seconds(seconds, asked), "threads": trial_threads(jobs)}
+    prepared = _prepare(given, a_trials, options.cache_or_default(cache), quiet=json_lines)
     from charlstm.tuning.search import Plan
 
     folder = out if out is not None else ROOT / _folder_name(name, prepared.encoded.name)
@@ -96,21 +97,16 @@ def _given(sources: list[str], config: Path | None) -> dict[str, dict[str, Any]]
     return {**given, "train": train, "data": {**given.get("data", {}), "sources": tuple(sources)}}
 
 
-def _prepare(given: dict[str, dict[str, Any]], trial_time: float, cache: Path, *, quiet: bool) -> Prepared:
-    """The default choice for a trial's time."""
+def _prepare(given: dict[str, dict[str, Any]], a_trials: dict[str, Any], cache: Path, *, quiet: bool) -> Prepared:
+    """The default choice for what a trial has."""
     from charlstm.cli.progress import bytes_bar
     from charlstm.cli.signals import load_torch
 
     load_torch()
     from charlstm import runs
 
-    def probe() -> Any:
-        from charlstm.settings.probe import probe as measure
-
-        return measure(given["train"].get("device"), given["train"].get("precision"))
-
     with bytes_bar("encoding", quiet=quiet) as progress:
-        return runs.prepare(runs.merge(given, {"train": {"max_time": trial_time}}), probe, cache, progress=progress)
+        return runs.prepare(runs.merge(given, {"train": a_trials}), cache, progress=progress)
 
 
 def _folder_name(name: str | None, default: str) -> str:

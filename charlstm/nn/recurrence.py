@@ -82,7 +82,8 @@ class RecurrentLayer(nn.Module):
 # ---- torch's own whole windows ----------------------------------------------------------------------------------
 #
 # Called as nn.LSTM.forward calls them: one layer with biases, no dropout of its own, one direction, time first. torch
-# has two biases in every sum; the second is 0 here.
+# has two biases in every sum; the second is 0 here. Under autocast they give the state in half precision; it is carried
+# in the precision it had.
 
 
 def torch_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
@@ -92,7 +93,7 @@ def torch_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -
     outputs, h, c = torch.lstm(
         inputs, before, [weight_ih, weight_hh, bias, torch.zeros_like(bias)], *_one_layer()
     )  # fmt: skip
-    return outputs, (h.squeeze(0), c.squeeze(0))
+    return outputs, (h.squeeze(0).to(state[0].dtype), c.squeeze(0).to(state[1].dtype))
 
 
 def torch_gru(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
@@ -101,7 +102,7 @@ def torch_gru(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) ->
     second = torch.cat((torch.zeros_like(bias[: -len(bias_n)]), bias_n))
     before = state[0].unsqueeze(0).to(inputs.dtype)
     outputs, h = torch.gru(inputs, before, [weight_ih, weight_hh, bias, second], *_one_layer())
-    return outputs, (h.squeeze(0),)
+    return outputs, (h.squeeze(0).to(state[0].dtype),)
 
 
 def torch_rnn(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
@@ -109,7 +110,7 @@ def torch_rnn(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) ->
     weight_ih, weight_hh, bias = weights
     before = state[0].unsqueeze(0).to(inputs.dtype)
     outputs, h = torch.rnn_tanh(inputs, before, [weight_ih, weight_hh, bias, torch.zeros_like(bias)], *_one_layer())
-    return outputs, (h.squeeze(0),)
+    return outputs, (h.squeeze(0).to(state[0].dtype),)
 
 
 def _one_layer() -> tuple[bool, int, float, bool, bool, bool]:

@@ -178,7 +178,11 @@ def _look_ups(model: _Choices, train_tokens: int, vocab_size: int, device: str) 
     orders = (3, 6) if vocab_size <= _FEW_TOKENS else (2, 3)
     model.fill("recall", orders, f"it recalls what followed the same {orders[0]}, the same {orders[1]} before")
     if device.startswith("mps"):
-        model.fill("ngram_order", 0, "Apple's GPUs have no sparse gradients")
+        if model.fill("ngram_order", 0, "Apple's GPUs have no sparse gradients") >= 2:
+            raise ConfigError(
+                "a table of n-grams has sparse gradients, which Apple's GPUs cannot do",
+                hint="Train with --device cpu, or leave the table out with --ngram-order 0.",
+            )
         return
     order = 6 if vocab_size <= _FEW_TOKENS else 3
     model.fill("ngram_order", order, "what the last characters are together is looked up")

@@ -36,12 +36,13 @@ class Machine:
     """How that was found, in plain words."""
 
 
-def probe(device: str | None = None, precision: Precision | None = None) -> Machine:
+def probe(device: str | None = None, precision: Precision | None = None, threads: int | None = None) -> Machine:
     """Measure the machine.
 
     Args:
         device: measure this device; None takes a GPU where there is one.
         precision: measure only this precision; None tries those that may be fastest.
+        threads: of a CPU, that training will have; None leaves it the choice.
 
     Raises:
         UsageError: there is no such device, or the precision cannot be used on it.
@@ -49,7 +50,7 @@ def probe(device: str | None = None, precision: Precision | None = None) -> Mach
     device = device or best_device()
     kind = parse_device(device).type
     tried: tuple[Precision, ...] = {"cuda": ("fp16",), "mps": ("fp32",)}.get(kind, ("fp32", "bf16"))  # type: ignore[assignment]
-    speeds = {name: _speed(device, name) for name in ((precision,) if precision else tried)}
+    speeds = {name: _speed(device, name, threads) for name in ((precision,) if precision else tried)}
     best = max(speeds, key=lambda name: speeds[name])
     if not speeds[best]:
         raise UsageError(f"{best} does not work on {device} here", hint="Leave --precision out, or use fp32.")
@@ -66,11 +67,11 @@ def best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _speed(device: str, precision: Precision) -> float:
+def _speed(device: str, precision: Precision, threads: int | None) -> float:
     """Operations a second of training a 1×256 LSTM; 0 where it cannot run.
 
-    On a CPU the better of all and half of the threads: training chooses between them too, and on a busy machine
-    all of them can be many times slower (`training.threads`).
+    On a CPU, unless the number of threads is given, the better of all and half of them: training chooses between them
+    too, and on a busy machine all of them can be many times slower (`training.threads`).
     """
     kind = torch.device(device).type
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
@@ -89,10 +90,11 @@ def _speed(device: str, precision: Precision) -> float:
         return time.perf_counter() - began
 
     most = torch.get_num_threads()
+    counts = {threads} if threads else {max(1, most // 2), most} if kind == "cpu" else {most}
     medians = []
     try:
-        for threads in sorted({max(1, most // 2), most}) if kind == "cpu" else (most,):
-            torch.set_num_threads(threads)
+        for count in sorted(counts):
+            torch.set_num_threads(count)
             step()
             times = [step()]
             while sum(times) < _SECONDS:

@@ -89,10 +89,13 @@ class CharTokenizer:
         """The UTF-8 bytes of one character."""
         return self._character(token).encode("utf-8", "surrogatepass")
 
-    def grown(self, characters: Iterable[str]) -> CharTokenizer:
-        """This alphabet with the new ones of ``characters`` after it, so that known characters keep their ids."""
+    def grown(self, characters: Iterable[str], *, unknown: bool = False) -> CharTokenizer:
+        """This alphabet with the new ones of ``characters`` after it, so that known characters keep their ids.
+
+        With ``unknown``, there is an unknown symbol from now on if there was none.
+        """
         new = sorted(set(characters) - set(self.alphabet))
-        return CharTokenizer((*self.alphabet, *new), unknown=self.unknown_id is not None)
+        return CharTokenizer((*self.alphabet, *new), unknown=unknown or self.unknown_id is not None)
 
     def _character(self, token: int) -> str:
         return UNKNOWN if token == self.unknown_id else self.alphabet[token]

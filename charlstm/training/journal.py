@@ -32,8 +32,8 @@ class Journal:
     def __enter__(self) -> Journal:
         try:
             if self._path.exists():
-                lines = self._path.read_text("utf-8", "replace").splitlines(keepends=True)
-                write_atomically(self._path, "".join(line for line in lines if self._counts(line)).encode())
+                lines = self._path.read_bytes().splitlines(keepends=True)
+                write_atomically(self._path, b"".join(line for line in lines if self._counts(line)))
             self._file = self._path.open("a", encoding="utf-8")
         except OSError as fault:
             raise storage_error(self._path, fault, "cannot be written") from fault
@@ -61,8 +61,8 @@ class Journal:
         except OSError as fault:
             raise storage_error(self._path, fault, "cannot be written") from fault
 
-    def _counts(self, line: str) -> bool:
+    def _counts(self, line: bytes) -> bool:
         try:
-            return line.endswith("\n") and json.loads(line).get("step", 0) <= self._step
+            return line.endswith(b"\n") and json.loads(line).get("step", 0) <= self._step
         except ValueError:  # the line a kill cut short
             return False

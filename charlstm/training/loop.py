@@ -29,7 +29,7 @@ from charlstm.evaluate import bits_per_char, calibrate, evaluate, evaluate_cloze
 from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import CharLM, State, detach, reset_rows
-from charlstm.optim import Average, dense_weights, make_optimizers, schedule
+from charlstm.optim import Average, dense_weights, make_optimizers, schedule, tables
 from charlstm.tokenizers import Tokenizer
 from charlstm.training import snapshot
 from charlstm.training.budget import Clock, progress
@@ -173,11 +173,17 @@ class Training:
         return Notice(cursor.step, text), Stopped(cursor.step, reason, cursor.best_val_loss, self._clock.seconds)
 
     def _train(self, stop: Callable[[], bool]) -> Iterator[Event]:
-        cursor = self.cursor
         self.model.train()
         config = self.run.train
         # What a step takes says nothing of this machine's threads while it waits for others.
         threads = Threads(adapt=self.ranks.world == 1 and not (config.threads or config.max_steps or config.epochs))
+        try:
+            yield from self._steps(stop, threads)
+        finally:
+            threads.restore()
+
+    def _steps(self, stop: Callable[[], bool], threads: Threads) -> Iterator[Event]:
+        cursor, config = self.cursor, self.run.train
         last_save = time.monotonic()
         reason: _Reason = "finished"
         for window in self.windows.start_from(cursor.epoch, cursor.index):
@@ -208,7 +214,6 @@ class Training:
                 last_save = time.monotonic()
             if evaluated or agreed.save:
                 self._clock.other(self.ranks.said_by_first(time.perf_counter() - began))
-        threads.restore()
         yield from self._end(reason)
 
     def _agreed(self, done: StepDone, taken: float, stop: bool, due: bool) -> tuple[StepDone, Agreed]:
@@ -222,10 +227,10 @@ class Training:
         return dataclasses.replace(done, loss=agreed.loss), agreed
 
     def _end(self, reason: _Reason) -> Iterator[Event]:
-        if reason == "finished":
+        if reason == "finished" or (reason == "early" and self.cursor.best_val_loss is None):
             yield from self._evaluate()
         elif self.cursor.best_val_loss is None:
-            yield self.save_model(Candidate("last"), None, None)
+            yield self.save_model(self._unscored(), None, None)
         yield self.save_resume()
         yield from self._diagnosis(reason)
         yield Stopped(self.cursor.step, reason, self.cursor.best_val_loss, self._clock.seconds)
@@ -264,6 +269,7 @@ class Training:
             logits, state = self._called(inputs, state, self.generator, (rows.start, batch))
         loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
         torch.autograd.backward(self.scaler.scale(loss))
+        self.ranks.average(tables(self.model))
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)  # type: ignore[arg-type]  # a Rule has all that it asks for
         norm = torch.nn.utils.clip_grad_norm_(dense_weights(self.model), config.grad_clip)
@@ -274,7 +280,8 @@ class Training:
                 self.scaler.step(optimizer)  # type: ignore[arg-type]
             self.scaler.update()
         self.model.zero_grad(set_to_none=True)
-        self.states[window.group] = detach(state)
+        if not self.windows.shuffled:
+            self.states[window.group] = detach(state)
         cursor.step += 1
         cursor.epoch, cursor.index = window.epoch, window.index + 1
         cursor.tokens += window.targets.numel()
@@ -290,7 +297,7 @@ class Training:
         cursor.evaluated = cursor.step
         self.ranks.level(self.model)
         if not len(self._val_ids):
-            yield self.save_model(Candidate("average" if self.average else "last"), None, None)
+            yield self.save_model(self._unscored(), None, None)
             yield from self._preview()
             return
         candidate, val_loss = self.ranks.by_first(self._val_loss)
@@ -304,6 +311,10 @@ class Training:
         if best:
             yield self.save_model(candidate, val_loss, bits)
         yield from self._preview()
+
+    def _unscored(self) -> Candidate:
+        """What is saved where no validation text chooses: the average, once it is one of enough steps."""
+        return Candidate("average" if self.average and self.cursor.evaluated >= 0 else "last")
 
     def _val_loss(self) -> tuple[Candidate, float]:
         """The better of last and average weights, and the temperature, by the first eighth; and the loss of it all."""
@@ -349,11 +360,11 @@ class Training:
         return bool(self.run.train.patience) and self.cursor.stale_evals >= self.run.train.patience
 
     def _diverged(self, done: StepDone) -> Stopped:
-        kept = self.cursor.best_val_loss is not None
+        kept = self.cursor.evaluated >= 0
         message = (
             f"the loss is {done.loss} at step {done.step} (learning rate {done.lr:.3g}, gradient norm "
             f"{done.grad_norm:.3g}); "
-            + ("the best checkpoint before it is kept" if kept else "it came before the first checkpoint")
+            + ("what was saved before it is kept" if kept else "it came before the first checkpoint")
         )
         return Stopped(done.step, "diverged", self.cursor.best_val_loss, self._clock.seconds, message)
 

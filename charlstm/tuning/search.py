@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from charlstm.tuning import space
 from charlstm.tuning.events import Event, SearchDone, SearchStarted, Trial, TrialDone, TrialStarted
 from charlstm.tuning.process import Message, Process, is_number, name_of
 from charlstm.tuning.study import Study, opened
-from charlstm.tuning.times import LEAST, trial_seconds
+from charlstm.tuning.times import LEAST, trial_seconds, trial_threads
 
 SETTINGS = "best.toml"
 _GIVE_UP = 5
@@ -83,6 +82,7 @@ def search(plan: Plan, stop: Callable[[], bool] = lambda: False) -> Generator[Ev
         "given": _comparable(plan.given),
         "seed": plan.seed,
         "trial_time": trial_seconds(plan.budget, plan.trial_time),
+        "jobs": plan.jobs,
         "run": run.model_dump(mode="json"),
     }
     with _locked(plan.folder), opened(plan.folder, about) as study:
@@ -162,7 +162,7 @@ class _Session:
                 "precision": run.train.precision,
                 "save_every": 1e6,
                 "preview": 0,
-                "threads": max(1, (os.cpu_count() or 1) // self._plan.jobs) if self._plan.jobs > 1 else None,
+                "threads": trial_threads(self._plan.jobs),
             },
         }
         return merge(same, self._plan.given, space.by_section(settings))
@@ -278,12 +278,13 @@ class _Session:
 
 
 def _check_same(kept: Mapping[str, Any], now: Mapping[str, Any], plan: Plan) -> None:
-    """Refuse to mix what cannot be compared: another text, other fixed settings, another time."""
+    """Refuse to mix what cannot be compared: another text, other fixed settings, another time, another share."""
     differs = {
         "another text": kept["text"] != now["text"],
         "another --config": kept["given"] != now["given"],
         f"--seed {kept['seed']}": kept["seed"] != now["seed"],
         f"--trial-time {kept['trial_time']:g}": plan.trial_time not in (None, kept["trial_time"]),
+        f"--jobs {kept['jobs']}": kept["jobs"] != now["jobs"],
     }
     for what, is_so in differs.items():
         if is_so:

@@ -11,6 +11,7 @@ was cut off with the search: nothing is known of it, and it is tried again.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -26,6 +27,18 @@ if TYPE_CHECKING:
     import optuna
 
 FILE = "study.sqlite"
+
+_OF_THE_DISK = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+}
+"""Where SQLite finds the fault in these, the file may well be whole."""
+_MENDED = "Is the disk full, or closed to you? Once that is mended, the same command goes on."
 
 STAGES = 10
 """Trials are compared at tenths of their time, where they take very different numbers of steps."""
@@ -173,19 +186,32 @@ def opened(folder: Path, about: dict[str, Any]) -> Iterator[Study]:
         kept = study.user_attrs.get("about")
         if kept is None:
             study.set_user_attr("about", about)
-    except Exception as fault:  # sqlalchemy's, alembic's and optuna's own: all say that this is no such file
+    except Exception as fault:  # sqlalchemy's, alembic's and optuna's own
         if storage is not None:
             storage.engine.dispose()
+        if _is_of_the_disk(fault):
+            raise StorageError("the search cannot be opened", where=path, hint=_MENDED) from fault
         hint = "Choose another --name, or remove that folder by hand."
         raise CorruptError("not a search that can go on", where=path, hint=hint) from fault
     try:
         yield Study(study, kept or about)
     except optuna.exceptions.StorageInternalError as fault:
-        hint = "Is the disk full? Once that is mended, the same command goes on."
-        raise StorageError("what the search found cannot be kept", where=path, hint=hint) from fault
+        raise StorageError("what the search found cannot be kept", where=path, hint=_MENDED) from fault
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def _is_of_the_disk(fault: BaseException) -> bool:
+    """Whether SQLite could not read or write a file that may well be a search's."""
+    chain: BaseException | None = fault
+    while chain is not None:
+        cause = getattr(chain, "orig", chain)  # sqlalchemy wraps SQLite's own
+        code = getattr(cause, "sqlite_errorcode", None)
+        if code is not None:
+            return code & 0xFF in _OF_THE_DISK
+        chain = chain.__cause__ or chain.__context__
+    return False
 
 
 def _told(trial: optuna.trial.FrozenTrial, space: tuple[Axis, ...]) -> Trial:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from charlstm.errors import UsageError
 
 TRIALS = 30
@@ -29,3 +31,8 @@ def trial_seconds(budget: float, asked: float | None) -> float:
             hint="Give a longer --budget or a shorter --trial-time.",
         )
     return seconds
+
+
+def trial_threads(jobs: int) -> int | None:
+    """Threads of each of so many trials at once; None leaves a trial that is alone its choice."""
+    return max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None
