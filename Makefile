@@ -12,7 +12,7 @@ demo: $(VENV)/.installed
 	$(BIN)/charlstm sample latest --length 600 --prompt "TOBIN:"
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow

@@ -41,5 +41,5 @@ def diagnose(train_loss: float, val_losses: Sequence[float], tokens: int, train_
             "so will a smaller --hidden-size."
         )
     if len(val_losses) >= 3 and val_losses[-2] - last > _STILL_FALLING:
-        return "Underfitting: the loss was still falling fast at the end. A longer --max-time will help."
+        return "Underfitting: the loss was still falling fast at the end. A larger --max-time or --epochs will help."
     return ""

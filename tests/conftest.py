@@ -1,10 +1,12 @@
 """What all tests share."""
 
-import torch
+import os
+
 from hypothesis import settings
 
-# One thread: two that wait for each other on a busy machine are slower than one.
-torch.set_num_threads(1)
+# One thread, also of the commands that tests start: two that wait for each other on a busy machine are slower than one.
+# Said before anything imports torch.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 # A slow machine is no bug of the code.
 settings.register_profile("charlstm", deadline=None)

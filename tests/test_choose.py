@@ -47,6 +47,7 @@ def test_short_texts_get_small_networks_and_more_dropout():
     short, long = plan(50_000, max_time=3600), plan(5_000_000, max_time=3600)
     assert short.run.model.hidden_size < long.run.model.hidden_size
     assert short.run.model.dropout > long.run.model.dropout
+    assert short.run.train.weight_decay > long.run.train.weight_decay == 0.05
 
 
 @given(
@@ -154,6 +155,22 @@ def test_a_table_of_n_grams_is_as_large_as_the_text_can_fill():
     assert plan(vocab_size=3000).run.model.ngram_order == 3
     for model, machine in (({"bidirectional": True}, Machine()), ({}, Machine(device="mps"))):
         assert choose("run", 1_000_000, 65, machine, {"model": model}).run.model.ngram_order == 0
+
+
+def test_a_short_text_is_not_read_until_it_is_known_by_heart():
+    short, long = plan(tokens=50_000, max_time=300.0), plan(tokens=20_000_000, max_time=300.0)
+    assert short.run.train.epochs == 12
+    assert short.seconds < 100
+    assert any("--epochs" in note for note in short.notes)
+    assert long.run.train.epochs is None
+    assert not long.notes
+    assert plan(tokens=2_700_000, max_time=1e6).run.train.epochs == pytest.approx(12 * 4.02, abs=0.5)
+    for budget in ({"epochs": 99.0, "max_time": 300.0}, {"max_steps": 10**6}, {"epochs": 99.0}):
+        asked = plan(tokens=50_000, **budget)
+        assert asked.run.train.epochs == budget.get("epochs")
+        assert not asked.notes
+    both_ways = choose("run", 50_000, 65, Machine(), {"model": {"bidirectional": True}, "train": {"max_time": 300.0}})
+    assert both_ways.run.train.epochs is None
 
 
 def test_apples_gpus_have_no_table_of_n_grams_and_asked_for_one_they_say_so():

@@ -1,8 +1,8 @@
 """The settings a text, a budget and a machine ask for, each with its reason. No torch, no clock: a pure function.
 
-Learning rate and β2 were read off runs on tiny Shakespeare on one machine, width also off Python's documentation
-(`benchmarks/LOG.md` has the figures); what follows from them for other texts, budgets and machines is reasoned, not yet
-measured.
+Learning rate and β2 were read off runs on tiny Shakespeare on one machine, width and passes also off Python's
+documentation and off parts of both (`benchmarks/LOG.md` has the figures); what follows from them for other texts,
+budgets and machines is reasoned, not measured.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ _SIZES = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024
 
 _FEW_TOKENS = 512
 """A vocabulary up to this size is taken for one of characters or bytes."""
+
+_PASSES, _MANY_TOKENS = 12, 150_000
+"""So many passes over a text of up to so many tokens are enough; over a longer one with the root of its length."""
 
 _TOKENS_A_WEIGHT = 10.0
 """The widest network that can still read this many tokens a weight in the budget learns most in it."""
@@ -129,10 +132,11 @@ def choose(name: str, tokens: int, vocab_size: int, machine: Machine, given: Map
     multiplied = multiplied_count({**model.all, "vocab_size": vocab_size})
     speed = machine.flops / (6 * multiplied)
     rows = data.values["batch_size"] * data.values["seq_len"]
+    notes += _passes(train, speed, rows, train_tokens, bidirectional=bool(model.given.get("bidirectional")))
     steps, duration = _length(train.values, speed, rows, train_tokens)
     passes = steps * rows / train_tokens
     _regularise(model, multiplied, passes, train_tokens)
-    _optimizer(train, model.values["hidden_size"], steps, tokens - train_tokens, speed, rows)
+    _optimizer(train, model.values["hidden_size"], steps, train_tokens, tokens - train_tokens, speed, rows)
     run = _checked(name, model, data, train, vocab_size)
     memory = _memory(run)
     if memory > machine.memory:
@@ -236,6 +240,17 @@ def _windows(data: _Choices, train_tokens: int, device: str, *, bidirectional: b
     return notes
 
 
+def _passes(train: _Choices, speed: float, rows: int, train_tokens: int, *, bidirectional: bool) -> list[str]:
+    """End a run that has only a time to keep to before its text is learnt by heart; what to tell of that."""
+    most = round(_PASSES * math.sqrt(max(1.0, train_tokens / _MANY_TOKENS)))
+    steps, _ = _length(train.values, speed, rows, train_tokens)
+    counted = train.values.get("max_steps") or train.values.get("epochs")
+    if bidirectional or counted or steps * rows <= most * train_tokens:
+        return []  # gaps differ from pass to pass: what reads both ways may read on
+    train.fill("epochs", float(most), "more passes would only teach it this text by heart")
+    return [f"this text is short: after {most} passes it would be learnt by heart (--epochs says otherwise)"]
+
+
 def _length(train: Mapping[str, Any], speed: float, rows: int, train_tokens: int) -> tuple[int, float]:
     """Expected steps and seconds until the first budget ends."""
     # A step costs at least a millisecond of bookkeeping, however small the network.
@@ -253,7 +268,7 @@ def _regularise(model: _Choices, weights: int, passes: float, train_tokens: int)
     # to spare.
     pressure = math.log2(max(1e-9, weights * passes / train_tokens))
     spare = min(1.0, math.sqrt(model.values["hidden_size"] / 512))
-    rate = round(min(0.6, max(0.0, 0.1 + 0.1 * (pressure - 2.3))) * spare, 2)
+    rate = round(min(0.6, max(0.0, 0.1 + 0.05 * (pressure - 2.3))) * spare, 2)
     why = f"about {passes:.1f} passes over the text" if passes >= 1 else "the text is not even read once"
     model.fill("dropout", rate, why)
     model.fill("weight_drop", round(max(0.0, rate - 0.3), 2), why)
@@ -261,11 +276,15 @@ def _regularise(model: _Choices, weights: int, passes: float, train_tokens: int)
     model.fill("ngram_dropout", round(min(0.3, 0.05 * passes), 2) if passes >= 1 else 0.0, why)
 
 
-def _optimizer(train: _Choices, hidden: int, steps: int, val_tokens: int, speed: float, rows: int) -> None:
+def _optimizer(
+    train: _Choices, hidden: int, steps: int, train_tokens: int, val_tokens: int, speed: float, rows: int
+) -> None:
     optimizer = train.fill("optimizer", "soap", "gets furthest in the same time")
     highest = {"soap": 1.5e-2, "adamw": 2.6e-2}.get(optimizer, 1.5e-2)
     train.fill("lr", float(f"{highest * min(1.0, 256 / hidden):.2g}"), f"for {hidden} features")
     memory = min(100.0, max(20.0, steps / 150))
+    decay = 0.05 * min(6.0, math.sqrt(max(1.0, 1e6 / train_tokens)))
+    train.fill("weight_decay", round(decay, 2), f"for {train_tokens:,} tokens")
     train.fill("beta2", round(1 - 1 / memory, 3), f"squared gradients are remembered for about {memory:.0f} steps")
     # Evaluations may take 3 % of the time, and twenty are enough to see a curve. Reading a token costs a third of
     # training on it; an eighth of the text is read twice more to choose between last and average weights.

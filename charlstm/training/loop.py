@@ -176,7 +176,7 @@ class Training:
         self.model.train()
         config = self.run.train
         # What a step takes says nothing of this machine's threads while it waits for others.
-        threads = Threads(adapt=self.ranks.world == 1 and not (config.threads or config.max_steps or config.epochs))
+        threads = Threads(adapt=self.ranks.world == 1 and not config.threads and config.max_time is not None)
         try:
             yield from self._steps(stop, threads)
         finally:
