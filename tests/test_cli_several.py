@@ -96,7 +96,7 @@ def test_nproc_trains_in_two_processes_as_one_would_and_typed_again_changes_noth
 
 @pytest.mark.slow
 def test_sigterm_to_nproc_saves_and_the_run_goes_on_with_one_process(folder, cli):
-    both = start("train", *SMALL, "--max-time", "10m", "--nproc", "2", "-n", "two", "--json", folder=folder)
+    both = start("train", *SMALL, "--max-steps", "1000000", "--nproc", "2", "-n", "two", "--json", folder=folder)
     for line in both.stdout:
         if '"StepDone"' in line:
             break
@@ -144,7 +144,7 @@ def test_a_text_that_another_machine_has_otherwise_is_told_in_one_line(folder):
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_is_told(folder):
-    first, second = as_torchrun_would(2, *SMALL, "--max-time", "10m", "-n", "a", "--json", folder=folder)
+    first, second = as_torchrun_would(2, *SMALL, "--max-steps", "1000000", "-n", "a", "--json", folder=folder)
     for line in first.stdout:
         if '"StepDone"' in line:
             break

@@ -393,7 +393,7 @@ def test_after_kill_9_the_same_command_goes_on_and_no_trial_outlives_its_search(
 def test_a_training_on_a_leash_stops_and_saves_when_it_is_let_go(tmp_path):
     tmp_path.joinpath("my.txt").write_text(TEXT)
     tmp_path.joinpath("tiny.toml").write_text(TINY)
-    words = ("train", "my.txt", "--config", "tiny.toml", "--max-time", "1h", "--leash", "--name", "x", "--json")
+    words = ("train", "my.txt", "--config", "tiny.toml", "--epochs", "1e6", "--leash", "--name", "x", "--json")
     training = start(*words, folder=tmp_path, stdin=subprocess.PIPE)
     assert json.loads(training.stdout.readline())["event"] == "Started"
     _, err = training.communicate(timeout=60)  # closes its standard input
