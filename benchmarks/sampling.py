@@ -21,8 +21,8 @@ Then all characters a second of batches, as ``charlstm sample -n`` draws them: a
 many bytes in the same run.
 
 One short block of each in turn, many rounds, medians: whatever else the machine does meets all alike. NumPy has one
-BLAS thread, as ``charlstm sample`` gives it. Then the time from starting ``charlstm sample`` to its first character on
-stdout. The last line is one JSON object.
+BLAS thread, as ``charlstm sample`` gives it, or as many as OPENBLAS_NUM_THREADS says, as ``--threads`` does. Then the
+time from starting ``charlstm sample`` to its first character on stdout. The last line is one JSON object.
 """
 
 # ruff: noqa: E402 - the number of BLAS threads is set before NumPy is imported
@@ -42,9 +42,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from charlstm.cli.loading import ENGINE_ROWS, one_blas_thread
+from charlstm.cli.loading import ENGINE_ROWS, blas_threads
 
-one_blas_thread()
+blas_threads()
 
 import numpy as np
 import torch

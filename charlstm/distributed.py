@@ -278,7 +278,13 @@ def join(rank: int, world: int, local: int) -> Iterator[Ranks]:
         found, _, _ = next(iter(rendezvous("env://", rank, world, timeout=_WAIT)))
         store = _unwritten(found, rank, world)
         distributed.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=_WAIT)
-        yield Ranks(rank, world, local, distributed.new_group(timeout=STEP_TIMEOUT))
+        try:
+            yield Ranks(rank, world, local, distributed.new_group(timeout=STEP_TIMEOUT))
+        except LostRankError:  # with a peer gone, ending the groups might wait for it
+            raise
+        except CharlstmError:
+            distributed.destroy_process_group()  # else gloo's threads now and then make an abort of leaving
+            raise
         distributed.destroy_process_group()
 
 

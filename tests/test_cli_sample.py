@@ -127,6 +127,17 @@ def test_a_stop_text_is_not_given_out(run: Any) -> None:
     assert run("--seed", "4", "--length", "300", "--stop", stop, "--stop", "never").out == whole[: whole.index(stop)]
 
 
+@pytest.mark.parametrize(("words", "threads"), [((), "1"), (("--threads", "2"), "2")])
+def test_products_have_one_thread_unless_more_are_asked_for(
+    run: Any, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], threads: str
+) -> None:
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "")  # so that it is put back
+        monkeypatch.delenv(name)
+    assert run("plain-1", "--length", "5", *words).code == 0
+    assert os.environ["OPENBLAS_NUM_THREADS"] == threads
+
+
 def test_greedy_needs_no_seed(run: Any) -> None:
     assert run("-t", "0", "--length", "40").out == run("-t", "0", "--length", "40").out
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlstm.cli import options
-from charlstm.cli.loading import Loaded, describe, one_blas_thread, prompt_text, read_model, told_seed, unknown_choice
+from charlstm.cli.loading import Loaded, blas_threads, describe, prompt_text, read_model, told_seed, unknown_choice
 from charlstm.cli.options import DEFAULT_ROOT, Root
 from charlstm.cli.render import is_terminal, say, stdout_console, visible
 from charlstm.errors import CharlstmError, UsageError
@@ -81,7 +81,7 @@ def fill(
     With -n each answer has its share among the candidates that were compared. Where a text ends with a blank, a word is
     taken to end there. A model of bytes, or of parts of words, puts as many of those in a blank.
     """
-    one_blas_thread()
+    blas_threads()
     from charlstm import filling
     from charlstm.blanks import parse
     from charlstm.engine import engine_of

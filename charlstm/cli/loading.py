@@ -41,13 +41,16 @@ class Loaded(Generic[_Model]):
         return "keep" if keeps else "normalise"
 
 
-def one_blas_thread() -> None:
-    """Keep NumPy's matrix products to one thread; only before NumPy is first imported does it help.
+def blas_threads(wanted: int | None = None) -> None:
+    """Give matrix products so many threads, NumPy's one unless told; only before NumPy is first imported does it help.
 
-    Where a second thread has a processor to itself it gains little at batch 1; where another program runs, training in
-    the next terminal above all, the two wait for each other: 1,500 characters took 12 s instead of 0.7 s. The last
-    bits of a product can depend on how many threads share it, too, so this also keeps what a seed writes.
+    A second thread with a processor to itself gains a tenth at 2×256, and at 1×1024 two times and more. Where another
+    program runs, training in the next terminal above all, the two wait for each other: 1,500 characters took 12 s
+    instead of 0.7 s. The last bits of a product depend on how many threads share it, too, and with them now and then
+    what a seed writes. So it is one thread for whoever does not ask.
     """
+    if wanted is not None:
+        os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), str(wanted))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
