@@ -167,15 +167,15 @@ BUDGETS = ("max_time", "max_steps", "epochs")
 """The settings that may change in a run that goes on."""
 
 
-def differing(run: RunConfig, given: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The settings given, by section, that are not those of a run; budgets are not looked at."""
+def differing(run: RunConfig, given: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Section and name of the settings given that are not those of a run; budgets are not looked at."""
     found = []
     for section, values in given.items():
         for name, value in values.items():
             kept = getattr(getattr(run, section), name)
             shrunk = name in ("batch_size", "seq_len") and kept < value  # the text was too short for it
             if name not in BUDGETS and kept != (tuple(value) if isinstance(value, list) else value) and not shrunk:
-                found.append(name)
+                found.append((section, name))
     return found
 
 

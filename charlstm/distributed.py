@@ -126,7 +126,7 @@ class Ranks:
     def wrapped(self, model: nn.Module) -> nn.Module:
         """The model as it is to be called in training: with rank 0's weights, and gradients that are means over all.
 
-        Of the sparse gradients `average` makes the means.
+        Of the sparse gradients `average_sparse` makes the means.
         """
         if self.world == 1:
             return model
@@ -137,7 +137,7 @@ class Ranks:
         kind._set_params_and_buffers_to_ignore_for_model(model, names)  # type: ignore[no-untyped-call]
         return kind(model, process_group=self.steps, gradient_as_bucket_view=True)
 
-    def average(self, weights: Iterable[Tensor]) -> None:
+    def average_sparse(self, weights: Iterable[Tensor]) -> None:
         """Make the sparse gradients of weights means over all; the rows that any rank has read travel once."""
         if self.world == 1:
             return

@@ -11,7 +11,7 @@ from charlstm import __version__
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.store import MODEL, RESUME
-from charlstm.config import DataConfig, ModelConfig, RunConfig, check_partial, differing, section_of
+from charlstm.config import DataConfig, ModelConfig, RunConfig, check_partial, differing
 from charlstm.corpora.encode import Encoded, cached, encode, fit_tokenizer, split
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.sources import STDIN, open_sources
@@ -132,7 +132,8 @@ def resume(
     Args:
         folder: the run's.
         cache: where encoded texts are kept; a text that is still there need not be read again.
-        budget: a new `max_time`, `max_steps` or `epochs`, which replaces the old ones; empty keeps them.
+        budget: a new `max_time`, `max_steps` or `epochs`, which replaces the old ones; empty, or what the run has
+            already, keeps them, also those that chose themselves.
         stdin: what the source ``-`` reads.
         given: settings that must be the run's; None asks for none.
         ranks: this process among those that train together; only the first needs the run's files.
@@ -144,7 +145,7 @@ def resume(
     saved = ranks.by_first(lambda: _saved(folder))
     run = RunConfig(**saved.config)
     _check_same(run, given or {})
-    if budget:
+    if any(getattr(run.train, name) != value for name, value in budget.items()):
         replaced = {"max_time": None, "max_steps": None, "epochs": None, **budget}
         run = run.model_copy(update={"train": run.train.model_copy(update=replaced)})
     tokenizer = from_state(saved.tokenizer)
@@ -176,8 +177,7 @@ def _check_same(run: RunConfig, given: Given) -> None:
     Raises:
         UsageError: one of them would have to change.
     """
-    for name in differing(run, given):
-        section = section_of(name)
+    for section, name in differing(run, given):
         raise UsageError(
             f"{name} is {getattr(getattr(run, section), name)} in this run, and {given[section][name]} was asked for",
             hint="Only the budget can change in a run that goes on; another --name starts another.",

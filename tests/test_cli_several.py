@@ -238,6 +238,16 @@ def test_a_run_may_be_gone_on_with_by_the_settings_it_was_begun_with(cli):
     assert cli("train", "--resume", "short", "--hidden-size", "9", "--max-steps", "7").code == 2
 
 
+def test_auto_keeps_the_budget_that_chose_itself_beside_the_one_given(cli):
+    timed = ("train", *SMALL, "--max-time", "10m", "--name", "short", "--resume", "auto", "-q")
+    begun = cli(*timed)
+    assert begun.code == 0, begun.err
+    kept = contents(cli.folder / "checkpoints/short")
+    assert checkpoint_format.read(cli.folder / "checkpoints/short/resume.safetensors").config["train"]["epochs"] == 12
+    assert cli(*timed).code == 0
+    assert contents(cli.folder / "checkpoints/short") == kept, "the same command, after the end, changes nothing"
+
+
 def test_auto_begins_anew_what_was_killed_before_its_first_save(cli):
     assert cli("train", *AUTO).code == 0
     run = cli.folder / "checkpoints/a"

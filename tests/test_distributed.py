@@ -91,7 +91,7 @@ def _anywhere(event):
     return dataclasses.replace(event, path="") if hasattr(event, "path") else event
 
 
-def test_only_dense_gradients_go_through_nccl_which_knows_no_sparse_ones():
+def test_sparse_gradients_which_nccl_cannot_add_are_averaged_apart_from_the_dense():
     in_two_processes(_average)
 
 
@@ -103,7 +103,7 @@ def _average(ranks):
     assert "ngrams.table.weight" in called.parameters_to_ignore
     ids = torch.randint(5, (2, 6), generator=torch.Generator().manual_seed(0))
     called(ids[ranks.rank : ranks.rank + 1])[0].square().mean().backward()
-    ranks.average(tables(model))
+    ranks.average_sparse(tables(model))
     mine = {name: weight.grad.to_dense() for name, weight in model.named_parameters()}
     model.zero_grad(set_to_none=True)
     model(ids)[0].square().mean().backward()

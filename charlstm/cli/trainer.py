@@ -185,7 +185,7 @@ def _check_unchanged(folder: Path, flags: dict[str, dict[str, Any]], clash: obje
     from charlstm.checkpoint.store import RESUME
     from charlstm.config import RunConfig, differing
 
-    fixed = differing(RunConfig(**read_header(folder / RESUME).config), flags)
+    fixed = [name for _, name in differing(RunConfig(**read_header(folder / RESUME).config), flags)]
     if clash or fixed:
         what = f"--{fixed[0].replace('_', '-')}" if fixed else "that option"
         if "sources" in fixed:

@@ -248,7 +248,7 @@ def _passes(train: _Choices, speed: float, rows: int, train_tokens: int, *, bidi
     if bidirectional or counted or steps * rows <= most * train_tokens:
         return []  # gaps differ from pass to pass: what reads both ways may read on
     train.fill("epochs", float(most), "more passes would only teach it this text by heart")
-    return [f"this text is short: after {most} passes it would be learnt by heart (--epochs says otherwise)"]
+    return [f"training ends after {most} passes over this text: more would learn it by heart (--epochs says otherwise)"]
 
 
 def _length(train: Mapping[str, Any], speed: float, rows: int, train_tokens: int) -> tuple[int, float]:

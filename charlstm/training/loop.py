@@ -269,7 +269,7 @@ class Training:
             logits, state = self._called(inputs, state, self.generator, (rows.start, batch))
         loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
         torch.autograd.backward(self.scaler.scale(loss))
-        self.ranks.average(tables(self.model))
+        self.ranks.average_sparse(tables(self.model))
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)  # type: ignore[arg-type]  # a Rule has all that it asks for
         norm = torch.nn.utils.clip_grad_norm_(dense_weights(self.model), config.grad_clip)

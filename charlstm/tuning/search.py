@@ -284,7 +284,7 @@ def _check_same(kept: Mapping[str, Any], now: Mapping[str, Any], plan: Plan) -> 
         "another --config": kept["given"] != now["given"],
         f"--seed {kept['seed']}": kept["seed"] != now["seed"],
         f"--trial-time {kept['trial_time']:g}": plan.trial_time not in (None, kept["trial_time"]),
-        f"--jobs {kept['jobs']}": kept["jobs"] != now["jobs"],
+        f"--jobs {kept.get('jobs')}": kept.get("jobs", now["jobs"]) != now["jobs"],  # older searches do not tell
     }
     for what, is_so in differs.items():
         if is_so:
