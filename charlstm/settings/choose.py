@@ -31,7 +31,10 @@ _PASSES, _MANY_TOKENS = 12, 150_000
 """So many passes over a text of up to so many tokens are enough; over a longer one with the root of its length."""
 
 _TOKENS_A_WEIGHT = 10.0
-"""The widest network that can still read this many tokens a weight in the budget learns most in it."""
+"""The widest network whose products alone leave time to read this many tokens a weight learns most in a budget."""
+
+_BESIDE_PRODUCTS = 1.5e6
+"""What looking up, softmax and optimizer take for a token, in operations of products that fit in the same time."""
 
 
 class Machine(Protocol):
@@ -130,7 +133,7 @@ def choose(name: str, tokens: int, vocab_size: int, machine: Machine, given: Map
     _shape(model, train_tokens, vocab_size, budget, machine)
     notes = _windows(data, train_tokens, train.values["device"], bidirectional=bool(model.given.get("bidirectional")))
     multiplied = multiplied_count({**model.all, "vocab_size": vocab_size})
-    speed = machine.flops / (6 * multiplied)
+    speed = machine.flops / (6 * multiplied + _BESIDE_PRODUCTS)
     rows = data.values["batch_size"] * data.values["seq_len"]
     notes += _passes(train, speed, rows, train_tokens, bidirectional=bool(model.given.get("bidirectional")))
     steps, duration = _length(train.values, speed, rows, train_tokens)
@@ -207,7 +210,7 @@ def _shape(model: _Choices, train_tokens: int, vocab_size: int, budget: float, m
     widest = max(64.0, ceiling) if math.isfinite(budget) else max(64.0, min(512.0, ceiling))
     sizes = [size for size in _SIZES if size <= widest]
     size = max((size for size in sizes if _affordable(model, size, vocab_size, budget, machine)), default=_SIZES[0])
-    why = f"the widest that reads {_TOKENS_A_WEIGHT:.0f} tokens a weight in this time"
+    why = "the widest that there is time enough to teach"
     if size == sizes[-1]:
         why = "as wide as this much text can fill"
     model.fill("hidden_size", size, why)
