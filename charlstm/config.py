@@ -46,6 +46,8 @@ class ModelConfig(Settings):
     """Of n-grams of so many tokens, what followed when a text last had them is added to a token's embedding."""
     recall_rows: Annotated[int, Field(ge=1, le=1 << 20)] = 8192
     """Entries of each of those memories: about how many tokens back it reaches."""
+    ensemble: Annotated[int, Field(ge=1, le=16)] = 1
+    """Networks side by side, each with its own layers and learning for itself; their logits are averaged."""
     bidirectional: bool = False
     """Whether every layer also reads from the end: such a network fills gaps, and cannot write on."""
     skip: bool = False
@@ -63,6 +65,10 @@ class ModelConfig(Settings):
             raise ValueError("bidirectional and ngram_order exclude each other: n-grams are of what was read before")
         if self.bidirectional and self.recall:
             raise ValueError("bidirectional and recall exclude each other: only what was read before is recalled")
+        if self.bidirectional and self.ensemble > 1:
+            raise ValueError("bidirectional and ensemble exclude each other: networks that read one way are averaged")
+        if self.attention_window and self.ensemble > 1:
+            raise ValueError("attention_window and ensemble exclude each other: only networks without it are averaged")
         return self
 
 

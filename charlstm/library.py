@@ -84,7 +84,9 @@ class Model:
 
     def __repr__(self) -> str:
         model = self.config["model"]
-        return f"<charlstm.Model {self.config['name']}: {model['num_layers']}×{model['hidden_size']} {model['cell']}>"
+        several = f"{model['ensemble']} of " if model.get("ensemble", 1) > 1 else ""
+        shape = f"{several}{model['num_layers']}×{model['hidden_size']}"
+        return f"<charlstm.Model {self.config['name']}: {shape} {model['cell']}>"
 
     @property
     def bidirectional(self) -> bool:

@@ -14,6 +14,9 @@ table of n-grams' embeddings is added to the embedding (`charlstm.ngrams`); with
 followed the last time, one for each of its orders (`charlstm.recall`). The head reads the top layer, and with ``skip``
 all layers from the lowest to the top.
 
+An ``ensemble`` of K has K stacks, which read the same embeddings and know nothing of each other; the head reads all of
+them and takes the mean of what they say. So it is K networks side by side, but for what is looked up.
+
 A ``bidirectional`` network has a second stack, ``backwards``, which reads from the end. What the one has read before a
 token and the other after it are merged into a few features, and the head reads those. Its embedding has a row more than
 there are tokens: the mask, which stands where a token is hidden.
@@ -81,7 +84,9 @@ def looks_up(model: Mapping[str, Any]) -> bool:
 
 def stacks(model: Mapping[str, Any]) -> tuple[str, ...]:
     """What the layers of each stack are named under."""
-    return ("layers", "backwards") if model.get("bidirectional") else ("layers",)
+    if model.get("bidirectional"):
+        return ("layers", "backwards")
+    return ("layers", *(f"layers_{member}" for member in range(2, model.get("ensemble", 1) + 1)))
 
 
 def input_sizes(model: Mapping[str, Any]) -> list[int]:
@@ -105,23 +110,22 @@ def tensor_shapes(model: Mapping[str, Any]) -> Iterator[tuple[str, Shape]]:
     """
     vocab, hidden = model["vocab_size"], model["hidden_size"]
     cell = CELLS[model["cell"]]
-    ways = stacks(model)
-    yield "embedding.weight", (vocab + len(ways) - 1, model["embedding_size"])
+    yield "embedding.weight", (vocab + bool(model.get("bidirectional")), model["embedding_size"])
     if has_ngrams(model):
         yield NGRAM_TABLE, (model["ngram_rows"], model["embedding_size"])
     if model.get("recall"):
         yield RECALL_TABLE, (len(model["recall"]) * (vocab + 1), model["embedding_size"])
-    for stack in ways:
+    for stack in stacks(model):
         for layer, size in enumerate(input_sizes(model)):
             for name, shape in cell.shapes(size, hidden).items():
                 yield f"{stack}.{layer}.{name}", shape
     if model.get("attention_window"):
         for name, shape in attention_shapes(hidden).items():
             yield f"attention.{name}", shape
-    features = hidden * (model["num_layers"] if model["skip"] else 1)
+    features = hidden * (model["num_layers"] if model["skip"] else 1) * len(stacks(model))
     if model.get("bidirectional"):
         merged = min(hidden, _FEW)
-        yield "merge.weight", (merged, 2 * features)
+        yield "merge.weight", (merged, features)
         yield "merge.bias", (merged,)
         features = merged
     yield "head.weight", (vocab, features)

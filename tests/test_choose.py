@@ -195,7 +195,7 @@ def test_recall_is_there_unless_a_network_reads_both_ways_or_is_told_not_to():
         assert choose("run", 1_000_000, 65, Machine(), {"model": model}).run.model.recall == ()
 
 
-MORE = [{}, {"bidirectional": True}, {"attention_window": 32}, {"bidirectional": True, "skip": True}]
+MORE = [{}, {"bidirectional": True}, {"attention_window": 32}, {"bidirectional": True, "skip": True}, {"ensemble": 3}]
 
 
 @pytest.mark.parametrize("more", MORE)

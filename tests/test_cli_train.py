@@ -148,8 +148,15 @@ def test_every_tokenizer(cli, kind):
     assert cli("sample", kind, "--length", "10").code == 0
 
 
-@pytest.mark.parametrize("network", [["--cell", "rnn"], ["--cell", "gru"], ["--cell", "peephole"], ["--attention"]])
-def test_every_network_trains_goes_on_writes_and_scores(cli, network):
+@pytest.mark.parametrize(
+    ("network", "told"),
+    [
+        *((["--cell", cell], cell) for cell in ("rnn", "gru", "peephole")),
+        (["--attention"], "attention_window 256"),
+        (["--ensemble", "3"], "3 of 1×"),
+    ],
+)
+def test_every_network_trains_goes_on_writes_and_scores(cli, network, told):
     assert cli("train", "my.txt", *SMALL, *network, "--max-steps", "4", "-q").code == 0
     gone_on = cli("train", "--resume", "my-1", "--max-steps", "8")
     assert gone_on.code == 0, gone_on.err
@@ -157,7 +164,7 @@ def test_every_network_trains_goes_on_writes_and_scores(cli, network):
     assert (text.code, len(text.out.rstrip("\n"))) == (0, 30)
     assert cli("eval", "my-1", "my.txt", "--json").code == 0
     shown = cli("checkpoints", "show", "my-1").out
-    assert (network[-1] if len(network) > 1 else "attention_window 256") in " ".join(shown.split())
+    assert told in " ".join(shown.split())
 
 
 def test_a_model_of_bytes_speaks_of_bytes_everywhere(cli):

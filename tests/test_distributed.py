@@ -29,6 +29,7 @@ KINDS = {
     "attention": {"train": ADAMW, "model": {"attention_window": 5}},
     "ngrams": {"train": ADAMW, "model": {"ngram_order": 4, "ngram_rows": 60, "ngram_dropout": 0.3}},
     "recall": {"train": ADAMW, "model": {"recall": (2, 3), "recall_rows": 40}},
+    "ensemble": {"train": ADAMW, "model": {"ensemble": 2, "dropout": 0.3, "ngram_order": 3, "ngram_rows": 50}},
     "both-ways": {"train": ADAMW, "model": {"bidirectional": True}, "data": {"windows": "shuffled"}},
     "soap": {"train": {"optimizer": "soap", "max_steps": 3}},
     "early": {"train": {**ADAMW, "patience": 1, "eval_every": 1, "lr": 0.5}},

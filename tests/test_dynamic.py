@@ -25,6 +25,7 @@ NETWORKS = [
     {"ngram_order": 4, "ngram_rows": 30},
     {"recall": (2, 3), "recall_rows": 30, "ngram_order": 3},
     {"skip": True, "dropout": 0.5, "weight_drop": 0.5},
+    {"ensemble": 3, "ngram_order": 3, "ngram_rows": 30},
 ]
 FAST = DynamicConfig(segment=6, lr=0.02, decay=0.05)
 BEFORE = 3

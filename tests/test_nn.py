@@ -34,8 +34,9 @@ shapes = st.fixed_dictionaries(
         "ngram_rows": st.integers(1, 50),
         "recall": st.sampled_from([(), (), (2,), (2, 4)]),
         "recall_rows": st.integers(1, 50),
+        "ensemble": st.sampled_from([1, 1, 2, 3]),
     }
-)
+).map(lambda shape: shape | {"ensemble": 1 if shape["attention_window"] else shape["ensemble"]})
 
 
 def model_of(shape, seed=0, **more):

@@ -120,12 +120,14 @@ def test_nothing_is_shown_before_there_is_something_to_see(tmp_path):
         ("stateful", 12, "ngrams", "soap"),
         ("stateful", 12, "ngrams and attention", "adamw"),
         ("stateful", 12, "all that looks back", "soap"),
+        ("stateful", 12, "ensemble", "soap"),
     ],
 )
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, optimizer):
     networks = {
         "attention": {"attention_window": 5},
         "ngrams": {"ngram_order": 3, "ngram_rows": 50, "ngram_dropout": 0.3},
+        "ensemble": {"ensemble": 2, "ngram_order": 3, "ngram_rows": 50, "recall": (2, 3)},
         "ngrams and attention": {"attention_window": 5, "ngram_order": 4, "ngram_rows": 50},
         "all that looks back": {"attention_window": 5, "ngram_order": 4, "ngram_rows": 50, "recall": (2, 3)},
     }

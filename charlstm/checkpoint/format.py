@@ -241,14 +241,13 @@ def _shape_settings(checkpoint: Checkpoint, path: Path | str) -> dict[str, Any]:
     # Each layer has tensors: a lying number of layers must not make us count to a thousand million.
     if shape["num_layers"] > len(checkpoint.tensors):
         raise CorruptError(f"its settings name {shape['num_layers']} layers, more than it holds", where=path)
-    window = settings.get("attention_window", 0)
-    if type(window) is not int or not 0 <= window <= 1 << 16:
-        raise CorruptError(f"its setting attention_window is {window!r:.40}, not from 0 to 65536", where=path)
     flags = {name: settings.get(name) is True for name in ("bidirectional", "skip")}
-    order = settings.get("ngram_order", 0)
-    if type(order) is not int or not 0 <= order <= 16:
-        raise CorruptError(f"its setting ngram_order is {order!r:.40}, not from 0 to 16", where=path)
-    if order >= 2:
+    for name, lowest, highest in (("attention_window", 0, 1 << 16), ("ensemble", 1, 16), ("ngram_order", 0, 16)):
+        shape[name] = settings.get(name, lowest)  # older files do not name them
+        if type(shape[name]) is not int or not lowest <= shape[name] <= highest:
+            told = f"{settings[name]!r:.40}, not from {lowest} to {highest}"
+            raise CorruptError(f"its setting {name} is {told}", where=path)
+    if shape["ngram_order"] >= 2:
         shape["ngram_rows"] = _positive(settings, "ngram_rows", path)
     orders = settings.get("recall", ())
     if not isinstance(orders, (list, tuple)) or not all(type(n) is int and 2 <= n <= 16 for n in orders):
@@ -257,7 +256,7 @@ def _shape_settings(checkpoint: Checkpoint, path: Path | str) -> dict[str, Any]:
         shape["recall_rows"] = _positive(settings, "recall_rows", path)
         if len(orders) > 16 or shape["recall_rows"] > 1 << 20:  # else a lying file would have us fill all memory
             raise CorruptError("its setting recall asks for more memory than any network has", where=path)
-    return {**shape, "recall": orders, "cell": cell, "attention_window": window, "ngram_order": order, **flags}
+    return {**shape, "recall": orders, "cell": cell, **flags}
 
 
 def _positive(settings: dict[str, Any], name: str, path: Path | str) -> int:

@@ -73,13 +73,15 @@ def bits_per_byte(kind: Any, val_loss: Any) -> float | None:
 
 
 def shape_of(header: Header) -> str | None:
-    """Layers × features, as ``"2×256"``; ``"2×256 bi"`` reads both ways."""
+    """Layers × features, as ``"2×256"``; ``"2×256 bi"`` reads both ways, ``"3 of 2×256"`` is an ensemble."""
     model = header.config.get("model")
     if not isinstance(model, dict):
         return None
     layers, hidden = whole(model.get("num_layers")), whole(model.get("hidden_size"))
     both_ways = " bi" if model.get("bidirectional") is True else ""
-    return f"{layers}×{hidden}{both_ways}" if layers and hidden else None
+    count = whole(model.get("ensemble")) or 1
+    several = f"{count} of " if count > 1 else ""
+    return f"{several}{layers}×{hidden}{both_ways}" if layers and hidden else None
 
 
 def dtype_of(header: Header) -> str | None:

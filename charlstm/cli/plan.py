@@ -36,8 +36,9 @@ def announce(prepared: Prepared, folder: Path) -> None:
         kind += f" with n-grams up to {run.model.ngram_order}"
     if run.model.recall:
         kind += " and recall" if run.model.ngram_order >= 2 else " with recall"
+    several = f"{run.model.ensemble} networks" if run.model.ensemble > 1 else "network"
     say(
-        f"network {run.model.num_layers}×{run.model.hidden_size} {kind}, {count(plan.parameters)} weights; "
+        f"{several} {run.model.num_layers}×{run.model.hidden_size} {kind}, {count(plan.parameters)} weights; "
         f"batch {run.data.batch_size}, window {run.data.seq_len}, lr {run.train.lr:g}, dropout {run.model.dropout:g}; "
         f"{run.train.device} {run.train.precision} (--dry-run tells why)"
     )

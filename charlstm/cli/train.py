@@ -104,6 +104,9 @@ def train(
         Whole, _net("--hidden-size", help="Memory of a layer: more learns more, but slower.")
     ] = None,
     num_layers: Annotated[Whole, _net("--num-layers", help="Layers, one above the other.")] = None,
+    ensemble: Annotated[
+        Whole, _net("--ensemble", metavar="N", help="Networks side by side, whose answers are averaged.")
+    ] = None,
     cell: Annotated[
         Text, _net("--cell", metavar="KIND", help="lstm, gru, peephole (an LSTM that sees its memory) or rnn.")
     ] = None,
@@ -171,6 +174,7 @@ def train(
         "model": {
             "hidden_size": _first(hidden_size, rnn_size),
             "num_layers": num_layers,
+            "ensemble": ensemble,
             "cell": cell,
             "attention_window": _first(attention_window, 256 if attention else None),
             "bidirectional": bidirectional,

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checkpoint.format import Checkpoint
-from charlstm.engine import stack
+from charlstm.engine import stack as rows_of
 from charlstm.engine.layers import Array, AttentionLayer
 from charlstm.engine.lookups import LookUps
 from charlstm.engine.stack import Stack, State, alone, in_rows
-from charlstm.shapes import attention_shapes, looks_up
+from charlstm.shapes import attention_shapes, looks_up, stacks
 from charlstm.tokenizers import from_state
 
 
@@ -35,13 +35,13 @@ class Engine:
         self.vocab_size = self.tokenizer.vocab_size
         model = config["model"]
         weights = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
-        self._stack = Stack("layers", weights, model)
+        self._stacks = [Stack(name, weights, model) for name in stacks(model)]
         self._attention: AttentionLayer | None = None
         if model.get("attention_window"):
             parts = [weights[f"attention.{name}"] for name in attention_shapes(model["hidden_size"])]
             self._attention = AttentionLayer(*parts, window=model["attention_window"])
         self._look_ups = LookUps(weights, model) if looks_up(model) else None
-        self._head = np.ascontiguousarray(weights["head.weight"]).T
+        self._head = np.ascontiguousarray(weights["head.weight"] / len(self._stacks)).T  # of an ensemble the mean
         self._head_bias = weights["head.bias"]
 
     @classmethod
@@ -51,7 +51,7 @@ class Engine:
 
     def zero_state(self, batch: int) -> State:
         """The state before any text, for ``batch`` rows."""
-        state = self._stack.zero_state(batch)
+        state = self._stacks[0].zero_state(batch) * len(self._stacks)
         if self._attention is not None:
             state += (self._attention.no_memory(batch),)
         if self._look_ups is not None:
@@ -80,25 +80,33 @@ class Engine:
         if self._look_ups is not None:
             looked_up, memory = self._look_ups.step(tokens, state[-1])
             read = (memory,)
-        after = self._stack.step(tokens, state, looked_up)
+        first, *others = self._stacks
+        after = first.step(tokens, state, looked_up)
         if self._attention is None:
-            features = self._stack.features(after)
+            features = first.features(after)
         else:
             top, memory = self._attention.step(after[-1][0], state[len(after)])
-            features = self._stack.features((*after[:-1], (top,)))
+            features = first.features((*after[:-1], (top,)))
             after = (*after, memory)
+        if others:
+            every = [features]
+            for stack in others:
+                onwards = stack.step(tokens, state[len(after) :], looked_up)
+                every.append(stack.features(onwards))
+                after += onwards
+            features = np.concatenate(every, -1)
         logits = np.dot(features, self._head)
         logits += self._head_bias
         return logits, (*after, *read)
 
     def expand(self, state: State, rows: int) -> State:
         """The state of one row, for ``rows`` rows that go different ways from here."""
-        return stack.expand(state, rows)
+        return rows_of.expand(state, rows)
 
     def select(self, state: State, rows: Sequence[int]) -> State:
         """The state of some rows, in the order given."""
-        return stack.select(state, rows)
+        return rows_of.select(state, rows)
 
     def join(self, states: Sequence[State]) -> State:
         """All rows of several states, one below the other."""
-        return stack.join(states)
+        return rows_of.join(states)

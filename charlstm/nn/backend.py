@@ -17,7 +17,7 @@ from charlstm.nn.cells import STEPS, LayerState
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import State
 from charlstm.nn.ngrams import look_up, nothing_read
-from charlstm.shapes import CELLS, NGRAM_TABLE, RECALL_TABLE, attention_shapes
+from charlstm.shapes import CELLS, NGRAM_TABLE, RECALL_TABLE, attention_shapes, stacks
 from charlstm.tokenizers import from_state
 
 
@@ -51,6 +51,7 @@ class TorchBackend:
             name: torch.from_numpy(np.array(tensor, np.float32)).to(self._device) for name, tensor in tensors.items()
         }
         names = attention_shapes(self._model["hidden_size"]) if self._model.get("attention_window") else ()
+        self._layers = self._model["num_layers"] * len(stacks(self._model))
         self._attention = [self._weights[f"attention.{name}"] for name in names]
 
     @classmethod
@@ -61,7 +62,7 @@ class TorchBackend:
     def zero_state(self, batch: int) -> State:
         """The state before any text, for ``batch`` rows."""
         zeros = torch.zeros(batch, self._model["hidden_size"], device=self._device)
-        state: State = ((zeros,) * len(self._cell.states),) * int(self._model["num_layers"])
+        state: State = ((zeros,) * len(self._cell.states),) * self._layers
         if self._attention:
             state += (no_memory(batch, self._model["attention_window"], len(self._attention[0]), zeros),)
         if NGRAM_TABLE in self._weights:
@@ -86,19 +87,24 @@ class TorchBackend:
         state = self.zero_state(len(tokens)) if state is None else state
         ids = torch.from_numpy(np.asarray(tokens, np.int64)).to(self._device)
         embedded, read = self._embedded(ids, state)
-        features = embedded
         after: list[LayerState] = []
-        for k, before in enumerate(state[: self._model["num_layers"]]):
-            if k:
-                features = torch.cat((after[-1][0], embedded), 1) if skip else after[-1][0]
-            after.append(self._step(features, before, *(w[f"layers.{k}.{name}"] for name in self._cell.tensors)))
-        outputs = [h for h, *_ in after]
-        if self._attention:
-            attended, memory = attend(outputs[-1][:, None], state[len(after)], *self._attention)
-            outputs[-1] = attended[:, 0]
-            after.append(memory)
-        top = torch.cat(outputs, 1) if skip else outputs[-1]
-        logits = torch.addmm(w["head.bias"], top, w["head.weight"].t())
+        said: list[Tensor] = []
+        for stack in stacks(self._model):
+            features = embedded
+            outputs: list[Tensor] = []
+            for k in range(self._model["num_layers"]):
+                if k:
+                    features = torch.cat((outputs[-1], embedded), 1) if skip else outputs[-1]
+                weights = [w[f"{stack}.{k}.{name}"] for name in self._cell.tensors]
+                after.append(self._step(features, state[len(after)], *weights))
+                outputs.append(after[-1][0])
+            if self._attention:
+                attended, memory = attend(outputs[-1][:, None], state[len(after)], *self._attention)
+                outputs[-1] = attended[:, 0]
+                after.append(memory)
+            said += outputs if skip else outputs[-1:]
+        features = torch.cat(said, 1) / len(stacks(self._model))
+        logits = torch.addmm(w["head.bias"], features, w["head.weight"].t())
         return logits.cpu().numpy(), (*after, *read)
 
     def _embedded(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
@@ -106,7 +112,7 @@ class TorchBackend:
         w = self._weights
         read: list[LayerState] = []
         embedded = w["embedding.weight"][ids]
-        memories = iter(state[self._model["num_layers"] + bool(self._attention) :])
+        memories = iter(state[self._layers + bool(self._attention) :])
         if NGRAM_TABLE in w:
             table = w[NGRAM_TABLE]
             rows, numbers = look_up(ids[:, None], next(memories)[0], len(table))

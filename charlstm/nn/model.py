@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from charlstm.config import ModelConfig
 from charlstm.nn.attention import Attention
@@ -18,11 +19,11 @@ from charlstm.nn.cells import LayerState
 from charlstm.nn.ngrams import NGrams
 from charlstm.nn.recall import Recall
 from charlstm.nn.recurrence import RecurrentLayer, keep_mask
-from charlstm.shapes import input_sizes, tensor_shapes
+from charlstm.shapes import input_sizes, stacks, tensor_shapes
 
 State: TypeAlias = tuple[LayerState, ...]
 """The state of each layer, parts of (B, H) each; behind them the attention's memory if there is one, or the state of
-each layer that reads backwards; last what was read, for the n-grams and for what is recalled, if there are any.
+each layer of the other stacks; last what was read, for the n-grams and for what is recalled, if there are any.
 
 A value: it goes in by argument and comes out by return."""
 
@@ -44,6 +45,12 @@ class CharLM(nn.Module):
 
     So no token sees itself, and each can be asked for; where the mask stands it is hidden from the others as well.
 
+    An ``ensemble`` has K stacks. In training each is asked alone, so that it learns as if there were no other, and all
+    make different mistakes; else their logits are averaged, and many of the mistakes with them. With h_k what stack k
+    has read, and W_k its columns of the head ::
+
+        logits = (1/K) Σ_k (W_k h_k + c)
+
     Args:
         config: the network's shape.
     """
@@ -61,11 +68,11 @@ class CharLM(nn.Module):
         self.recall: Recall | None = None
         if config.recall:
             self.recall = Recall(config.recall, config.recall_rows, config.vocab_size, size)
-        self._first_memory = config.num_layers + bool(config.attention_window)
-        self._stack = self._new_stack()
-        self.layers = nn.ModuleList(self._stack)
-        self._back = self._new_stack() if config.bidirectional else []
-        self.backwards = nn.ModuleList(self._back) if self._back else None
+        self._first_memory = config.num_layers * config.ensemble + bool(config.attention_window)
+        self._stacks = []
+        for name in stacks(config.model_dump()):
+            self._stacks.append(self._new_stack())
+            self.add_module(name, nn.ModuleList(self._stacks[-1]))
         self.attention = Attention(hidden, config.attention_window) if config.attention_window else None
         self.merge: nn.Linear | None = None
         if config.bidirectional:
@@ -91,18 +98,47 @@ class CharLM(nn.Module):
                 so that a row has the same mask however many processes share the batch.
 
         Returns:
-            logits (B, T, V) and the state after the window, and for the backward stack before it.
+            logits (B, T, V), in training of an ensemble (K * B, T, V): each network's own, all rows of the first before
+            those of the next; and the state after the window, and for the backward stack before it.
         """
         embedded, read = self._embedded(inputs, state, generator, part)
-        embedded = self._locked_dropout(embedded, self.config.dropout / 2, generator, part)
-        features, after = self._through(self._stack, embedded, state, generator, part)
         if self.merge is not None:
-            before, behind = (None, None) if state is None else (state[: len(self._stack)], state[len(self._stack) :])
-            future, onwards = self._through(self._back, embedded.flip(0), behind, generator, part)
-            sides = torch.cat((self._until(features, before), self._until(future, behind).flip(0)), -1)
-            features = self.merge(sides).tanh()
+            logits, after = self._of_both_sides(embedded, state, generator, part)
+        else:
+            logits, after = self._of_all_networks(embedded, state, generator, part)
+        return logits.transpose(0, 1), after + read
+
+    def _of_all_networks(
+        self, embedded: Tensor, state: State | None, generator: torch.Generator | None, part: Part | None
+    ) -> tuple[Tensor, State]:
+        """What each network says, (T, K * B, V), or all in the mean, (T, B, V), and their state after."""
+        said: list[Tensor] = []
+        after: State = ()
+        for stack in self._stacks:
+            seen = self._locked_dropout(embedded, self.config.dropout / 2, generator, part)
+            before = None if state is None else state[len(after) :]
+            features, onwards = self._through(stack, seen, before, generator, part)
+            said.append(features)
             after += onwards
-        return self.head(features).transpose(0, 1), after + read
+        if self.training and len(said) > 1:
+            weights = self.head.weight.chunk(len(said), 1)
+            alone = [linear(features, weight, self.head.bias) for features, weight in zip(said, weights, strict=True)]
+            return torch.cat(alone, 1), after
+        features = torch.cat(said, -1) / len(said) if len(said) > 1 else said[0]
+        return self.head(features), after
+
+    def _of_both_sides(
+        self, embedded: Tensor, state: State | None, generator: torch.Generator | None, part: Part | None
+    ) -> tuple[Tensor, State]:
+        """What each token is, seen from both sides, (T, B, V), and the state of both stacks."""
+        assert self.merge is not None
+        forwards, backwards = self._stacks
+        embedded = self._locked_dropout(embedded, self.config.dropout / 2, generator, part)
+        before, behind = (None, None) if state is None else (state[: len(forwards)], state[len(forwards) :])
+        past, after = self._through(forwards, embedded, before, generator, part)
+        future, onwards = self._through(backwards, embedded.flip(0), behind, generator, part)
+        sides = torch.cat((self._until(past, before), self._until(future, behind).flip(0)), -1)
+        return self.head(self.merge(sides).tanh()), after + onwards
 
     def _embedded(
         self, inputs: Tensor, state: State | None, generator: torch.Generator | None, part: Part | None

@@ -267,6 +267,7 @@ class Training:
             state = reset_rows(state, window.fresh[rows].to(self.device))
         with self._autocast():
             logits, state = self._called(inputs, state, self.generator, (rows.start, batch))
+        targets = targets.repeat(self.run.model.ensemble, 1)  # each network is asked alone
         loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
         torch.autograd.backward(self.scaler.scale(loss))
         self.ranks.average_sparse(tables(self.model))
