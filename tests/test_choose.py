@@ -164,6 +164,23 @@ def test_a_table_of_n_grams_is_as_large_as_the_text_can_fill():
         assert choose("run", 1_000_000, 65, machine, {"model": model}).run.model.ngram_order == 0
 
 
+def test_with_time_for_many_passes_several_networks_learn_side_by_side():
+    counts = [plan(max_time=t).run.model.ensemble for t in (60, 300, 1800, 7200)]
+    assert (counts[0], counts[1]) == (1, 1)
+    assert counts[2:] == sorted(counts[2:])
+    assert counts[2] > 1
+    short = plan(tokens=50_000, max_time=300.0)
+    assert short.run.model.ensemble == 4
+    assert "by heart" in short.reasons["ensemble"]
+    for budget in ({"max_steps": 10**6}, {"epochs": 99.0}, {"epochs": 99.0, "max_time": 300.0}):
+        assert plan(tokens=50_000, **budget).run.model.ensemble == 1
+    for model in ({"hidden_size": 192}, {"bidirectional": True}, {"attention_window": 64}):
+        made = choose("run", 50_000, 65, Machine(), {"model": model, "train": {"max_time": 300.0}})
+        assert made.run.model.ensemble == 1
+    asked = choose("run", 50_000, 65, Machine(), {"model": {"ensemble": 2}, "train": {"max_time": 300.0}})
+    assert asked.run.model.ensemble == 2
+
+
 def test_a_short_text_is_not_read_until_it_is_known_by_heart():
     short, long = plan(tokens=50_000, max_time=300.0), plan(tokens=20_000_000, max_time=300.0)
     assert short.run.train.epochs == 12

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig, explain
 from charlstm.corpora.encode import boundary
 from charlstm.errors import ConfigError, OutOfMemoryError, TextError
-from charlstm.shapes import has_ngrams, multiplied_count, parameter_count
+from charlstm.shapes import has_ngrams, multiplied_count, parameter_count, stacks
 
 DEFAULT_TIME = 300.0
 """Seconds of training when no budget is given."""
@@ -29,6 +29,9 @@ _FEW_TOKENS = 512
 
 _PASSES, _MANY_TOKENS = 12, 150_000
 """So many passes over a text of up to so many tokens are enough; over a longer one with the root of its length."""
+
+_PASSES_A_NETWORK, _NETWORKS = 8, 4
+"""With time for so many passes and more, several networks that make fewer learn more than one; no more than so many."""
 
 _TOKENS_A_WEIGHT = 10.0
 """The widest network whose products alone leave time to read this many tokens a weight learns most in a budget."""
@@ -132,13 +135,15 @@ def choose(name: str, tokens: int, vocab_size: int, machine: Machine, given: Map
     _look_ups(model, train_tokens, vocab_size, train.values["device"])
     _shape(model, train_tokens, vocab_size, budget, machine)
     notes = _windows(data, train_tokens, train.values["device"], bidirectional=bool(model.given.get("bidirectional")))
-    multiplied = multiplied_count({**model.all, "vocab_size": vocab_size})
-    speed = machine.flops / (6 * multiplied + _BESIDE_PRODUCTS)
     rows = data.values["batch_size"] * data.values["seq_len"]
+    of_one = multiplied_count({**model.all, "vocab_size": vocab_size, "ensemble": 1})
+    alone, _ = _length(train.values, _speed(of_one, machine), rows, train_tokens)
+    _ensemble(model, train, alone * rows / train_tokens)
+    speed = _speed(multiplied_count({**model.all, "vocab_size": vocab_size}), machine)
     notes += _passes(train, speed, rows, train_tokens, bidirectional=bool(model.given.get("bidirectional")))
     steps, duration = _length(train.values, speed, rows, train_tokens)
     passes = steps * rows / train_tokens
-    _regularise(model, multiplied, passes, train_tokens)
+    _regularise(model, of_one, passes, train_tokens)
     _optimizer(train, model.values["hidden_size"], steps, train_tokens, tokens - train_tokens, speed, rows)
     run = _checked(name, model, data, train, vocab_size)
     memory = _memory(run)
@@ -219,6 +224,20 @@ def _shape(model: _Choices, train_tokens: int, vocab_size: int, budget: float, m
 def _affordable(model: _Choices, size: int, vocab_size: int, budget: float, machine: Machine) -> bool:
     weights = multiplied_count({**model.all, "hidden_size": size, "vocab_size": vocab_size})
     return budget * machine.flops / (6 * weights) >= _TOKENS_A_WEIGHT * weights
+
+
+def _speed(multiplied: int, machine: Machine) -> float:
+    """Tokens a second of a network with so many weights that a token is multiplied with."""
+    return machine.flops / (6 * multiplied + _BESIDE_PRODUCTS)
+
+
+def _ensemble(model: _Choices, train: _Choices, passes: float) -> None:
+    """Fill in how many networks learn side by side, where a single one could make so many passes over the text."""
+    timed = train.values.get("max_time") and not (train.values.get("max_steps") or train.values.get("epochs"))
+    one = model.given.get("hidden_size") or model.given.get("bidirectional") or model.given.get("attention_window")
+    count = 1 if one or not timed else max(1, min(_NETWORKS, int(passes / _PASSES_A_NETWORK)))
+    why = f"one would read the text {passes:.0f} times; several, averaged, learn less of it by heart"
+    model.fill("ensemble", count, why if count > 1 else "one network")
 
 
 def _windows(data: _Choices, train_tokens: int, device: str, *, bidirectional: bool) -> list[str]:
@@ -305,8 +324,8 @@ def _memory(run: RunConfig) -> int:
     # The bases of SOAP are squares as wide as their matrices: about half as much again, and their products as much.
     copies = 4 + bool(run.train.average) + (run.train.optimizer == "soap")
     model = run.model
-    layers = model.num_layers * (1 + model.bidirectional)
-    a_token = layers * 10 * model.hidden_size + 3 * model.vocab_size + 2 * model.embedding_size
+    layers = model.num_layers * len(stacks(shapes))
+    a_token = layers * 10 * model.hidden_size + 3 * model.ensemble * model.vocab_size + 2 * model.embedding_size
     if model.attention_window:
         a_token += 2 * model.hidden_size + 4 * (model.attention_window + run.data.seq_len)
     recalled = len(model.recall) * model.recall_rows * (run.data.streams + run.data.batch_size)
