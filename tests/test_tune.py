@@ -176,6 +176,16 @@ def test_trial_0_is_the_default_and_only_the_best_is_kept(plan, fake):
     assert last.best.settings.items() <= found.items()
 
 
+def test_every_trial_has_as_many_networks_as_the_default(plan, fake, monkeypatch, tmp_path):
+    monkeypatch.setattr(MACHINE, "flops", 1e11)
+    plan = replace(plan, prepared=runs.prepare(plan.given, tmp_path / "cache"))
+    count = plan.prepared.plan.run.model.ensemble
+    assert count > 1
+    fake("evaluate(tables['model']['ensemble'], 1)\nsay('Stopped', reason='finished')")
+    assert {trial.loss for trial in done(searched(plan, 3))} == {count}
+    assert read_settings(plan.folder / "best.toml")["model"]["ensemble"] == count
+
+
 def test_the_same_seed_proposes_the_same_trials_also_after_a_pause(plan, fake, tmp_path):
     fake(GOOD)
     whole = [trial.settings for trial in done(searched(replace(plan, folder=tmp_path / "a"), 4))]

@@ -126,7 +126,8 @@ def of_checkpoint(name: str, model: CharLM, pieces: NDArray[Any], seeds: int) ->
         pieces: texts it can read, (N, `LENGTH`).
         seeds: how many first weights to draw.
     """
-    cell = model.config.cell
+    cell, config = model.config.cell, model.config
+    layers = f"{config.ensemble} of {config.num_layers}" if config.ensemble > 1 else str(config.num_layers)
     yield Progress(0.0, "measuring")
     trained = shares(model, pieces)
     born = []
@@ -134,7 +135,7 @@ def of_checkpoint(name: str, model: CharLM, pieces: NDArray[Any], seeds: int) ->
         yield Progress(seed / (seeds + 1), "measuring first weights")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            born.append(shares(CharLM(model.config), pieces))
+            born.append(shares(CharLM(config), pieces))
     reach, first = [float(listens(trained))], [float(listens(norms)) for norms in born]
     drawn = _curve(f"{name} ({cell})", [trained], cell), _curve("the same with first weights", born, cell, dashed=True)
     at = ", ".join(f"{trained[k]:.2g} at k = {k}" for k in (1, 10, 30, REACH))
@@ -144,7 +145,7 @@ def of_checkpoint(name: str, model: CharLM, pieces: NDArray[Any], seeds: int) ->
         question=_QUESTION.format(pieces=len(pieces), text="text it wrote itself", reach=REACH),
         columns=("network", "cell", "layers", "hidden", "listens"),
         rows=tuple(
-            (called, cell, str(model.config.num_layers), str(model.config.hidden_size), _distance(values))
+            (called, cell, layers, str(config.hidden_size), _distance(values))
             for called, values in ((name, reach), ("first weights", first))
         ),
         charts=(_chart("", drawn),),

@@ -155,6 +155,7 @@ class _Session:
         """A trial's settings; the few that stay open choose themselves to go with them."""
         run, sources = self._run, self._plan.prepared.plan.run.data.sources
         same = {
+            "model": {"ensemble": run.model.ensemble},  # as many as the default has: else a width given would be of one
             "data": {"sources": sources, "val_fraction": run.data.val_fraction},
             "train": {
                 "max_time": self._trial_time,
@@ -249,7 +250,7 @@ class _Session:
     def _settings_file(self, best: Trial) -> str:
         model, data, train = (getattr(self._run, name).model_dump() for name in ("model", "data", "train"))
         # Only what was searched for, or given: all else chooses itself, from more time another value than from less.
-        wanted = {"cell", "embedding_size", "optimizer", "val_fraction"} | set(best.settings)
+        wanted = {"cell", "ensemble", "embedding_size", "optimizer", "val_fraction"} | set(best.settings)
         tables = {
             section: {name: value for name, value in values.items() if name in wanted}
             for section, values in (("model", model), ("data", data), ("train", train))
