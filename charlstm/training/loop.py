@@ -35,7 +35,7 @@ from charlstm.training import snapshot
 from charlstm.training.budget import Clock, progress
 from charlstm.training.candidate import Candidate, standing
 from charlstm.training.journal import Journal
-from charlstm.training.memory import telling_of_memory
+from charlstm.training.memory import keep_freed_memory, telling_of_memory
 from charlstm.training.snapshot import Cursor
 from charlstm.training.threads import Threads
 from charlstm.windows import Window, Windows
@@ -173,6 +173,7 @@ class Training:
         return Notice(cursor.step, text), Stopped(cursor.step, reason, cursor.best_val_loss, self._clock.seconds)
 
     def _train(self, stop: Callable[[], bool]) -> Iterator[Event]:
+        keep_freed_memory()
         self.model.train()
         config = self.run.train
         # What a step takes says nothing of this machine's threads while it waits for others.

@@ -154,7 +154,7 @@ class _Session:
     def _tables(self, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """A trial's settings; the few that stay open choose themselves to go with them."""
         run, sources = self._run, self._plan.prepared.plan.run.data.sources
-        same = {
+        same: dict[str, dict[str, Any]] = {
             "model": {"ensemble": run.model.ensemble},  # as many as the default has: else a width given would be of one
             "data": {"sources": sources, "val_fraction": run.data.val_fraction},
             "train": {
