@@ -80,21 +80,18 @@ class Engine:
         if self._look_ups is not None:
             looked_up, memory = self._look_ups.step(tokens, state[-1])
             read = (memory,)
-        first, *others = self._stacks
-        after = first.step(tokens, state, looked_up)
-        if self._attention is None:
-            features = first.features(after)
-        else:
-            top, memory = self._attention.step(after[-1][0], state[len(after)])
-            features = first.features((*after[:-1], (top,)))
-            after = (*after, memory)
-        if others:
-            every = [features]
-            for stack in others:
-                onwards = stack.step(tokens, state[len(after) :], looked_up)
-                every.append(stack.features(onwards))
-                after += onwards
-            features = np.concatenate(every, -1)
+        after: State = ()
+        said = []
+        for stack in self._stacks:
+            onwards = stack.step(tokens, state[len(after) :], looked_up)
+            if self._attention is None:
+                said.append(stack.features(onwards))
+            else:
+                top, memory = self._attention.step(onwards[-1][0], state[len(onwards)])
+                said.append(stack.features((*onwards[:-1], (top,))))
+                onwards = (*onwards, memory)
+            after += onwards
+        features = said[0] if len(said) == 1 else np.concatenate(said, -1)
         logits = np.dot(features, self._head)
         logits += self._head_bias
         return logits, (*after, *read)

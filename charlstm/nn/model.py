@@ -51,6 +51,8 @@ class CharLM(nn.Module):
 
         logits = (1/K) Σ_k (W_k h_k + c)
 
+    That is the geometric mean of their probabilities (ensembles: Hansen & Salamon 1990).
+
     Args:
         config: the network's shape.
     """
