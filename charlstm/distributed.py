@@ -99,7 +99,8 @@ class Ranks:
             near = max(1, round(batch / self.world)) * self.world
             raise ConfigError(
                 f"a batch of {batch} does not divide by {self.world} processes",
-                hint=f"Each learns from as many rows: --batch-size {near} would do.",
+                hint=f"Each learns from as many rows: --batch-size {near} would do"
+                + (", where the text is long enough for it." if batch < self.world else "."),
             )
         self.device(run.train.device)
 

@@ -233,11 +233,15 @@ def _speed(multiplied: int, machine: Machine) -> float:
 
 def _ensemble(model: _Choices, train: _Choices, passes: float) -> None:
     """Fill in how many networks learn side by side, where a single one could make so many passes over the text."""
-    timed = train.values.get("max_time") and not (train.values.get("max_steps") or train.values.get("epochs"))
-    one = model.given.get("hidden_size") or model.given.get("bidirectional") or model.given.get("attention_window")
-    count = 1 if one or not timed else max(1, min(_NETWORKS, int(passes / _PASSES_A_NETWORK)))
+    settled = any(model.given.get(name) for name in ("hidden_size", "bidirectional", "attention_window"))
+    count = 1 if settled or _counted(train) else max(1, min(_NETWORKS, int(passes / _PASSES_A_NETWORK)))
     why = f"one would read the text {passes:.0f} times; several, averaged, learn less of it by heart"
     model.fill("ensemble", count, why if count > 1 else "one network")
+
+
+def _counted(train: _Choices) -> bool:
+    """Whether steps or passes were asked for, not only a time."""
+    return bool(train.values.get("max_steps") or train.values.get("epochs"))
 
 
 def _windows(data: _Choices, train_tokens: int, device: str, *, bidirectional: bool) -> list[str]:
@@ -266,8 +270,7 @@ def _passes(train: _Choices, speed: float, rows: int, train_tokens: int, *, bidi
     """End a run that has only a time to keep to before its text is learnt by heart; what to tell of that."""
     most = round(_PASSES * math.sqrt(max(1.0, train_tokens / _MANY_TOKENS)))
     steps, _ = _length(train.values, speed, rows, train_tokens)
-    counted = train.values.get("max_steps") or train.values.get("epochs")
-    if bidirectional or counted or steps * rows <= most * train_tokens:
+    if bidirectional or _counted(train) or steps * rows <= most * train_tokens:
         return []  # gaps differ from pass to pass: what reads both ways may read on
     train.fill("epochs", float(most), "more passes would only teach it this text by heart")
     return [f"training ends after {most} passes over this text: more would learn it by heart (--epochs says otherwise)"]

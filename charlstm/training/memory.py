@@ -17,7 +17,7 @@ def keep_freed_memory() -> None:
     """Let this process keep the memory it frees, on Linux; elsewhere nothing happens.
 
     Each step frees the large blocks that the next one asks for. glibc gives them back to the system, which clears them
-    anew each time: of a step of two networks of 512 features that takes a sixteenth, and more as a run gets long.
+    anew each time: a sixteenth of a step of two networks of 512 features.
     """
     with suppress(TypeError, OSError, AttributeError):  # no C library to ask, or not glibc
         libc = ctypes.CDLL(None)

@@ -155,7 +155,7 @@ class _Session:
         """A trial's settings; the few that stay open choose themselves to go with them."""
         run, sources = self._run, self._plan.prepared.plan.run.data.sources
         same: dict[str, dict[str, Any]] = {
-            "model": {"ensemble": run.model.ensemble},  # as many as the default has: else a width given would be of one
+            "model": {"ensemble": run.model.ensemble},  # the default's: a width given by hand would mean one network
             "data": {"sources": sources, "val_fraction": run.data.val_fraction},
             "train": {
                 "max_time": self._trial_time,
