@@ -78,7 +78,7 @@ def prepare(
     encoded = encode(corpus, data, cache, tokenizer=tokenizer, progress=progress)
     train = given.get("train", {})
     machine = probe.probe(train.get("device"), train.get("precision"), train.get("threads"))
-    plan = choose(corpus.name, len(encoded.ids), encoded.tokenizer.vocab_size, machine, given)
+    plan = choose(corpus.name, len(encoded.ids), encoded.tokenizer.vocab_size, machine, given, common=encoded.common())
     return Prepared(encoded, plan, init)
 
 

@@ -212,6 +212,16 @@ def test_recall_is_there_unless_a_network_reads_both_ways_or_is_told_not_to():
         assert choose("run", 1_000_000, 65, Machine(), {"model": model}).run.model.recall == ()
 
 
+def test_symbols_that_hardly_occur_make_no_letters_into_pieces_of_words():
+    code, chinese = (
+        choose("run", 10**8, 7000, Machine(), {"train": {"max_time": 120.0}}, common=common).run.model
+        for common in (90, 2500)
+    )
+    assert (code.recall, code.ngram_order, code.embedding_size) == ((3, 6), 6, 64)
+    assert (chinese.recall, chinese.ngram_order, chinese.embedding_size) == ((2, 3), 3, 128)
+    assert code.hidden_size >= 128
+
+
 MORE = [{}, {"bidirectional": True}, {"attention_window": 32}, {"bidirectional": True, "skip": True}, {"ensemble": 3}]
 
 

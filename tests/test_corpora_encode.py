@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from charlstm.config import DataConfig
 from charlstm.corpora.count import CharacterCounter, byte_counts
-from charlstm.corpora.encode import cached, encode, fit_tokenizer, split
+from charlstm.corpora.encode import cached, encode, fit_tokenizer, frequencies, split
 from charlstm.corpora.extent import extent
 from charlstm.corpora.pieces import evenly, recut
 from charlstm.corpora.read import Corpus, FilePart
@@ -284,6 +284,22 @@ def test_progress_rises_to_both_passes(tmp_path: Path) -> None:
     encode(corpus, DataConfig(), tmp_path, progress=lambda done, total: seen.append((done, total)))
     assert seen == sorted(seen)
     assert seen[-1] == (10_000_000, 10_000_000)
+
+
+@given(st.lists(st.integers(0, 9)))
+def test_the_tokens_of_a_text_are_counted(ids: list[int]) -> None:
+    assert frequencies(np.array(ids, np.uint8), 12).tolist() == [ids.count(token) for token in range(12)]
+
+
+def test_a_long_text_is_counted_in_parts_of_all_of_it() -> None:
+    counts = frequencies(np.repeat(np.arange(4, dtype=np.uint8), 1_000_000), 5)
+    assert counts.sum() == 1 << 20
+    assert counts / counts.sum() == pytest.approx([0.25] * 4 + [0], abs=0.01)
+
+
+@pytest.mark.parametrize(("text", "common"), [("a" * 100, 1), ("ab" * 50, 2), ("abc" * 400 + "漢字😀", 3)])
+def test_what_is_rare_is_not_common(tmp_path: Path, text: str, common: int) -> None:
+    assert encode(corpus_of(text.encode()), DataConfig(), tmp_path).common() == common
 
 
 @given(st.integers(0, 5000), st.floats(0, 0.99))

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from charlstm.config import DataConfig
 from charlstm.corpora import store
 from charlstm.corpora.extent import Extent, extent
@@ -18,6 +21,9 @@ from charlstm.corpora.fit import fit
 from charlstm.corpora.passes import Progress, Reading
 from charlstm.corpora.read import Corpus
 from charlstm.tokenizers import Ids, Tokenizer, narrowest
+
+_BLOCK, _BLOCKS = 4096, 256
+"""A long text's tokens are counted in so many blocks of it, of so many tokens."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,11 @@ class Encoded:
             StorageError: the file cannot be read any more.
         """
         return extent(self.tokenizer, store.pieces(self.path, self.ids.dtype, begin, end))
+
+    def common(self) -> int:
+        """How many different tokens 99 % of the text is made of."""
+        falling = np.sort(frequencies(self.ids, self.tokenizer.vocab_size))[::-1].cumsum()
+        return 1 + int(np.searchsorted(falling, 0.99 * falling[-1]))
 
     def about(self) -> dict[str, Any]:
         """What a checkpoint says of the text it was trained on."""
@@ -134,6 +145,20 @@ def split(ids: Ids, val_fraction: float) -> tuple[Ids, Ids]:
 def boundary(tokens: int, val_fraction: float) -> int:
     """How many of the tokens are trained on."""
     return int(tokens * (1.0 - val_fraction))
+
+
+def frequencies(ids: Ids, vocab_size: int) -> NDArray[np.int64]:
+    """How often each token stands in a text, (vocab_size,); in a million tokens, evenly spread, of a longer one.
+
+    Args:
+        ids: (tokens,).
+        vocab_size: of the tokenizer.
+    """
+    begins = np.linspace(0, max(0, len(ids) - _BLOCK), _BLOCKS, dtype=np.int64)
+    counts = np.zeros(vocab_size, np.int64)
+    for block in [ids] if len(ids) <= _BLOCK * _BLOCKS else [ids[begin : begin + _BLOCK] for begin in begins]:
+        counts += np.bincount(block, minlength=vocab_size)
+    return counts
 
 
 def _place(sha256: str, tokenizer: Tokenizer, cache: Path) -> Path:

@@ -25,7 +25,7 @@ DEFAULT_TIME = 300.0
 _SIZES = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
 
 _FEW_TOKENS = 512
-"""A vocabulary up to this size is taken for one of characters or bytes."""
+"""Where so many different tokens and fewer make up nearly all of a text they are taken for letters or bytes."""
 
 _PASSES, _MANY_TOKENS = 12, 150_000
 """So many passes over a text of up to so many tokens are enough; over a longer one with the root of its length."""
@@ -34,10 +34,10 @@ _PASSES_A_NETWORK, _NETWORKS = 8, 4
 """With time for so many passes and more, several networks that make fewer learn more than one; no more than so many."""
 
 _TOKENS_A_WEIGHT = 10.0
-"""The widest network whose products alone leave time to read this many tokens a weight learns most in a budget."""
+"""The widest network whose products leave time to read this many tokens a weight learns most in a budget."""
 
-_BESIDE_PRODUCTS = 1.5e6
-"""What looking up, softmax and optimizer take for a token, in operations of products that fit in the same time."""
+_BESIDE_PRODUCTS, _BESIDE_A_SYMBOL = 1.5e6, 1.3e3
+"""What all else takes for a token, and for each symbol of the vocabulary, in operations of products."""
 
 
 class Machine(Protocol):
@@ -106,7 +106,15 @@ class _Choices:
         return self.values[name]
 
 
-def choose(name: str, tokens: int, vocab_size: int, machine: Machine, given: Mapping[str, Mapping[str, Any]]) -> Plan:
+def choose(
+    name: str,
+    tokens: int,
+    vocab_size: int,
+    machine: Machine,
+    given: Mapping[str, Mapping[str, Any]],
+    *,
+    common: int | None = None,
+) -> Plan:
     """Complete the settings of a run.
 
     Args:
@@ -115,6 +123,7 @@ def choose(name: str, tokens: int, vocab_size: int, machine: Machine, given: Map
         vocab_size: of its tokenizer.
         machine: what the probe measured.
         given: the settings made by hand, by section; these are never changed, except for a window longer than the text.
+        common: how many of the vocabulary nearly all of the text is made of; None means all.
 
     Raises:
         ConfigError: settings that cannot be.
@@ -132,14 +141,16 @@ def choose(name: str, tokens: int, vocab_size: int, machine: Machine, given: Map
     budget = seconds if seconds is not None else math.inf
     val = _validation(data, tokens, budget, machine)
     train_tokens = boundary(tokens, val)
-    _look_ups(model, train_tokens, vocab_size, train.values["device"])
-    _shape(model, train_tokens, vocab_size, budget, machine)
+    common = common or vocab_size
+    _look_ups(model, train_tokens, common, train.values["device"])
+    _shape(model, train_tokens, vocab_size, common, budget, machine)
     notes = _windows(data, train_tokens, train.values["device"], bidirectional=bool(model.given.get("bidirectional")))
     rows = data.values["batch_size"] * data.values["seq_len"]
     of_one = multiplied_count({**model.all, "vocab_size": vocab_size, "ensemble": 1})
-    alone, _ = _length(train.values, _speed(of_one, machine), rows, train_tokens)
+    alone, _ = _length(train.values, _speed(of_one, vocab_size, machine), rows, train_tokens)
     _ensemble(model, train, alone * rows / train_tokens)
-    speed = _speed(multiplied_count({**model.all, "vocab_size": vocab_size}), machine)
+    symbols = vocab_size * model.values["ensemble"]  # each network is asked alone
+    speed = _speed(multiplied_count({**model.all, "vocab_size": vocab_size}), symbols, machine)
     notes += _passes(train, speed, rows, train_tokens, bidirectional=bool(model.given.get("bidirectional")))
     steps, duration = _length(train.values, speed, rows, train_tokens)
     passes = steps * rows / train_tokens
@@ -181,13 +192,13 @@ def _validation(data: _Choices, tokens: int, budget: float, machine: Machine) ->
     return float(data.fill("val_fraction", share, why))
 
 
-def _look_ups(model: _Choices, train_tokens: int, vocab_size: int, device: str) -> None:
+def _look_ups(model: _Choices, train_tokens: int, common: int, device: str) -> None:
     """Fill in what is looked up of the last tokens: their n-grams, and what followed them before."""
     if model.given.get("bidirectional"):
         for name, nothing in (("ngram_order", 0), ("recall", ())):
             model.fill(name, nothing, "only of what was read before can anything be looked up")
         return
-    orders = (3, 6) if vocab_size <= _FEW_TOKENS else (2, 3)
+    orders = (3, 6) if common <= _FEW_TOKENS else (2, 3)
     model.fill("recall", orders, f"it recalls what followed the same {orders[0]}, the same {orders[1]} before")
     if device.startswith("mps"):
         if model.fill("ngram_order", 0, "Apple's GPUs have no sparse gradients") >= 2:
@@ -196,39 +207,47 @@ def _look_ups(model: _Choices, train_tokens: int, vocab_size: int, device: str) 
                 hint="Train with --device cpu, or leave the table out with --ngram-order 0.",
             )
         return
-    order = 6 if vocab_size <= _FEW_TOKENS else 3
+    order = 6 if common <= _FEW_TOKENS else 3
     model.fill("ngram_order", order, "what the last characters are together is looked up")
     rows = 1 << max(10, min(17, (train_tokens // 16).bit_length()))
     model.fill("ngram_rows", rows, f"for {train_tokens:,} tokens")
 
 
-def _shape(model: _Choices, train_tokens: int, vocab_size: int, budget: float, machine: Machine) -> None:
+def _shape(model: _Choices, train_tokens: int, vocab_size: int, common: int, budget: float, machine: Machine) -> None:
     layers_given = model.given.get("num_layers")
     deep = train_tokens > 5_000_000 and budget >= 1800
     why = "much text, much time" if deep else "one wide layer learns most in this time"
     model.fill("num_layers", 2 if deep else 1, why)
     model.fill("cell", "lstm", "the cell that learns most on text")
-    model.fill("embedding_size", 64 if vocab_size <= _FEW_TOKENS else 128, f"for {vocab_size} different tokens")
+    model.fill("embedding_size", 64 if common <= _FEW_TOKENS else 128, f"for {common} frequent tokens")
     model.fill("skip", bool(layers_given and layers_given > 2) or deep, "helps deep stacks, does nothing for one layer")
     ceiling = 1024 * math.sqrt(train_tokens / 1e6)
     # Without a budget of time there is none to fit: as wide as the text can fill, but no day-long surprise.
     widest = max(64.0, ceiling) if math.isfinite(budget) else max(64.0, min(512.0, ceiling))
     sizes = [size for size in _SIZES if size <= widest]
-    size = max((size for size in sizes if _affordable(model, size, vocab_size, budget, machine)), default=_SIZES[0])
+    shapes = {size: {**model.all, "hidden_size": size, "vocab_size": vocab_size} for size in sizes}
+    size = max((size for size in sizes if _affordable(shapes[size], common, budget, machine)), default=_SIZES[0])
     why = "the widest that there is time enough to teach"
     if size == sizes[-1]:
         why = "as wide as this much text can fill"
     model.fill("hidden_size", size, why)
 
 
-def _affordable(model: _Choices, size: int, vocab_size: int, budget: float, machine: Machine) -> bool:
-    weights = multiplied_count({**model.all, "hidden_size": size, "vocab_size": vocab_size})
-    return budget * machine.flops / (6 * weights) >= _TOKENS_A_WEIGHT * weights
+def _affordable(model: Mapping[str, Any], common: int, budget: float, machine: Machine) -> bool:
+    """Whether a network's products leave time to read enough of a text.
+
+    The softmax's products grow with the width, all others with its square: a wider network costs less where they are
+    most of the time, and they count half. What they know of rare tokens need not be taught.
+    """
+    without, products, taught = (
+        multiplied_count({**model, "vocab_size": size}) for size in (0, model["vocab_size"], common)
+    )
+    return budget * machine.flops / 6 >= _TOKENS_A_WEIGHT * taught * (without + products) / 2
 
 
-def _speed(multiplied: int, machine: Machine) -> float:
-    """Tokens a second of a network with so many weights that a token is multiplied with."""
-    return machine.flops / (6 * multiplied + _BESIDE_PRODUCTS)
+def _speed(multiplied: int, symbols: int, machine: Machine) -> float:
+    """Tokens a second of a network that multiplies each with so many weights, and gives so many symbols a share."""
+    return machine.flops / (6 * multiplied + _BESIDE_PRODUCTS + _BESIDE_A_SYMBOL * symbols)
 
 
 def _ensemble(model: _Choices, train: _Choices, passes: float) -> None:

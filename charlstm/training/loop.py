@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
@@ -22,6 +21,7 @@ from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.store import METRICS, MODEL, RESUME
 from charlstm.config import RunConfig
+from charlstm.corpora.encode import frequencies
 from charlstm.diagnosis import diagnose
 from charlstm.distributed import ALONE, Agreed, Ranks
 from charlstm.engine import BidirectionalEngine, Engine
@@ -45,9 +45,6 @@ EVAL_STREAMS = 32
 
 _CALIBRATED = 1000
 """Tokens of validation text below which no temperature is fitted."""
-
-_COUNTED = 1_000_000
-"""Tokens of the training text, at most about, that are counted to know how frequent each is."""
 
 _FIRST_PREVIEW = 0.1
 """Share of the budget before which nothing is shown: what a network writes by then is one letter, or blanks."""
@@ -105,8 +102,7 @@ class Training:
             model = CharLM(run.model)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
         if weights is None:
-            some = train_ids[:: 1 + len(train_ids) // _COUNTED]
-            model.begin_with(np.bincount(some, minlength=run.model.vocab_size))
+            model.begin_with(frequencies(train_ids, run.model.vocab_size))
         else:
             model.load_tensors(weights)
         self.model = model.to(self.device)
