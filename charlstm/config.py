@@ -200,7 +200,11 @@ def read_settings(path: Path) -> dict[str, dict[str, Any]]:
         raise ConfigError(f"not readable as TOML ({fault})", where=path) from fault
     tables.pop("name", None)
     for section, table in tables.items():
-        if section not in SECTIONS or not isinstance(table, dict):
+        if not isinstance(table, dict):
+            raise ConfigError(
+                f"{section} stands in no section", where=path, hint="Put it below [model], [data] or [train]."
+            )
+        if section not in SECTIONS:
             raise ConfigError(f"no section [{section}]", where=path, hint="There are [model], [data] and [train].")
         check_partial(section, table, where=f"{path}, [{section}]")
     return tables

@@ -193,6 +193,8 @@ def test_a_short_text_is_not_read_until_it_is_known_by_heart():
         asked = plan(tokens=50_000, **budget)
         assert asked.run.train.epochs == budget.get("epochs")
         assert not asked.notes
+    tiny = plan(tokens=1000, max_time=300.0)
+    assert tiny.steps == pytest.approx(60, abs=2)
     both_ways = choose("run", 50_000, 65, Machine(), {"model": {"bidirectional": True}, "train": {"max_time": 300.0}})
     assert both_ways.run.train.epochs is None
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 import typer
 
-from charlstm.cli.app import app
+from charlstm.cli.app import _run, app
 from charlstm.cli.commands import LINES
 
 ROOT = typer.main.get_command(app)
@@ -27,6 +27,30 @@ def page(name: str) -> str:
 @pytest.fixture(autouse=True)
 def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.mark.parametrize("name", ["", "checkpoints", "lab"])
+def test_nothing_typed_shows_the_whole_help(name: str) -> None:
+    bare, asked = (
+        subprocess.run([sys.executable, "-m", "charlstm", *name.split(), *more], capture_output=True, text=True).stdout
+        for more in ([], ["--help"])
+    )
+    assert bare.strip() == asked.strip()
+
+
+@pytest.mark.parametrize(("key", "code"), [(KeyboardInterrupt, 130), (EOFError, 1)])
+def test_a_question_left_without_an_answer(
+    key: type[BaseException], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def asked(**_: object) -> None:
+        try:
+            raise key
+        except key:
+            raise typer.Abort from None
+
+    monkeypatch.setattr("charlstm.cli.app.app", asked)
+    assert _run() == code
+    assert capsys.readouterr().err == "\ncharlstm: nothing was done\n"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

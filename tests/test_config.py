@@ -52,7 +52,7 @@ def test_json_round_trip(run):
         ("[modell]\nhidden_size = 3", "modell"),
         ("[train]\nlr = 'fast'", "lr = 'fast'"),
         ("[train", "not readable as TOML"),
-        ("hidden_size = 3", "no section [hidden_size]"),
+        ("hidden_size = 3", "hidden_size stands in no section"),
     ],
 )
 def test_a_bad_settings_file_is_told_in_one_line(tmp_path, text, told):

@@ -19,7 +19,7 @@ from charlstm.errors import CharlstmError
 EPILOG = """Examples:
 
 \b
-  charlstm sample                        write at once, from the starter checkpoint
+  charlstm sample                        write at once, from the newest run or the starter
   charlstm train my.txt --max-time 5m    learn from a text for five minutes
   charlstm sample my-1 --prompt "Once"   write with what was learnt
   charlstm fill "The s__ was rising."    guess what stands in a gap
@@ -78,8 +78,9 @@ def _run() -> int:
         result = app(prog_name="charlstm", standalone_mode=False)
     except CharlstmError as fault:
         return _tell(str(fault), fault.exit_code)
-    except typer.Abort:
-        return _tell("nothing was done", 1)
+    except typer.Abort as fault:  # at a question
+        say("")
+        return _tell("nothing was done", 130 if isinstance(fault.__context__, KeyboardInterrupt) else 1)
     except KeyboardInterrupt:
         return 130
     except SystemExit:
@@ -104,12 +105,12 @@ def _tell(text: str, code: int) -> int:
 def _usage(fault: Exception) -> int:
     context = getattr(fault, "ctx", None)
     command = context.command_path if context is not None else "charlstm"
-    message = str(fault.format_message()).rstrip(".?")  # type: ignore[attr-defined]
+    message = str(fault.format_message())  # type: ignore[attr-defined]
     message = re.sub(r"Input should be ([^,]*),.*", r"it must be \1", message)
     if type(fault).__name__ == "NoArgsIsHelpError":
         typer.echo(message)
         return 2
-    return _tell(f"{message}. See: {command} --help", 2)
+    return _tell(f"{message.rstrip('.?')}. See: {command} --help", 2)
 
 
 def _os_error(fault: OSError) -> int:

@@ -77,7 +77,9 @@ def show(
 
 @app.command(epilog=_examples("verify", "verify english-1 starter", "verify /media/usb/model.safetensors --json"))
 def verify(
-    references: Annotated[list[str] | None, typer.Argument(metavar="REF", help=f"{_REFERENCE} Default: all.")] = None,
+    references: Annotated[
+        list[str] | None, typer.Argument(metavar="REF", help=f"{_REFERENCE} Default: all runs.")
+    ] = None,
     root: Root = DEFAULT_ROOT,
     as_json: Json = False,
 ) -> None:

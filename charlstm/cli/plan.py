@@ -22,15 +22,16 @@ NARROW = 64
 def announce(prepared: Prepared, folder: Path) -> None:
     """A few lines on stderr before a run."""
     plan, run = prepared.plan, prepared.plan.run
-    for note in plan.notes:
-        say(note)
     share = f"{100 * run.data.val_fraction:.2g} %"
     held_out = f"; the last {share} of it is for validation" if run.data.val_fraction else ""
     encoded = prepared.encoded
     text = f"{count(encoded.characters)} characters"
     if encoded.tokenizer.kind == "byte":
         text = f"{count(encoded.bytes)} bytes"
-    say(f"{', '.join(run.data.sources)}: {text}, {run.model.vocab_size} different tokens{held_out}")
+    tokens = "different tokens" if prepared.init is None else "tokens with those of the network it begins with"
+    say(f"{', '.join(run.data.sources)}: {text}, {run.model.vocab_size} {tokens}{held_out}")
+    for note in plan.notes:
+        say(note)
     kind = f"{run.model.cell}, reading both ways" if run.model.bidirectional else run.model.cell
     if run.model.ngram_order >= 2:
         kind += f" with n-grams up to {run.model.ngram_order}"

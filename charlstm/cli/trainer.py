@@ -239,8 +239,16 @@ def _run(place: Place, training: Training, request: StopRequest) -> None:
     if tells and not place.json_lines:
         next_step = f"Write with: charlstm sample {name}"
         if training.run.model.bidirectional:
-            next_step = f'Fill blanks with: charlstm fill {name} "The s__ was rising."'
+            next_step = f"Fill blanks with: charlstm fill {name} {_gapped(training.passage(200))}"
         say(f"done: {training.folder}. {next_step}")
+
+
+def _gapped(passage: str) -> str:
+    """What to type to see a blank filled: part of the longest line, one character left out."""
+    plain = [line for line in passage.splitlines() if not set("_{}") & set(line)]
+    line = max(plain, key=len, default="")[:24]
+    gap = len(line) // 2
+    return shlex.quote(f"{line[:gap]}_{line[gap + 1 :]}")
 
 
 def _reference(folder: Path) -> str:

@@ -38,7 +38,9 @@ def tune(
     trial_time: Annotated[
         str | None,
         typer.Option(
-            "--trial-time", metavar="TIME", help="Training of each trial. [default: a thirtieth of the budget]"
+            "--trial-time",
+            metavar="TIME",
+            help="Training of each trial. [default: a thirtieth of the budget, at least 20s]",
         ),
     ] = None,
     name: Annotated[

@@ -30,6 +30,9 @@ _FEW_TOKENS = 512
 _PASSES, _MANY_TOKENS = 12, 150_000
 """So many passes over a text of up to so many tokens are enough; over a longer one with the root of its length."""
 
+_FEWEST_STEPS = 60
+"""Before so many steps no text is known by heart, however short."""
+
 _PASSES_A_NETWORK, _NETWORKS = 8, 4
 """With time for so many passes and more, several networks that make fewer learn more than one; no more than so many."""
 
@@ -288,6 +291,7 @@ def _windows(data: _Choices, train_tokens: int, device: str, *, bidirectional: b
 def _passes(train: _Choices, speed: float, rows: int, train_tokens: int, *, bidirectional: bool) -> list[str]:
     """End a run that has only a time to keep to before its text is learnt by heart; what to tell of that."""
     most = round(_PASSES * math.sqrt(max(1.0, train_tokens / _MANY_TOKENS)))
+    most = max(most, math.ceil(_FEWEST_STEPS * rows / train_tokens))
     steps, _ = _length(train.values, speed, rows, train_tokens)
     if bidirectional or _counted(train) or steps * rows <= most * train_tokens:
         return []  # gaps differ from pass to pass: what reads both ways may read on

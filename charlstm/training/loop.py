@@ -347,11 +347,18 @@ class Training:
             return
         yield Preview(self.cursor.step, self.ranks.by_first(lambda: self._proof(length)))
 
+    def passage(self, length: int) -> str:
+        """The first tokens of the validation text, or of all there is where there is none."""
+        return self.tokenizer.decode(self._passage(length))
+
+    def _passage(self, length: int) -> list[int]:
+        ids: list[int] = (self._val_ids if len(self._val_ids) else self._train_ids)[:length].tolist()
+        return ids
+
     def _proof(self, length: int) -> str:
         parts = self.model.to_tensors(), self._config(), self.tokenizer.to_state()
         if self.run.model.bidirectional:
-            passage = self._val_ids if len(self._val_ids) else self._train_ids
-            return filling.preview(BidirectionalEngine(*parts), self.tokenizer, passage[:length].tolist())
+            return filling.preview(BidirectionalEngine(*parts), self.tokenizer, self._passage(length))
         return sampling.preview(Engine(*parts), length, seed=self.run.train.seed)
 
     def _out_of_patience(self) -> bool:
