@@ -313,6 +313,14 @@ def test_initial_weights_are_orthogonal_gate_by_gate_and_begin_by_remembering(ce
         assert (getattr(layer, name) == 0).all()
 
 
+@pytest.mark.parametrize(
+    ("looked_up", "length"), [({"recall": (3,)}, 1), ({"ngram_order": 3}, 1), ({"recall": (), "ngram_order": 0}, 8)]
+)
+def test_embeddings_begin_quiet_where_something_is_added_to_them(looked_up, length):
+    model = CharLM(ModelConfig(vocab_size=500, embedding_size=64, hidden_size=4, **looked_up))
+    assert model.embedding.weight.norm(dim=1).mean().item() == pytest.approx(length, rel=0.05)
+
+
 def test_it_can_begin_by_knowing_how_frequent_each_token_is():
     model = model_of({"vocab_size": 4, "hidden_size": 5})
     torch.nn.init.zeros_(model.head.weight)

@@ -19,7 +19,7 @@ from charlstm.nn.cells import LayerState
 from charlstm.nn.ngrams import NGrams
 from charlstm.nn.recall import Recall
 from charlstm.nn.recurrence import RecurrentLayer, keep_mask
-from charlstm.shapes import input_sizes, stacks, tensor_shapes
+from charlstm.shapes import input_sizes, looks_up, stacks, tensor_shapes
 
 State: TypeAlias = tuple[LayerState, ...]
 """The state of each layer, parts of (B, H) each; behind them the attention's memory if there is one, or the state of
@@ -70,6 +70,8 @@ class CharLM(nn.Module):
         self.recall: Recall | None = None
         if config.recall:
             self.recall = Recall(config.recall, config.recall_rows, config.vocab_size, size)
+        if looks_up(config.model_dump()):  # rows of length 1, else it would drown what is added to it from zero on
+            nn.init.normal_(self.embedding.weight, std=size**-0.5)
         self._first_memory = config.num_layers * config.ensemble + bool(config.attention_window)
         self._stacks = []
         for name in stacks(config.model_dump()):
