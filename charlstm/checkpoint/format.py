@@ -173,7 +173,7 @@ def check_writes_on(checkpoint: Checkpoint, path: Path | str = "", *, lacking: s
         raise IncompatibleError(
             f"this network reads both ways: it fills blanks, and {lacking}",
             where=path,
-            hint='Try: charlstm fill "The s__ was rising."; or train one without --bidirectional.',
+            hint="See: charlstm fill --help; or train one without --bidirectional.",
         )
 
 

@@ -244,8 +244,8 @@ def _run(place: Place, training: Training, request: StopRequest) -> None:
 
 
 def _gapped(passage: str) -> str:
-    """What to type to see a blank filled: part of the longest line, one character left out."""
-    plain = [line for line in passage.splitlines() if not set("_{}") & set(line)]
+    """What to type to see a blank filled: part of the longest line that can be typed, one character left out."""
+    plain = [line for line in passage.splitlines() if line.isprintable() and not set("_{}\ufffd") & set(line)]
     line = max(plain, key=len, default="")[:24]
     gap = len(line) // 2
     return shlex.quote(f"{line[:gap]}_{line[gap + 1 :]}")
