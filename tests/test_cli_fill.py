@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import charlstm
+from charlstm.cli.trainer import _gapped
 from charlstm.nn.device import parse_device
 from charlstm.settings import probe
 from tests.command_line import Cli
@@ -147,6 +148,19 @@ def test_a_network_that_reads_both_ways_is_scored_shown_and_gone_on_with(cli):
     told = shlex.split(gone_on.err.rpartition("with: ")[2])
     assert told[:3] == ["charlstm", "fill", "both"]
     assert cli(*told[1:]).code == 0
+
+
+@pytest.mark.parametrize(
+    ("passage", "typed"),
+    [
+        ("short\nthe longer line\n", "'the lon_er line'"),
+        ("it's {odd}\nits even\n", "'its _ven'"),
+        ("\0\1\ufffd\n", "_"),
+        ("", "_"),
+    ],
+)
+def test_the_gap_that_is_shown_can_be_typed(passage, typed):
+    assert _gapped(passage) == typed
 
 
 def test_fine_tuning_both_ways_keeps_the_mask_and_grows_the_alphabet(cli):

@@ -135,13 +135,11 @@ def _sentences(done: SearchDone, trial_time: float) -> list[str]:
     ]
     default = next((trial for trial in done.trials if not trial.changed and trial.loss is not None), None)
     if not best.changed:
-        told.append("Nothing was better than the default: charlstm train chooses these settings by itself.")
+        told.append("Nothing was better than the default: for a longer training charlstm train chooses anew by itself.")
     elif default is not None and default.state == "finished":
         told.append(f"The best needs {default.loss - best.loss:.4f} nats/token less than the default.")  # type: ignore[operator]
     if done.checkpoint:
         told.append(f"Write with: charlstm sample {shlex.quote(done.checkpoint)}")
-    if not best.changed:
-        return [*told, "To train it for longer:"]
     told.append(
         f"These settings won in trainings of {duration(trial_time)}; in a far longer one a wider network and more "
         "dropout may win. Train with them for longer:"
@@ -151,7 +149,5 @@ def _sentences(done: SearchDone, trial_time: float) -> list[str]:
 
 def _command(done: SearchDone, sources: list[str], trial_time: float) -> str:
     """What trains with the settings found, for longer."""
-    words = ["charlstm", "train", *sources]
-    if done.best is not None and done.best.changed:
-        words += ["--config", str(done.settings_file)]
+    words = ["charlstm", "train", *sources, "--config", str(done.settings_file)]
     return f"{shlex.join(words)} --max-time {duration(_LONGER * trial_time).replace(' ', '')}"
