@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_LITTLE_TEXT = 30_000
+_LITTLE_TEXT, _HARDLY_ANY = 30_000, 2_000
 _WORSE = 0.02
 """Nats per token that a validation loss may rise from its best before it is called overfitting."""
 _GAP, _MANY_PASSES = 0.5, 8
@@ -25,7 +25,8 @@ def diagnose(train_loss: float, val_losses: Sequence[float], tokens: int, train_
         return ""
     passes = tokens / max(1, train_tokens)
     best, last = min(val_losses), val_losses[-1]
-    if last > best + _WORSE or (last - train_loss > _GAP and passes > _MANY_PASSES):
+    overfitting = last > best + _WORSE or (last - train_loss > _GAP and passes > _MANY_PASSES)
+    if overfitting and train_tokens >= _HARDLY_ANY:
         return (
             f"Overfitting: after {passes:.0f} passes over the text it knows it better (train {train_loss:.2f}) than "
             f"what it has not seen (val {last:.2f}). The best weights are kept; more text, or more --dropout, helps."

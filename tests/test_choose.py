@@ -119,16 +119,20 @@ def test_nonsense_is_named():
     st.integers(1, 4),
     st.sampled_from(sorted(CELLS)),
     st.booleans(),
+    st.integers(1, 3),
     st.sampled_from([0, 1, 2, 5]),
     st.sampled_from([(), (2,), (3, 6)]),
 )
-def test_weights_are_counted_as_torch_counts_them(vocab, embedding, hidden, layers, cell, skip, ngram_order, recall):
+def test_weights_are_counted_as_torch_counts_them(
+    vocab, embedding, hidden, layers, cell, skip, ensemble, ngram_order, recall
+):
     shape = {
         "embedding_size": embedding,
         "hidden_size": hidden,
         "num_layers": layers,
         "cell": cell,
         "skip": skip,
+        "ensemble": ensemble,
         "ngram_order": ngram_order,
         "ngram_rows": 40,
         "recall": recall,
@@ -165,10 +169,14 @@ def test_a_table_of_n_grams_is_as_large_as_the_text_can_fill():
 
 
 def test_with_time_for_many_passes_several_networks_learn_side_by_side():
-    counts = [plan(max_time=t).run.model.ensemble for t in (60, 300, 1800, 7200)]
-    assert (counts[0], counts[1]) == (1, 1)
-    assert counts[2:] == sorted(counts[2:])
-    assert counts[2] > 1
+    made = [plan(max_time=t) for t in (60, 150, 300, 1800, 7200)]
+    counts = [each.run.model.ensemble for each in made]
+    assert counts[0] == 1
+    assert counts == sorted(counts)
+    assert counts[-1] == 4
+    for each, count in zip(made, counts, strict=True):
+        passes = each.steps * 16 * 64 / 900_000
+        assert count == 1 or passes >= 1.5 * count
     short = plan(tokens=50_000, max_time=300.0)
     assert short.run.model.ensemble == 4
     assert "by heart" in short.reasons["ensemble"]
@@ -177,8 +185,16 @@ def test_with_time_for_many_passes_several_networks_learn_side_by_side():
     for model in ({"hidden_size": 192}, {"bidirectional": True}, {"attention_window": 64}):
         made = choose("run", 50_000, 65, Machine(), {"model": model, "train": {"max_time": 300.0}})
         assert made.run.model.ensemble == 1
-    asked = choose("run", 50_000, 65, Machine(), {"model": {"ensemble": 2}, "train": {"max_time": 300.0}})
-    assert asked.run.model.ensemble == 2
+
+
+def test_each_of_several_networks_is_as_wide_as_its_share_of_the_time_allows():
+    def asked(count, seconds):
+        given = {"model": {"ensemble": count}, "train": {"max_time": seconds}}
+        return choose("run", 10**8, 65, Machine(), given).run.model
+
+    assert asked(2, 600.0).ensemble == 2
+    for count in (2, 3, 4):
+        assert asked(count, 150.0 * count).hidden_size == asked(1, 150.0).hidden_size < asked(1, 600.0).hidden_size
 
 
 def test_a_short_text_is_not_read_until_it_is_known_by_heart():

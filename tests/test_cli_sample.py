@@ -73,6 +73,13 @@ def test_the_same_seed_writes_the_same_and_says_what_it_used(run: Any) -> None:
     assert len(first.err.splitlines()) == 1
 
 
+def test_without_a_run_where_they_were_to_be_it_says_that_the_starter_writes(run: Any, tmp_path: Path) -> None:
+    told = run("--root", str(tmp_path / "empty"), "--length", "20")
+    assert told.code == 0
+    assert f"no runs in {tmp_path / 'empty'} yet: this is the starter" in told.err.replace("\n", " ")
+    assert "this is the starter" not in run("--length", "20").err
+
+
 def test_it_writes_what_the_library_writes(run: Any, root: Path) -> None:
     from charlstm.checkpoint.format import read
 

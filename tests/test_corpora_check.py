@@ -235,7 +235,10 @@ def test_letters_digits_and_signs_are_not_odd(character: str) -> None:
 
 def test_garbled_denormal_rare_and_mixed(tmp_path: Path) -> None:
     text = noise(50_000, 2) + "\n"
-    assert "10 places like" in words(looked_over(tmp_path, text + "café ".encode().decode("cp1252") * 10))
+    line = text.count("\n") + 1
+    for times, told in ((1, "1 place like “Ã©” or “â€™”, in"), (10, "10 places like “Ã©” or “â€™”, first in")):
+        found = words(looked_over(tmp_path, text + "café ".encode().decode("cp1252") * times))
+        assert f"{told} line {line:,}: UTF-8" in found
     assert "2 lines not in composed form" in words(looked_over(tmp_path, text + "cafe\u0301\ncafé\nnai\u0308ve"))
     rare = looked_over(tmp_path, text + "ΩΩΣ")
     assert rare.rare == {"Ω": 2, "Σ": 1}

@@ -10,7 +10,10 @@ CASES = {
         (0.6, (1.6, 1.4, 1.4), 20_000_000, 1_000_000),  # training knows far more than validation
         (0.9, (1.6, 1.4, 1.5), 200_000, 10_000),  # on a short text too
     ],
-    "Too little text": [(1.9, (2.1, 2.0), 200_000, 10_000)],
+    "Too little text": [
+        (1.9, (2.1, 2.0), 200_000, 10_000),
+        (0.1, (3.1, 2.9, 4.4), 20_000, 54),  # of so little nothing else can be learnt than itself
+    ],
     "Only 30%": [(1.5, (1.6, 1.5), 300_000, 1_000_000)],
     "Underfitting": [(1.5, (1.9, 1.7, 1.5), 3_000_000, 1_000_000)],
     "": [

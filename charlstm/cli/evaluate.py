@@ -13,7 +13,7 @@ import typer
 from charlstm.cli import options
 from charlstm.cli.loading import unknown_choice
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
-from charlstm.cli.render import count, is_terminal, say, stdout_console
+from charlstm.cli.render import counted, is_terminal, say, stdout_console
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -210,10 +210,10 @@ def _table(scores: list[Score], compressors: dict[str, float], *, of_bytes: bool
     token = "byte" if of_bytes else "token"
     if not of_bytes:
         bits = [f"{each.bits_per_char:.4f}" for each in scores]
-        table.add_row("bits a character", *bits, f"{count(score.characters)} characters")
-    table.add_row("bits a byte", *(f"{each.bits_per_byte:.4f}" for each in scores), f"{count(score.bytes)} bytes")
+        table.add_row("bits a character", *bits, counted(score.characters, "character"))
+    table.add_row("bits a byte", *(f"{each.bits_per_byte:.4f}" for each in scores), counted(score.bytes, "byte"))
     nats = [f"{each.nats_per_token:.4f}" for each in scores]
-    table.add_row(f"nats a {token}", *nats, f"{count(len(score.nats))} {token}s")
+    table.add_row(f"nats a {token}", *nats, counted(len(score.nats), token))
     table.add_row("perplexity", *(f"{each.perplexity:.3f}" for each in scores), f"{token}s it wavers between")
     for name, needed in compressors.items():
         table.add_row(name, *[f"{needed:.4f}"] * len(scores), "bits a byte, for comparison")

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
+from charlstm.cli.options import DEFAULT_ROOT
 from charlstm.cli.render import is_terminal, say
 from charlstm.errors import NotFoundError, StorageError, TextError, UsageError
+from charlstm.resources import starter_folder
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
@@ -64,6 +66,8 @@ def read_model(reference: str | None, root: Path) -> tuple[Path, Checkpoint]:
     from charlstm.checkpoint.store import Store
 
     path = Store(root).find(reference)
+    if reference is None and path.parent == starter_folder() and root != DEFAULT_ROOT:
+        say(f"no runs in {root} yet: this is the starter")
     checkpoint = read(path, kind="model")
     check_model(checkpoint, path)
     return path, checkpoint

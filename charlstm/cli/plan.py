@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm.cli.render import count, duration, say, size, stdout_console, visible
+from charlstm.cli.render import count, counted, duration, say, size, stdout_console, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,9 +25,9 @@ def announce(prepared: Prepared, folder: Path) -> None:
     share = f"{100 * run.data.val_fraction:.2g} %"
     held_out = f"; the last {share} of it is for validation" if run.data.val_fraction else ""
     encoded = prepared.encoded
-    text = f"{count(encoded.characters)} characters"
+    text = counted(encoded.characters, "character")
     if encoded.tokenizer.kind == "byte":
-        text = f"{count(encoded.bytes)} bytes"
+        text = counted(encoded.bytes, "byte")
     tokens = "different tokens" if prepared.init is None else "tokens with those of the network it begins with"
     say(f"{', '.join(run.data.sources)}: {text}, {run.model.vocab_size} {tokens}{held_out}")
     for note in plan.notes:
@@ -60,8 +60,8 @@ def _budget(run: RunConfig) -> str:
     train = run.train
     parts = [
         f"{duration(train.max_time)}" if train.max_time else "",
-        f"{train.max_steps} steps" if train.max_steps else "",
-        f"{train.epochs:g} epochs" if train.epochs else "",
+        f"{train.max_steps} step{'s' * (train.max_steps != 1)}" if train.max_steps else "",
+        f"{train.epochs:g} epoch{'s' * (train.epochs != 1)}" if train.epochs else "",
     ]
     return "training for " + " or ".join(part for part in parts if part)
 

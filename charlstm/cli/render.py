@@ -107,6 +107,11 @@ def count(number: float) -> str:
     return f"{number:.0f}"
 
 
+def counted(number: float, thing: str) -> str:
+    """So many of them: ``1 step``, ``1.3 M characters``."""
+    return f"{count(number)} {thing}{'s' * (number != 1)}"
+
+
 def size(octets: float) -> str:
     """Bytes in three digits and a unit: ``2.6 MB``."""
     return f"{count(octets)}B" if octets >= 1000 else f"{octets:.0f} B"

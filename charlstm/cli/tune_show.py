@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from charlstm.cli.render import duration, fold, is_terminal, say, stdout_console, terminal_width, visible
+from charlstm.cli.render import counted, duration, fold, is_terminal, say, stdout_console, terminal_width, visible
 from charlstm.cli.signals import StopRequest
 from charlstm.errors import CharlstmError
 
@@ -68,7 +68,7 @@ def _tell(event: Event) -> None:
 def _opening(event: SearchStarted) -> str:
     left = f"{duration(event.seconds_left)} left"
     if event.trials:
-        return f"going on after {event.trials} trials, {left}. In {event.folder}"
+        return f"going on after {counted(event.trials, 'trial')}, {left}. In {event.folder}"
     return (
         f"trials of {duration(event.trial_time)} of training, {left}; trial 0 is the default choice: "
         f"{_settings(event.default)}. In {event.folder}"
@@ -135,14 +135,15 @@ def _sentences(done: SearchDone, trial_time: float) -> list[str]:
     ]
     default = next((trial for trial in done.trials if not trial.changed and trial.loss is not None), None)
     if not best.changed:
-        told.append("Nothing was better than the default: for a longer training charlstm train chooses anew by itself.")
+        told.append("Nothing was better than the default, which for a longer training charlstm train chooses anew.")
     elif default is not None and default.state == "finished":
         told.append(f"The best needs {default.loss - best.loss:.4f} nats/token less than the default.")  # type: ignore[operator]
     if done.checkpoint:
         told.append(f"Write with: charlstm sample {shlex.quote(done.checkpoint)}")
+    won = "These settings won" if best.changed else "The default won"
     told.append(
-        f"These settings won in trainings of {duration(trial_time)}; in a far longer one a wider network and more "
-        "dropout may win. Train with them for longer:"
+        f"{won} in trainings of {duration(trial_time)}; in a far longer one a wider network and more dropout may win. "
+        f"{'Train with them for longer:' if best.changed else 'To train for longer with just these settings:'}"
     )
     return told
 

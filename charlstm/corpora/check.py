@@ -69,6 +69,8 @@ class Check:
     """Lines, about, that are not in Unicode's composed form (NFC)."""
     garbled: int
     """Places that look like UTF-8 read in a wrong encoding."""
+    garbled_line: int | None
+    """The line of the first of them, from 1; None without one."""
     repeats: Passages
     """What the text repeats of itself."""
     leakage: Passages | None
@@ -102,6 +104,7 @@ def check(corpus: Corpus, val_fraction: float = 0.1) -> Check:
         rare={character: count for character, count in measured.alphabet.items() if count < RARE},
         denormal_lines=walk.denormal_lines,
         garbled=walk.garbled,
+        garbled_line=walk.garbled_line,
         repeats=repeats(kept),
         leakage=leakage(kept, border) if border < measured.characters else None,
         sampled=kept.every,
@@ -153,6 +156,7 @@ class _Walk:
         self._first: dict[str, tuple[int, int]] = {}
         self.denormal_lines = 0
         self.garbled = 0
+        self.garbled_line: int | None = None
 
     def through(self, chunks: Iterable[str]) -> Iterator[str]:
         """The chunks, passed on."""
@@ -163,7 +167,7 @@ class _Walk:
                 if place >= 0:
                     self._first[character] = (offset + place, line + text.count("\n", 0, place))
             if not text.isascii():
-                self._look_beyond_ascii(text)
+                self._look_beyond_ascii(text, line)
             yield text
             offset += len(text)
             line += text.count("\n")
@@ -176,8 +180,11 @@ class _Walk:
         ]
         return tuple(sorted(found, key=lambda odd: (odd.kind, -odd.count, odd.character)))
 
-    def _look_beyond_ascii(self, text: str) -> None:
-        self.garbled += len(_GARBLED.findall(text))
+    def _look_beyond_ascii(self, text: str, line: int) -> None:
+        places = [match.start() for match in _GARBLED.finditer(text)]
+        if places and not self.garbled:
+            self.garbled_line = line + text.count("\n", 0, places[0])
+        self.garbled += len(places)
         if not unicodedata.is_normalized("NFC", text):
             self.denormal_lines += sum(not unicodedata.is_normalized("NFC", line) for line in text.split("\n"))
 
@@ -210,7 +217,8 @@ def _character_findings(found: Check) -> Iterator[Finding]:
             yield Finding(False, f"{_times(count, 'odd character')} of the kind “{kind}”.")
     if found.garbled:
         where = _times(found.garbled, "place")
-        yield Finding(True, f"{where} like “Ã©” or “â€™”: UTF-8 that was once read in a wrong encoding.")
+        first = f"{'first ' * (found.garbled > 1)}in line {found.garbled_line:,}"
+        yield Finding(True, f"{where} like “Ã©” or “â€™”, {first}: UTF-8 that was once read in a wrong encoding.")
     if found.denormal_lines:
         lines = _times(found.denormal_lines, "line")
         yield Finding(False, f"{lines} not in composed form (NFC): letters that look alike are written in two ways.")

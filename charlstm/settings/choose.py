@@ -33,14 +33,15 @@ _PASSES, _MANY_TOKENS = 12, 150_000
 _FEWEST_STEPS = 60
 """Before so many steps no text is known by heart, however short."""
 
-_PASSES_A_NETWORK, _NETWORKS = 8, 4
-"""With time for so many passes and more, several networks that make fewer learn more than one; no more than so many."""
+_PASSES_A_NETWORK, _NETWORKS = 1.6, 4
+"""K networks, each as wide as a K-th of the time allows, learn more than fewer where each makes K times so many passes
+over the text; no more than so many are taken."""
 
 _TOKENS_A_WEIGHT = 10.0
 """The widest network whose products leave time to read this many tokens a weight learns most in a budget."""
 
-_BESIDE_PRODUCTS, _BESIDE_A_SYMBOL = 1.5e6, 1.3e3
-"""What all else takes for a token, and for each symbol of the vocabulary, in operations of products."""
+_BESIDE_PRODUCTS, _BESIDE_A_NETWORK, _BESIDE_A_SYMBOL = 0.8e6, 0.7e6, 1.3e3
+"""What all else takes for a token, for each network and each symbol of the vocabulary, in operations of products."""
 
 
 class Machine(Protocol):
@@ -146,17 +147,15 @@ def choose(
     train_tokens = boundary(tokens, val)
     common = common or vocab_size
     _look_ups(model, train_tokens, common, train.values["device"])
-    _shape(model, train_tokens, vocab_size, common, budget, machine)
+    _shape(model, train_tokens, common, budget)
+    _networks(model, train, train_tokens, vocab_size, common, budget, machine)
     notes = _windows(data, train_tokens, train.values["device"], bidirectional=bool(model.given.get("bidirectional")))
     rows = data.values["batch_size"] * data.values["seq_len"]
-    of_one = multiplied_count({**model.all, "vocab_size": vocab_size, "ensemble": 1})
-    alone, _ = _length(train.values, _speed(of_one, vocab_size, machine), rows, train_tokens)
-    _ensemble(model, train, alone * rows / train_tokens)
-    symbols = vocab_size * model.values["ensemble"]  # each network is asked alone
-    speed = _speed(multiplied_count({**model.all, "vocab_size": vocab_size}), symbols, machine)
+    speed = _speed({**model.all, "vocab_size": vocab_size}, machine)
     notes += _passes(train, speed, rows, train_tokens, bidirectional=bool(model.given.get("bidirectional")))
     steps, duration = _length(train.values, speed, rows, train_tokens)
     passes = steps * rows / train_tokens
+    of_one = multiplied_count({**model.all, "vocab_size": vocab_size, "ensemble": 1})
     _regularise(model, of_one, passes, train_tokens)
     _optimizer(train, model.values["hidden_size"], steps, train_tokens, tokens - train_tokens, speed, rows)
     run = _checked(name, model, data, train, vocab_size)
@@ -216,7 +215,8 @@ def _look_ups(model: _Choices, train_tokens: int, common: int, device: str) -> N
     model.fill("ngram_rows", rows, f"for {train_tokens:,} tokens")
 
 
-def _shape(model: _Choices, train_tokens: int, vocab_size: int, common: int, budget: float, machine: Machine) -> None:
+def _shape(model: _Choices, train_tokens: int, common: int, budget: float) -> None:
+    """Fill in all of the shape but what the time decides."""
     layers_given = model.given.get("num_layers")
     deep = train_tokens > 5_000_000 and budget >= 1800
     why = "much text, much time" if deep else "one wide layer learns most in this time"
@@ -224,15 +224,38 @@ def _shape(model: _Choices, train_tokens: int, vocab_size: int, common: int, bud
     model.fill("cell", "lstm", "the cell that learns most on text")
     model.fill("embedding_size", 64 if common <= _FEW_TOKENS else 128, f"for {common} frequent tokens")
     model.fill("skip", bool(layers_given and layers_given > 2) or deep, "helps deep stacks, does nothing for one layer")
+
+
+def _networks(
+    model: _Choices,
+    train: _Choices,
+    train_tokens: int,
+    vocab_size: int,
+    common: int,
+    budget: float,
+    machine: Machine,
+) -> None:
+    """Fill in how wide a network is, and how many learn side by side, each in its share of the time."""
     ceiling = 1024 * math.sqrt(train_tokens / 1e6)
     # Without a budget of time there is none to fit: as wide as the text can fill, but no day-long surprise.
     widest = max(64.0, ceiling) if math.isfinite(budget) else max(64.0, min(512.0, ceiling))
     sizes = [size for size in _SIZES if size <= widest]
-    shapes = {size: {**model.all, "hidden_size": size, "vocab_size": vocab_size} for size in sizes}
-    size = max((size for size in sizes if _affordable(shapes[size], common, budget, machine)), default=_SIZES[0])
-    why = "the widest that there is time enough to teach"
-    if size == sizes[-1]:
-        why = "as wide as this much text can fill"
+    shapes = {size: {**model.all, "hidden_size": size, "vocab_size": vocab_size, "ensemble": 1} for size in sizes}
+
+    def widest_in(seconds: float) -> int:
+        return max((size for size in sizes if _affordable(shapes[size], common, seconds, machine)), default=_SIZES[0])
+
+    def passes(count: int) -> float:
+        shape = {**shapes[widest_in(budget / count)], "ensemble": count}
+        return budget * _speed(shape, machine) / train_tokens
+
+    settled = any(model.given.get(name) for name in ("hidden_size", "bidirectional", "attention_window"))
+    several = () if settled or _counted(train) else range(_NETWORKS, 1, -1)
+    count = next((count for count in several if passes(count) >= _PASSES_A_NETWORK * count), 1)
+    why = "several, averaged, learn less of it by heart than one that reads it more often"
+    count = model.fill("ensemble", count, why if count > 1 else "one network")
+    size = widest_in(budget / count)
+    why = "as wide as this much text can fill" if size == sizes[-1] else "the widest that there is time enough to teach"
     model.fill("hidden_size", size, why)
 
 
@@ -248,17 +271,11 @@ def _affordable(model: Mapping[str, Any], common: int, budget: float, machine: M
     return budget * machine.flops / 6 >= _TOKENS_A_WEIGHT * taught * (without + products) / 2
 
 
-def _speed(multiplied: int, symbols: int, machine: Machine) -> float:
-    """Tokens a second of a network that multiplies each with so many weights, and gives so many symbols a share."""
-    return machine.flops / (6 * multiplied + _BESIDE_PRODUCTS + _BESIDE_A_SYMBOL * symbols)
-
-
-def _ensemble(model: _Choices, train: _Choices, passes: float) -> None:
-    """Fill in how many networks learn side by side, where a single one could make so many passes over the text."""
-    settled = any(model.given.get(name) for name in ("hidden_size", "bidirectional", "attention_window"))
-    count = 1 if settled or _counted(train) else max(1, min(_NETWORKS, int(passes / _PASSES_A_NETWORK)))
-    why = f"one would read the text {passes:.0f} times; several, averaged, learn less of it by heart"
-    model.fill("ensemble", count, why if count > 1 else "one network")
+def _speed(model: Mapping[str, Any], machine: Machine) -> float:
+    """Tokens a second in training. Each network is asked alone, so each gives all symbols their share."""
+    of_a_network = _BESIDE_A_NETWORK + _BESIDE_A_SYMBOL * model["vocab_size"]
+    operations: float = 6 * multiplied_count(model) + _BESIDE_PRODUCTS + model["ensemble"] * of_a_network
+    return machine.flops / operations
 
 
 def _counted(train: _Choices) -> bool:
