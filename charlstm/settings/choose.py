@@ -33,12 +33,13 @@ _PASSES, _MANY_TOKENS = 12, 150_000
 _FEWEST_STEPS = 60
 """Before so many steps no text is known by heart, however short."""
 
-_PASSES_A_NETWORK, _NETWORKS = 1.6, 4
-"""K networks, each as wide as a K-th of the time allows, learn more than fewer where each makes K times so many passes
-over the text; no more than so many are taken."""
+_TOKENS_A_WEIGHT, _OF_SEVERAL = 10.0, 6.0
+"""The widest network whose products leave time to read this many tokens a weight learns most in a budget; of several
+side by side, which read the same tokens more than once, fewer are enough for each."""
 
-_TOKENS_A_WEIGHT = 10.0
-"""The widest network whose products leave time to read this many tokens a weight learns most in a budget."""
+_PASSES_A_NETWORK, _NETWORKS = 1.2, 4
+"""K networks of that width learn more than fewer where each makes K times so many passes over the text; no more than so
+many are taken."""
 
 _BESIDE_PRODUCTS, _BESIDE_A_NETWORK, _BESIDE_A_SYMBOL = 0.8e6, 0.7e6, 1.3e3
 """What all else takes for a token, for each network and each symbol of the vocabulary, in operations of products."""
@@ -235,32 +236,33 @@ def _networks(
     budget: float,
     machine: Machine,
 ) -> None:
-    """Fill in how wide a network is, and how many learn side by side, each in its share of the time."""
+    """Fill in how wide a network is, and how many learn side by side in the time that there is."""
     ceiling = 1024 * math.sqrt(train_tokens / 1e6)
     # Without a budget of time there is none to fit: as wide as the text can fill, but no day-long surprise.
     widest = max(64.0, ceiling) if math.isfinite(budget) else max(64.0, min(512.0, ceiling))
     sizes = [size for size in _SIZES if size <= widest]
     shapes = {size: {**model.all, "hidden_size": size, "vocab_size": vocab_size, "ensemble": 1} for size in sizes}
 
-    def widest_in(seconds: float) -> int:
-        return max((size for size in sizes if _affordable(shapes[size], common, seconds, machine)), default=_SIZES[0])
+    def widest_of(count: int) -> int:
+        lesson = _TOKENS_A_WEIGHT if count == 1 else _OF_SEVERAL * count
+        fit = (size for size in sizes if _products(shapes[size], common) * lesson <= budget * machine.flops / 6)
+        return max(fit, default=_SIZES[0])
 
     def passes(count: int) -> float:
-        shape = {**shapes[widest_in(budget / count)], "ensemble": count}
-        return budget * _speed(shape, machine) / train_tokens
+        return budget * _speed({**shapes[widest_of(count)], "ensemble": count}, machine) / train_tokens
 
     settled = any(model.given.get(name) for name in ("hidden_size", "bidirectional", "attention_window"))
     several = () if settled or _counted(train) else range(_NETWORKS, 1, -1)
     count = next((count for count in several if passes(count) >= _PASSES_A_NETWORK * count), 1)
     why = "several, averaged, learn less of it by heart than one that reads it more often"
     count = model.fill("ensemble", count, why if count > 1 else "one network")
-    size = widest_in(budget / count)
+    size = widest_of(count)
     why = "as wide as this much text can fill" if size == sizes[-1] else "the widest that there is time enough to teach"
     model.fill("hidden_size", size, why)
 
 
-def _affordable(model: Mapping[str, Any], common: int, budget: float, machine: Machine) -> bool:
-    """Whether a network's products leave time to read enough of a text.
+def _products(model: Mapping[str, Any], common: int) -> float:
+    """What it takes to read one token for each weight that is taught, in products of two numbers.
 
     The softmax's products grow with the width, all others with its square: a wider network costs less where they are
     most of the time, and they count half. What they know of rare tokens need not be taught.
@@ -268,7 +270,7 @@ def _affordable(model: Mapping[str, Any], common: int, budget: float, machine: M
     without, products, taught = (
         multiplied_count({**model, "vocab_size": size}) for size in (0, model["vocab_size"], common)
     )
-    return budget * machine.flops / 6 >= _TOKENS_A_WEIGHT * taught * (without + products) / 2
+    return taught * (without + products) / 2
 
 
 def _speed(model: Mapping[str, Any], machine: Machine) -> float:
