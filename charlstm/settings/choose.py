@@ -33,11 +33,11 @@ _PASSES, _MANY_TOKENS = 12, 150_000
 _FEWEST_STEPS = 60
 """Before so many steps no text is known by heart, however short."""
 
-_TOKENS_A_WEIGHT, _OF_SEVERAL = 10.0, 6.0
-"""The widest network whose products leave time to read this many tokens a weight learns most in a budget; of several
-side by side, which read the same tokens more than once, fewer are enough for each."""
+_SQUARE_A_TOKEN = 9e4
+"""The widest network of which the square of its weights is no more than this for each token that it has time to read
+learns most in a budget: four times the tokens teach twice the weights."""
 
-_PASSES_A_NETWORK, _NETWORKS = 1.2, 4
+_PASSES_A_NETWORK, _NETWORKS = 1.1, 4
 """K networks of that width learn more than fewer where each makes K times so many passes over the text; no more than so
 many are taken."""
 
@@ -237,40 +237,30 @@ def _networks(
     machine: Machine,
 ) -> None:
     """Fill in how wide a network is, and how many learn side by side in the time that there is."""
-    ceiling = 1024 * math.sqrt(train_tokens / 1e6)
+    filled = 1024 * math.sqrt(train_tokens / 1e6)
     # Without a budget of time there is none to fit: as wide as the text can fill, but no day-long surprise.
-    widest = max(64.0, ceiling) if math.isfinite(budget) else max(64.0, min(512.0, ceiling))
-    sizes = [size for size in _SIZES if size <= widest]
+    ceiling = filled if math.isfinite(budget) else min(512.0, filled)
+    sizes = [size for size in _SIZES if size <= max(64.0, ceiling)]
     shapes = {size: {**model.all, "hidden_size": size, "vocab_size": vocab_size, "ensemble": 1} for size in sizes}
+    # What they know of rare tokens need not be taught.
+    taught = {size: multiplied_count({**shapes[size], "vocab_size": common}) for size in sizes}
 
-    def widest_of(count: int) -> int:
-        lesson = _TOKENS_A_WEIGHT if count == 1 else _OF_SEVERAL * count
-        fit = (size for size in sizes if _products(shapes[size], common) * lesson <= budget * machine.flops / 6)
+    def read(size: int, count: int) -> float:
+        return budget * _speed({**shapes[size], "ensemble": count}, machine)
+
+    def widest(count: int) -> int:
+        fit = (size for size in sizes if taught[size] ** 2 <= _SQUARE_A_TOKEN * read(size, count))
         return max(fit, default=_SIZES[0])
-
-    def passes(count: int) -> float:
-        return budget * _speed({**shapes[widest_of(count)], "ensemble": count}, machine) / train_tokens
 
     settled = any(model.given.get(name) for name in ("hidden_size", "bidirectional", "attention_window"))
     several = () if settled or _counted(train) else range(_NETWORKS, 1, -1)
-    count = next((count for count in several if passes(count) >= _PASSES_A_NETWORK * count), 1)
+    enough = _PASSES_A_NETWORK * train_tokens
+    count = next((count for count in several if read(widest(count), count) >= enough * count), 1)
     why = "several, averaged, learn less of it by heart than one that reads it more often"
     count = model.fill("ensemble", count, why if count > 1 else "one network")
-    size = widest_of(count)
+    size = widest(count)
     why = "as wide as this much text can fill" if size == sizes[-1] else "the widest that there is time enough to teach"
     model.fill("hidden_size", size, why)
-
-
-def _products(model: Mapping[str, Any], common: int) -> float:
-    """What it takes to read one token for each weight that is taught, in products of two numbers.
-
-    The softmax's products grow with the width, all others with its square: a wider network costs less where they are
-    most of the time, and they count half. What they know of rare tokens need not be taught.
-    """
-    without, products, taught = (
-        multiplied_count({**model, "vocab_size": size}) for size in (0, model["vocab_size"], common)
-    )
-    return taught * (without + products) / 2
 
 
 def _speed(model: Mapping[str, Any], machine: Machine) -> float:
