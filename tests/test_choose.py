@@ -176,7 +176,7 @@ def test_with_time_for_many_passes_several_networks_learn_side_by_side():
     assert counts[-1] == 4
     for each, count in zip(made, counts, strict=True):
         passes = each.steps * 16 * 64 / 900_000
-        assert count == 1 or passes >= 1.05 * count
+        assert count == 1 or passes >= 1.15 * count
     short = plan(tokens=50_000, max_time=300.0)
     assert short.run.model.ensemble == 4
     assert "by heart" in short.reasons["ensemble"]

@@ -37,7 +37,7 @@ _SQUARE_A_TOKEN = 9e4
 """The widest network of which the square of its weights is no more than this for each token that it has time to read
 learns most in a budget: four times the tokens teach twice the weights."""
 
-_PASSES_A_NETWORK, _NETWORKS = 1.1, 4
+_PASSES_A_NETWORK, _NETWORKS = 1.2, 4
 """K networks of that width learn more than fewer where each makes K times so many passes over the text; no more than so
 many are taken."""
 
