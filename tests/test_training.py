@@ -110,6 +110,15 @@ def test_nothing_is_shown_before_there_is_something_to_see(tmp_path):
     assert [event.step for event in events if isinstance(event, Preview)][:2] == [2, 3]
 
 
+def test_what_it_writes_is_shown_all_along_though_evaluations_are_rare(tmp_path):
+    events = run_through(training(tmp_path, train={"preview": 20, "eval_every": 1000, "max_steps": 100}))
+    assert [event.step for event in events if isinstance(event, EvalDone)] == [100]
+    shown = [event.step for event in events if isinstance(event, Preview)]
+    assert (shown[0], shown[-1]) == (10, 100)
+    assert max(np.diff(shown)) <= 11
+    assert min(np.diff(shown)) >= 4
+
+
 @pytest.mark.parametrize(
     ("kind", "cut", "cell", "optimizer"),
     [

@@ -46,8 +46,8 @@ EVAL_STREAMS = 32
 _CALIBRATED = 1000
 """Tokens of validation text below which no temperature is fitted."""
 
-_FIRST_PREVIEW = 0.1
-"""Share of the budget before which nothing is shown: what a network writes by then is one letter, or blanks."""
+_PREVIEW_EVERY = 0.1
+"""Share of the budget after which something is shown, evaluated or not; what a network writes sooner is blanks."""
 _LOSS_MEMORY = 0.98
 _Reason = Literal["finished", "interrupted", "early", "diverged"]
 
@@ -120,6 +120,7 @@ class Training:
             snapshot.give_back(resume.tensors, self._moving(self.states))
             self.states = [ranks.own(state) for state in self.states]
         self._clock = Clock(self.cursor.seconds)
+        self._shown = self._progress()
 
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         """Train until the budget ends, and tell what happens; ``metrics.jsonl`` is written alongside.
@@ -198,8 +199,11 @@ class Training:
                 return
             began = time.perf_counter()
             evaluated = cursor.step % config.eval_every == 0 and self._progress() < 0.97
+            shown = self._shown
             if evaluated:
                 yield from self._evaluate()
+            elif shown + _PREVIEW_EVERY <= self._progress() < 0.97:
+                yield from self._preview()
             if agreed.stop:
                 reason = "interrupted"
                 break
@@ -209,7 +213,7 @@ class Training:
             if agreed.save:
                 yield self.save_resume()
                 last_save = time.monotonic()
-            if evaluated or agreed.save:
+            if evaluated or agreed.save or self._shown != shown:
                 self._clock.other(self.ranks.said_by_first(time.perf_counter() - began))
         yield from self._end(reason)
 
@@ -343,8 +347,9 @@ class Training:
 
     def _preview(self) -> Iterator[Event]:
         length = self.run.train.preview
-        if not length or self._progress() < _FIRST_PREVIEW:
+        if not length or self._progress() < _PREVIEW_EVERY:
             return
+        self._shown = self._progress()
         yield Preview(self.cursor.step, self.ranks.by_first(lambda: self._proof(length)))
 
     def passage(self, length: int) -> str:
