@@ -297,7 +297,7 @@ def test_a_run_learns_shows_what_it_fills_and_leaves_a_checkpoint_that_fills(tmp
     assert np.mean([event.loss for event in told if isinstance(event, StepDone)][-10:]) < 1.3
     (evaluated,) = (event for event in told if isinstance(event, EvalDone))
     assert evaluated.val_loss < 1.3
-    (shown,) = (event.text for event in told if isinstance(event, Preview))
+    *_, shown = (event.text for event in told if isinstance(event, Preview))
     assert shown.count("[") == shown.count("]") == 2
     path = tmp_path / "both" / MODEL
     checkpoint = verify(path)
