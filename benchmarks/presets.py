@@ -5,10 +5,10 @@ Run: ``python -m benchmarks.presets SOURCE [SOURCE ...] [--budgets 30s,2m] [--pr
 Each SOURCE is what ``charlstm train`` reads: a file, or a name such as ``python:docs``. The command is started as a
 person would, with nothing but the budget, then with each preset and the budget; all keep the last tenth of the text
 for validation, of a large text better less (``--val-fraction``). The figures are nats per token of all of that, by the
-weights that were saved; `auto` names the network that was chosen. A preset whose step is too slow for a first
-evaluation is still scored at its end. With several rounds each has a seed of its own, all take turns, and the figures
-are medians: in one round the same network may differ by 0.01, by its seed and the machine's pace. The last line is one
-JSON object, with the figures of every round.
+weights that were saved; the end of a row has the networks of `auto`. A preset whose step is too slow for a first
+evaluation is still scored at its end. With several rounds each has a seed of its own, all take turns, each
+round begun by another, and the figures are medians: from run to run the same network may differ by 0.01. The last line
+is one JSON object, with every figure, network and step.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ AUTO = "auto"
 
 
 def trained(source: str, budget: str, preset: str, seed: int, val: str, folder: Path) -> tuple[float, str]:
-    """The validation loss of a run, and the shape of its network."""
+    """The validation loss of a run; the shape of its network, and the step its weights are of."""
     run = folder / f"{preset}-{budget}"
     command = [sys.executable, "-m", "charlstm", "train", source, "--max-time", budget, "--out", str(run), "--force"]
     command += ["--seed", str(seed), "--val-fraction", val, "--preview", "0", "-q"]
@@ -37,7 +37,8 @@ def trained(source: str, budget: str, preset: str, seed: int, val: str, folder: 
     checkpoint = read(run / "model.safetensors", kind="model")
     model = checkpoint.config["model"]
     networks = f"{model['ensemble']}×" if model["ensemble"] > 1 else ""
-    return float(checkpoint.provenance["val_loss"]), f"{networks}({model['num_layers']}×{model['hidden_size']})"
+    shape = f"{networks}({model['num_layers']}×{model['hidden_size']})"
+    return float(checkpoint.provenance["val_loss"]), f"{shape} at step {checkpoint.provenance['step']:,}"
 
 
 def main() -> None:
@@ -50,22 +51,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     kinds = [AUTO, *options.presets.split(",")]
-    results: dict[str, dict[str, dict[str, list[float]]]] = {}
+    results: dict[str, dict[str, dict[str, list[tuple[float, str]]]]] = {}
     print(f"{'source':24}{'budget':>8}  " + "".join(f"{kind:>10}" for kind in kinds) + "   chosen")
     with tempfile.TemporaryDirectory() as name:
         for source in options.sources:
             for budget in options.budgets.split(","):
-                losses: dict[str, list[float]] = {kind: [] for kind in kinds}
-                chosen: set[str] = set()
-                for seed in range(1, options.rounds + 1):
-                    for kind in kinds:
-                        loss, shape = trained(source, budget, kind, seed, options.val_fraction, Path(name))
-                        losses[kind].append(loss)
-                        if kind == AUTO:
-                            chosen.add(shape)
-                figures = "".join(f"{statistics.median(found):10.4f}" for found in losses.values())
-                print(f"{source[-24:]:24}{budget:>8}  {figures}   {', '.join(sorted(chosen))}", flush=True)
-                results.setdefault(source, {})[budget] = losses
+                runs: dict[str, list[tuple[float, str]]] = {kind: [] for kind in kinds}
+                for number in range(options.rounds):
+                    first = number % len(kinds)
+                    for kind in kinds[first:] + kinds[:first]:
+                        runs[kind].append(trained(source, budget, kind, number + 1, options.val_fraction, Path(name)))
+                figures = "".join(f"{statistics.median(loss for loss, _ in found):10.4f}" for found in runs.values())
+                chosen = "; ".join(shape for _, shape in runs[AUTO])
+                print(f"{source[-24:]:24}{budget:>8}  {figures}   {chosen}", flush=True)
+                results.setdefault(source, {})[budget] = runs
     print(json.dumps({"benchmark": "presets", "results": results, **machine()}))
 
 

@@ -43,10 +43,17 @@ def test_more_time_and_faster_machines_mean_wider_networks():
     assert fast.run.model.hidden_size > plan(max_time=60).run.model.hidden_size
 
 
-@pytest.mark.parametrize(("size", "measured"), [(48, 85e3), (128, 58e3), (256, 29e3), (512, 12.4e3)])
-def test_the_speed_promised_is_about_the_speed_there_is(size, measured):
+@pytest.mark.parametrize(
+    ("size", "networks", "measured"),
+    [
+        *((48, 1, 85e3), (128, 1, 58e3), (256, 1, 29e3), (512, 1, 12.4e3)),
+        *((128, 2, 28e3), (192, 2, 22e3), (192, 3, 15.5e3), (384, 4, 4.5e3)),
+    ],
+)
+def test_the_speed_promised_is_about_the_speed_there_is(size, networks, measured):
     # Tokens a second of the defaults where the probe said 1.06e11 (benchmarks/LOG.md).
-    made = choose("run", 1_000_000, 65, Machine(flops=1.06e11), {"model": {"hidden_size": size}})
+    given = {"model": {"hidden_size": size, "ensemble": networks}}
+    made = choose("run", 1_000_000, 65, Machine(flops=1.06e11), given)
     assert made.tokens_per_second == pytest.approx(measured, rel=0.3)
 
 
@@ -176,7 +183,7 @@ def test_with_time_for_many_passes_several_networks_learn_side_by_side():
     assert counts[-1] == 4
     for each, count in zip(made, counts, strict=True):
         passes = each.steps * 16 * 64 / 900_000
-        assert count == 1 or passes >= 1.15 * count
+        assert count == 1 or passes >= 1.19 * count  # 1.2 but for rounding to whole steps
     short = plan(tokens=50_000, max_time=300.0)
     assert short.run.model.ensemble == 4
     assert "by heart" in short.reasons["ensemble"]

@@ -48,6 +48,8 @@ _CALIBRATED = 1000
 
 _PREVIEW_EVERY = 0.1
 """Share of the budget after which something is shown, evaluated or not; what a network writes sooner is blanks."""
+_NEARLY_OVER = 0.97
+"""Share of the budget from which on the evaluation at its end is near enough."""
 _LOSS_MEMORY = 0.98
 _Reason = Literal["finished", "interrupted", "early", "diverged"]
 
@@ -198,11 +200,12 @@ class Training:
                 yield self._diverged(done)
                 return
             began = time.perf_counter()
-            evaluated = cursor.step % config.eval_every == 0 and self._progress() < 0.97
-            shown = self._shown
+            early = self._progress() < _NEARLY_OVER
+            evaluated = early and cursor.step % config.eval_every == 0
+            previewed = early and not evaluated and self._preview_due()
             if evaluated:
                 yield from self._evaluate()
-            elif shown + _PREVIEW_EVERY <= self._progress() < 0.97:
+            elif previewed:
                 yield from self._preview()
             if agreed.stop:
                 reason = "interrupted"
@@ -213,7 +216,7 @@ class Training:
             if agreed.save:
                 yield self.save_resume()
                 last_save = time.monotonic()
-            if evaluated or agreed.save or self._shown != shown:
+            if evaluated or previewed or agreed.save:
                 self._clock.other(self.ranks.said_by_first(time.perf_counter() - began))
         yield from self._end(reason)
 
@@ -344,6 +347,9 @@ class Training:
 
     def _context(self) -> NDArray[Any]:
         return self._train_ids[-EVAL_STREAMS * 16 :]
+
+    def _preview_due(self) -> bool:
+        return self.run.train.preview > 0 and self._progress() >= self._shown + _PREVIEW_EVERY
 
     def _preview(self) -> Iterator[Event]:
         length = self.run.train.preview
