@@ -6,8 +6,9 @@ Run: ``python -m benchmarks.cells [--rounds 9] [--shapes 1x512x16,1x512x64,2x256
 A shape is layers × hidden size × batch; windows are 64 long, inputs 64 wide and learn too, as an embedding does.
 Forward and backward of each in turn, medians. torch's module for the cell is the measure: `nn.RNN`, `nn.LSTM`,
 `nn.GRU`, and for the peephole, which torch does not have, `nn.LSTM`. ``lstm by hand`` is `nn.unrolled.lstm`, which
-training would use if it were the faster one. The attention (over 256 states) and the bidirectional network are whole
-networks with embedding, softmax over 65 characters and loss; their measure is the same network with one `nn.LSTM`.
+training uses for wide networks in half precision. The attention (over 256 states) and the bidirectional network are
+whole networks with embedding, softmax over 65 characters and loss; their measure is the same network with one
+`nn.LSTM`.
 ``--precisions fp32,bf16`` measures under bf16 autocast too: only where the processor has bf16, else it takes minutes.
 The last line is one JSON object.
 """
@@ -31,6 +32,7 @@ from charlstm.nn import unrolled
 from charlstm.nn.model import CharLM
 from charlstm.nn.recurrence import RecurrentLayer, WholeWindow
 from charlstm.shapes import CELLS
+from charlstm.training.memory import keep_freed_memory
 
 TIME, FEATURES = 64, 64
 VOCAB = 65
@@ -123,6 +125,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precisions", default="fp32")
     options = parser.parse_args()
+    keep_freed_memory()  # as training does
     torch.set_num_threads(options.threads)
     results: dict[str, dict[str, dict[str, float]]] = {}
     for shape in options.shapes.split(","):

@@ -157,6 +157,42 @@ def test_gradients_are_right(cell, monkeypatch):
     assert torch.autograd.gradcheck(step, learning)
 
 
+@pytest.mark.parametrize("layouts", [True, False], ids=["laid out", "without layouts"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_whole_window_is_the_same_where_its_matrix_is_laid_out_anew(cell, layouts, monkeypatch):
+    monkeypatch.setattr(unrolled, "_FEW_WEIGHTS", 0)
+    if not layouts:
+        monkeypatch.setattr(torch.ops, "mkldnn", object())
+    x, state, weights = parts_of(cell, np.random.default_rng(1), 6, 20, 3, time=9)
+    x, state, weights = x.float(), [part.float() for part in state], [weight.float() / 5 for weight in weights]
+    product = unrolled._Product(weights[1], x, torch.float32)
+    assert (product._laid_out is not None) == (layouts and torch.backends.mkldnn.is_available())
+    learning = [part.requires_grad_() for part in (x, *state, *weights)]
+    outputs, _ = getattr(unrolled, cell)(x, tuple(state), tuple(weights))
+    want, _ = stepped(cell, x, state, weights)
+    torch.testing.assert_close(outputs, want, atol=1e-5, rtol=0)
+    for mine, theirs in zip(
+        torch.autograd.grad(outputs.square().sum(), learning),
+        torch.autograd.grad(want.square().sum(), learning),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_wide_lstms_in_half_precision_go_by_hand_and_come_as_close_as_torchs(monkeypatch):
+    monkeypatch.setattr(recurrence, "_BY_HAND_FROM", 8)
+    x, state, weights = parts_of("lstm", np.random.default_rng(4), 6, 8, 3, time=9)
+    x, state, weights = x.float(), tuple(part.float() for part in state), tuple(part.float() / 3 for part in weights)
+    weights[1].requires_grad_()
+    path = recurrence.ELSEWHERE["lstm"]
+    want, _ = path(x, state, weights)
+    with torch.autocast("cpu", torch.bfloat16):
+        got, after = path(x, state, weights)
+    assert "_Lstm" in type(got.grad_fn).__name__
+    assert {part.dtype for part in (got, *after)} == {torch.float32}
+    torch.testing.assert_close(got, want, atol=0.05, rtol=0)
+
+
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_layer_equals_torchs_own_module(cell):
     torch.manual_seed(1)
