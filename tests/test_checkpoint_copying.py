@@ -47,6 +47,15 @@ def test_to_a_run_a_file_and_a_folder(store: Store, tmp_path: Path) -> None:
     assert {entry.name for entry in store.runs()} == {"first", "second", "third"}
 
 
+def test_the_starter_can_be_made_anew(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="meaning of its own"):
+        copy(store, "first", "checkpoints/starter")
+    monkeypatch.setattr("charlstm.checkpoint.copying.starter_folder", lambda: tmp_path / "checkpoints" / "starter")
+    made = copy(store, "first", "checkpoints/starter")
+    assert made == Path("checkpoints/starter") / MODEL
+    assert read(made, kind="model").config["name"] == "starter"
+
+
 def test_in_half_the_size_with_a_note(store: Store) -> None:
     path = copy(store, "first", "half.safetensors", dtype="float16", note="für dich")
     found = read(path)

@@ -10,9 +10,11 @@ from typing import Literal
 
 from charlstm.checkpoint.atomic import storage_error
 from charlstm.checkpoint.format import convert, read, write
+from charlstm.checkpoint.names import STARTER
 from charlstm.checkpoint.run import FILES, MODEL
 from charlstm.checkpoint.store import Store
 from charlstm.errors import UsageError
+from charlstm.resources import starter_folder
 
 
 def copy(
@@ -73,6 +75,8 @@ def _target(store: Store, destination: str) -> tuple[Path, str | None]:
         return path, None
     if path.name == destination:
         return store.folder(destination) / MODEL, destination
+    if path.resolve() == starter_folder():  # made anew: its name is no run's else
+        return path / MODEL, STARTER
     inside = path.parent.resolve() == store.root.resolve()
     return path / MODEL, store.folder(path.name).name if inside else None
 
