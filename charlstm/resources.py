@@ -1,7 +1,8 @@
-"""Where the files that ship with the package lie: the bundled corpus and the starter checkpoint."""
+"""What is at hand: the bundled corpus, the starter checkpoint, a folder for the cache, processor cores."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -21,6 +22,11 @@ def corpora_folder() -> Path:
 def starter_folder() -> Path:
     """The folder of the starter checkpoint."""
     return _shipped("starter", "checkpoints/starter")
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cache_folder() -> Path:

@@ -134,10 +134,20 @@ def test_a_stop_text_is_not_given_out(run: Any) -> None:
     assert run("--seed", "4", "--length", "300", "--stop", stop, "--stop", "never").out == whole[: whole.index(stop)]
 
 
-@pytest.mark.parametrize(("words", "threads"), [((), "1"), (("--threads", "2"), "2")])
-def test_products_have_one_thread_unless_more_are_asked_for(
+@pytest.mark.parametrize(
+    ("words", "threads"),
+    [
+        ((), "1"),
+        (("--threads", "2"), "2"),
+        (("-n", "8"), "1"),
+        (("-n", "9"), "3"),
+        (("-n", "9", "--threads", "2"), "2"),
+    ],
+)
+def test_products_have_one_thread_unless_more_are_asked_for_or_there_are_many_texts(
     run: Any, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], threads: str
 ) -> None:
+    monkeypatch.setattr("charlstm.cli.loading.cores", lambda: 3)
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.setenv(name, "")  # so that it is put back
         monkeypatch.delenv(name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 from charlstm.cli.options import DEFAULT_ROOT
 from charlstm.cli.render import is_terminal, say
 from charlstm.errors import NotFoundError, StorageError, TextError, UsageError
-from charlstm.resources import starter_folder
+from charlstm.resources import cores, starter_folder
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from charlstm.sampling import TextModel
     from charlstm.tokenizers import Tokenizer
 
-ENGINE_ROWS = 8
-"""Up to so many rows the NumPy engine is faster than torch is imported."""
-
+_FEW_ROWS = 8
+"""Up to so many rows more threads gain too little."""
 
 _Model = TypeVar("_Model")
 
@@ -43,14 +42,17 @@ class Loaded(Generic[_Model]):
         return "keep" if keeps else "normalise"
 
 
-def blas_threads(wanted: int | None = None) -> None:
+def blas_threads(wanted: int | None = None, rows: int = 1) -> None:
     """Give matrix products so many threads, NumPy's one unless told; only before NumPy is first imported does it help.
 
     A second thread with a processor to itself gains a tenth at 2×256, and at 1×1024 two times and more. Where another
     program runs, training in the next terminal above all, the two wait for each other: 1,500 characters took 12 s
     instead of 0.7 s. The last bits of a product depend on how many threads share it, too, and with them now and then
-    what a seed writes. So it is one thread for whoever does not ask.
+    what a seed writes. So it is one thread for whoever does not ask; but many rows at once are matrix products, which
+    every core makes faster.
     """
+    if wanted is None and rows > _FEW_ROWS and "OPENBLAS_NUM_THREADS" not in os.environ:
+        wanted = cores()
     if wanted is not None:
         os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), str(wanted))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -73,14 +75,13 @@ def read_model(reference: str | None, root: Path) -> tuple[Path, Checkpoint]:
     return path, checkpoint
 
 
-def load(reference: str | None, root: Path, device: str = "cpu", rows: int = 1) -> Loaded[TextModel]:
-    """The model of a reference, on the NumPy engine where that will do, so that torch is not imported.
+def load(reference: str | None, root: Path, device: str = "cpu") -> Loaded[TextModel]:
+    """The model of a reference: on a CPU in NumPy, so that torch is not imported.
 
     Args:
         reference: as `Store.find` takes it.
         root: the folder of runs.
         device: ``cpu``, or as torch names it.
-        rows: texts to be drawn side by side.
 
     Raises:
         NotFoundError, CheckpointError, StorageError: there is no such model, or it cannot be used.
@@ -90,7 +91,7 @@ def load(reference: str | None, root: Path, device: str = "cpu", rows: int = 1) 
 
     path, checkpoint = read_model(reference, root)
     check_writes_on(checkpoint, path)
-    if device == "cpu" and rows <= ENGINE_ROWS:
+    if device == "cpu":
         from charlstm.engine import Engine
 
         return Loaded(path, checkpoint, Engine.from_checkpoint(checkpoint))

@@ -69,7 +69,11 @@ def sample(
     device: options.Device = "cpu",
     threads: Annotated[
         int | None,
-        typer.Option("--threads", min=1, help="CPU threads: 2 draw faster from wide networks. [default: 1]"),
+        typer.Option(
+            "--threads",
+            min=1,
+            help="CPU threads: 2 draw faster from wide networks. [default: 1; all for more than 8 texts]",
+        ),
     ] = None,
     root: Root = DEFAULT_ROOT,
     primetext: options.hidden(str | None, "--primetext", "--prime", "--start") = None,  # type: ignore[valid-type]
@@ -80,7 +84,7 @@ def sample(
     under a line "=== 1 of 3 ===". On a terminal control characters are shown, not obeyed; a pipe gets the bytes as
     they are. Log-probabilities are the model's own: in nats, at temperature 1, before any filter.
     """
-    blas_threads(threads)
+    blas_threads(threads, samples)
     from charlstm.sampling import SampleConfig
 
     if samples < 1:
@@ -96,7 +100,7 @@ def sample(
         lines=lines,
         seed=told_seed(seed),
     )
-    loaded = load(checkpoint, root, device, samples)
+    loaded = load(checkpoint, root, device)
     _check_endings(config, loaded.model.tokenizer, "--json" if json_out else "-n" if samples > 1 else "")
     if raw:
         _check_raw(loaded.model.tokenizer, "--json" if json_out else "-n" if samples > 1 else "")

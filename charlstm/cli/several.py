@@ -17,6 +17,7 @@ import typer
 
 from charlstm.cli.render import say
 from charlstm.errors import CharlstmError, DivergedError, LostRankError, UsageError
+from charlstm.resources import cores
 
 if TYPE_CHECKING:
     from charlstm.distributed import Ranks
@@ -98,7 +99,7 @@ def start(nproc: int) -> None:
 
     # One line of ours tells what is to be told; torchrun's pages about the same stay unsaid.
     logging.disable(logging.CRITICAL)
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // nproc)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // nproc)))
     with tempfile.TemporaryDirectory() as logs:
         config = LaunchConfig(
             min_nodes=1, max_nodes=1, nproc_per_node=nproc, max_restarts=0,
@@ -144,8 +145,3 @@ def _code_of(fault: Any) -> int:
             )
             return 128 - int(code)
     return 1
-
-
-def _cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
