@@ -150,7 +150,7 @@ def batch_block(saved: Checkpoint, rows: int) -> Block:
 
 
 def _drawn(saved: Checkpoint, rows: int) -> float:
-    engine, length = Engine.from_checkpoint(saved), max(20, CHARACTERS // rows)
+    engine, length = Engine.from_checkpoint(saved), 200  # fewer would mostly wake the process up
     start = time.perf_counter()
     for _ in sample(engine, [0], SampleConfig(length=length, temperature=0.8, seed=1), rows=rows):
         pass
