@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from charlstm.tokenizers import Tokenizer
 
 _FEW_ROWS = 8
-"""Up to so many rows more threads gain too little."""
+"""Up to so many rows have one thread: a second was seen to gain half at 8, and nothing at 5."""
 
 _Model = TypeVar("_Model")
 
