@@ -50,10 +50,10 @@ MEASURE = {
 class Network(nn.Module):
     """The plain network: embedding, `nn.LSTM`, softmax."""
 
-    def __init__(self, layers: int, hidden: int) -> None:
+    def __init__(self, layers: int, hidden: int, features: int = FEATURES) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(VOCAB, FEATURES)
-        self.lstm = nn.LSTM(FEATURES, hidden, layers)
+        self.embedding = nn.Embedding(VOCAB, features)
+        self.lstm = nn.LSTM(features, hidden, layers)
         self.head = nn.Linear(hidden, VOCAB)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, object]:

@@ -10,23 +10,21 @@ them:
   ``torch.multinomial``, one character at a time, under ``inference_mode``, with its better number of threads, 1 or 2.
   For other cells `nn.GRU` and `nn.RNN`, for the peephole, which torch does not have, `nn.LSTM`; with ``--attention``,
   over 256 states, `nn.attention.attend` behind it, stepped the same way;
-- ``engine``: `charlstm.sampling.sample` on `charlstm.engine.Engine`, all filters, decoding and stop rules included;
-- ``engine, steps``: the engine alone, for what the sampler costs;
-- ``engine, looking up``: the same, of such a network with a table of n-grams and recall, as the defaults have them;
+- ``engine``: `charlstm.sampling.sample` on `charlstm.engine.paced.PacedEngine`, which is ``charlstm sample``: all
+  filters, decoding and stop rules included, and its own choice of threads;
+- ``looking up``: the same, of such a network with a table of n-grams and recall, as the defaults have them;
+- both with ``1 thread``, as ``--threads 1`` has them;
+- ``steps, 1 thread``: the engine alone, for what the sampler costs;
 - ``char-rnn.pytorch``: the network of that checkout's model.py, stepped and drawn from as its generate.py does;
 - ``nanoGPT``: `generate` of that checkout's model.py for its CPU recipe (4 layers, 128 wide, context 64), of one size.
 
-Then all characters a second of batches, as ``charlstm sample -n`` draws them: a process each, above 8 rows with a BLAS
-thread for every core.
+Then all characters a second of batches, as ``charlstm sample -n`` draws them, a process each.
 ``floor`` is how many characters a second reading every weight once would be, at the speed at which this core reads as
 many bytes in the same run.
 
-One short block of each in turn, many rounds, medians: whatever else the machine does meets all alike. NumPy has one
-BLAS thread, as ``charlstm sample`` gives it, or as many as OPENBLAS_NUM_THREADS says, as ``--threads`` does. Then the
-time from starting ``charlstm sample`` to its first character on stdout. The last line is one JSON object.
+One short block of each in turn, many rounds, medians: whatever else the machine does meets all alike. Then the time
+from starting ``charlstm sample`` to its first character on stdout. The last line is one JSON object.
 """
-
-# ruff: noqa: E402 - the number of BLAS threads is set before NumPy is imported
 
 from __future__ import annotations
 
@@ -45,17 +43,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from charlstm.cli.loading import blas_threads
-
-blas_threads()
-
 import numpy as np
 import torch
 from torch import nn
 
 from benchmarks.machine import machine
 from charlstm.checkpoint.format import Checkpoint, write
-from charlstm.engine import Engine
+from charlstm.engine.paced import BlasThreads, PacedEngine
 from charlstm.nn.attention import Attention
 from charlstm.sampling import SampleConfig, sample
 from charlstm.shapes import CELLS, tensor_shapes
@@ -114,8 +108,9 @@ def torch_block(saved: Checkpoint, threads: int) -> Block:
     return block
 
 
-def engine_block(engine: Engine) -> Block:
+def engine_block(saved: Checkpoint, threads: int | None = None) -> Block:
     """Draws text as ``charlstm sample`` does."""
+    engine = PacedEngine.from_checkpoint(saved, threads)
 
     def block() -> float:
         config = SampleConfig(length=CHARACTERS, temperature=0.8, seed=1)
@@ -126,8 +121,9 @@ def engine_block(engine: Engine) -> Block:
     return block
 
 
-def steps_block(engine: Engine) -> Block:
-    """Steps the engine and draws nothing."""
+def steps_block(saved: Checkpoint) -> Block:
+    """Steps the engine with one thread and draws nothing."""
+    engine = PacedEngine.from_checkpoint(saved, 1)
 
     def block() -> float:
         token, state = np.array([0]), None
@@ -142,15 +138,11 @@ def steps_block(engine: Engine) -> Block:
 def batch_block(saved: Checkpoint, rows: int) -> Block:
     """Draws several texts side by side as ``charlstm sample -n`` does; characters of all of them."""
     worker = ProcessPoolExecutor(1, get_context("spawn"))
-    kept = os.environ.pop("OPENBLAS_NUM_THREADS")
-    blas_threads(rows=rows)
-    worker.submit(_drawn, saved, rows).result()  # it begins here, and takes the number of threads from the environment
-    os.environ["OPENBLAS_NUM_THREADS"] = kept
     return lambda: worker.submit(_drawn, saved, rows).result()
 
 
 def _drawn(saved: Checkpoint, rows: int) -> float:
-    engine, length = Engine.from_checkpoint(saved), 200  # fewer would mostly wake the process up
+    engine, length = PacedEngine.from_checkpoint(saved), 200  # fewer would mostly wake the process up
     start = time.perf_counter()
     for _ in sample(engine, [0], SampleConfig(length=length, temperature=0.8, seed=1), rows=rows):
         pass
@@ -164,6 +156,7 @@ def floor_block(saved: Checkpoint) -> Block:
     weights = np.ones(sum(tensor.size for tensor in saved.tensors.values()) - tables, np.float32)
 
     def block() -> float:
+        BlasThreads()  # one
         start = time.perf_counter()
         for _ in range(CHARACTERS):
             np.dot(weights, weights)
@@ -268,13 +261,14 @@ def main() -> None:
         attention_window = 256 if options.attention else 0
         saved = checkpoint(layers, hidden, options.cell, attention_window)
         with_table = checkpoint(layers, hidden, options.cell, attention_window, looks_up=True)
-        engine = Engine.from_checkpoint(saved)
         blocks = {
             "nn module, 1 thread": torch_block(saved, 1),
             "nn module, 2 threads": torch_block(saved, 2),
-            "engine": engine_block(engine),
-            "engine, steps": steps_block(engine),
-            "engine, looking up": engine_block(Engine.from_checkpoint(with_table)),
+            "engine": engine_block(saved),
+            "engine, 1 thread": engine_block(saved, 1),
+            "looking up": engine_block(with_table),
+            "looking up, 1 thread": engine_block(with_table, 1),
+            "steps, 1 thread": steps_block(saved),
             "floor": floor_block(saved),
         }
         if options.char_rnn_pytorch:

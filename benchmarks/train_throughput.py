@@ -1,10 +1,10 @@
 """How many characters a second does training read, and what share of this machine's arithmetic is that?
 
 Run: ``python -m benchmarks.train_throughput [--shapes 2x256x16,1x512x16,1x1024x64] [--rounds 7] [--threads 2]
-[--precisions fp32] [--char-rnn-pytorch PATH]``
+[--precisions fp32] [--embedding-size N] [--char-rnn-pytorch PATH]``
 
-A shape is layers × hidden size × batch; windows are 64 long, the alphabet has 65 characters. One after the other in
-every round, medians:
+A shape is layers × hidden size × batch; windows are 64 long, the alphabet has 65 characters, its embedding 64 features,
+or as many as ``--embedding-size`` says; 0 is as many as the network has. One after the other in every round, medians:
 
 - ``peak``: a product of two square matrices of 1,024 in the same precision, in GFLOP/s;
 - ``nn.LSTM``: embedding, `nn.LSTM`, softmax, loss and their gradients, and AdamW, as a program of a page has it;
@@ -37,7 +37,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.cells import VOCAB, Network
+from benchmarks.cells import FEATURES, VOCAB, Network
 from benchmarks.machine import machine
 from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from charlstm.events import StepDone
@@ -62,9 +62,9 @@ def product(precision: str) -> Step:
     return lambda: left @ right
 
 
-def plain(layers: int, hidden: int, batch: int, precision: str) -> Step:
+def plain(model: ModelConfig, batch: int, precision: str) -> Step:
     """A step of a program of a page around `nn.LSTM`."""
-    network = Network(layers, hidden)
+    network = Network(model.num_layers, model.hidden_size, model.embedding_size)
     optimizer = torch.optim.AdamW(network.parameters())
     ids = torch.randint(VOCAB, (batch, TIME + 1))
 
@@ -79,29 +79,19 @@ def plain(layers: int, hidden: int, batch: int, precision: str) -> Step:
     return step
 
 
-def ours(
-    layers: int, hidden: int, batch: int, precision: str, optimizer: str, folder: Path, *, looks_up: bool = False
-) -> Step:
+def ours(model: ModelConfig, batch: int, precision: str, optimizer: str, folder: Path) -> Step:
     """A step of training as it is, in the middle of a long run."""
     run = RunConfig(
         name="run",
-        model=ModelConfig(
-            vocab_size=VOCAB,
-            hidden_size=hidden,
-            num_layers=layers,
-            ngram_order=6 * looks_up,
-            ngram_dropout=0.1,
-            recall=(3, 6) * looks_up,
-        ),
+        model=model,
         data=DataConfig(batch_size=batch, seq_len=TIME, streams=batch),
         train=TrainConfig(
             max_steps=10**9, eval_every=10**9, save_every=1e9, preview=0, optimizer=optimizer, precision=precision
         ),
     )
     ids = np.random.default_rng(0).integers(VOCAB, size=1_000_000).astype(np.uint8)
-    folder = folder / f"{layers}x{hidden}x{batch}{precision}{optimizer}{looks_up}"
-    folder.mkdir()
-    events: Iterator[Any] = Training(run, CharTokenizer(ALPHABET), ids, ids[:0], 0, folder).events()
+    folder = tempfile.mkdtemp(dir=folder)
+    events: Iterator[Any] = Training(run, CharTokenizer(ALPHABET), ids, ids[:0], 0, Path(folder)).events()
 
     def step() -> None:
         while not isinstance(next(events), StepDone):
@@ -157,6 +147,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precisions", default="fp32")
+    parser.add_argument("--embedding-size", type=int, default=FEATURES)
     parser.add_argument("--char-rnn-pytorch", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -164,17 +155,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         for shape in options.shapes.split(","):
             layers, hidden, batch = map(int, shape.split("x"))
-            model = ModelConfig(vocab_size=VOCAB, hidden_size=hidden, num_layers=layers)
+            model = ModelConfig(
+                vocab_size=VOCAB,
+                hidden_size=hidden,
+                num_layers=layers,
+                embedding_size=options.embedding_size or hidden,
+            )
+            looking_up = model.model_copy(update={"ngram_order": 6, "ngram_dropout": 0.1, "recall": (3, 6)})
             weights = parameter_count(model.model_dump()) - VOCAB * model.embedding_size
             for precision in options.precisions.split(","):
+                folder = Path(name)
                 steps: dict[str, Step] = {
                     "peak": product(precision),
-                    "nn.LSTM": plain(layers, hidden, batch, precision),
+                    "nn.LSTM": plain(model, batch, precision),
+                    "charlstm, soap": ours(model, batch, precision, "soap", folder),
+                    "charlstm, adamw": ours(model, batch, precision, "adamw", folder),
+                    "charlstm, looking up": ours(looking_up, batch, precision, "soap", folder),
                 }
-                shaped, folder = (layers, hidden, batch, precision), Path(name)
-                for optimizer in ("soap", "adamw"):
-                    steps[f"charlstm, {optimizer}"] = ours(*shaped, optimizer, folder)
-                steps["charlstm, looking up"] = ours(*shaped, "soap", folder, looks_up=True)
                 if options.char_rnn_pytorch and precision == "fp32":
                     steps["char-rnn.pytorch"] = peer(options.char_rnn_pytorch, layers, hidden, batch)
                 seconds = seconds_of(steps, options.rounds)

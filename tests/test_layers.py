@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "charlstm"
 
 # A module imports only from its own row and those before it.
 ROWS = [
-    {"errors", "config", "events", "resources", "shapes", "blanks", "ngrams", "recall"},
+    {"errors", "config", "events", "resources", "shapes", "blanks", "ngrams", "recall", "threads"},
     {"tokenizers", "corpora", "checkpoint", "engine"},
     {"cloze", "windows", "nn", "optim", "settings", "diagnosis", "filters", "prompts", "stopping", "beam"},
     {"sampling", "filling", "evaluate", "dynamic", "inspect"},

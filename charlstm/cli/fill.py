@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlstm.cli import options
-from charlstm.cli.loading import Loaded, blas_threads, describe, prompt_text, read_model, told_seed, unknown_choice
+from charlstm.cli.loading import Loaded, describe, prompt_text, read_model, told_seed, unknown_choice
 from charlstm.cli.options import DEFAULT_ROOT, Root
 from charlstm.cli.render import is_terminal, say, stdout_console, visible
 from charlstm.errors import CharlstmError, UsageError
@@ -81,10 +81,9 @@ def fill(
     With -n each answer has its share among the candidates that were compared. Where a text ends with a blank, a word is
     taken to end there. A model of bytes, or of parts of words, puts as many of those in a blank.
     """
-    blas_threads()
     from charlstm import filling
     from charlstm.blanks import parse
-    from charlstm.engine import engine_of
+    from charlstm.engine.paced import own_engine_of
 
     reference, text = _words(checkpoint, words or [], root)
     drawn = temperature > 0
@@ -93,7 +92,7 @@ def fill(
         parse(text)  # a text without blanks is told of before a model is read
     choice = unknown_choice(unknown, "--unknown")
     path, saved = read_model(reference, root)
-    engine = engine_of(saved)
+    engine = own_engine_of(saved)
     loaded = Loaded(path, saved, engine)
     text = prompt_text(text, None, loaded, "text")
     typed, read, notes = filling.fitted(engine.tokenizer, text, choice, remedy="--unknown {}")

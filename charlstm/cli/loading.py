@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from dataclasses import dataclass
@@ -12,16 +11,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 from charlstm.cli.options import DEFAULT_ROOT
 from charlstm.cli.render import is_terminal, say
 from charlstm.errors import NotFoundError, StorageError, TextError, UsageError
-from charlstm.resources import cores, starter_folder
+from charlstm.resources import starter_folder
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
     from charlstm.prompts import Unknown
     from charlstm.sampling import TextModel
     from charlstm.tokenizers import Tokenizer
-
-_FEW_ROWS = 8
-"""Up to so many rows have one thread: a second was seen to gain half at 8, and nothing at 5."""
 
 _Model = TypeVar("_Model")
 
@@ -42,22 +38,6 @@ class Loaded(Generic[_Model]):
         return "keep" if keeps else "normalise"
 
 
-def blas_threads(wanted: int | None = None, rows: int = 1) -> None:
-    """Give matrix products so many threads, NumPy's one unless told; only before NumPy is first imported does it help.
-
-    A second thread with a processor to itself gains a tenth at 2×256, and at 1×1024 two times and more. Where another
-    program runs, training in the next terminal above all, the two wait for each other: 1,500 characters took 12 s
-    instead of 0.7 s. The last bits of a product depend on how many threads share it, too, and with them now and then
-    what a seed writes. So it is one thread for whoever does not ask; but many rows at once are matrix products, which
-    every core makes faster.
-    """
-    if wanted is None and rows > _FEW_ROWS and "OPENBLAS_NUM_THREADS" not in os.environ:
-        wanted = cores()
-    if wanted is not None:
-        os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), str(wanted))
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-
 def read_model(reference: str | None, root: Path) -> tuple[Path, Checkpoint]:
     """The checkpoint of a reference, checked.
 
@@ -75,13 +55,14 @@ def read_model(reference: str | None, root: Path) -> tuple[Path, Checkpoint]:
     return path, checkpoint
 
 
-def load(reference: str | None, root: Path, device: str = "cpu") -> Loaded[TextModel]:
+def load(reference: str | None, root: Path, device: str = "cpu", threads: int | None = None) -> Loaded[TextModel]:
     """The model of a reference: on a CPU in NumPy, so that torch is not imported.
 
     Args:
         reference: as `Store.find` takes it.
         root: the folder of runs.
         device: ``cpu``, or as torch names it.
+        threads: on a CPU; None finds out.
 
     Raises:
         NotFoundError, CheckpointError, StorageError: there is no such model, or it cannot be used.
@@ -92,9 +73,9 @@ def load(reference: str | None, root: Path, device: str = "cpu") -> Loaded[TextM
     path, checkpoint = read_model(reference, root)
     check_writes_on(checkpoint, path)
     if device == "cpu":
-        from charlstm.engine import Engine
+        from charlstm.engine.paced import PacedEngine
 
-        return Loaded(path, checkpoint, Engine.from_checkpoint(checkpoint))
+        return Loaded(path, checkpoint, PacedEngine.from_checkpoint(checkpoint, threads))
     return Loaded(path, checkpoint, _torch_model(checkpoint, device))
 
 

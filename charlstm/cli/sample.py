@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlstm.cli import options
-from charlstm.cli.loading import Loaded, blas_threads, describe, fitted_prompt, load, one_of, prompt_text, told_seed
+from charlstm.cli.loading import Loaded, describe, fitted_prompt, load, one_of, prompt_text, told_seed
 from charlstm.cli.options import DEFAULT_ROOT, Root
 from charlstm.cli.output import Output
 from charlstm.cli.render import is_terminal, say
@@ -72,7 +72,7 @@ def sample(
         typer.Option(
             "--threads",
             min=1,
-            help="CPU threads: 2 draw faster from wide networks. [default: 1; all for more than 8 texts]",
+            help="CPU threads. [default: 1; more for wide networks and many texts, while no other program wants them]",
         ),
     ] = None,
     root: Root = DEFAULT_ROOT,
@@ -84,7 +84,6 @@ def sample(
     under a line "=== 1 of 3 ===". On a terminal control characters are shown, not obeyed; a pipe gets the bytes as
     they are. Log-probabilities are the model's own: in nats, at temperature 1, before any filter.
     """
-    blas_threads(threads, samples)
     from charlstm.sampling import SampleConfig
 
     if samples < 1:
@@ -100,7 +99,7 @@ def sample(
         lines=lines,
         seed=told_seed(seed),
     )
-    loaded = load(checkpoint, root, device)
+    loaded = load(checkpoint, root, device, threads)
     _check_endings(config, loaded.model.tokenizer, "--json" if json_out else "-n" if samples > 1 else "")
     if raw:
         _check_raw(loaded.model.tokenizer, "--json" if json_out else "-n" if samples > 1 else "")

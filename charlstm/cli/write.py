@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from charlstm.cli import options
-from charlstm.cli.loading import blas_threads, describe, fitted_prompt, load, prompt_text, told_seed
+from charlstm.cli.loading import describe, fitted_prompt, load, prompt_text, told_seed
 from charlstm.cli.options import DEFAULT_ROOT, Root
 from charlstm.cli.render import say
 from charlstm.cli.session import Session, some
@@ -47,7 +47,6 @@ def write(
     again. If stdout is no terminal it gets the finished text, and everything else is shown on stderr. Lines may come
     from a pipe; the first that fails then ends the session.
     """
-    blas_threads()
     from charlstm.cowriter import CoWriter
     from charlstm.sampling import SampleConfig
 

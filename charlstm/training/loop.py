@@ -30,6 +30,7 @@ from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, S
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import CharLM, State, detach, reset_rows
 from charlstm.optim import Average, dense_weights, make_optimizers, schedule, tables
+from charlstm.threads import Threads
 from charlstm.tokenizers import Tokenizer
 from charlstm.training import snapshot
 from charlstm.training.budget import Clock, progress
@@ -37,7 +38,6 @@ from charlstm.training.candidate import Candidate, standing
 from charlstm.training.journal import Journal
 from charlstm.training.memory import keep_freed_memory, telling_of_memory
 from charlstm.training.snapshot import Cursor
-from charlstm.training.threads import Threads
 from charlstm.windows import Window, Windows
 
 EVAL_STREAMS = 32
@@ -176,7 +176,8 @@ class Training:
         self.model.train()
         config = self.run.train
         # What a step takes says nothing of this machine's threads while it waits for others.
-        threads = Threads(adapt=self.ranks.world == 1 and not config.threads and config.max_time is not None)
+        adapt = self.ranks.world == 1 and not config.threads and config.max_time is not None
+        threads = Threads(torch.get_num_threads(), torch.set_num_threads, adapt=adapt)
         try:
             yield from self._steps(stop, threads)
         finally:
