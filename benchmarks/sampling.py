@@ -49,7 +49,7 @@ from torch import nn
 
 from benchmarks.machine import machine
 from charlstm.checkpoint.format import Checkpoint, write
-from charlstm.engine.paced import BlasThreads, PacedEngine
+from charlstm.engine.paced import PacedEngine, blas_threads
 from charlstm.nn.attention import Attention
 from charlstm.sampling import SampleConfig, sample
 from charlstm.shapes import CELLS, tensor_shapes
@@ -156,7 +156,7 @@ def floor_block(saved: Checkpoint) -> Block:
     weights = np.ones(sum(tensor.size for tensor in saved.tensors.values()) - tables, np.float32)
 
     def block() -> float:
-        BlasThreads()  # one
+        blas_threads().use(1)
         start = time.perf_counter()
         for _ in range(CHARACTERS):
             np.dot(weights, weights)

@@ -35,7 +35,9 @@ def library(monkeypatch):
 
     monkeypatch.setattr(paced, "ThreadpoolController", Controller)
     monkeypatch.setattr(paced, "cores", lambda: 3)
-    return fake
+    paced.blas_threads.cache_clear()
+    yield fake
+    paced.blas_threads.cache_clear()
 
 
 def engine(kind=PacedEngine, hidden=16, **further):
@@ -83,6 +85,11 @@ def test_where_no_library_can_be_told_nothing_is(library, monkeypatch):
     monkeypatch.setattr(paced.ThreadpoolController, "lib_controllers", ())
     used(library, engine(), 9)
     assert library.sets == []
+
+
+def test_two_engines_take_turns_with_the_threads_of_their_process(library):
+    for asked, stepper in ((1, engine(threads=1)), (2, engine(threads=2))) * 2:
+        assert set(used(library, stepper, 1)) == {asked}
 
 
 @pytest.mark.parametrize("asked", [1, 2, 5])

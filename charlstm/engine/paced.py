@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from charlstm.resources import cores
 from charlstm.shapes import multiplied_count
 from charlstm.threads import Threads
 
-_MUCH = 800_000
+_MUCH = 600_000
 """From so many multiplications a step on a second thread pays."""
 
 _FEW_ROWS, _FEW_THREADS = 8, 2
@@ -38,7 +39,7 @@ _STEPS, _SECONDS = 64, 0.05
 
 
 class BlasThreads:
-    """The threads of NumPy's products in all of this process: one, until another number is asked for.
+    """The threads of NumPy's products: one, until another number is asked for.
 
     Attributes:
         most: as many as the environment allows; 1 where they cannot be set.
@@ -56,6 +57,12 @@ class BlasThreads:
             for library in self._libraries:
                 library.set_num_threads(threads)
         self._now = threads
+
+
+@cache
+def blas_threads() -> BlasThreads:
+    """Those of this process, which are the same for all engines."""
+    return BlasThreads()
 
 
 class PacedEngine(Engine):
@@ -76,7 +83,7 @@ class PacedEngine(Engine):
         super().__init__(tensors, config, tokenizer)
         self._multiplied = multiplied_count({**config["model"], "vocab_size": self.vocab_size})
         self._asked = threads
-        self._blas = BlasThreads()
+        self._blas = blas_threads()
         self._of_rows: dict[int, Threads] = {}
         self._seen: Counter[int] = Counter()
 
@@ -122,7 +129,7 @@ class PacedEngine(Engine):
 def own_engine_of(checkpoint: Checkpoint) -> Engine | BidirectionalEngine:
     """The engine of a checkpoint for a process of its own; one that reads both ways has one BLAS thread."""
     if checkpoint.config["model"].get("bidirectional"):
-        BlasThreads()
+        blas_threads().use(1)
         return BidirectionalEngine.from_checkpoint(checkpoint)
     return PacedEngine.from_checkpoint(checkpoint)
 

@@ -148,7 +148,7 @@ def choose(
     train_tokens = boundary(tokens, val)
     common = common or vocab_size
     _look_ups(model, train_tokens, common, train.values["device"])
-    _shape(model, train_tokens, common, budget)
+    _shape(model, common)
     _networks(model, train, train_tokens, vocab_size, common, budget, machine)
     notes = _windows(data, train_tokens, train.values["device"], bidirectional=bool(model.given.get("bidirectional")))
     rows = data.values["batch_size"] * data.values["seq_len"]
@@ -216,15 +216,12 @@ def _look_ups(model: _Choices, train_tokens: int, common: int, device: str) -> N
     model.fill("ngram_rows", rows, f"for {train_tokens:,} tokens")
 
 
-def _shape(model: _Choices, train_tokens: int, common: int, budget: float) -> None:
+def _shape(model: _Choices, common: int) -> None:
     """Fill in all of the shape but what the time decides."""
-    layers_given = model.given.get("num_layers")
-    deep = train_tokens > 5_000_000 and budget >= 1800
-    why = "much text, much time" if deep else "one wide layer learns most in this time"
-    model.fill("num_layers", 2 if deep else 1, why)
+    layers = model.fill("num_layers", 1, "one wide layer learns most in the same time")
     model.fill("cell", "lstm", "the cell that learns most on text")
     model.fill("embedding_size", 64 if common <= _FEW_TOKENS else 128, f"for {common} frequent tokens")
-    model.fill("skip", bool(layers_given and layers_given > 2) or deep, "helps deep stacks, does nothing for one layer")
+    model.fill("skip", layers > 1, "helps from two layers on, does nothing for one")
 
 
 def _networks(

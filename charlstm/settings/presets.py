@@ -17,7 +17,10 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     ),
     "medium": (
         "an hour, or a text of some MB: 2×512",
-        {"model": {"num_layers": 2, "hidden_size": 512, "dropout": 0.3}, "data": {"batch_size": 16}},
+        {
+            "model": {"num_layers": 2, "hidden_size": 512, "dropout": 0.3, "skip": False},
+            "data": {"batch_size": 16},
+        },
     ),
     "large": (
         "a GPU, or a day: 3×1024 with skip connections",
@@ -61,7 +64,7 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "char-rnn": (
         "the defaults of Karpathy's char-rnn (2015): 2×128, batch 50, window 50",
         {
-            "model": {"num_layers": 2, "hidden_size": 128, "ngram_order": 0, "recall": ()},
+            "model": {"num_layers": 2, "hidden_size": 128, "skip": False, "ngram_order": 0, "recall": ()},
             "data": {"batch_size": 50, "seq_len": 50, "streams": 50, "val_fraction": 0.05, "state_reset": 0.0},
             "train": {"optimizer": "adamw", "lr": 2e-3, "grad_clip": 5.0, "average": 0.0, "weight_decay": 0.0},
         },
