@@ -116,12 +116,12 @@ def test_a_network_that_does_not_fit_is_told_before_it_is_made():
 
 @pytest.mark.parametrize(("tokens", "max_time"), [(10_000, 60.0), (50_000_000, 86_400.0)])
 def test_one_layer_unless_more_are_asked_for_and_these_are_skipped_over(tokens, max_time):
-    for given, layers, skip in (
+    for asked, layers, skip in (
         ({}, 1, False),
         ({"num_layers": 2}, 2, True),
         ({"num_layers": 3, "skip": False}, 3, False),
     ):
-        made = choose("run", tokens, 65, Machine(), {"model": given, "train": {"max_time": max_time}}).run.model
+        made = choose("run", tokens, 65, Machine(), {"model": asked, "train": {"max_time": max_time}}).run.model
         assert (made.num_layers, made.skip) == (layers, skip)
 
 
