@@ -33,7 +33,7 @@ _PASSES, _MANY_TOKENS = 12, 150_000
 _FEWEST_STEPS = 60
 """Before so many steps no text is known by heart, however short."""
 
-_SQUARE_A_TOKEN = 9e4
+_SQUARE_A_TOKEN = 6e4
 """The widest network of which the square of its weights is no more than this for each token that it has time to read
 learns most in a budget: four times the tokens teach twice the weights."""
 
