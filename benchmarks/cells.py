@@ -6,7 +6,7 @@ Run: ``python -m benchmarks.cells [--rounds 9] [--shapes 1x512x16,1x512x64,2x256
 A shape is layers × hidden size × batch; windows are 64 long, inputs 64 wide and learn too, as an embedding does.
 Forward and backward of each in turn, medians. torch's module for the cell is the measure: `nn.RNN`, `nn.LSTM`,
 `nn.GRU`, and for the peephole, which torch does not have, `nn.LSTM`. ``lstm by hand`` is `nn.unrolled.lstm`, which
-training uses for wide networks in half precision. The attention (over 256 states) and the bidirectional network are
+training uses for large layers in half precision. The attention (over 256 states) and the bidirectional network are
 whole networks with embedding, softmax over 65 characters and loss; their measure is the same network with one
 `nn.LSTM`.
 ``--precisions fp32,bf16`` measures under bf16 autocast too: only where the processor has bf16, else it takes minutes.

@@ -27,13 +27,14 @@ class Threads:
 
     Attributes:
         now: the number of threads at the moment.
+        half: the other number.
     """
 
     def __init__(
         self, most: int, use: Callable[[int], object], *, adapt: bool = True, steps: int = 6, seconds: float = 0.5
     ) -> None:
         self.now = self._most = most
-        self._half = max(1, most // 2)
+        self.half = max(1, most // 2)
         self._use = use
         self._adapt = adapt and most > 1
         self._steps, self._seconds = steps, seconds
@@ -53,8 +54,8 @@ class Threads:
         mean = self._latest[self.now] = sum(self._times) / len(self._times)
         self._times.clear()
         if self.now == self._most:
-            if mean > self._latest.get(self._half, 0.0):
-                self._change(self._half)
+            if mean > self._latest.get(self.half, 0.0):
+                self._change(self.half)
                 self._retry = now + self._wait
                 self._wait = min(2 * self._wait, _LONGEST_WAIT)
         elif mean > self._latest[self._most] or now >= self._retry:

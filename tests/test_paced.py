@@ -97,15 +97,17 @@ def test_what_is_asked_for_is_used(library, asked):
     assert set(used(library, engine(threads=asked), 1)) == {asked}
 
 
-@pytest.mark.parametrize(("rows", "settled"), [(1, 1), (9, 3)])
-def test_where_bits_depend_on_threads_their_number_never_changes(library, monkeypatch, rows, settled):
+@pytest.mark.parametrize(("rows", "most", "settled"), [(1, 4, 1), (9, 2, 2), (9, 4, 4)])
+def test_where_bits_depend_on_threads_their_number_never_changes(library, monkeypatch, rows, most, settled):
     monkeypatch.setattr(paced, "_MUCH", 100)
+    monkeypatch.setattr(paced, "cores", lambda: most)
     monkeypatch.setattr(paced, "_SECONDS", 0.0)  # every step would be judged
     step = Engine.step
 
     def rounded_by_threads(self, tokens, state):
         logits, after = step(self, tokens, state)
-        return logits, ((after[0][0] * np.float32(1 + 1e-6 * (library.num_threads > 1)), *after[0][1:]), *after[1:])
+        h, *others = after[0]
+        return logits, ((h * np.float32(1 + 1e-6 * (library.num_threads == 2)), *others), *after[1:])
 
     monkeypatch.setattr(Engine, "step", rounded_by_threads)
     threads = used(library, engine(), rows, 200)

@@ -108,17 +108,19 @@ class PacedEngine(Engine):
         rows = len(tokens)
         if self._asked or rows * self._multiplied < _MUCH:
             return self._settled(tokens, state, self._asked or 1)
-        self._blas.use(1)
-        by_one = super().step(tokens, state)
         self._seen[rows] += 1
         if self._seen[rows] < _FIRST or state is None:  # most products of zeros are alike
-            return by_one
+            self._blas.use(1)
+            return super().step(tokens, state)
         most = min(self._blas.most, _FEW_THREADS if rows <= _FEW_ROWS else cores())
+        threads = Threads(most, self._blas.use, steps=_STEPS, seconds=_SECONDS)
+        self._blas.use(threads.half)
+        by_half = super().step(tokens, state)
         self._blas.use(most)
         by_most = super().step(tokens, state)
-        if not _equal(by_one, by_most):  # where a seed could write another text, the number may not change
+        if not _equal(by_half, by_most):  # where a seed could write another text, the number may not change
             return self._settled(tokens, state, 1 if rows <= _FEW_ROWS else most)
-        self._of_rows[rows] = Threads(most, self._blas.use, steps=_STEPS, seconds=_SECONDS)
+        self._of_rows[rows] = threads
         return by_most
 
     def _settled(self, tokens: NDArray[np.integer[Any]], state: State | None, threads: int) -> tuple[Array, State]:

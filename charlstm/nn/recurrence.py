@@ -101,7 +101,7 @@ def torch_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -
 
 
 def cpu_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
-    """`cells.lstm` by oneDNN, but wide ones in half precision by hand: there oneDNN falls behind."""
+    """`cells.lstm` by oneDNN, but large ones in half precision by hand: there oneDNN falls behind."""
     by_hand = torch.is_autocast_enabled("cpu") and sum(weight.numel() for weight in weights) >= _BY_HAND_FROM
     return (unrolled.lstm if by_hand else torch_lstm)(inputs, state, weights)
 
