@@ -2,7 +2,8 @@
 
 Run: ``python -m benchmarks.cloze TEXT RUN [RUN …] [--blanks 300] [--lengths 1,3,8] [--shown 10]``
 
-The blanks are cut from the text's last tenth, which no run of it has learnt from, always at the same places, a hundred
+The blanks are cut from the text's last tenth, which no run may have learnt from (of more than two million characters
+less is kept for validation, unless by ``--val-fraction 0.1``), always at the same places, a hundred
 characters seen on each side; every run, of either kind, gets the same ones and gives its likeliest answer. A share's
 standard error is at most 0.03 at 300 blanks. The last line is one JSON object.
 """

@@ -1,11 +1,12 @@
 """How fast a large text becomes ids, and in how much memory.
 
-    python benchmarks/encode.py [--megabytes 1024] [--folder /tmp]
+Run: ``python -m benchmarks.encode [--megabytes 1024] [--folder /tmp]``
 
 Makes a file of each kind in the folder, encodes it from a cold cache of ours (the system's own file cache is warm), and
 removes it. MB/s are bytes of the file over the whole of `encode`: both passes, hashing, and the flush to the disk. On a
 busy machine the CPU seconds tell more.
-Memory is the peak of a fresh process over what the interpreter has with NumPy and charlstm loaded.
+Memory is the peak of a fresh process over what the interpreter has with NumPy and charlstm loaded. The last line is one
+JSON object.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks.machine import machine
 
 KINDS = ("ascii", "typographic", "chinese")
 CORPUS = Path(__file__).parents[1] / "corpora"
@@ -79,14 +82,15 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measure(Path(options.measure[0]), options.measure[1])))
         return
+    results: dict[str, dict[str, float]] = {}
     for kind in [options.only] if options.only else KINDS:
         path = options.folder / f"charlstm-benchmark-{kind}.txt"
         try:
             make(path, kind, options.megabytes * 1_000_000)
             for tokenizer in ("char", "byte") if kind == "ascii" else ("char",):
-                command = [sys.executable, __file__, "--measure", str(path), tokenizer]
+                command = [sys.executable, "-m", "benchmarks.encode", "--measure", str(path), tokenizer]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
-                figures = json.loads(done.stdout)
+                figures = results[f"{kind}, {tokenizer}"] = json.loads(done.stdout)
                 print(
                     f"{kind:12s} {tokenizer:5s} {figures['megabytes']:6.0f} MB: {figures['mb_per_s']:5.0f} MB/s "
                     f"({figures['mb_per_cpu_s']:4.0f} MB a CPU second), "
@@ -94,6 +98,7 @@ def main() -> None:
                 )
         finally:
             path.unlink(missing_ok=True)
+    print(json.dumps({"benchmark": "encode", "results": results, **machine()}))
 
 
 if __name__ == "__main__":

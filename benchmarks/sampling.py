@@ -16,7 +16,8 @@ them:
 - both with ``1 thread``, as ``--threads 1`` has them;
 - ``steps, 1 thread``: the engine alone, for what the sampler costs;
 - ``char-rnn.pytorch``: the network of that checkout's model.py, stepped and drawn from as its generate.py does;
-- ``nanoGPT``: `generate` of that checkout's model.py for its CPU recipe (4 layers, 128 wide, context 64), of one size.
+- ``nanoGPT``: `generate` of that checkout's model.py for its CPU recipe (4 layers, 128 wide, context 64), of one size;
+  both with their better number of threads, 1 or 2, too.
 
 Then all characters a second of batches, as ``charlstm sample -n`` draws them, a process each.
 ``floor`` is how many characters a second reading every weight once would be, at the speed at which this core reads as
@@ -39,6 +40,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,7 @@ from charlstm.tokenizers import CharTokenizer
 ALPHABET = "\n !$&',-.3:;?" + "".join(map(chr, range(65, 91))) + "".join(map(chr, range(97, 123)))
 EMBEDDING = 64
 CHARACTERS = 1500  # a block
+_THREADS = {1: "1 thread", 2: "2 threads"}
 Block = Callable[[], float]
 """Draws some characters; returns characters per second."""
 
@@ -176,7 +179,7 @@ def module_of(checkout: Path, name: str) -> Any:
     return module
 
 
-def char_rnn_block(checkout: Path, saved: Checkpoint) -> Block:
+def char_rnn_block(checkout: Path, saved: Checkpoint, threads: int) -> Block:
     """Steps char-rnn.pytorch's network and draws as its generate.py does."""
     model = saved.config["model"]
     vocab, hidden = model["vocab_size"], model["hidden_size"]
@@ -184,7 +187,7 @@ def char_rnn_block(checkout: Path, saved: Checkpoint) -> Block:
     decoder = module_of(checkout, "model").CharRNN(vocab, hidden, vocab, model=kind, n_layers=model["num_layers"])
 
     def block() -> float:
-        torch.set_num_threads(2)
+        torch.set_num_threads(threads)
         state, token, text = decoder.init_hidden(1), torch.zeros(1, dtype=torch.long), ""
         start = time.perf_counter()
         for _ in range(CHARACTERS // 3):
@@ -198,14 +201,14 @@ def char_rnn_block(checkout: Path, saved: Checkpoint) -> Block:
     return block
 
 
-def nanogpt_block(checkout: Path) -> Block:
+def nanogpt_block(checkout: Path, threads: int) -> Block:
     """`generate` of nanoGPT's recipe for a CPU."""
     module = module_of(checkout, "model")
     sizes = {"block_size": 64, "vocab_size": len(ALPHABET), "n_layer": 4, "n_head": 4, "n_embd": 128}
     model = module.GPT(module.GPTConfig(**sizes, dropout=0.0, bias=False)).eval()
 
     def block() -> float:
-        torch.set_num_threads(2)
+        torch.set_num_threads(threads)
         start = time.perf_counter()
         with torch.inference_mode():
             model.generate(torch.zeros(1, 1, dtype=torch.long), CHARACTERS // 10, temperature=0.8, top_k=200)
@@ -261,9 +264,13 @@ def main() -> None:
         attention_window = 256 if options.attention else 0
         saved = checkpoint(layers, hidden, options.cell, attention_window)
         with_table = checkpoint(layers, hidden, options.cell, attention_window, looks_up=True)
-        blocks = {
-            "nn module, 1 thread": torch_block(saved, 1),
-            "nn module, 2 threads": torch_block(saved, 2),
+        peers = {"nn module": partial(torch_block, saved)}
+        if options.char_rnn_pytorch:
+            peers["char-rnn.pytorch"] = partial(char_rnn_block, options.char_rnn_pytorch, saved)
+        if options.nanogpt:
+            peers["nanoGPT"] = partial(nanogpt_block, options.nanogpt)
+        blocks = {f"{name}, {_THREADS[threads]}": of(threads) for name, of in peers.items() for threads in _THREADS}
+        blocks |= {
             "engine": engine_block(saved),
             "engine, 1 thread": engine_block(saved, 1),
             "looking up": engine_block(with_table),
@@ -271,17 +278,14 @@ def main() -> None:
             "steps, 1 thread": steps_block(saved),
             "floor": floor_block(saved),
         }
-        if options.char_rnn_pytorch:
-            blocks["char-rnn.pytorch"] = char_rnn_block(options.char_rnn_pytorch, saved)
-        if options.nanogpt:
-            blocks["nanoGPT"] = nanogpt_block(options.nanogpt)
         blocks |= {f"batch {rows}": batch_block(saved, int(rows)) for rows in options.batches.split(",") if rows}
         speeds = interleaved(blocks, options.rounds)
-        best = max(speeds["nn module, 1 thread"], speeds["nn module, 2 threads"])
-        print(f"{shape}: the engine {speeds['engine'] / best:.1f} times as fast as stepping torch's module")
+        best = {name: max(speeds[f"{name}, {threads}"] for threads in _THREADS.values()) for name in peers}
+        ratios = {f"times {name}": round(speeds["engine"] / speed, 2) for name, speed in best.items()}
+        print(f"{shape}: the engine {', '.join(f'{ratio:.1f} {name}' for name, ratio in ratios.items())}")
         for name, speed in speeds.items():
             print(f"  {name:22}{speed:12,.0f}   {speed / speeds['engine']:7.2f} of the engine at batch 1")
-        results[shape] = {name: round(speed, 2) for name, speed in speeds.items()} | {"ratio": speeds["engine"] / best}
+        results[shape] = {name: round(speed, 2) for name, speed in speeds.items()} | ratios
     seconds = first_character(checkpoint(2, 256), options.rounds)
     print(f"first character {seconds:.2f} s after the command (2x256)")
     told = {"characters_per_second": results, "first_character_s": round(seconds, 3)}

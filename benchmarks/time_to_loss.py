@@ -4,7 +4,8 @@ Run: ``python -m benchmarks.time_to_loss FILE --nanogpt PATH [--threads 2]``
 
 PATH is a checkout of nanoGPT; it is copied and its copy runs the command its README gives for a computer without a GPU
 (4 layers, 128 wide, context 64, batch 12, 2,000 iterations), with its own split of the text: the last tenth is val.
-Then ``charlstm train FILE`` runs with nothing but a budget, once as long as nanoGPT took and once a tenth of that.
+Then ``charlstm train FILE`` runs with nothing but a budget and the same split (which it chooses itself for a text of
+this size), once as long as nanoGPT took and once a tenth of that.
 Seconds are those of the whole command, from its start to its end. Three losses, in nats per character of val:
 
 - ``told``: what each program says itself while it runs (nanoGPT: an estimate from 20 random batches of windows of 64);
@@ -101,6 +102,7 @@ def ours(file: Path, text: str, seconds: float, threads: int, folder: Path) -> d
     # A start costs some seconds, which count: they are taken off the budget of training.
     budget = max(2.0, seconds - _start_up(file, threads, folder))
     command = [sys.executable, "-m", "charlstm", "train", str(file), "--max-time", f"{budget:.1f}s", "--json"]
+    command += ["--val-fraction", "0.1"]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     began, curve = time.monotonic(), []
     with subprocess.Popen(

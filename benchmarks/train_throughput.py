@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import math
 import statistics
 import tempfile
 import time
@@ -125,15 +126,17 @@ def peer(checkout: Path, layers: int, hidden: int, batch: int) -> Step:
 
 
 def seconds_of(steps: dict[str, Step], rounds: int) -> dict[str, float]:
-    """Median seconds of each, one after the other in every round; the first round only warms up."""
+    """Median seconds of each that works, one after the other in every round; the first round only warms up."""
     seen: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(rounds + 1):
         for name, step in steps.items():
+            if name not in seen:
+                continue
             began = time.perf_counter()
             try:
                 step()
             except RuntimeError:  # oneDNN has no bf16 LSTM for this processor
-                seen[name].append(float("nan"))
+                del seen[name]
                 continue
             if number:
                 seen[name].append(time.perf_counter() - began)
@@ -179,7 +182,7 @@ def main() -> None:
                 figures = {who: batch * TIME / took for who, took in seconds.items()}
                 print(f"{layers}×{hidden}, batch {batch}, {precision}: peak {peak / 1e9:.0f} GFLOP/s")
                 for who, speed in figures.items():
-                    share, ratio = 6 * weights * speed / peak, speed / figures["nn.LSTM"]
+                    share, ratio = 6 * weights * speed / peak, speed / figures.get("nn.LSTM", math.inf)
                     print(f"  {who:24}{speed:10,.0f} characters/s   {share:5.2f} of the peak   {ratio:6.2f} of nn.LSTM")
                 results.setdefault(shape, {})[precision] = {"peak": peak, **figures}
     print(json.dumps({"benchmark": "train_throughput", "results": results, "threads": options.threads, **machine()}))

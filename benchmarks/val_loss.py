@@ -2,8 +2,9 @@
 
 Run: ``python -m benchmarks.val_loss FILE [--max-time 70s] [-- OPTIONS OF TRAIN]``
 
-The command is started as a person would, with nothing but the budget. Then every character of the last tenth is scored
-by the checkpoint it wrote, in nats per character:
+The command is started as a person would, with nothing but the budget. Then every character of what it has kept for
+validation, the last tenth (of more than two million characters less, so give ``-- --val-fraction 0.1`` to compare
+budgets there), is scored by the checkpoint it wrote, in nats per character:
 
 - ``stateful``: read once in order, the state carried from its first character to its last;
 - ``W256``: nanoGPT's protocol, windows of 256 from a zero state, all positions averaged.

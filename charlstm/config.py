@@ -5,11 +5,11 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from charlstm.errors import ConfigError, NotFoundError
+from charlstm.errors import ConfigError, IncompatibleError, NotFoundError
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -19,6 +19,9 @@ class Settings(BaseModel):
     """The base of all settings: frozen, no unknown names, docstrings as descriptions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+S = TypeVar("S", bound=Settings)
 
 
 class ModelConfig(Settings):
@@ -97,7 +100,8 @@ class DataConfig(Settings):
     """Tokens a window."""
     streams: Positive = 16
     """Parallel streams of text, each with its own carried state (``stateful`` only). A step trains on `batch_size`
-    of them, the next step on the next ones, so that a small batch still hears many places of the text in turn."""
+    of them, the next step on the next ones, so that a small batch still hears many places of the text in turn; what
+    is over a multiple of it is left out."""
     state_reset: Fraction = 0.05
     """The chance that a stream's state starts from zero at a window (``stateful`` only)."""
 
@@ -134,7 +138,8 @@ class TrainConfig(Settings):
     save_every: Annotated[float, Field(gt=0)] = 30.0
     """Seconds between saves of what an exact resume needs."""
     preview: Annotated[int, Field(ge=0)] = 200
-    """Characters of text shown at each evaluation; 0 shows none."""
+    """Tokens of text shown at evaluations, and each tenth of the budget without one, the first excepted; 0 shows
+    none."""
     seed: Annotated[int, Field(ge=0)] = 1
     """The seed of everything random in training."""
     device: str = "cpu"
@@ -142,7 +147,7 @@ class TrainConfig(Settings):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """The precision of matrix products; weights are fp32 always."""
     threads: Positive | None = None
-    """CPU threads; None leaves torch's choice."""
+    """CPU threads; None takes torch's number, or half of it while that is quicker where the budget is a time."""
 
 
 class RunConfig(Settings):
@@ -170,17 +175,38 @@ def section_of(setting: str) -> str:
 
 
 BUDGETS = ("max_time", "max_steps", "epochs")
-"""The settings that may change in a run that goes on."""
+"""How long a run goes on; it ends at the first of them."""
+MAY_CHANGE = (*BUDGETS, "device", "precision", "threads")
+"""The settings of `TrainConfig` that may change in a run that goes on: how long it does, and on what."""
+
+
+def kept(kind: type[S], values: Mapping[str, Any], where: object = "") -> S:
+    """Settings as a checkpoint has kept them.
+
+    Args:
+        kind: what they are.
+        values: all of them.
+        where: the file.
+
+    Raises:
+        IncompatibleError: a newer version has kept them, or a file without a digest was changed.
+    """
+    try:
+        return kind(**values)
+    except ValidationError as fault:
+        what = f"settings that are not known here: {explain(fault)}"
+        hint = "A newer charlstm may know them: update it. Whether a file is damaged tells: charlstm checkpoints verify"
+        raise IncompatibleError(what, where=where, hint=hint) from fault
 
 
 def differing(run: RunConfig, given: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Section and name of the settings given that are not those of a run; budgets are not looked at."""
+    """Section and name of the settings given that are not those of a run, and that may not change."""
     found = []
     for section, values in given.items():
         for name, value in values.items():
-            kept = getattr(getattr(run, section), name)
-            shrunk = name in ("batch_size", "seq_len") and kept < value  # the text was too short for it
-            if name not in BUDGETS and kept != (tuple(value) if isinstance(value, list) else value) and not shrunk:
+            own = getattr(getattr(run, section), name)
+            shrunk = name in ("batch_size", "seq_len") and own < value  # the text was too short for it
+            if name not in MAY_CHANGE and own != (tuple(value) if isinstance(value, list) else value) and not shrunk:
                 found.append((section, name))
     return found
 
@@ -239,12 +265,6 @@ def explain(fault: ValidationError) -> str:
                 rule = rule.partition(", ")[0]
             lines.append(f"{name} = {error['input']!r}: {rule}")
     return "; ".join(lines)
-
-
-def to_toml(run: RunConfig) -> str:
-    """The run's settings as TOML that `read_settings` takes back; a setting that is None is left out."""
-    tables = {section: getattr(run, section).model_dump() for section in SECTIONS}
-    return f"name = {_toml_value(run.name)}\n" + tables_to_toml(tables)
 
 
 def tables_to_toml(tables: Mapping[str, Mapping[str, Any]]) -> str:

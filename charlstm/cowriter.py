@@ -7,6 +7,7 @@ going to an older position, and alternatives go on from the same one.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -145,11 +146,19 @@ class CoWriter:
             if grown and grown[0].piece:
                 self._commit(grown[0].piece)
 
-    def offer(self, count: int, rule: Rule | None = None) -> list[Piece]:
-        """Draw ``count`` ways to go on, side by side; the text stays as it is until `choose`."""
+    def offer(self, count: int, rule: Rule | None = None, stop: Callable[[], bool] = lambda: False) -> list[Piece]:
+        """Draw ``count`` ways to go on, side by side; the text stays as it is until `choose`.
+
+        Args:
+            count: how many.
+            rule: when one is long enough; None takes the length of `config`.
+            stop: asked after every character; once it says True, all of them end there.
+        """
         grown: list[_Growing] = []
-        for _ in self._grow(grown, count, rule):
-            pass
+        with closing(self._grow(grown, count, rule)) as fragments:
+            for _ in fragments:
+                if stop():
+                    break
         self.choices = [one.piece for one in grown if one.piece]
         return self.choices
 
@@ -182,7 +191,7 @@ class CoWriter:
         self._pieces.append(piece)
         self._undone, self.choices = [], []
 
-    def _grow(self, grown: list[_Growing], rows: int, rule: Rule | None) -> Iterator[tuple[int, str]]:
+    def _grow(self, grown: list[_Growing], rows: int, rule: Rule | None) -> Generator[tuple[int, str], None, None]:
         """Draw ``rows`` pieces side by side into ``grown``; gives each row's fragments out as they come."""
         model, complete = self._model, rule or words(self.config.length)
         grown += [_Growing(row, model.tokenizer.decoder()) for row in range(rows)]

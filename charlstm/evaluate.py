@@ -51,10 +51,10 @@ def evaluate(
     totals: list[Tensor] = []
 
     def take(logits: Tensor, targets: Tensor, inside: Tensor) -> None:
-        totals.append(_losses(logits, targets)[inside].double().sum())
+        totals.append(_losses(logits, targets)[inside].sum())
 
     _walk(model, ids, context, streams, autocast, take)
-    return float(torch.stack(totals).sum()) / len(ids)
+    return float(_total(totals)) / len(ids)
 
 
 def calibrate(
@@ -86,14 +86,10 @@ def calibrate(
         mean = (shares * z).sum(-1)
         slope = mean - z.gather(-1, y[:, None])[:, 0]
         curve = (shares * (z - mean[:, None]).square()).sum(-1)
-        sums.append(
-            torch.stack(
-                [part.double().sum() for part in (functional.cross_entropy(z, y, reduction="none"), slope, curve)]
-            )
-        )
+        sums.append(torch.stack([functional.cross_entropy(z, y, reduction="sum"), slope.sum(), curve.sum()]))
 
     _walk(model, ids, context, streams, autocast, take)
-    loss, slope, curve = torch.stack(sums).sum(0).tolist()
+    loss, slope, curve = _total(sums).tolist()
     beta = 1 - slope / curve if curve > 0 else 1.0
     return loss / len(ids), 1 / min(2.0, max(0.5, beta))
 
@@ -146,6 +142,11 @@ def surprise_both_sides(
         progress: called now and then with the number of tokens done since the last call.
     """
     return _losses_both_sides(model, ids, np.zeros(len(ids), np.bool_), seq_len, None, progress)
+
+
+def _total(sums: list[Tensor]) -> Tensor:
+    """What windows sum up to, on the CPU: Apple's GPUs have no float64."""
+    return torch.stack(sums).cpu().double().sum(0)
 
 
 def _losses_both_sides(

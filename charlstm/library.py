@@ -216,10 +216,10 @@ class Model:
 
 def torch_model(checkpoint: Checkpoint) -> Any:
     """The network of a checkpoint as a torch module, in evaluation mode."""
-    from charlstm.config import ModelConfig
+    from charlstm.config import ModelConfig, kept
     from charlstm.nn.model import CharLM
 
-    model = CharLM(ModelConfig(**checkpoint.config["model"]))
+    model = CharLM(kept(ModelConfig, checkpoint.config["model"]))
     model.load_tensors(checkpoint.tensors)
     return model.eval()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from charlstm import __version__
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.store import MODEL, RESUME
-from charlstm.config import DataConfig, ModelConfig, RunConfig, check_partial, differing
+from charlstm.config import BUDGETS, DataConfig, ModelConfig, RunConfig, check_partial, differing, kept
 from charlstm.corpora.encode import Encoded, cached, encode, fit_tokenizer, split
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.sources import STDIN, open_sources
@@ -121,39 +122,39 @@ def begin(prepared: Prepared, folder: Path, provenance: Mapping[str, Any], ranks
 def resume(
     folder: Path,
     cache: Path,
-    budget: Mapping[str, Any],
+    changes: Mapping[str, Any],
     *,
     stdin: BinaryIO | None = None,
     given: Given | None = None,
     ranks: Ranks = ALONE,
 ) -> Training:
-    """The exact continuation of a run.
+    """The exact continuation of a run; on another kind of device exact but for the random numbers.
 
     Args:
         folder: the run's.
         cache: where encoded texts are kept; a text that is still there need not be read again.
-        budget: a new `max_time`, `max_steps` or `epochs`, which replaces the old ones; empty, or what the run has
-            already, keeps them, also those that chose themselves.
+        changes: settings of `config.MAY_CHANGE`. A new `max_time`, `max_steps` or `epochs` replaces all the old ones;
+            what the run has already keeps them, also those that chose themselves.
         stdin: what the source ``-`` reads.
         given: settings that must be the run's; None asks for none.
         ranks: this process among those that train together; only the first needs the run's files.
 
     Raises:
         NotFoundError: the run cannot be resumed.
-        UsageError: the text is no longer the one the run was trained on, or the settings given are not.
+        UsageError: the text is no longer the one the run was trained on, or the settings given are not; there is no
+            such device.
+        CheckpointError: the file it would go on from cannot be used.
     """
     saved = ranks.by_first(lambda: _saved(folder))
-    run = RunConfig(**saved.config)
+    run = kept(RunConfig, saved.config, folder / RESUME)
     _check_same(run, given or {})
-    if any(getattr(run.train, name) != value for name, value in budget.items()):
-        replaced = {"max_time": None, "max_steps": None, "epochs": None, **budget}
-        run = run.model_copy(update={"train": run.train.model_copy(update=replaced)})
+    run = ranks.by_first(lambda: _changed(run, changes))
     tokenizer = from_state(saved.tokenizer)
     sha256 = saved.provenance["corpus"]["sha256"]
     encoded = ranks.together(lambda: _same_text(run, tokenizer, sha256, cache, stdin, _NO_LONGER))
     notice = ranks.by_first(lambda: _told_of_changes(run, sha256, cache))
-    kept = ("charlstm", "corpus", "command", "machine", "note")
-    provenance = {name: saved.provenance[name] for name in kept if name in saved.provenance}
+    told = ("charlstm", "corpus", "command")
+    provenance = {name: saved.provenance[name] for name in told if name in saved.provenance}
     return _training(run, encoded, folder, provenance, ranks, resume=saved, notice=notice)
 
 
@@ -164,11 +165,33 @@ def _saved(folder: Path) -> Checkpoint:
             "there is nothing here to resume", where=folder, hint=f"A run can go on while it has its {RESUME}."
         )
     saved = checkpoint_format.read(path, kind="resume")
-    if not _is_whole(folder / MODEL):
+    cursor, model = saved.provenance["cursor"], _whole(folder / MODEL)
+    if model is None:
         # Its best model was removed or damaged: the next evaluation writes it anew, whatever its loss.
-        saved.provenance["cursor"]["best_val_loss"] = None
-        saved.provenance["cursor"]["evaluated"] = -1
+        cursor["best_val_loss"], cursor["evaluated"] = None, -1
+    elif model["step"] > cursor["step"] and model["val_loss"] is not None:
+        # It is of steps that a kill has lost: only what is better may replace it, or the same, come to again.
+        cursor["best_val_loss"] = math.nextafter(model["val_loss"], math.inf)
     return saved
+
+
+def _changed(run: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+    """A run's settings with another end, or for another device; of that the precision is measured if none is asked for.
+
+    Raises:
+        UsageError: a value that cannot be, no such device, or a precision that does not work on it.
+    """
+    check_partial("train", dict(changes))
+    asked = {name: value for name, value in changes.items() if getattr(run.train, name) != value}
+    if asked.keys() & set(BUDGETS):
+        asked = {**{name: changes.get(name) for name in BUDGETS}, **asked}
+    if asked.keys() & {"device", "precision"}:
+        device = asked.get("device", run.train.device)
+        same_kind = device.partition(":")[0] == run.train.device.partition(":")[0]
+        precision = changes.get("precision") or (run.train.precision if same_kind else None)
+        machine = probe.probe(device, precision, asked.get("threads", run.train.threads))
+        asked |= {"device": machine.device, "precision": machine.precision}
+    return run.model_copy(update={"train": run.train.model_copy(update=asked)})
 
 
 def _check_same(run: RunConfig, given: Given) -> None:
@@ -180,7 +203,7 @@ def _check_same(run: RunConfig, given: Given) -> None:
     for section, name in differing(run, given):
         raise UsageError(
             f"{name} is {getattr(getattr(run, section), name)} in this run, and {given[section][name]} was asked for",
-            hint="Only the budget can change in a run that goes on; another --name starts another.",
+            hint="Only its end and its device can change in a run that goes on; another --name starts another.",
         )
 
 
@@ -232,12 +255,12 @@ def _opened(data: DataConfig, cache: Path, stdin: BinaryIO | None) -> Corpus:
     return open_sources(data.sources, encoding=data.encoding, newlines=data.newlines, stdin=stdin, cache=cache)
 
 
-def _is_whole(path: Path) -> bool:
+def _whole(model: Path) -> dict[str, Any] | None:
+    """Where a model comes from; None if it is not there, or damaged."""
     try:
-        checkpoint_format.read(path, kind="model")
+        return checkpoint_format.read(model, kind="model").provenance
     except CharlstmError:
-        return False
-    return True
+        return None
 
 
 def _training(
@@ -271,7 +294,7 @@ def _training(
 def _with_shape_of(init: Checkpoint, given: Given) -> dict[str, dict[str, Any]]:
     """The settings with the network's shape and the tokenizer's kind taken from a checkpoint."""
     free = ("vocab_size", "dropout", "weight_drop", "ngram_dropout")
-    whole = ModelConfig(**init.config["model"]).model_dump()
+    whole = kept(ModelConfig, init.config["model"]).model_dump()
     shape = {name: value for name, value in whole.items() if name not in free}
     fixed = {"model": shape, "data": {"tokenizer": init.config["data"]["tokenizer"]}}
     for section, values in fixed.items():

@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -81,14 +82,20 @@ class SampleConfig:
     """Only tokens at least this share as likely as the likeliest; 0 is off."""
     repetition_penalty: float = 1.0
     """Tokens of the last 64 have their logits divided by it when positive, multiplied when negative; 1 is off."""
-    stop: tuple[str, ...] = ()
-    """Texts at which drawing ends; they are looked for in the drawn text only, and are not given out."""
+    stop: str | tuple[str, ...] = ()
+    """Texts, or one, at which drawing ends; they are looked for in the drawn text only, and are not given out."""
     lines: int = 0
     """Line ends to draw; the last one is given out. 0 does not count them."""
     seed: int | None = None
     """The seed of the draw; None takes fresh entropy."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.stop, str):  # else each of its characters would end the text
+            object.__setattr__(self, "stop", (self.stop,))
+        for name in ("length", "top_k", "lines", "seed"):
+            value = getattr(self, name)
+            if not (isinstance(value, Integral) or (name == "seed" and value is None)):
+                raise UsageError(f"{name.replace('_', '-')} = {value!r}: must be a whole number")
         ranges = {
             "length": (self.length >= 0, "0 (endless) or more"),
             "temperature": (0 <= self.temperature < math.inf, "0 (always the likeliest) or more"),

@@ -63,11 +63,6 @@ class Threads:
                 self._wait = _FIRST_WAIT
             self._change(self._most)
 
-    def restore(self) -> None:
-        """All threads again, for whoever computes next."""
-        if self._adapt:
-            self._change(self._most)
-
     def _change(self, threads: int) -> None:
         self.now = threads
         self._use(threads)

@@ -43,8 +43,8 @@ def start(*args: str, folder: Path, **options) -> subprocess.Popen:
         cwd=folder,
         env=environment,
         stdin=options.pop("stdin", subprocess.DEVNULL),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=options.pop("stdout", subprocess.PIPE),
+        stderr=options.pop("stderr", subprocess.PIPE),
         text=options.pop("text", True),
         **options,
     )

@@ -423,3 +423,8 @@ def test_a_closed_folder_is_told(store: Store) -> None:
 def test_a_real_run_is_found(store: Store) -> None:
     path = run(store, "real", modified=9_000)
     assert store.runs()[0].model == store.find("real") == path
+
+
+@pytest.mark.parametrize("name", ["latest", "Starter", "auto"])
+def test_a_word_with_a_meaning_is_no_name(name: str) -> None:
+    assert "meaning" in (name_fault(name) or "")

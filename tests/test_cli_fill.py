@@ -4,6 +4,7 @@ import io
 import json
 import math
 import shlex
+import shutil
 import sys
 
 import pytest
@@ -37,6 +38,7 @@ def runs(tmp_path_factory):
             settings = {"max_steps": 60, "hidden_size": 32, "batch_size": 8, "seq_len": 32, "preview": 0, **more}
             places = {"root": folder / "checkpoints", "cache": folder / "cache", "name": name}
             list(charlstm.train(folder / "pets.txt", **places, **settings))
+    shutil.copytree(folder / "checkpoints/on", folder / "checkpoints/off-1")
     return folder
 
 
@@ -101,6 +103,7 @@ def test_without_a_checkpoint_the_newest_run_fills(cli):
         (["on", "two ___", "words"], 2, "in quotes"),
         ([], 2, "no text to fill. Try"),
         (["on"], 2, "on is a run, and the text is missing"),
+        (["off-1"], 2, "off-1 is a run, and the text is missing"),
         (["nothing", "the ___"], 4, "nothing"),
         (["on", "the ___ é"], 2, "é"),
         (["on", "the ___", "-n", "0"], 2, "n = 0"),

@@ -316,5 +316,16 @@ def test_the_environment_says_where_a_process_stands(monkeypatch):
     with pytest.raises(UsageError, match="torchrun"):
         several.check(2)
     monkeypatch.setenv("RANK", "five")
-    with pytest.raises(UsageError, match="five"):
+    with pytest.raises(UsageError, match="RANK=five"):
         several.place()
+    assert not several.is_quiet()
+    monkeypatch.setenv("WORLD_SIZE", "")
+    assert several.place() is None
+
+
+def test_a_number_in_the_environment_that_is_none_is_told_in_one_line(cli, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "many")
+    done = cli("train", *SMALL)
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert "WORLD_SIZE=many" in done.err

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from charlstm import events
+from charlstm import events, runs
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.cli import options, plan
 from charlstm.errors import UsageError
@@ -508,3 +508,92 @@ def test_a_setting_that_changes_nothing_may_be_given_again(cli):
     refused = cli("train", "my.txt", *SMALL, "--seed", "9", "--resume", "my-1", "--max-steps", "7")
     assert refused.code == 2
     assert "--seed cannot be changed" in refused.err
+
+
+def test_how_it_ends_and_on_what_it_computes_may_change_and_nothing_else(cli):
+    assert cli("train", "my.txt", *SMALL, "--max-steps", "3", "-q").code == 0
+    more = cli("train", "--resume", "my-1", "--max-steps", "5", "--threads", "1", "--precision", "bf16", "-q")
+    assert more.code == 0, more.err
+    kept = checkpoint_format.read(cli.folder / "checkpoints/my-1/resume.safetensors")
+    assert kept.provenance["step"] == 5
+    assert kept.config["train"]["threads"] == 1
+    assert kept.config["train"]["precision"] == "fp32"  # what the machine is made up to have
+    for args, told in ((("--device", "toaster"), "toaster"), (("--threads", "0"), "threads = 0"),
+                       (("--force",), "cannot be changed")):  # fmt: skip
+        refused = cli("train", "--resume", "my-1", *args)
+        assert (refused.code, refused.err.count("\n")) == (2, 1), refused.err
+        assert told in refused.err
+
+
+def test_a_run_goes_on_where_its_device_is_not(cli):
+    assert cli("train", "my.txt", *SMALL, "-q").code == 0
+    path = cli.folder / "checkpoints/my-1/resume.safetensors"
+    saved = checkpoint_format.read(path)
+    saved.config["train"] |= {"device": "cuda", "precision": "fp16"}
+    saved.tensors["generator"] = np.zeros(16, np.uint8)  # a GPU's has another size
+    checkpoint_format.write(path, saved)
+    there = cli("train", "--resume", "my-1", "--max-steps", "9")
+    assert (there.code, there.err.count("\n")) == (2, 1)
+    assert "--device cpu" in there.err
+    here = cli("train", "--resume", "my-1", "--max-steps", "9", "--device", "cpu", "-q")
+    assert here.code == 0, here.err
+    assert checkpoint_format.read(path).provenance["step"] == 9
+
+
+def test_settings_that_are_not_known_here_are_one_line(cli):
+    assert cli("train", "my.txt", *SMALL, "-q").code == 0
+    for name in ("model", "resume"):
+        path = cli.folder / f"checkpoints/my-1/{name}.safetensors"
+        saved = checkpoint_format.read(path)
+        saved.config["model"]["warp"] = 9
+        checkpoint_format.write(path, saved)
+    for args in ("--resume my-1", "my.txt --init-from my-1", "my.txt --resume auto --name my-1"):
+        refused = cli("train", *args.split())
+        assert (refused.code, refused.err.count("\n")) == (3, 1), refused.err
+        assert "warp'" in refused.err
+    scored = cli("eval", "my-1", "my.txt")
+    assert (scored.code, scored.err.count("\n")) == (3, 1), scored.err
+
+
+def test_what_a_kill_has_lost_does_not_let_a_worse_model_replace_the_one_that_is_there(cli):
+    given = {
+        "model": {"hidden_size": 8, "num_layers": 1},
+        "data": {"sources": ("my.txt",)},
+        "train": {"max_steps": 12, "eval_every": 4, "preview": 0, "threads": 1, "device": "cpu", "precision": "fp32"},
+    }
+    folder, cache = cli.folder / "run", cli.folder / "cache"
+    folder.mkdir()
+    steps = iter([False, True])
+    list(runs.begin(runs.prepare(given, cache), folder, {"command": "train"}).events(lambda: next(steps)))
+    early = (folder / "resume.safetensors").read_bytes()  # of step 2; nothing was scored yet
+    list(runs.resume(folder, cache, {}).events())
+    model = folder / "model.safetensors"
+    best, whole = model.read_bytes(), checkpoint_format.read(model)
+    assert whole.provenance["val_loss"] is not None
+    (folder / "resume.safetensors").write_bytes(early)
+    told = list(runs.resume(folder, cache, {}).events(lambda: True))
+    assert told[-1].reason == "interrupted"
+    assert model.read_bytes() == best
+    told = list(runs.resume(folder, cache, {}).events())
+    again = checkpoint_format.read(model)
+    assert told[-1].best_val_loss == again.provenance["val_loss"] == whole.provenance["val_loss"]
+    assert again.provenance["step"] == whole.provenance["step"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
+def test_a_run_with_no_step_left_ends_well_on_a_terminal(tmp_path):
+    import pty
+
+    (tmp_path / "my.txt").write_text(TEXT)
+    first = start("train", "my.txt", *SMALL[2:], "--max-steps", "100000000", "--json", folder=tmp_path)
+    steps = 0
+    while steps < 3:
+        steps += '"StepDone"' in first.stdout.readline()
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=60)
+    assert first.returncode == 130
+    leader, follower = pty.openpty()
+    again = start("train", "--resume", "my-1", "--max-steps", "1", folder=tmp_path, stdout=follower, stderr=follower)
+    os.close(follower)
+    assert again.wait(60) == 0, os.read(leader, 10000)
+    os.close(leader)

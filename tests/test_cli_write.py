@@ -185,6 +185,16 @@ def test_whoever_stops_asking_keeps_what_came() -> None:
     assert co._pieces[-1].after.state[0][1:] == tuple(model.tokenizer.encode(co.text))
 
 
+def test_alternatives_end_where_they_are_stopped() -> None:
+    co, model = writer(replace(CONFIG, length=100))
+    asked = iter([False] * 5 + [True])
+    pieces = co.offer(2, stop=lambda: next(asked))
+    assert [len(piece.text) for piece in pieces] == [3, 3]
+    co.choose(1)
+    assert co.text == pieces[1].text
+    assert co._pieces[-1].after.state[0][1:] == tuple(model.tokenizer.encode(co.text))
+
+
 def test_a_character_nobody_knows_adds_nothing() -> None:
     co, _ = writer()
     with pytest.raises(UnknownCharacter):
@@ -260,7 +270,8 @@ def write(
 
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["charlstm", "write", "--seed", "1", "--length", "12", *options])
-        stdin = io.TextIOWrapper(io.BytesIO("".join(f"{line}\n" for line in lines).encode()), "utf-8")
+        typed = "".join(f"{line}\n" for line in lines).encode(errors="surrogateescape")
+        stdin = io.TextIOWrapper(io.BytesIO(typed), "utf-8")
         monkeypatch.setattr(sys, "stdin", stdin)
         monkeypatch.setenv("CHARLSTM_CHECKPOINTS", str(root))
         with pytest.raises(SystemExit) as left:
@@ -332,7 +343,15 @@ def test_text_is_saved_and_nothing_is_overwritten(write: Any, tmp_path: Path) ->
     assert (ran.code, (tmp_path / "old.txt").read_text()) == (2, "precious")
     assert write("Once", "/save! old.txt").code == 0
     assert (tmp_path / "old.txt").read_text() == "Once"
-    assert write("Once", "/save no/folder/x.txt").code == 6
+    for path in ("no/folder/x.txt", "~nobody-of-that-name/x.txt", "x" * 300, "old.txt/x"):
+        ran = write("Once", f"/save {path}")
+        assert (ran.code, ran.err.count("\n")) == (6, 3), ran.err  # two lines of greeting, one for the fault
+
+
+def test_bytes_that_are_no_text_are_told_not_thrown(write: Any) -> None:
+    ran = write("caf\udce9")
+    assert (ran.code, ran.out) == (2, "")
+    assert "not in the alphabet" in ran.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -472,6 +491,18 @@ def test_ctrl_c_stops_the_model_and_keeps_the_text(root: Path, tmp_path: Path) -
     terminal.wait_for("> ")
     terminal.interrupt()
     assert terminal.leave() == 130
+
+
+@on_posix
+def test_ctrl_c_stops_alternatives_too(root: Path) -> None:
+    terminal = Terminal(root, "--length", "100000000")
+    terminal.wait_for("> ")
+    terminal.type("/alt 2\n")
+    terminal.wait_for("\n")
+    terminal.interrupt()
+    terminal.wait_for("1-2> ")
+    terminal.type("/quit\n/quit\n")
+    assert terminal.leave() == 0
 
 
 @on_posix

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from charlstm import errors
 from charlstm.config import (
+    SECTIONS,
     DataConfig,
     ModelConfig,
     RunConfig,
@@ -16,7 +17,7 @@ from charlstm.config import (
     check_partial,
     read_settings,
     section_of,
-    to_toml,
+    tables_to_toml,
 )
 from charlstm.errors import ConfigError, NotFoundError, UnknownCharacter
 from charlstm.events import CheckpointSaved, EvalDone, Notice, Preview, Started, StepDone, Stopped, from_json, to_json
@@ -35,8 +36,8 @@ runs = st.builds(
 def test_toml_round_trip(run):
     import tomllib
 
-    values = tomllib.loads(to_toml(run))
-    assert RunConfig(**values) == run
+    tables = {section: getattr(run, section).model_dump() for section in SECTIONS}
+    assert RunConfig(name=run.name, **tomllib.loads(tables_to_toml(tables))) == run
 
 
 @given(runs)

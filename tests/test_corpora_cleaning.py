@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from charlstm.checkpoint.atomic import write_atomically
 from charlstm.cli import corpora as module
 from charlstm.config import DataConfig
 from charlstm.corpora.cleaning import KEPT, Entry, entries, remove
@@ -95,3 +97,20 @@ def test_clean_lists_what_goes_and_what_it_frees(tmp_path: Path) -> None:
     assert not young.path.exists()
     assert run(*place) == ("", "0 files removed, 0 B freed\n")
     assert run("--cache", str(tmp_path / "nowhere"))[1] == "0 files removed, 0 B freed\n"
+
+
+def test_what_is_being_written_stays_and_what_a_killed_writer_left_goes(tmp_path: Path) -> None:
+    folder = tmp_path / "encoded"
+    folder.mkdir()
+    kept = []
+
+    def blocks() -> Iterator[bytes]:
+        yield b"the first"
+        kept.extend(list(remove(entries(tmp_path))))
+        yield b" and the second"
+
+    left = folder / ".text.npy.999999999.0123abcd.tmp"
+    left.write_bytes(b"half")
+    write_atomically(folder / "text2.npy", blocks())
+    assert [entry.path for entry in kept] == [left]
+    assert (folder / "text2.npy").read_bytes() == b"the first and the second"

@@ -60,6 +60,12 @@ def test_a_score_is_the_sum_of_its_steps(starter):
     assert score.perplexity == pytest.approx(math.exp(total / len(text)), rel=1e-4)
 
 
+def test_one_stop_text_need_not_be_in_a_tuple(starter):
+    whole = starter.generate("TOBIN:", length=200, seed=1)
+    stop = whole[100:104]
+    assert starter.generate("TOBIN:", length=200, seed=1, stop=stop) == whole[: whole.index(stop)]
+
+
 def test_mistakes_are_ours_to_tell(starter, tmp_path):
     with pytest.raises(UnknownCharacter, match="é"):
         starter.generate("café", length=3)
@@ -68,6 +74,9 @@ def test_mistakes_are_ours_to_tell(starter, tmp_path):
         starter.score("")
     with pytest.raises(UsageError, match="never ends"):
         starter.generate(length=0)
+    for setting, value in (("length", 2.5), ("top_k", 1.5), ("lines", "2"), ("seed", 0.5)):
+        with pytest.raises(UsageError, match="whole number"):
+            starter.generate(**{setting: value})
     with pytest.raises(ConfigError, match="no such setting"):
         starter.generate(tempreture=1)
     with pytest.raises(NotFoundError):

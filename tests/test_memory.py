@@ -7,12 +7,29 @@ import pytest
 
 from charlstm.training.memory import keep_freed_memory
 
+MMAP, TRIM = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
 
-def test_glibc_is_told_to_keep_what_is_freed(monkeypatch):
+
+@pytest.mark.parametrize(
+    ("largest", "taken"),
+    [
+        (1 << 40, {MMAP: 1 << 30, TRIM: (1 << 31) - 1}),
+        (1 << 25, {MMAP: 1 << 25, TRIM: (1 << 31) - 1}),  # before 2.35
+        (0, {}),  # a threshold of trimming alone would only end glibc's own raising of the other
+    ],
+)
+def test_glibc_is_told_to_keep_what_is_freed(monkeypatch, largest, taken):
     told = {}
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=told.__setitem__))
+
+    def mallopt(parameter, value):
+        if parameter == MMAP and value > largest:
+            return 0
+        told[parameter] = value
+        return 1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=mallopt))
     keep_freed_memory()
-    assert told == {-3: 1 << 30, -1: (1 << 31) - 1}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+    assert told == taken
 
 
 @pytest.mark.parametrize("fault", [TypeError, OSError])

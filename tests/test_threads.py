@@ -73,11 +73,3 @@ def test_quick_steps_are_judged_many_at_a_time(machine):
 
 def test_a_run_that_must_be_exact_never_changes_threads(machine):
     assert machine.run(Threads(4, machine.use, adapt=False), 500, all_threads=2.0, half=0.05) == 1.0
-
-
-def test_all_threads_are_restored(machine):
-    threads = Threads(4, machine.use)
-    machine.run(threads, 500, all_threads=2.0, half=0.05)
-    assert machine.threads == 2
-    threads.restore()
-    assert machine.threads == 4

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from charlstm.errors import CorruptError, UnknownCharacter, UsageError
+from charlstm.errors import CorruptError, TextError, UnknownCharacter, UsageError
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, from_state, narrowest
 from charlstm.tokenizers.sentencepiece import SMALLEST_VOCAB_SIZE, SentencePieceTokenizer, train
 
@@ -322,3 +322,9 @@ def test_half_a_surrogate_pair_is_refused() -> None:
 def test_sentencepiece_is_a_tokenizer() -> None:
     assert isinstance(tokenizer("unigram"), SentencePieceTokenizer)
     assert tokenizer("unigram").unknown_id == 0
+
+
+def test_a_count_that_no_character_reaches_is_told():
+    with pytest.raises(TextError, match="no character occurs 9 times"):
+        CharTokenizer.fit({"a": 3, "b": 8}, min_count=9)
+    assert CharTokenizer.fit({}, min_count=9).vocab_size == 0

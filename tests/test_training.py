@@ -240,6 +240,15 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_model(tmp_path)
     assert "learning rate" in last.message
     assert "gradient norm" in last.message
     assert (tmp_path / "a" / MODEL).read_bytes() == good
+    assert "is kept" in last.message
+
+
+def test_threads_of_a_run_are_given_back(tmp_path):
+    before = torch.get_num_threads()
+    for event in training(tmp_path / "a", train={"threads": before + 1}).events():
+        if isinstance(event, StepDone):
+            assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
 
 
 def test_a_loss_that_is_not_finite_is_null_in_json():
@@ -306,15 +315,14 @@ def test_windows_in_any_order_carry_and_save_no_state(tmp_path):
     assert not [name for name in checkpoint_format.read(tmp_path / "a" / RESUME).tensors if name.startswith("state")]
 
 
-def test_whoever_stops_listening_gets_all_threads_back(tmp_path, monkeypatch):
-    restored = []
-    monkeypatch.setattr("charlstm.training.loop.Threads.restore", lambda self: restored.append(True))
-    events = training(tmp_path / "a").events()
+def test_whoever_stops_listening_gets_all_threads_back(tmp_path):
+    before = torch.get_num_threads()
+    events = training(tmp_path / "a", train={"threads": before + 1}).events()
     while not isinstance(next(events), StepDone):
         pass
-    assert not restored
+    assert torch.get_num_threads() == before + 1
     events.close()
-    assert restored
+    assert torch.get_num_threads() == before
 
 
 def test_a_time_budget_ends_near_its_time(tmp_path):

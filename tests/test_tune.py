@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from charlstm import runs
 from charlstm.checkpoint.store import Store
 from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig, check_partial, read_settings, section_of
-from charlstm.errors import CharlstmError
+from charlstm.errors import CharlstmError, UsageError
 from charlstm.settings import probe
 from charlstm.tuning import process, space, study
 from charlstm.tuning.events import SearchDone, SearchStarted, TrialDone, TrialStarted
@@ -447,3 +447,13 @@ def test_its_help_loads_neither_torch_nor_optuna():
         "try: main()\nexcept SystemExit: pass\nassert not {'torch', 'numpy', 'optuna'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=60, env={**os.environ})
+
+
+def test_a_folder_that_holds_something_else_is_left_as_it_is(plan, fake):
+    fake(GOOD)
+    plan.folder.mkdir()
+    mine = plan.folder / "trial-base.toml"
+    mine.write_text("[train]\n")
+    with pytest.raises(UsageError, match="not empty"):
+        searched(plan, 1)
+    assert mine.read_text() == "[train]\n"

@@ -77,6 +77,21 @@ def storage_error(path: Path, fault: OSError, failed: str) -> StorageError:
     return StorageError(f"{failed}: {words}", where=path, hint=hint)
 
 
+def remove_unless_written(path: Path) -> None:
+    """Remove a file, but no temporary one whose writer is at work.
+
+    Raises:
+        OSError: it is being written, or cannot be removed.
+    """
+    match = _TEMPORARY.fullmatch(path.name)
+    if match is None:
+        path.unlink()
+    elif _alive(int(match["pid"])):
+        raise BlockingIOError(errno.EWOULDBLOCK, "it is being written", str(path))
+    else:
+        _remove_unused(path)
+
+
 def temporary_for(name: str) -> str | None:
     """The file a temporary file was to become, by their names; None for any other file."""
     match = _TEMPORARY.fullmatch(name)
@@ -112,10 +127,9 @@ def _flush_folder(folder: Path) -> None:
 def _sweep(path: Path) -> None:
     """Remove the temporary files that killed writers of the same file left."""
     for entry in path.parent.iterdir():
-        match = _TEMPORARY.fullmatch(entry.name)
-        if match and match["name"] == path.name and not _alive(int(match["pid"])):
-            with suppress(OSError):  # gone already, or in use on another machine
-                _remove_unused(entry)
+        if temporary_for(entry.name) == path.name:
+            with suppress(OSError):  # gone already, or in use, if only on another machine
+                remove_unless_written(entry)
 
 
 if sys.platform == "win32":

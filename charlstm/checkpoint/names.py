@@ -6,6 +6,8 @@ import unicodedata
 
 LATEST = "latest"
 STARTER = "starter"
+AUTO = "auto"
+"""Of ``--resume``: the run that is named elsewhere."""
 
 LONGEST = 100
 """Characters."""
@@ -26,7 +28,7 @@ def name_fault(name: str) -> str | None:
         return "it cannot begin with a dot, dash or space, nor end with a dot or space"
     if len(name) > LONGEST or len(name.encode()) > _LONGEST_BYTES:
         return f"it is too long; {LONGEST} characters are allowed, and {_LONGEST_BYTES} bytes"
-    if name.casefold() in {LATEST, STARTER}:
+    if name.casefold() in {LATEST, STARTER, AUTO}:
         return f"{name.casefold()!r} has a meaning of its own"
     if name.split(".")[0].rstrip().casefold() in _DEVICES:
         return "Windows keeps it for a device"

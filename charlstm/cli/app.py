@@ -66,7 +66,8 @@ def main() -> NoReturn:
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
-    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+    streams = (sys.stdin, "surrogateescape"), (sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")
+    for stream, errors in streams:
         if hasattr(stream, "reconfigure"):  # whatever the locale: text is UTF-8, and no character stops a message
             stream.reconfigure(encoding="utf-8", errors=errors)
     code = _run()

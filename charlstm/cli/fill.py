@@ -125,7 +125,7 @@ def _words(first: str | None, others: list[str], root: Path) -> tuple[str | None
         raise UsageError("the text came in several words", hint='Put it in quotes: charlstm fill "The s__ was rising."')
     if others:
         return first, others[0]
-    if not set("_{-") & set(first):
+    if first != "-" and not set("_{") & set(first):
         from charlstm.checkpoint.store import Store
 
         try:

@@ -99,6 +99,9 @@ class _Pace:
 
     @property
     def tokens_per_second(self) -> float:
+        """0 before the second step: a run that goes on may have none left."""
+        if len(self._marks) < 2:
+            return 0.0
         (t0, n0, _), (t1, n1, _) = self._marks[0], self._marks[-1]
         return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
 
@@ -127,10 +130,14 @@ class _Telling:
             self.bits = event.val_loss / math.log(2) if self._kind == "byte" else event.bits_per_char
 
     def numbers(self) -> str:
-        """Loss, validation, speed."""
-        val = "" if math.isnan(self.bits) else f" · val {self.bits:.3f} bits/{self._unit}"
+        """Loss, validation, speed; of each what is known yet."""
         tokens = {"char": "chars", "byte": "bytes"}.get(self._kind, "tokens")
-        return f"loss {self.loss:.3f}{val} · {count(self.pace.tokens_per_second)} {tokens}/s"
+        parts = [
+            "" if math.isnan(self.loss) else f"loss {self.loss:.3f}",
+            "" if math.isnan(self.bits) else f"val {self.bits:.3f} bits/{self._unit}",
+            f"{count(self.pace.tokens_per_second)} {tokens}/s" if self.pace.tokens_per_second else "",
+        ]
+        return " · ".join(filter(None, parts))
 
     def evaluation(self, event: EvalDone) -> str:
         """What an evaluation found."""

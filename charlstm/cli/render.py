@@ -30,13 +30,6 @@ def stdout_console() -> Console:
     return Console(highlight=False, width=None if is_terminal(sys.stdout) else 120)
 
 
-def stderr_console() -> Console:
-    """A console for talk."""
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False)
-
-
 def say(text: str, *, indent: int = 0) -> None:
     """Talk on stderr: one line, whatever it holds; a terminal folds it between words at its edge.
 

@@ -5,6 +5,7 @@ Line by line and without any drawing on the screen: it works over every connecti
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from charlstm.checkpoint.atomic import write_atomically
 from charlstm.cli.loading import unknown_choice
 from charlstm.cli.output import Output
 from charlstm.cli.render import is_terminal, say
-from charlstm.errors import CharlstmError, StorageError, UsageError
+from charlstm.errors import CharlstmError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.cowriter import CoWriter, Piece, Rule
@@ -212,7 +214,9 @@ class Session:
             raise UsageError(f"/alt {count}: between 1 and {_MOST_CHOICES}")
         self._context()
         self._screen.end_line()
-        for number, piece in enumerate(self.writer.offer(count), 1):
+        with _interruption() as asked:
+            pieces = self.writer.offer(count, stop=lambda: bool(asked))
+        for number, piece in enumerate(pieces, 1):
             self._screen.write(f"{number:>3}  " + piece.text.rstrip("\n").replace("\n", "\n     "))
             self._screen.end_line()
 
@@ -258,17 +262,15 @@ class Session:
         self._screen.end_line()
 
     def _save(self, rest: str, *, replace_it: bool) -> None:
-        path = Path(rest.strip()).expanduser() if rest.strip() else self._saved_to
+        path = Path(os.path.expanduser(rest.strip())) if rest.strip() else self._saved_to
         if path is None:
             raise UsageError("/save needs a file's name")
-        if path.exists() and not replace_it and path != self._saved_to:
+        if os.path.lexists(path) and not replace_it and path != self._saved_to:
             raise UsageError("there is such a file already", where=path, hint=f"/save! {path} replaces it.")
-        try:
-            written = path.write_bytes(self.writer.text.encode("utf-8", "surrogateescape"))
-        except OSError as fault:
-            raise StorageError(f"cannot be written ({fault.strerror})", where=path) from fault
+        data = self.writer.text.encode("utf-8", "surrogateescape")
+        write_atomically(path, data)
         self._saved_to, self._saved_text = path, self.writer.text
-        say(f"{path}: {written:,} bytes saved")
+        say(f"{path}: {len(data):,} bytes saved")
 
     # ---- showing ------------------------------------------------------------------------------------------------
 

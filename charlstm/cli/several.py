@@ -32,17 +32,26 @@ def place() -> tuple[int, int, int] | None:
     Raises:
         UsageError: the environment names a number that is none.
     """
+    world = _from_environment("WORLD_SIZE", 1)
+    return (_from_environment("RANK", 0), world, _from_environment("LOCAL_RANK", 0)) if world > 1 else None
+
+
+def _from_environment(name: str, usual: int) -> int:
+    text = os.environ.get(name, "")
     try:
-        world = int(os.environ.get("WORLD_SIZE", "1"))
-        rank, local = (int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK"))
-    except ValueError as fault:
-        raise UsageError(f"WORLD_SIZE, RANK or LOCAL_RANK is no number ({fault})") from fault
-    return (rank, world, local) if world > 1 else None
+        return int(text) if text else usual
+    except ValueError:
+        raise UsageError(
+            f"{name}={text} in the environment is no number", hint=f"torchrun sets it; else: unset {name}"
+        ) from None
 
 
 def is_quiet() -> bool:
     """Whether another process says what there is to say."""
-    here = place()
+    try:
+        here = place()
+    except UsageError:
+        return False
     return here is not None and here[0] > 0
 
 
@@ -126,7 +135,7 @@ def check(nproc: int | None) -> bool:
         raise UsageError(f"--nproc {nproc}: at least 1 process is needed")
     if place() is None:
         return nproc > 1
-    if nproc != int(os.environ.get("LOCAL_WORLD_SIZE", nproc)):
+    if nproc != _from_environment("LOCAL_WORLD_SIZE", nproc):
         raise UsageError("torchrun has started the processes already", hint="Leave out --nproc.")
     return False
 

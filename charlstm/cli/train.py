@@ -150,7 +150,9 @@ def train(
     ngram_decay: Annotated[Real, _learn("--ngram-decay", help="How hard rows of the table are pulled to 0.")] = None,
     beta2: Annotated[Real, _learn("--beta2", help="How long past gradients are remembered.")] = None,
     average: Annotated[Real, _learn("--average", help="How slowly the mean of the weights moves; 0: no mean.")] = None,
-    seed: Annotated[Whole, _machine("--seed", help="The same seed and settings train the same network.")] = None,
+    seed: Annotated[
+        Whole, _machine("--seed", help="The same seed trains the same network, if it ends by steps or epochs.")
+    ] = None,
     device: Annotated[Text, _machine("--device", metavar="NAME", help="cpu, cuda, cuda:1 or mps.")] = None,
     precision: Annotated[Text, _machine("--precision", metavar="KIND", help="fp32, bf16 or fp16.")] = None,
     threads: Annotated[Whole, _machine("--threads", help="CPU threads.")] = None,
@@ -235,7 +237,7 @@ def train(
     if resume == "auto":
         trainer.begin_or_go_on(place, start, dry_run)
     elif resume is not None:
-        trainer.resume(place, resume, flags, dry_run or preset or config or init_from or name or out)
+        trainer.resume(place, resume, flags, dry_run or preset or config or init_from or name or out or force)
     else:
         trainer.begin(place, start, dry_run)
 

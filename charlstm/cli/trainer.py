@@ -111,16 +111,17 @@ def begin_or_go_on(place: Place, start: Start, dry_run: bool) -> None:
     with several.joined() as ranks:
         from charlstm import runs
         from charlstm.cli.signals import StopRequest
-        from charlstm.config import BUDGETS
+        from charlstm.config import MAY_CHANGE
 
         folder = place.store.folder(place.name)
         name = place.name
         layers = ranks.by_first(start.layers)
         if ranks.by_first(lambda: place.store.goes_on(name)):
             given = runs.merge(*layers)
-            budget = {name: given["train"].pop(name) for name in BUDGETS if name in given["train"]}
+            changes = {name: given["train"].pop(name) for name in MAY_CHANGE if name in given["train"]}
             with StopRequest(quiet=not ranks.is_first) as request, _kept(place, folder, ranks):
-                _run(place, runs.resume(folder, place.cache, budget, given=given, stdin=_stdin(), ranks=ranks), request)
+                training = runs.resume(folder, place.cache, changes, given=given, stdin=_stdin(), ranks=ranks)
+                _run(place, training, request)
             return
         prepared = runs.shared(ranks, lambda: _prepare(place, start, taken=True), place.cache)
         ranks.by_first(lambda: place.store.begin_anew(name))
@@ -153,9 +154,10 @@ def _prepare(place: Place, start: Start, *, taken: bool) -> Prepared:
 
 
 def resume(place: Place, reference: str, flags: dict[str, dict[str, Any]], clash: object) -> None:
-    """Go on with a run; of its settings only the budget can change."""
-    train = flags["train"]
-    budget: dict[str, Any] = {k: train.pop(k) for k in ("max_time", "max_steps", "epochs") if k in train}
+    """Go on with a run, for as long and on what is asked for; its other settings cannot change."""
+    from charlstm.config import MAY_CHANGE
+
+    changes = {name: flags["train"].pop(name) for name in MAY_CHANGE if name in flags["train"]}
 
     def looked_at() -> Path:
         folder = place.store.resumable(reference)
@@ -172,7 +174,7 @@ def resume(place: Place, reference: str, flags: dict[str, dict[str, Any]], clash
         if not alone:
             folder = ranks.by_first(looked_at)
         with StopRequest(quiet=not ranks.is_first) as request, _kept(place, folder, ranks):
-            _run(place, runs.resume(folder, place.cache, budget, stdin=_stdin(), ranks=ranks), request)
+            _run(place, runs.resume(folder, place.cache, changes, stdin=_stdin(), ranks=ranks), request)
 
 
 def _check_unchanged(folder: Path, flags: dict[str, dict[str, Any]], clash: object) -> None:
@@ -183,16 +185,17 @@ def _check_unchanged(folder: Path, flags: dict[str, dict[str, Any]], clash: obje
     """
     from charlstm.checkpoint.format import read_header
     from charlstm.checkpoint.store import RESUME
-    from charlstm.config import RunConfig, differing
+    from charlstm.config import RunConfig, differing, kept
 
-    fixed = [name for _, name in differing(RunConfig(**read_header(folder / RESUME).config), flags)]
+    path = folder / RESUME
+    fixed = [name for _, name in differing(kept(RunConfig, read_header(path).config, path), flags)]
     if clash or fixed:
         what = f"--{fixed[0].replace('_', '-')}" if fixed else "that option"
         if "sources" in fixed:
             what = "the text"
         raise UsageError(
             f"{what} cannot be changed in a run that goes on",
-            hint="Only --max-time, --max-steps and --epochs can; or start another run with --init-from.",
+            hint="Only its end and --device, --precision, --threads can; or start another run with --init-from.",
         )
 
 

@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from charlstm.checkpoint.atomic import remove_unless_written
+
 FOLDERS = ("encoded", "tokenizers")
 """Of the cache: what is in them follows from a text, and nothing else."""
 KEPT = 30 * 86400.0
@@ -46,7 +48,7 @@ def remove(unwanted: Iterable[Entry]) -> Iterator[Entry]:
     """Remove files; gives out each that is gone. One that cannot be removed, being in use or another's, stays."""
     for entry in unwanted:
         with suppress(OSError):
-            entry.path.unlink()
+            remove_unless_written(entry.path)
             yield entry
 
 

@@ -117,7 +117,7 @@ def _find(source: str, encoding: str | None, stdin: BinaryIO | None, cache: Path
     named = _by_name(source, cache)
     if named is not None:
         return named
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     if os.path.isdir(path):
         return _folder(path, encoding)
     if os.path.lexists(path):

@@ -1,4 +1,4 @@
-"""Stepping a trained network with torch: for many rows at once and for GPUs. Same logits as the NumPy `engine`."""
+"""Stepping a trained network with torch, for GPUs. Same logits as the NumPy `engine`."""
 
 from __future__ import annotations
 

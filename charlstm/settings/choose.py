@@ -127,7 +127,8 @@ def choose(
         tokens: of the whole text.
         vocab_size: of its tokenizer.
         machine: what the probe measured.
-        given: the settings made by hand, by section; these are never changed, except for a window longer than the text.
+        given: the settings made by hand, by section; these are never changed, but for windows that the text is too
+            short for: how long they are, and how many a step has.
         common: how many of the vocabulary nearly all of the text is made of; None means all.
 
     Raises:
@@ -256,7 +257,9 @@ def _networks(
     why = "several, averaged, learn less of it by heart than one that reads it more often"
     count = model.fill("ensemble", count, why if count > 1 else "one network")
     size = widest(count)
-    why = "as wide as this much text can fill" if size == sizes[-1] else "the widest that there is time enough to teach"
+    why = "the widest that there is time enough to teach"
+    if size == sizes[-1]:
+        why = "as wide as this much text can fill" if ceiling == filled else "wide enough where no time is given"
     model.fill("hidden_size", size, why)
 
 
@@ -277,7 +280,10 @@ def _windows(data: _Choices, train_tokens: int, device: str, *, bidirectional: b
     long = bidirectional or device.startswith("cuda")
     if bidirectional:
         data.fill("windows", "shuffled", "what reads both ways carries no state on")
-    batch = data.fill("batch_size", 128 if device.startswith("cuda") else 16, "small batches learn most a second")
+    if device.startswith("cuda"):
+        batch = data.fill("batch_size", 128, "what a GPU computes at once")
+    else:
+        batch = data.fill("batch_size", 16, "small batches learn most a second")
     why = "how much it sees at once" if bidirectional else "how far gradients reach back"
     seq_len = data.fill("seq_len", 128 if long else 64, why)
     notes = []

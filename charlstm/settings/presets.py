@@ -1,4 +1,4 @@
-"""Named settings for ``--preset``: fixed points to start from, whatever the text and the machine."""
+"""Named settings for ``--preset``: fixed points to start from; what one does not name chooses itself."""
 
 from __future__ import annotations
 
@@ -64,9 +64,24 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "char-rnn": (
         "the defaults of Karpathy's char-rnn (2015): 2×128, batch 50, window 50",
         {
-            "model": {"num_layers": 2, "hidden_size": 128, "skip": False, "ngram_order": 0, "recall": ()},
+            "model": {
+                "num_layers": 2,
+                "hidden_size": 128,
+                "skip": False,
+                "ngram_order": 0,
+                "recall": (),
+                "dropout": 0.0,
+                "weight_drop": 0.0,
+            },
             "data": {"batch_size": 50, "seq_len": 50, "streams": 50, "val_fraction": 0.05, "state_reset": 0.0},
-            "train": {"optimizer": "adamw", "lr": 2e-3, "grad_clip": 5.0, "average": 0.0, "weight_decay": 0.0},
+            "train": {
+                "optimizer": "adamw",
+                "lr": 2e-3,
+                "grad_clip": 5.0,
+                "average": 0.0,
+                "weight_decay": 0.0,
+                "patience": 0,
+            },
         },
     ),
 }

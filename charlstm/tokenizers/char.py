@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.errors import UnknownCharacter
+from charlstm.errors import TextError, UnknownCharacter
 from charlstm.tokenizers.base import Ids, Stateless, narrowest
 
 UNKNOWN = "\ufffd"
@@ -43,8 +43,13 @@ class CharTokenizer:
         Args:
             counts: how often each character occurs.
             min_count: characters rarer than this share the unknown symbol.
+
+        Raises:
+            TextError: all of them are rarer.
         """
         alphabet = sorted(character for character, count in counts.items() if count >= min_count)
+        if counts and not alphabet:
+            raise TextError(f"no character occurs {min_count:,} times", hint="Lower --min-count.")
         return cls(alphabet, unknown=len(alphabet) < len(counts))
 
     @classmethod

@@ -95,8 +95,6 @@ class Training:
         self._provenance = provenance or {}
         self._notice = notice
         config = run.train
-        if config.threads:
-            torch.set_num_threads(config.threads)
         self.device = parse_device(ranks.device(config.device))
         # Generators of its own: nothing else that draws random numbers can change a run, nor a run anything else.
         with torch.random.fork_rng(devices=[]):
@@ -177,11 +175,12 @@ class Training:
         config = self.run.train
         # What a step takes says nothing of this machine's threads while it waits for others.
         adapt = self.ranks.world == 1 and not config.threads and config.max_time is not None
-        threads = Threads(torch.get_num_threads(), torch.set_num_threads, adapt=adapt)
+        before = torch.get_num_threads()
+        torch.set_num_threads(config.threads or before)
         try:
-            yield from self._steps(stop, threads)
+            yield from self._steps(stop, Threads(torch.get_num_threads(), torch.set_num_threads, adapt=adapt))
         finally:
-            threads.restore()
+            torch.set_num_threads(before)
 
     def _steps(self, stop: Callable[[], bool], threads: Threads) -> Iterator[Event]:
         cursor, config = self.cursor, self.run.train
@@ -377,7 +376,7 @@ class Training:
         return bool(self.run.train.patience) and self.cursor.stale_evals >= self.run.train.patience
 
     def _diverged(self, done: StepDone) -> Stopped:
-        kept = self.cursor.evaluated >= 0
+        kept = any((self.folder / name).exists() for name in (MODEL, RESUME))
         message = (
             f"the loss is {done.loss} at step {done.step} (learning rate {done.lr:.3g}, gradient norm "
             f"{done.grad_norm:.3g}); "

@@ -17,12 +17,13 @@ def keep_freed_memory() -> None:
     """Let this process keep the memory it frees, on Linux; elsewhere nothing happens.
 
     Each step frees the large blocks that the next one asks for. glibc gives them back to the system, which clears them
-    anew each time: a sixteenth of a step of two networks of 512 features.
+    anew each time: a sixteenth of a step of two networks of 512 features. Older ones take no threshold above 32 MB, and
+    any that is set ends their own raising of it: where neither is taken, nothing else may be set.
     """
     with suppress(TypeError, OSError, AttributeError):  # no C library to ask, or not glibc
         libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-        libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+        if libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30) or libc.mallopt(_M_MMAP_THRESHOLD, 1 << 25):
+            libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 @contextmanager

@@ -20,10 +20,11 @@ from charlstm.runs import Given, Prepared, merge
 from charlstm.tuning import space
 from charlstm.tuning.events import Event, SearchDone, SearchStarted, Trial, TrialDone, TrialStarted
 from charlstm.tuning.process import Message, Process, is_number, name_of
-from charlstm.tuning.study import Study, opened
+from charlstm.tuning.study import FILE, Study, opened
 from charlstm.tuning.times import LEAST, trial_seconds, trial_threads
 
 SETTINGS = "best.toml"
+_LOCK = "study.lock"
 _GIVE_UP = 5
 """Failures one after another that end the search: then it is not the settings."""
 _DISK = 6
@@ -85,7 +86,7 @@ def search(plan: Plan, stop: Callable[[], bool] = lambda: False) -> Generator[Ev
         "jobs": plan.jobs,
         "run": run.model_dump(mode="json"),
     }
-    with _locked(plan.folder), opened(plan.folder, about) as study:
+    with _locked(plan.folder), opened(_own(plan.folder), about) as study:
         _check_same(study.about, about, plan)
         with contextlib.closing(_Session(plan, study).events(stop)) as events:
             yield from events
@@ -300,6 +301,22 @@ def _comparable(given: Given) -> dict[str, Any]:
     return plain
 
 
+def _own(folder: Path) -> Path:
+    """The folder, if it is a search's, or empty: what is called like a trial in it is removed.
+
+    Raises:
+        UsageError: it holds something else.
+    """
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except OSError as fault:
+        raise storage_error(folder, fault, "cannot be used") from fault
+    if FILE not in names and names - {_LOCK}:
+        hint = "Choose another --name or --out: a search has a folder of its own."
+        raise UsageError("this folder is not empty, and no search's", where=folder, hint=hint)
+    return folder
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Make a search's folder, and keep it to this process."""
@@ -307,7 +324,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "study.lock", timeout=0)
+        lock = FileLock(folder / _LOCK, timeout=0)
         lock.acquire()
     except Timeout as fault:
         raise UsageError("another charlstm is searching here", where=folder, hint="Wait, or stop it.") from fault
