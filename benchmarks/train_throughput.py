@@ -4,7 +4,9 @@ Run: ``python -m benchmarks.train_throughput [--shapes 2x256x16,1x512x16,1x1024x
 [--precisions fp32] [--embedding-size N] [--char-rnn-pytorch PATH]``
 
 A shape is layers × hidden size × batch; windows are 64 long, the alphabet has 65 characters, its embedding 64 features,
-or as many as ``--embedding-size`` says; 0 is as many as the network has. One after the other in every round, medians:
+or as many as ``--embedding-size`` says; 0 is as many as the network has. Each has a process of its own, since what one
+program asks of the system (how freed memory is kept) is no merit of another; blocks of steps one after the other in
+every round, medians:
 
 - ``peak``: a product of two square matrices of 1,024 in the same precision, in GFLOP/s;
 - ``nn.LSTM``: embedding, `nn.LSTM`, softmax, loss and their gradients, and AdamW, as a program of a page has it;
@@ -29,7 +31,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +52,8 @@ from charlstm.tokenizers import CharTokenizer
 from charlstm.training import Training
 
 TIME = 64
+BLOCK = 0.3
+"""Seconds of steps at once."""
 ALPHABET = [chr(number) for number in range(48, 48 + VOCAB)]
 Step = Callable[[], object]
 
@@ -59,8 +66,8 @@ def autocast(precision: str) -> AbstractContextManager[Any]:
 def product(precision: str) -> Step:
     """A product of 2 · 1024³ operations."""
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    left, right = torch.randn(1024, 1024, dtype=kind), torch.randn(1024, 1024, dtype=kind)
-    return lambda: left @ right
+    left, right, product = (torch.randn(1024, 1024, dtype=kind) for _ in range(3))
+    return lambda: torch.mm(left, right, out=product)
 
 
 def plain(model: ModelConfig, batch: int, precision: str) -> Step:
@@ -125,22 +132,54 @@ def peer(checkout: Path, layers: int, hidden: int, batch: int) -> Step:
     return step
 
 
-def seconds_of(steps: dict[str, Step], rounds: int) -> dict[str, float]:
+class Timed:
+    """A step in a process of its own.
+
+    Args:
+        threads: of that process.
+        make: gives the step.
+        arguments: what it is given.
+    """
+
+    def __init__(self, threads: int, make: Callable[..., Step], *arguments: object) -> None:
+        self._process = ProcessPoolExecutor(1, get_context("spawn"), _begin, (threads, make, arguments))
+
+    def seconds(self) -> float:
+        """Of a step, the mean of a block; not a number where it does not work."""
+        time.sleep(0.05)  # the threads of whoever was before spin for a while
+        return self._process.submit(_seconds).result()
+
+    def end(self) -> None:
+        """Stop the process."""
+        self._process.shutdown()
+
+
+_steps: list[Step] = []
+"""Of this process: the one it times."""
+
+
+def _begin(threads: int, make: Callable[..., Step], arguments: tuple[object, ...]) -> None:
+    torch.set_num_threads(threads)
+    _steps.append(make(*arguments))
+
+
+def _seconds() -> float:
+    try:
+        _steps[0]()  # from caches that others have used
+        times = [time.perf_counter()]
+        while times[-1] - times[0] < BLOCK:
+            _steps[0]()
+            times.append(time.perf_counter())
+    except RuntimeError:  # oneDNN has no bf16 LSTM for this processor
+        return math.nan
+    return (times[-1] - times[0]) / (len(times) - 1)
+
+
+def seconds_of(steps: dict[str, Timed], rounds: int) -> dict[str, float]:
     """Median seconds of each that works, one after the other in every round; the first round only warms up."""
-    seen: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(rounds + 1):
-        for name, step in steps.items():
-            if name not in seen:
-                continue
-            began = time.perf_counter()
-            try:
-                step()
-            except RuntimeError:  # oneDNN has no bf16 LSTM for this processor
-                del seen[name]
-                continue
-            if number:
-                seen[name].append(time.perf_counter() - began)
-    return {name: statistics.median(times) for name, times in seen.items()}
+    seen = [{name: step.seconds() for name, step in steps.items()} for _ in range(rounds + 1)][1:]
+    medians = {name: statistics.median(times[name] for times in seen) for name in steps}
+    return {name: seconds for name, seconds in medians.items() if not math.isnan(seconds)}
 
 
 def main() -> None:
@@ -153,7 +192,7 @@ def main() -> None:
     parser.add_argument("--embedding-size", type=int, default=FEATURES)
     parser.add_argument("--char-rnn-pytorch", type=Path)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    timed = partial(Timed, options.threads)
     results: dict[str, dict[str, dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as name:
         for shape in options.shapes.split(","):
@@ -168,16 +207,18 @@ def main() -> None:
             weights = parameter_count(model.model_dump()) - VOCAB * model.embedding_size
             for precision in options.precisions.split(","):
                 folder = Path(name)
-                steps: dict[str, Step] = {
-                    "peak": product(precision),
-                    "nn.LSTM": plain(model, batch, precision),
-                    "charlstm, soap": ours(model, batch, precision, "soap", folder),
-                    "charlstm, adamw": ours(model, batch, precision, "adamw", folder),
-                    "charlstm, looking up": ours(looking_up, batch, precision, "soap", folder),
+                steps = {
+                    "peak": timed(product, precision),
+                    "nn.LSTM": timed(plain, model, batch, precision),
+                    "charlstm, soap": timed(ours, model, batch, precision, "soap", folder),
+                    "charlstm, adamw": timed(ours, model, batch, precision, "adamw", folder),
+                    "charlstm, looking up": timed(ours, looking_up, batch, precision, "soap", folder),
                 }
                 if options.char_rnn_pytorch and precision == "fp32":
-                    steps["char-rnn.pytorch"] = peer(options.char_rnn_pytorch, layers, hidden, batch)
+                    steps["char-rnn.pytorch"] = timed(peer, options.char_rnn_pytorch, layers, hidden, batch)
                 seconds = seconds_of(steps, options.rounds)
+                for step in steps.values():
+                    step.end()
                 peak = 2 * 1024**3 / seconds.pop("peak")
                 figures = {who: batch * TIME / took for who, took in seconds.items()}
                 print(f"{layers}×{hidden}, batch {batch}, {precision}: peak {peak / 1e9:.0f} GFLOP/s")
