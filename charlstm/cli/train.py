@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from charlstm.checkpoint.names import AUTO
 from charlstm.cli import options, several, signals, trainer
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
 
@@ -234,7 +235,7 @@ def train(
         return
     place = trainer.Place(root, options.cache_or_default(cache), name, out, force, quiet, json_lines)
     start = trainer.Start(flags, preset, config, init_from)
-    if resume == "auto":
+    if resume == AUTO:
         trainer.begin_or_go_on(place, start, dry_run)
     elif resume is not None:
         trainer.resume(place, resume, flags, dry_run or preset or config or init_from or name or out or force)
