@@ -129,6 +129,15 @@ def test_lines_end_it_without_a_length(run: Any) -> None:
     assert len(ran.out) > 500  # the default length, which lines put out of force
 
 
+def test_a_model_that_ends_no_line_ends_all_the_same(run: Any, root: Path) -> None:
+    make_checkpoint(root / "lost" / "model.safetensors", favour={1: 40.0})  # blanks for ever
+    ran = run("lost", "--lines", "2", "--seed", "2", "-t", "0.5")
+    assert ran.code == 0
+    assert len(ran.out) == 2000
+    assert "without 2 line ends" in ran.err.splitlines()[-1]
+    assert run("lost", "--lines", "2", "--length", "7").err.count("\n") == 1
+
+
 def test_a_stop_text_is_not_given_out(run: Any) -> None:
     whole = run("--seed", "4", "--length", "300").out
     stop = whole[100:103]

@@ -14,6 +14,7 @@ from rich.console import Console
 from charlstm import events, runs
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.cli import options, plan
+from charlstm.cli.progress import _Pace
 from charlstm.errors import UsageError
 from charlstm.nn.device import parse_device
 from charlstm.settings import probe
@@ -523,6 +524,21 @@ def test_how_it_ends_and_on_what_it_computes_may_change_and_nothing_else(cli):
         refused = cli("train", "--resume", "my-1", *args)
         assert (refused.code, refused.err.count("\n")) == (2, 1), refused.err
         assert told in refused.err
+
+
+def test_a_resume_without_a_name_is_told(cli):
+    refused = cli("train", "--resume", "--max-time", "50s")
+    assert refused.code == 2
+    assert "--resume needs a run's name" in refused.err
+
+
+def test_the_time_left_is_never_more_than_the_budget_has(monkeypatch):
+    now = iter([0.0, 10.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    pace = _Pace(60.0)
+    for progress, seconds in ((0.10, 6.0), (0.15, 50.0)):  # a busy machine: twenty seconds and more a twentieth
+        pace.update(events.StepDone(1, progress, 1.0, 0.1, 1.0, 64, seconds))
+    assert pace.seconds_left == 10.0
 
 
 def test_a_run_goes_on_where_its_device_is_not(cli):

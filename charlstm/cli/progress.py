@@ -45,15 +45,16 @@ def bytes_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]
 def view(training: Training, *, quiet: bool, json_lines: bool) -> Iterator[Callable[[Event], None]]:
     """What to call with each event."""
     kind = training.tokenizer.kind
+    pace = _Pace(training.run.train.max_time)
     if json_lines:
         yield _JsonLines().show
     elif quiet:
         yield lambda event: None
     elif is_terminal(sys.stderr):
-        with _Bar(kind) as bar:
+        with _Bar(kind, pace) as bar:
             yield bar.show
     else:
-        yield _Lines(kind).show
+        yield _Lines(kind, pace).show
 
 
 class _JsonLines:
@@ -86,13 +87,20 @@ def _folded(text: str) -> str:
 
 
 class _Pace:
-    """Tokens a second and time left, from the last few seconds."""
+    """Tokens a second and time left, from the last few seconds.
 
-    def __init__(self) -> None:
+    Args:
+        max_time: seconds of training after which the run ends in any case, if there is such a number.
+    """
+
+    def __init__(self, max_time: float | None) -> None:
+        self._max_time = max_time or math.inf
+        self._most_left = math.inf
         self._marks: list[tuple[float, int, float]] = []
 
     def update(self, event: StepDone) -> None:
         now = time.monotonic()
+        self._most_left = max(0.0, self._max_time - event.seconds)
         self._marks.append((now, event.tokens, event.progress))
         while len(self._marks) > 2 and now - self._marks[0][0] > 10:
             self._marks.pop(0)
@@ -108,14 +116,14 @@ class _Pace:
     @property
     def seconds_left(self) -> float:
         (t0, _, p0), (t1, _, p1) = self._marks[0], self._marks[-1]
-        return (1 - p1) * (t1 - t0) / (p1 - p0) if p1 > p0 else math.nan
+        return min(self._most_left, (1 - p1) * (t1 - t0) / (p1 - p0)) if p1 > p0 else math.nan
 
 
 class _Telling:
     """What the bar and the plain lines have in common."""
 
-    def __init__(self, kind: str) -> None:
-        self.pace = _Pace()
+    def __init__(self, kind: str, pace: _Pace) -> None:
+        self.pace = pace
         self._kind = kind
         self.loss = math.nan
         self.bits = math.nan
@@ -191,8 +199,8 @@ class _Bar(_Telling):
 class _Lines(_Telling):
     """Plain lines on stderr, one every few seconds and one at each evaluation."""
 
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
+    def __init__(self, kind: str, pace: _Pace) -> None:
+        super().__init__(kind, pace)
         self._last = time.monotonic()
 
     def show(self, event: Event) -> None:

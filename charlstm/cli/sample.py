@@ -36,6 +36,8 @@ EPILOG = """Examples:
 app = options.one_command()
 
 _LENGTH = 500
+_A_LINE = 1000
+"""Tokens a line may have on the average of those asked for: some networks get lost among blanks."""
 
 
 @app.command(epilog=EPILOG)
@@ -45,7 +47,9 @@ def sample(
     prompt_file: options.PromptFile = None,
     length: Annotated[
         int | None,
-        typer.Option("--length", "-l", help=f"Tokens to draw; 0 never ends. [default: {_LENGTH}; 0 with --lines]"),
+        typer.Option(
+            "--length", "-l", help=f"Tokens to draw; 0 never ends. [default: {_LENGTH}; with --lines {_A_LINE} a line]"
+        ),
     ] = None,
     temperature: options.Temperature = 0.8,
     top_k: options.TopK = 0,
@@ -89,7 +93,7 @@ def sample(
     if samples < 1:
         raise UsageError(f"-n {samples}: at least one text")
     config = SampleConfig(
-        length=(0 if lines else _LENGTH) if length is None else length,
+        length=(_A_LINE * max(lines, 0) or _LENGTH) if length is None else length,
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
@@ -107,11 +111,14 @@ def sample(
     text = fitted_prompt(loaded.model.tokenizer, text, unknown)
     say(describe(loaded, seed=config.seed))
     output = Output()
+    fragments = _draw(loaded, text, config, samples, raw=raw, with_log_probabilities=json_out)
+    if lines and length is None:
+        fragments = _telling_of_cuts(fragments, config)
     try:
         if json_out:
-            _as_json(output, loaded, text, config, samples)
+            _as_json(output, loaded, text, config, fragments)
         else:
-            _as_text(output, "" if no_echo else text, _draw(loaded, text, config, samples, raw=raw), samples)
+            _as_text(output, "" if no_echo else text, fragments, samples)
     except KeyboardInterrupt:
         output.end_line()
         raise typer.Exit(130) from None
@@ -160,6 +167,17 @@ def _draw(
     return in_order(sampling.sample(loaded.model, ids, config, rows=samples, **wanted), samples)
 
 
+def _telling_of_cuts(fragments: Iterable[Fragment], config: SampleConfig) -> Iterator[Fragment]:
+    """The same, and at the end a word about texts that did not come to their lines."""
+    cut = 0
+    for fragment in fragments:
+        cut += fragment.ending == "length"
+        yield fragment
+    if cut:
+        what = "ended" if cut == 1 else f"ended, {cut} times,"
+        say(f"{what} after {config.length:,} tokens without {config.lines} line ends; --length 0 would go on")
+
+
 def in_order(fragments: Iterable[Fragment], rows: int) -> Iterator[Fragment]:
     """Row after row of what is drawn side by side: the first row at once, each other when those before it are whole."""
     waiting: list[list[Fragment]] = [[] for _ in range(rows)]
@@ -191,12 +209,14 @@ def _as_text(output: Output, prompt: str, fragments: Iterable[Fragment], samples
     output.flush()
 
 
-def _as_json(output: Output, loaded: Loaded[TextModel], prompt: str, config: SampleConfig, samples: int) -> None:
+def _as_json(
+    output: Output, loaded: Loaded[TextModel], prompt: str, config: SampleConfig, fragments: Iterable[Fragment]
+) -> None:
     """Print one object a text. ASCII only: no character can do harm to a terminal, or get lost on the way."""
     common = {"checkpoint": str(loaded.path), "sha256": loaded.checkpoint.sha256, **asdict(config), "prompt": prompt}
     tokenizer = loaded.model.tokenizer
     text, tokens = "", []
-    for fragment in _draw(loaded, prompt, config, samples, with_log_probabilities=True):
+    for fragment in fragments:
         text += fragment.text
         piece = tokenizer.token_bytes(fragment.token).decode("utf-8", "replace")
         tokens.append({"text": piece, "id": fragment.token, "log_probability": fragment.log_probability})

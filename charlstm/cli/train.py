@@ -11,6 +11,7 @@ import typer
 from charlstm.checkpoint.names import AUTO
 from charlstm.cli import options, several, signals, trainer
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
+from charlstm.errors import UsageError
 
 EPILOG = """Examples:
 
@@ -235,6 +236,9 @@ def train(
         return
     place = trainer.Place(root, options.cache_or_default(cache), name, out, force, quiet, json_lines)
     start = trainer.Start(flags, preset, config, init_from)
+    if resume is not None and resume.startswith("--"):
+        hint = "charlstm checkpoints list shows all runs."
+        raise UsageError(f"--resume needs a run's name before {resume}", hint=hint)
     if resume == AUTO:
         trainer.begin_or_go_on(place, start, dry_run)
     elif resume is not None:

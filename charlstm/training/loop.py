@@ -20,7 +20,7 @@ from charlstm import filling, sampling
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.store import METRICS, MODEL, RESUME
-from charlstm.config import RunConfig
+from charlstm.config import BUDGETS, RunConfig
 from charlstm.corpora.encode import frequencies
 from charlstm.diagnosis import diagnose
 from charlstm.distributed import ALONE, Agreed, Ranks
@@ -159,7 +159,9 @@ class Training:
         if cursor.evaluated != cursor.step:
             return None
         reason: _Reason = "finished"
-        text = "The budget is used up; a larger --max-time, --max-steps or --epochs goes on."
+        budgets = ((name, getattr(self.run.train, name)) for name in BUDGETS)
+        given = ", ".join(f"--{name.replace('_', '-')} {value:g}" for name, value in budgets if value is not None)
+        text = f"The budget is used up ({given}); a larger one goes on."
         if self._progress() < 1.0:
             if not self._out_of_patience():
                 return None
