@@ -527,9 +527,10 @@ def test_how_it_ends_and_on_what_it_computes_may_change_and_nothing_else(cli):
 
 
 def test_a_resume_without_a_name_is_told(cli):
-    refused = cli("train", "--resume", "--max-time", "50s")
-    assert refused.code == 2
-    assert "--resume needs a run's name" in refused.err
+    for others in (("--max-time", "50s"), ("-q",)):
+        refused = cli("train", "--resume", *others)
+        assert (refused.code, refused.err.count("\n")) == (2, 1)
+        assert "--resume needs a run's name" in refused.err
 
 
 def test_the_time_left_is_never_more_than_the_budget_has(monkeypatch):

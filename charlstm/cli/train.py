@@ -236,7 +236,7 @@ def train(
         return
     place = trainer.Place(root, options.cache_or_default(cache), name, out, force, quiet, json_lines)
     start = trainer.Start(flags, preset, config, init_from)
-    if resume is not None and resume.startswith("--"):
+    if resume is not None and resume.startswith("-"):
         hint = "charlstm checkpoints list shows all runs."
         raise UsageError(f"--resume needs a run's name before {resume}", hint=hint)
     if resume == AUTO:
