@@ -262,7 +262,7 @@ def test_a_plan_counts_every_weight_of_the_network_it_makes(more):
 def test_two_stacks_are_narrower_than_one_and_read_windows_of_any_order():
     one, both = (
         choose("run", 1_000_000, 65, Machine(), {"model": model, "train": {"max_time": 300}}).run
-        for model in ({}, {"bidirectional": True})
+        for model in ({"ensemble": 1}, {"bidirectional": True})
     )
     assert both.model.hidden_size < one.model.hidden_size
     assert both.data.windows == "shuffled"

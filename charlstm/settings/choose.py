@@ -1,8 +1,8 @@
 """The settings a text, a budget and a machine ask for, each with its reason. No torch, no clock: a pure function.
 
-Learning rate and β2 were read off runs on tiny Shakespeare on one machine, width and passes also off Python's
-documentation and off parts of both (`benchmarks/LOG.md` has the figures); what follows from them for other texts,
-budgets and machines is reasoned, not measured.
+Learning rate and β2 were read off runs on tiny Shakespeare on one machine, passes also off Python's documentation and
+off parts of both, width also off the King James Bible and a text of 11.5 MB (`benchmarks/LOG.md` has the figures); what
+follows from them for other texts, budgets and machines is reasoned, not measured.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PASSES, _MANY_TOKENS = 12, 150_000
 _FEWEST_STEPS = 60
 """Before so many steps no text is known by heart, however short."""
 
-_SQUARE_A_TOKEN = 6e4
+_SQUARE_A_TOKEN = 3e4
 """The widest network of which the square of its weights is no more than this for each token that it has time to read
 learns most in a budget: four times the tokens teach twice the weights."""
 
