@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import machine
-from charlstm.resources import corpora_folder
+from charlstm.paths import corpora_folder
 
 
 def write_text(path: Path, size: int) -> None:

@@ -28,10 +28,10 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.machine import machine
 from charlstm.config import ModelConfig
-from charlstm.nn import unrolled
+from charlstm.nn import fused as unrolled
 from charlstm.nn.model import CharLM
 from charlstm.nn.recurrence import RecurrentLayer, WholeWindow
-from charlstm.shapes import CELLS
+from charlstm.nn.shapes import CELLS
 from charlstm.training.memory import keep_freed_memory
 
 TIME, FEATURES = 64, 64

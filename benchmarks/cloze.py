@@ -19,8 +19,10 @@ import numpy as np
 
 import charlstm
 from benchmarks.machine import machine
-from charlstm.blanks import Blank, Blanked
-from charlstm.filling import FillConfig, fill, reader_of
+from charlstm.filling.blanks import Blank, Blanked
+from charlstm.filling.config import FillConfig
+from charlstm.filling.fill import fill
+from charlstm.filling.readers import reader_of
 
 SIDE = 100
 

@@ -10,8 +10,8 @@ them:
   ``torch.multinomial``, one character at a time, under ``inference_mode``, with its better number of threads, 1 or 2.
   For other cells `nn.GRU` and `nn.RNN`, for the peephole, which torch does not have, `nn.LSTM`; with ``--attention``,
   over 256 states, `nn.attention.attend` behind it, stepped the same way;
-- ``engine``: `charlstm.sampling.sample` on `charlstm.engine.paced.PacedEngine`, which is ``charlstm sample``: all
-  filters, decoding and stop rules included, and its own choice of threads;
+- ``engine``: `charlstm.sampling.sampler.sample` on `charlstm.engine.auto_threads.PacedEngine`, which is
+  ``charlstm sample``: all filters, decoding and stop rules included, and its own choice of threads;
 - ``looking up``: the same, of such a network with a table of n-grams and recall, as the defaults have them;
 - both with ``1 thread``, as ``--threads 1`` has them;
 - ``steps, 1 thread``: the engine alone, for what the sampler costs;
@@ -51,10 +51,10 @@ from torch import nn
 
 from benchmarks.machine import machine
 from charlstm.checkpoint.format import Checkpoint, write
-from charlstm.engine.paced import PacedEngine, blas_threads
+from charlstm.engine.auto_threads import PacedEngine, blas_threads
 from charlstm.nn.attention import Attention
-from charlstm.sampling import SampleConfig, sample
-from charlstm.shapes import CELLS, tensor_shapes
+from charlstm.nn.shapes import CELLS, tensor_shapes
+from charlstm.sampling.sampler import SampleConfig, sample
 from charlstm.tokenizers import CharTokenizer
 
 ALPHABET = "\n !$&',-.3:;?" + "".join(map(chr, range(65, 91))) + "".join(map(chr, range(97, 123)))

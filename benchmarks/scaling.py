@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks.machine import machine
 from charlstm.checkpoint.format import read
-from charlstm.shapes import parameter_count
+from charlstm.nn.shapes import parameter_count
 
 
 def measured(file: Path, ranks: int, steps: int, further: list[str]) -> dict[str, Any]:

@@ -37,8 +37,8 @@ import charlstm
 from benchmarks.machine import machine
 from benchmarks.val_loss import windowed
 from charlstm.checkpoint.format import read
-from charlstm.evaluate import evaluate
-from charlstm.library import torch_model
+from charlstm.engine.load import torch_model
+from charlstm.evaluation.loss import evaluate
 
 RECIPE = {
     "device": "cpu", "compile": False, "eval_iters": 20, "log_interval": 100, "block_size": 64, "batch_size": 12,

@@ -47,9 +47,9 @@ from benchmarks.cells import FEATURES, VOCAB, Network
 from benchmarks.machine import machine
 from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from charlstm.events import StepDone
-from charlstm.shapes import parameter_count
+from charlstm.nn.shapes import parameter_count
 from charlstm.tokenizers import CharTokenizer
-from charlstm.training import Training
+from charlstm.training.loop import Training
 
 TIME = 64
 BLOCK = 0.3

@@ -30,8 +30,8 @@ import charlstm
 from benchmarks.machine import machine
 from charlstm.checkpoint.format import read
 from charlstm.corpora.encode import split
-from charlstm.evaluate import evaluate
-from charlstm.library import torch_model
+from charlstm.engine.load import torch_model
+from charlstm.evaluation.loss import evaluate
 
 
 def windowed(model: torch.nn.Module, ids: np.ndarray, window: int = 256) -> float:

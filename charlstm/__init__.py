@@ -17,9 +17,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from charlstm.api import Model, load, train
     from charlstm.errors import CharlstmError
-    from charlstm.filling import Filling
-    from charlstm.library import Model, Score, load, train
+    from charlstm.evaluation.score import Score
+    from charlstm.filling.config import Filling
 
     __version__: str
 
@@ -27,11 +28,11 @@ __all__ = ["CharlstmError", "Filling", "Model", "Score", "__version__", "load", 
 
 _HOMES = {
     "CharlstmError": "charlstm.errors",
-    "Filling": "charlstm.filling",
-    "Model": "charlstm.library",
-    "Score": "charlstm.library",
-    "load": "charlstm.library",
-    "train": "charlstm.library",
+    "Filling": "charlstm.filling.fill",
+    "Model": "charlstm.api",
+    "Score": "charlstm.api",
+    "load": "charlstm.api",
+    "train": "charlstm.api",
 }
 
 

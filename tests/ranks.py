@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from charlstm import distributed
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.store import RESUME
 from charlstm.events import from_json, to_json
-from tests.test_training import run_through, training
+from charlstm.training.rendezvous import join
+from tests.training.test_training import run_through, training
 
 WORLD = 2
 
@@ -36,7 +36,7 @@ def in_two_processes(work, *args):
 def _joined(work, rank, port, *args):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
-    with distributed.join(rank, WORLD, rank) as ranks:
+    with join(rank, WORLD, rank) as ranks:
         work(ranks, *args)
 
 

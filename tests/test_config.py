@@ -8,20 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm import errors
-from charlstm.config import (
-    SECTIONS,
-    DataConfig,
-    ModelConfig,
-    RunConfig,
-    TrainConfig,
-    check_partial,
-    read_settings,
-    section_of,
-    tables_to_toml,
-)
+from charlstm.config import SECTIONS, DataConfig, ModelConfig, RunConfig, TrainConfig, section_of
 from charlstm.errors import ConfigError, NotFoundError, UnknownCharacter
 from charlstm.events import CheckpointSaved, EvalDone, Notice, Preview, Started, StepDone, Stopped, from_json, to_json
-from charlstm.shapes import CELLS
+from charlstm.nn.shapes import CELLS
+from charlstm.settings_file import check_partial, read_settings, tables_to_toml
 
 runs = st.builds(
     RunConfig,

@@ -27,8 +27,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.checkpoint.atomic import storage_error, write_atomically
 from charlstm.errors import CheckpointError, CorruptError, NotFoundError
+from charlstm.files import storage_error, write_atomically
 
 Tensors = Mapping[str, NDArray[Any]]
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from charlstm.checkpoint.atomic import storage_error
 from charlstm.checkpoint.format import convert, read, write
 from charlstm.checkpoint.names import STARTER
 from charlstm.checkpoint.run import FILES, MODEL
 from charlstm.checkpoint.store import Store
 from charlstm.errors import UsageError
-from charlstm.resources import starter_folder
+from charlstm.files import storage_error
+from charlstm.paths import starter_folder
 
 
 def copy(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from charlstm.checkpoint import container
 from charlstm.errors import CorruptError, IncompatibleError, UsageError
-from charlstm.shapes import CELLS, tensor_shapes
+from charlstm.nn.shapes import CELLS, tensor_shapes
 
 FORMAT_VERSION = 1
 KINDS = ("model", "resume")

@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from charlstm.checkpoint.atomic import storage_error, temporary_for
 from charlstm.checkpoint.names import STARTER
 from charlstm.errors import NotFoundError, UsageError
+from charlstm.files import storage_error, temporary_for
 
 MODEL = "model.safetensors"
 """The best weights and all that sampling needs."""

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from charlstm.checkpoint.atomic import storage_error
 from charlstm.checkpoint.names import LATEST, STARTER, cleaned, name_fault
 from charlstm.checkpoint.run import (
     LOCK,
@@ -29,7 +28,8 @@ from charlstm.checkpoint.run import (
     was_cut_short,
 )
 from charlstm.errors import NotFoundError, UsageError
-from charlstm.resources import starter_folder
+from charlstm.files import storage_error
+from charlstm.paths import starter_folder
 
 __all__ = ["METRICS", "MODEL", "RESUME", "ROOT", "RunEntry", "Store"]
 

@@ -11,9 +11,9 @@ from typing import Annotated, NoReturn
 import typer
 
 import charlstm
-from charlstm.cli import several
-from charlstm.cli.commands import Commands
-from charlstm.cli.render import say
+from charlstm.cli import launch as several
+from charlstm.cli.lazy_group import Commands
+from charlstm.cli.views.terminal import say
 from charlstm.errors import CharlstmError
 
 EPILOG = """Examples:

@@ -96,7 +96,7 @@ class Sections(TyperCommand):
 
 def cache_or_default(cache: Path | None) -> Path:
     """The cache folder given, or the system's."""
-    from charlstm.resources import cache_folder
+    from charlstm.paths import cache_folder
 
     return cache if cache is not None else cache_folder()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from charlstm.corpora.read import FilePart
 from charlstm.errors import NotFoundError, UsageError
-from charlstm.resources import corpora_folder
+from charlstm.paths import corpora_folder
 
 BUNDLED = "english"
 

@@ -12,8 +12,8 @@ from typing import Literal
 
 from charlstm.corpora import synthetic
 from charlstm.corpora.catalogue import BUNDLED, CATALOGUE, Entry, bundled, is_fetched, place
+from charlstm.corpora.local import VIRTUAL
 from charlstm.corpora.sources import names
-from charlstm.corpora.virtual import VIRTUAL
 from charlstm.errors import NotFoundError
 
 _HEAD = 4096

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.config import DataConfig
-from charlstm.corpora import store
-from charlstm.corpora.extent import Extent, extent
-from charlstm.corpora.fit import fit
-from charlstm.corpora.passes import Progress, Reading
+from charlstm.corpora import ids_cache as store
+from charlstm.corpora.fit_tokenizer import fit
 from charlstm.corpora.read import Corpus
+from charlstm.corpora.scan import Progress, Reading
+from charlstm.corpora.text_size import Extent, extent
 from charlstm.tokenizers import Ids, Tokenizer, narrowest
 
 _BLOCK, _BLOCKS = 4096, 256

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from charlstm.checkpoint.atomic import storage_error, write_atomically
 from charlstm.corpora.catalogue import Entry, place
 from charlstm.corpora.read import FilePart
 from charlstm.errors import CharlstmError, CorruptError, NotFoundError
+from charlstm.files import storage_error, write_atomically
 
 TIMEOUT = 30.0
 """Seconds without a byte after which a server counts as silent."""

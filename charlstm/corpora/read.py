@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from charlstm.checkpoint.atomic import storage_error
 from charlstm.corpora.decode import Decoder, Newlines
 from charlstm.errors import CharlstmError, NotFoundError, StorageError, UsageError
+from charlstm.files import storage_error
 
 BLOCK = 1 << 19
 """Bytes read at a time: what is made of them still fits the processor's cache (measured from 64 kB to 1 MB)."""

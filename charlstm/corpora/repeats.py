@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.corpora.pieces import recut
+from charlstm.corpora.chunks import recut
 from charlstm.tokenizers.char import code_points
 
 WINDOW = 64

@@ -20,16 +20,8 @@ from charlstm.corpora import synthetic
 from charlstm.corpora.catalogue import BUNDLED, CATALOGUE, Entry, bundled, is_fetched, is_sound, place
 from charlstm.corpora.decode import Newlines
 from charlstm.corpora.encodings import looks_binary, lookup
-from charlstm.corpora.read import (
-    Corpus,
-    FilePart,
-    Part,
-    SpooledPart,
-    is_regular,
-    reading_fault,
-    stream_blocks,
-)
-from charlstm.corpora.virtual import VIRTUAL
+from charlstm.corpora.local import VIRTUAL
+from charlstm.corpora.read import Corpus, FilePart, Part, SpooledPart, is_regular, reading_fault, stream_blocks
 from charlstm.errors import CorruptError, NotFoundError, TextError, UsageError
 
 STDIN = "-"

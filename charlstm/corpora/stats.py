@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from charlstm.corpora.chunks import evenly
 from charlstm.corpora.count import CharacterCounter
 from charlstm.corpora.encodings import MARK_SIZE, detect
-from charlstm.corpora.pieces import evenly
 from charlstm.corpora.read import Corpus
 from charlstm.errors import TextError
 

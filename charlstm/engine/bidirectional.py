@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.blanks import Blank
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.engine import stack
 from charlstm.engine.layers import Array
@@ -97,9 +96,9 @@ class BidirectionalEngine:
         """All rows of several, one below the other."""
         return stack.join(lefts)
 
-    def weighs(self, blank: Blank) -> int:
+    def weighs(self, free: bool) -> int:
         """None behind a blank of known length: the right side is in view."""
-        return _WEIGHED if blank.free else 0
+        return _WEIGHED if free else 0
 
     def _read_backwards(self, layout: tuple[int, ...]) -> list[Array]:
         """The backward stack's features at each place of a layout: what it has read of all behind that place."""

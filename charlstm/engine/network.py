@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.engine import stack as rows_of
 from charlstm.engine.layers import Array, AttentionLayer
-from charlstm.engine.lookups import LookUps
+from charlstm.engine.side_inputs import LookUps
 from charlstm.engine.stack import Stack, State, alone, in_rows
-from charlstm.shapes import attention_shapes, looks_up, stacks
+from charlstm.nn.shapes import attention_shapes, looks_up, stacks
 from charlstm.tokenizers import from_state
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.engine.layers import LAYERS, Array
-from charlstm.shapes import CELLS, looks_up
+from charlstm.nn.shapes import CELLS, looks_up
 
 State: TypeAlias = tuple[tuple[NDArray[Any], ...], ...]
 """The state of each layer, parts of (B, …), behind them the attention's memory if there is one, and last what was read,

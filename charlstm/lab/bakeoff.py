@@ -10,11 +10,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from charlstm.evaluate import evaluate
-from charlstm.lab.contest import CELL_NAMES, Contestant, Rules, Stop, one_thread, side_by_side, sized
-from charlstm.lab.findings import judge, spread
-from charlstm.lab.report import Chart, Event, Progress, Report, curve
+from charlstm.evaluation.loss import evaluate
+from charlstm.lab.side_by_side import CELL_NAMES, Contestant, Rules, Stop, one_thread, side_by_side, sized
 from charlstm.lab.texts import EMBEDDING, TRAIN, Text
+from charlstm.report.data import Chart, Event, Progress, Report, curve
+from charlstm.report.findings import judge, spread
 
 MARKS = 8
 """Times at which all are tested, evenly spread over their seconds."""

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from charlstm.inspect.gradients import gradient_norms
-from charlstm.lab.contest import CELL_NAMES, Contestant, Rules, Stop, line_up, one_thread, side_by_side
-from charlstm.lab.findings import judge, spread
-from charlstm.lab.report import Chart, Curve, Event, Progress, Report, curve
+from charlstm.lab.side_by_side import CELL_NAMES, Contestant, Rules, Stop, line_up, one_thread, side_by_side
 from charlstm.lab.texts import EMBEDDING, TRAIN, Text
 from charlstm.nn.model import CharLM
+from charlstm.report.data import Chart, Curve, Event, Progress, Report, curve
+from charlstm.report.findings import judge, spread
 
 REACH = 100
 """The greatest distance measured, in characters."""

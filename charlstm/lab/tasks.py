@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charlstm.windows import Window
+from charlstm.training.batches import Window
 
 NOTHING = -100
 """What torch's cross entropy leaves out."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from charlstm.config import DataConfig, TrainConfig
 from charlstm.corpora.encode import Encoded, split
 from charlstm.errors import TextError
-from charlstm.windows import Window, Windows
+from charlstm.training.batches import Window, Windows
 
 DATA = DataConfig(batch_size=16, seq_len=64, streams=64, state_reset=0.02)
 TRAIN = TrainConfig(optimizer="soap", lr=0.01, beta2=0.97, grad_clip=0.5, weight_decay=0.02)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from charlstm.nn.cells import LayerState
-from charlstm.shapes import attention_shapes
+from charlstm.nn.shapes import attention_shapes
 
 
 def no_memory(batch: int, window: int, size: int, like: Tensor) -> LayerState:

@@ -16,10 +16,10 @@ from torch.nn.functional import linear
 from charlstm.config import ModelConfig
 from charlstm.nn.attention import Attention
 from charlstm.nn.cells import LayerState
-from charlstm.nn.ngrams import NGrams
-from charlstm.nn.recall import Recall
 from charlstm.nn.recurrence import RecurrentLayer, keep_mask
-from charlstm.shapes import input_sizes, looks_up, stacks, tensor_shapes
+from charlstm.nn.shapes import input_sizes, looks_up, stacks, tensor_shapes
+from charlstm.nn.side_inputs.match import Recall
+from charlstm.nn.side_inputs.ngram_embedding import NGrams
 
 State: TypeAlias = tuple[LayerState, ...]
 """The state of each layer, parts of (B, H) each; behind them the attention's memory if there is one, or the state of

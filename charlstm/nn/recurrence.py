@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from charlstm.nn import unrolled
+from charlstm.nn import fused as unrolled
 from charlstm.nn.cells import LayerState
-from charlstm.shapes import CELLS
+from charlstm.nn.shapes import CELLS
 
 WholeWindow = Callable[[Tensor, LayerState, tuple[Tensor, ...]], tuple[Tensor, LayerState]]
 """Inputs (T, B, D), the state before and the weights → hidden states (T, B, H) and the state after."""

@@ -16,29 +16,35 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from charlstm import filling, sampling
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.store import METRICS, MODEL, RESUME
 from charlstm.config import BUDGETS, RunConfig
 from charlstm.corpora.encode import frequencies
-from charlstm.diagnosis import diagnose
-from charlstm.distributed import ALONE, Agreed, Ranks
+from charlstm.cpu import Threads
 from charlstm.engine import BidirectionalEngine, Engine
-from charlstm.evaluate import bits_per_char, calibrate, evaluate, evaluate_cloze
+from charlstm.evaluation.calibration import calibrate
+from charlstm.evaluation.loss import bits_per_char, evaluate
+from charlstm.evaluation.masked import evaluate_cloze
 from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
+from charlstm.filling import fill as filling
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import CharLM, State, detach, reset_rows
-from charlstm.optim import Average, dense_weights, make_optimizers, schedule, tables
-from charlstm.threads import Threads
+from charlstm.nn.parameters import dense_weights, tables
+from charlstm.sampling import sampler as sampling
 from charlstm.tokenizers import Tokenizer
 from charlstm.training import snapshot
+from charlstm.training.batches import Window, Windows
 from charlstm.training.budget import Clock, progress
-from charlstm.training.candidate import Candidate, standing
-from charlstm.training.journal import Journal
+from charlstm.training.diagnosis import diagnose
+from charlstm.training.distributed import ALONE, Agreed, Ranks
 from charlstm.training.memory import keep_freed_memory, telling_of_memory
+from charlstm.training.metrics_log import Journal
+from charlstm.training.optim.build import make_optimizers
+from charlstm.training.optim.ema import Average
+from charlstm.training.optim.schedule import schedule
 from charlstm.training.snapshot import Cursor
-from charlstm.windows import Window, Windows
+from charlstm.training.weight_variant import Candidate, standing
 
 EVAL_STREAMS = 32
 """Parallel streams of the validation text, each warmed up on what stands before it."""

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from charlstm.nn.model import CharLM, State
-from charlstm.optim import Average, Optimizer
+from charlstm.training.optim.base import Optimizer
+from charlstm.training.optim.ema import Average
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -12,16 +12,18 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, Literal
 
-from charlstm.checkpoint.atomic import storage_error, write_atomically
 from charlstm.checkpoint.store import MODEL, Store
-from charlstm.config import RunConfig, tables_to_toml
+from charlstm.config import RunConfig
 from charlstm.errors import CharlstmError, StorageError, UsageError
-from charlstm.runs import Given, Prepared, merge
+from charlstm.files import storage_error, write_atomically
+from charlstm.settings_file import tables_to_toml
+from charlstm.training.plan.merge import Given, merge
+from charlstm.training.prepare import Prepared
 from charlstm.tuning import space
+from charlstm.tuning.budget import LEAST, trial_seconds, trial_threads
 from charlstm.tuning.events import Event, SearchDone, SearchStarted, Trial, TrialDone, TrialStarted
-from charlstm.tuning.process import Message, Process, is_number, name_of
 from charlstm.tuning.study import FILE, Study, opened
-from charlstm.tuning.times import LEAST, trial_seconds, trial_threads
+from charlstm.tuning.trial_process import Message, Process, is_number, name_of
 
 SETTINGS = "best.toml"
 _LOCK = "study.lock"

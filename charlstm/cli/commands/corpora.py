@@ -1,0 +1,210 @@
+"""``charlstm corpora``: list, show, fetch, measure and check texts to learn from; clean up what was encoded."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from charlstm.cli.lazy_group import LINES
+from charlstm.cli.options import Cache, cache_or_default, seconds
+from charlstm.cli.views.terminal import duration, is_terminal, say, size, stdout_console
+
+if TYPE_CHECKING:
+    from charlstm.corpora.catalogue import Entry
+    from charlstm.corpora.read import Corpus
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help=LINES["corpora"],
+)
+
+_FIRST_LINES = 8
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A name that `charlstm corpora list` tells.")]
+Sources = Annotated[
+    list[str], typer.Argument(metavar="SOURCE", help="Files, folders, globs, names, or '-' for standard input.")
+]
+Encoding = Annotated[str | None, typer.Option(help="The text's encoding, if it is not UTF-8.")]
+Newlines = Annotated[
+    Literal["normalise", "keep"], typer.Option(help="Turn CR LF and CR into LF, or keep them as they are.")
+]
+
+
+def _examples(*lines: str) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  charlstm corpora {line}" for line in lines)
+
+
+@app.command("list", epilog=_examples("list", "list --json"))
+def list_corpora(cache: Cache = None, as_json: Json = False) -> None:
+    """List the corpora that have names. Each can be trained on by its name."""
+    from charlstm.corpora.describe import named
+
+    folder = cache_or_default(cache)
+    corpora = named(folder)
+    if as_json:
+        _print_json([asdict(corpus) for corpus in corpora])
+        return
+    from charlstm.cli.views.corpora import draw_list
+
+    draw_list(stdout_console(), corpora, folder)
+
+
+@app.command(epilog=_examples("show english", "show tinyshakespeare", "show synthetic:dyck,depth=3 --json"))
+def show(name: Name, cache: Cache = None, as_json: Json = False) -> None:
+    """Show what a corpus is. Licence, address, size, hash and first lines."""
+    from charlstm.corpora.describe import describe, digest, first_lines
+
+    corpus = describe(name, cache_or_default(cache))
+    values = {**asdict(corpus), "sha256": digest(corpus), "first_lines": first_lines(name, corpus, _FIRST_LINES)}
+    if as_json:
+        _print_json(values)
+        return
+    from charlstm.cli.views.corpora import draw_show
+
+    draw_show(stdout_console(), values)
+
+
+@app.command(epilog=_examples("fetch tinyshakespeare", "fetch tinyshakespeare --from ~/Downloads/input.txt"))
+def fetch(
+    name: Name,
+    from_file: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="Take this file instead of the network.")
+    ] = None,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch a corpus of the catalogue. Its size and hash are checked, whatever brought it."""
+    from charlstm.corpora.catalogue import find, is_sound, place
+
+    folder = cache_or_default(cache)
+    entry = find(name)
+    fetched = from_file is not None or not is_sound(entry, folder)
+    if fetched:
+        _fetch(entry, folder, from_file)
+    path = place(entry, folder)
+    if as_json:
+        _print_json({"name": name, "path": str(path), "bytes": entry.size, "fetched": fetched})
+    else:
+        say(f"{'fetched' if fetched else 'already there'}: {path} ({size(entry.size)})")
+        say(f"train on it: charlstm train {name}")
+
+
+@app.command(epilog=_examples("stats english", "stats my.txt notes/ --json", "stats - --encoding cp1252 < old.txt"))
+def stats(
+    sources: Sources,
+    encoding: Encoding = None,
+    newlines: Newlines = "normalise",
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a text. Sizes, alphabet, newlines, hash, and what compressors make of it."""
+    from charlstm.corpora.stats import stats as measure
+
+    corpus = _open(sources, encoding, newlines, cache)
+    measured = measure(corpus)
+    if as_json:
+        _print_json({**asdict(measured), "skipped": corpus.skipped})
+        return
+    from charlstm.cli.views.corpora import draw_stats
+
+    draw_stats(stdout_console(), measured)
+
+
+@app.command(epilog=_examples("check my.txt", "check 'letters/*.txt' --val-fraction 0.05", "check english --json"))
+def check(
+    sources: Sources,
+    val_fraction: Annotated[
+        float, typer.Option(min=0.0, max=0.5, help="The share at the end kept for validation.")
+    ] = 0.1,
+    encoding: Encoding = None,
+    newlines: Newlines = "normalise",
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Look for faults in a text. Odd characters, repeated passages, leakage into validation, and too little of it."""
+    from charlstm.corpora.check import check as look_over
+
+    corpus = _open(sources, encoding, newlines, cache)
+    found = look_over(corpus, val_fraction)
+    if as_json:
+        _print_json({**asdict(found), "skipped": corpus.skipped})
+        return
+    from charlstm.cli.views.corpora import draw_check
+
+    draw_check(stdout_console(), found)
+
+
+@app.command(epilog=_examples("clean", "clean --unused 7d", "clean --dry-run --json"))
+def clean(
+    unused: Annotated[
+        str | None, typer.Option("--unused", metavar="TIME", help="Only what was not used for so long: 12h, 7d.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Empty the cache of encoded texts. Fetched corpora stay, and a run that goes on encodes its text again.
+
+    Only a run on standard input (-) then needs its text once more. What was not used for 30 days goes by itself when
+    another text is encoded.
+    """
+    from charlstm.corpora.cache_cleanup import entries, remove
+
+    found = entries(cache_or_default(cache), 0.0 if unused is None else seconds(unused))
+    gone = found if dry_run else list(remove(found))
+    if as_json:
+        _print_json([{"path": str(entry.path), "bytes": entry.size, "used": entry.used} for entry in gone])
+    else:
+        for entry in gone:
+            idle = duration(max(0.0, time.time() - entry.used))
+            print(f"{entry.path.parent.name}/{entry.path.name[:12]}…  {size(entry.size)}, not used for {idle}")
+    freed = size(sum(entry.size for entry in gone))
+    files = f"{len(gone)} file{'s' * (len(gone) != 1)}"
+    say(f"{files} would go, {freed} to free" if dry_run else f"{files} removed, {freed} freed")
+    if len(gone) < len(found):
+        say(f"{len(found) - len(gone)} more could not be removed: in use, or another's")
+
+
+def _open(
+    sources: list[str], encoding: str | None, newlines: Literal["normalise", "keep"], cache: Path | None
+) -> Corpus:
+    from charlstm.corpora.sources import STDIN, open_sources
+
+    if STDIN in sources and is_terminal(sys.stdin):
+        say("reading from the terminal; end with Ctrl-D")
+    corpus = open_sources(
+        sources, encoding=encoding, newlines=newlines, stdin=sys.stdin.buffer, cache=cache_or_default(cache)
+    )
+    if corpus.skipped:
+        more = f" and {len(corpus.skipped) - 1} more" if len(corpus.skipped) > 1 else ""
+        say(f"left out, as they look like no text: {corpus.skipped[0]}{more}")
+    return corpus
+
+
+def _fetch(entry: Entry, cache: Path, from_file: Path | None) -> None:
+    from tqdm import tqdm
+
+    from charlstm.corpora.fetch import fetch as fetch_entry
+
+    with tqdm(
+        total=entry.size, desc=entry.name, unit="B", unit_scale=True, leave=False, file=sys.stderr,
+        disable=not is_terminal(sys.stderr), dynamic_ncols=True,
+    ) as bar:  # fmt: skip
+
+        def advance(done: int) -> None:
+            bar.update(done - bar.n)
+
+        fetch_entry(entry, cache, from_file=from_file, progress=advance)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2))

@@ -1,0 +1,217 @@
+"""How checkpoints look in a terminal, wide or narrow. What a file says of itself is never obeyed, only shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from charlstm.cli.views.terminal import count, duration, size, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from charlstm.checkpoint.format import Header
+    from charlstm.checkpoint.summary import Comparison, Summary
+
+NARROW = 64
+"""Columns below which a list becomes blocks of two lines."""
+_NOTHING = "-"
+
+
+def draw_list(console: Console, summaries: Sequence[Summary]) -> None:
+    """The runs, one a row; on a narrow terminal one a block; why a broken one is broken stands below."""
+    if console.width < NARROW:
+        _draw_blocks(console, summaries)
+        return
+    table = _table("run", "shape", "params", "bits/char", "steps", "size", "age")
+    for summary in summaries:
+        table.add_row(_text(summary.name), *_cells(summary))
+    console.print(table)
+    for summary in summaries:
+        if summary.broken:
+            console.print(_text(f"{summary.name}: {summary.fault}"), soft_wrap=True)
+
+
+def draw_show(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+    """Names and values, side by side."""
+    table = _grid()
+    for name, value in rows:
+        table.add_row(_text(name, "bold"), _text(value))
+    console.print(table)
+
+
+def draw_verdicts(console: Console, verdicts: Sequence[tuple[str, str | None]]) -> None:
+    """Each file with ``ok`` or what is wrong with it, one line a file however long."""
+    for path, fault in verdicts:
+        line = _text("bad  " if fault else "ok   ", "bold red" if fault else "green")
+        line.append(visible(f"{path}: {fault}" if fault else path), "not bold default")
+        console.print(line, soft_wrap=True)
+
+
+def draw_comparison(console: Console, comparison: Comparison, first: str, second: str) -> None:
+    """What differs in settings, and the results of both."""
+    table = _table("", first, second)
+    for name, (one, two) in comparison.results.items():
+        table.add_row(_text(_LABELS.get(name, name)), _text(shown(name, one)), _text(shown(name, two)))
+    if comparison.settings:
+        table.add_section()
+    for name, (one, two) in comparison.settings.items():
+        table.add_row(_text(name), _text(_plain(one)), _text(_plain(two)))
+    console.print(table)
+    for line in _remarks(comparison, first, second):
+        console.print(_text(line))
+
+
+def show_rows(header: Header, path: str) -> list[tuple[str, str]]:
+    """All there is to say of one checkpoint, as names and values."""
+    from charlstm.checkpoint.summary import dtype_of, shape_of
+
+    shape = f"{shape_of(header) or '?'}, {count(header.parameters)} parameters, {dtype_of(header) or 'no weights'}"
+    rows = [("file", path), ("kind", header.kind), ("shape", shape), ("size", size(header.size))]
+    rows += [("tokenizer", _tokenizer(header.tokenizer))]
+    rows += [(_LABELS.get(name, name), shown(name, value)) for name, value in _provenance(header) if value != ""]
+    rows += [(section, _settings(values)) for section, values in header.config.items() if section != "name"]
+    return [*rows, ("sha256", f"{header.sha256} (as written; `verify` computes it)")]
+
+
+def _provenance(header: Header) -> Iterator[tuple[str, Any]]:
+    """What a file says of its origin, a model of bytes in bits per byte."""
+    from charlstm.checkpoint.summary import bits_per_byte
+
+    bits = bits_per_byte(header.tokenizer.get("kind"), header.provenance.get("val_loss"))
+    for name, value in header.provenance.items():
+        yield ("bits_per_byte", bits) if name == "bits_per_char" and bits is not None else (name, value)
+
+
+def shown(name: str, value: Any) -> str:
+    """One value of a checkpoint's provenance with its unit."""
+    from charlstm.checkpoint.summary import number, whole
+
+    measured = number(value)
+    if name in _UNITS and measured is not None:
+        return _UNITS[name](measured)
+    if name in {"step", "tokens"} and whole(value) is not None:
+        return f"{value:,}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    return _plain(value)
+
+
+_LABELS = {
+    "val_loss": "val loss",
+    "bits_per_char": "bits/char",
+    "bits_per_byte": "bits/byte",
+    "step": "steps",
+    "seconds": "trained for",
+}
+_UNITS = {
+    "val_loss": lambda value: f"{value:.4f} nats/token",
+    "bits_per_char": lambda value: f"{value:.4f}",
+    "bits_per_byte": lambda value: f"{value:.4f}",
+    "seconds": duration,
+    "size": size,
+    "parameters": count,
+}
+
+
+def _cells(summary: Summary) -> Iterator[Any]:
+    if summary.fault:
+        yield _text("broken", "bold red") if summary.broken else "new"
+        yield from (_NOTHING,) * 4
+    else:
+        yield summary.shape or _NOTHING
+        yield _NOTHING if summary.parameters is None else count(summary.parameters)
+        yield _bits(summary)
+        yield _NOTHING if summary.step is None else f"{summary.step:,}"
+        yield _NOTHING if summary.size is None else size(summary.size)
+    yield duration(max(0.0, time.time() - summary.modified))
+
+
+def _bits(summary: Summary) -> str:
+    """Bits per character, as the column says, or else with their unit."""
+    if summary.bits_per_byte is not None:
+        return f"{summary.bits_per_byte:.3f}/byte"
+    return _NOTHING if summary.bits_per_char is None else f"{summary.bits_per_char:.3f}"
+
+
+def _draw_blocks(console: Console, summaries: Sequence[Summary]) -> None:
+    from rich.padding import Padding
+
+    for summary in summaries:
+        shape, parameters, bits, steps, octets, age = _cells(summary)
+        bits = f"{bits.removesuffix('/byte')} bits/{'byte' if bits.endswith('/byte') else 'char'}"
+        facts = f"{shape}, {parameters} params, {bits}, {steps} steps, {octets}"
+        if summary.fault:
+            facts = f"broken: {summary.fault}" if summary.broken else summary.fault
+        console.print(_text(summary.name, "bold"))
+        console.print(Padding(_text(f"{facts}, {age} old"), (0, 0, 0, 2), expand=False))
+
+
+def _remarks(comparison: Comparison, first: str, second: str) -> Iterator[str]:
+    if comparison.same_file:
+        yield "The files are the same to the bit."
+    elif not comparison.settings:
+        yield "No setting differs."
+    if comparison.alphabet is None:
+        yield f"The tokenizers are {'the same' if comparison.same_tokenizer else 'different'}."
+        return
+    for name, characters in zip((first, second), comparison.alphabet, strict=True):
+        if characters:
+            yield f"Only {name} knows: {_characters(characters)}"
+    if comparison.alphabet == ("", ""):
+        yield "The alphabets are the same." if comparison.same_tokenizer else "Same characters, other ids."
+
+
+def _tokenizer(state: dict[str, Any]) -> str:
+    kind, alphabet = _plain(state.get("kind")), state.get("alphabet")
+    if not isinstance(alphabet, str):
+        return kind
+    unknown = ", and one for all others" if state.get("unknown") is True else ""
+    return f"{kind}, {len(alphabet):,} characters{unknown}: {_characters(alphabet)}"
+
+
+def _characters(characters: str) -> str:
+    """Characters side by side, white space by its escape."""
+    return "".join(repr(c)[1:-1] if c.isspace() and c != " " else c for c in characters)
+
+
+def _settings(values: Any) -> str:
+    if not isinstance(values, dict):
+        return _plain(values)
+    return ", ".join(f"{name} {_plain(value)}" for name, value in values.items() if value is not None)
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return _NOTHING
+    if isinstance(value, list):
+        return " ".join(map(_plain, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _text(content: str, style: str = "") -> Any:
+    from rich.text import Text
+
+    return Text(visible(content), style=style, overflow="fold")
+
+
+def _table(first: str, *others: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column(_text(first), overflow="fold")
+    for name in others:
+        table.add_column(_text(name), overflow="fold", justify="right")
+    return table
+
+
+def _grid() -> Table:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    return table

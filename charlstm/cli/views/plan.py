@@ -1,0 +1,123 @@
+"""The plan of a run, shown before it starts: what was chosen, why, and what it will cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charlstm.cli.views.terminal import count, counted, duration, say, size, stdout_console, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from charlstm.config import RunConfig
+    from charlstm.training.plan.choose import Plan
+    from charlstm.training.prepare import Prepared
+
+NARROW = 64
+"""Columns below which a setting's reason stands below it, not beside it."""
+
+
+def announce(prepared: Prepared, folder: Path) -> None:
+    """A few lines on stderr before a run."""
+    plan, run = prepared.plan, prepared.plan.run
+    share = f"{100 * run.data.val_fraction:.2g} %"
+    held_out = f"; the last {share} of it is for validation" if run.data.val_fraction else ""
+    encoded = prepared.encoded
+    text = counted(encoded.characters, "character")
+    if encoded.tokenizer.kind == "byte":
+        text = counted(encoded.bytes, "byte")
+    tokens = "different tokens" if prepared.init is None else "tokens with those of the network it begins with"
+    say(f"{', '.join(run.data.sources)}: {text}, {run.model.vocab_size} {tokens}{held_out}")
+    for note in plan.notes:
+        say(note)
+    kind = f"{run.model.cell}, reading both ways" if run.model.bidirectional else run.model.cell
+    if run.model.ngram_order >= 2:
+        kind += f" with n-grams up to {run.model.ngram_order}"
+    if run.model.recall:
+        kind += " and recall" if run.model.ngram_order >= 2 else " with recall"
+    several = f"{run.model.ensemble} networks" if run.model.ensemble > 1 else "network"
+    say(
+        f"{several} {run.model.num_layers}×{run.model.hidden_size} {kind}, {count(plan.parameters)} weights; "
+        f"batch {run.data.batch_size}, window {run.data.seq_len}, lr {run.train.lr:g}, dropout {run.model.dropout:g}; "
+        f"{run.train.device} {run.train.precision} (--dry-run tells why)"
+    )
+    say(f"{_budget(run)}; Ctrl-C stops earlier and keeps everything. Into {folder}")
+
+
+def explain(prepared: Prepared, folder: Path) -> None:
+    """All settings with their reasons, and the run's cost, on stdout: what ``--dry-run`` shows."""
+    for note in prepared.plan.notes:
+        say(note)
+    console = stdout_console()
+    _draw_settings(console, _settings(prepared.plan))
+    console.print()
+    _draw_costs(console, _costs(prepared.plan, folder, len(prepared.encoded.ids)))
+
+
+def _budget(run: RunConfig) -> str:
+    train = run.train
+    parts = [
+        f"{duration(train.max_time)}" if train.max_time else "",
+        f"{train.max_steps} step{'s' * (train.max_steps != 1)}" if train.max_steps else "",
+        f"{train.epochs:g} epoch{'s' * (train.epochs != 1)}" if train.epochs else "",
+    ]
+    return "training for " + " or ".join(part for part in parts if part)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _settings(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    """Each setting with its value and, if it chose itself, why."""
+    for section in ("model", "data", "train"):
+        for name, value in getattr(plan.run, section).model_dump().items():
+            if value is not None:
+                yield f"{section}.{name}", _shown(value), plan.reasons.get(name, "")
+
+
+def _costs(plan: Plan, folder: Path, tokens: int) -> Iterator[tuple[str, str]]:
+    yield "text", f"{tokens:,} tokens"
+    yield "parameters", f"{plan.parameters:,}"
+    yield "memory", f"about {size(plan.memory)}"
+    yield "steps", f"about {plan.steps:,}"
+    yield "time", f"about {duration(plan.seconds)} at {count(plan.tokens_per_second)} tokens/s"
+    yield "writes", f"model.safetensors, resume.safetensors and metrics.jsonl in {folder}"
+
+
+def _draw_settings(console: Console, rows: Iterable[tuple[str, str, str]]) -> None:
+    """A row a setting; on a narrow terminal, where a third column would be a word wide, the reason stands below."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    narrow = console.width < NARROW
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold", max_width=None if narrow else console.width // 3)
+    table.add_column(style="dim", overflow="fold")
+    for name, value, reason in rows:
+        if narrow:
+            console.print(Text(name, "bold").append(f"  {visible(value)}", "not bold"), overflow="fold")
+            if reason:
+                console.print(Padding(Text(reason, "dim"), (0, 0, 0, 4), expand=False))
+        else:
+            table.add_row(name, Text(visible(value)), Text(reason))
+    if not narrow:
+        console.print(table)
+
+
+def _draw_costs(console: Console, rows: Iterable[tuple[str, str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, Text(visible(value)))
+    console.print(table)

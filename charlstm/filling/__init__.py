@@ -1,0 +1,1 @@
+"""What stands in the blanks of a text."""

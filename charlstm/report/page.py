@@ -1,0 +1,68 @@
+"""A report as one HTML page that needs nothing else: no script, no network, the picture inside it."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+
+from charlstm.report.data import Report
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.55 system-ui, sans-serif; color: #222; background: #fff; max-width: 60rem; margin: 2.5rem auto;
+  padding: 0 1.2rem; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin-bottom: .4rem; }
+h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .92rem; }
+th, td { padding: .35rem .9rem .35rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child { text-align: left; }
+td:first-child { font-weight: 600; }
+img { max-width: 100%; height: auto; }
+li { margin: .35rem 0; }
+.partial { background: #fff3cd; padding: .5rem .8rem; }
+footer { margin-top: 2rem; color: #666; font-size: .85rem; }
+""".strip()
+
+
+def page(report: Report, picture: bytes | None) -> str:
+    """The page.
+
+    Args:
+        report: what to show.
+        picture: a PNG of its charts, or None to leave it out.
+    """
+    title = escape(report.title)
+    parts = [
+        "<!doctype html>",
+        f'<html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<style>{_STYLE}</style></head><body>",
+        f"<h1>{title}</h1>",
+        f"<p>{escape(report.question)}</p>",
+    ]
+    if report.partial:
+        parts.append('<p class="partial">Stopped early: these are the figures of the training done by then.</p>')
+    parts += ["<h2>What was found</h2>", "<ul>"]
+    parts += [f"<li>{escape(sentence)}</li>" for sentence in report.findings]
+    parts.append("</ul>")
+    if picture is not None:
+        source = base64.b64encode(picture).decode("ascii")
+        parts.append(f'<p><img alt="Charts of the table below" src="data:image/png;base64,{source}"></p>')
+    parts += ["<h2>The figures</h2>", *_table(report)]
+    settings = " · ".join(f"{name} {_plain(value)}" for name, value in report.settings.items())
+    parts += [f"<footer>charlstm lab {escape(report.name)}: {escape(settings)}</footer>", "</body></html>", ""]
+    return "\n".join(parts)
+
+
+def _table(report: Report) -> list[str]:
+    head = "".join(f"<th>{escape(column)}</th>" for column in report.columns)
+    rows = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in report.rows]
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return [f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>']
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_plain, value))
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""One sampler for every network: filters, a draw, stop rules, text."""

@@ -1,1 +1,0 @@
-"""Settings that choose themselves: `probe` measures the machine, `choose` decides, `presets` are fixed points."""

@@ -1,0 +1,1 @@
+"""Optimizers, the learning rate's schedule, and the average of weights."""

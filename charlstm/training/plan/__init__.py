@@ -1,0 +1,1 @@
+"""The settings that a text, a budget and a machine ask for."""

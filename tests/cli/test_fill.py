@@ -1,0 +1,216 @@
+"""``charlstm fill`` as people use it, with networks of both kinds, trained from the command line."""
+
+import io
+import json
+import math
+import shlex
+import shutil
+import sys
+
+import pytest
+
+import charlstm
+from charlstm.cli.run_training import _gapped
+from charlstm.nn.device import parse_device
+from charlstm.training.plan import probe
+from tests.command_line import Cli
+
+LINES = ["the cat sat on the mat", "the dog sat on the log", "a cat and a dog met on the mat"]
+TEXT = "\n".join(LINES * 40) + "\n"
+SMALL = ["--max-steps", "60", "--hidden-size", "32", "--batch-size", "8", "--preview", "0", "--device", "cpu", "-q"]
+
+
+def made(folder, monkeypatch, capsys):
+    machine = probe.Machine("cpu", "fp32", 5e10, 8 << 30, "made up")
+    monkeypatch.setattr(probe, "probe", lambda device, *_: parse_device(device or "cpu") and machine)
+    return Cli(folder, monkeypatch, capsys)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder in which ``on`` writes on and ``both`` reads both ways."""
+    folder = tmp_path_factory.mktemp("fill")
+    (folder / "pets.txt").write_text(TEXT)
+    machine = probe.Machine("cpu", "fp32", 5e10, 8 << 30, "made up")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe, "probe", lambda *_: machine)
+        for name, more in (("on", {}), ("both", {"bidirectional": True})):
+            settings = {"max_steps": 60, "hidden_size": 32, "batch_size": 8, "seq_len": 32, "preview": 0, **more}
+            places = {"root": folder / "checkpoints", "cache": folder / "cache", "name": name}
+            list(charlstm.train(folder / "pets.txt", **places, **settings))
+    shutil.copytree(folder / "checkpoints/on", folder / "checkpoints/off-1")
+    return folder
+
+
+@pytest.fixture
+def cli(runs, monkeypatch, capsys):
+    return made(runs, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("run", ["on", "both"])
+def test_a_blank_is_filled_and_the_text_is_all_of_stdout(cli, run):
+    done = cli("fill", run, "the cat s_t on the mat")
+    assert (done.code, done.out) == (0, "the cat sat on the mat\n")
+    assert run in done.err
+    assert ("both sides seen" in done.err) == (run == "both")
+
+
+@pytest.mark.parametrize("run", ["on", "both"])
+def test_several_answers_come_with_their_chances_the_likeliest_first(cli, run):
+    done = cli("fill", run, "the ___ sat {2} the ___", "-n", "4")
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert len(set(lines)) == 4
+    shares = [line.split("%")[0].strip("< ") for line in lines]
+    assert [int(share) for share in shares] == sorted(map(int, shares), reverse=True)
+    assert lines[0].endswith(("sat on the mat", "sat on the log"))
+
+
+def test_json_has_the_blanks_and_what_they_came_from(cli):
+    done = cli("fill", "on", "the {3} sat", "-n", "2", "--json", "--seed", "3", "-t", "0.5")
+    first, second = map(json.loads, done.out.splitlines())
+    assert first["text"] == f"the {first['blanks'][0]} sat"
+    assert 1 >= first["probability"] >= second["probability"] > 0
+    assert (first["seed"], first["temperature"], len(first["sha256"])) == (3, 0.5, 64)
+
+
+def test_a_seed_repeats_a_draw_and_the_seed_is_told(cli):
+    first = cli("fill", "on", "the {2-8} sat", "-t", "1.5", "-n", "3", "--seed", "5")
+    assert first == cli("fill", "on", "the {2-8} sat", "-t", "1.5", "-n", "3", "--seed", "5")
+    assert "seed 5" in first.err
+    assert first.out != cli("fill", "on", "the {2-8} sat", "-t", "1.5", "-n", "3", "--seed", "6").out
+    assert "seed" not in cli("fill", "on", "the ___ sat").err
+
+
+def test_the_text_may_come_from_a_pipe_with_line_ends_of_any_kind(cli, monkeypatch):
+    monkeypatch.setattr(
+        sys, "stdin", io.TextIOWrapper(io.BytesIO(b"the cat s_t on the mat\r\na cat and a d_g met\r\n"))
+    )
+    done = cli("fill", "both", "-")
+    assert (done.code, done.out) == (0, "the cat sat on the mat\na cat and a dog met\n")
+
+
+def test_without_a_checkpoint_the_newest_run_fills(cli):
+    assert "both" in cli("fill", "the ___ sat").err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["on", "the cat"], 2, "no blank"),
+        (["the cat"], 2, "no blank"),
+        (["on", "the {9-2} cat"], 2, "{9-2}"),
+        (["on", "two ___", "words"], 2, "in quotes"),
+        ([], 2, "no text to fill. Try"),
+        (["on"], 2, "on is a run, and the text is missing"),
+        (["off-1"], 2, "off-1 is a run, and the text is missing"),
+        (["nothing", "the ___"], 4, "nothing"),
+        (["on", "the ___ é"], 2, "é"),
+        (["on", "the ___", "-n", "0"], 2, "n = 0"),
+        (["on", "the ___", "-t", "-1"], 2, "temperature"),
+        (["on", "the ___", "--unknown", "guess"], 2, "--unknown"),
+    ],
+)
+def test_every_mistake_is_one_line(cli, words, code, told):
+    done = cli("fill", *words)
+    assert done.code == code
+    assert done.out == ""
+    assert told in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_unknown_characters_are_mapped_if_asked(cli):
+    done = cli("fill", "on", "thé ___ sat", "--unknown", "map")
+    assert done.code == 0
+    assert done.out.startswith("thé ")
+    assert "text: 'é'" in done.err
+    assert "read as 'e'" in done.err
+
+
+@pytest.mark.parametrize("command", ["sample", "write"])
+def test_a_network_that_reads_both_ways_says_that_it_cannot_write(cli, command):
+    done = cli(command, "both")
+    assert done.code == 3
+    assert "cannot write on" in done.err
+    assert "charlstm fill" in done.err
+    assert cli("lab", "gradient", "both").code == 3
+
+
+def test_a_network_that_reads_both_ways_is_scored_shown_and_gone_on_with(cli):
+    score = json.loads(cli("eval", "both", "pets.txt", "--json").out)
+    assert score["tokens"] == len(TEXT)
+    assert 0 < score["nats_per_token"] < json.loads(cli("eval", "on", "pets.txt", "--json").out)["nats_per_token"]
+    assert score["compressors_bits_per_byte"] == {}
+    shown = cli("eval", "both", "pets.txt")
+    assert "both sides" in shown.err
+    assert "gzip" not in shown.out
+    assert "1×32 bi" in cli("checkpoints", "list").out
+    assert cli("checkpoints", "verify", "both").code == 0
+    gone_on = cli("train", "--resume", "both", "--max-steps", "64")
+    assert gone_on.code == 0, gone_on.err
+    told = shlex.split(gone_on.err.rpartition("with: ")[2])
+    assert told[:3] == ["charlstm", "fill", "both"]
+    assert cli(*told[1:]).code == 0
+
+
+@pytest.mark.parametrize(
+    ("passage", "typed"),
+    [
+        ("short\nthe longer line\n", "'the lon_er line'"),
+        ("it's {odd}\nits even\n", "'its _ven'"),
+        ("\0\1\ufffd\n", "_"),
+        ("", "_"),
+    ],
+)
+def test_the_gap_that_is_shown_can_be_typed(passage, typed):
+    assert _gapped(passage) == typed
+
+
+def test_fine_tuning_both_ways_keeps_the_mask_and_grows_the_alphabet(cli):
+    (cli.folder / "new.txt").write_text("the bird and the zebra: ünder\n" * 40)
+    more = ["--max-steps", "2", "--preview", "0", "-q"]
+    assert cli("train", "new.txt", "--init-from", "both", "-n", "tuned", *more).code == 0
+    assert cli("fill", "tuned", "the b_rd").code == 0
+    for run in ("on", "starter"):
+        refused = cli("train", "new.txt", "--init-from", run, "--bidirectional", *more)
+        assert refused.code == 2
+        assert "bidirectional" in refused.err
+    cli("checkpoints", "rm", "tuned", "--yes")
+
+
+def test_what_goes_against_both_ways_is_told_before_anything_is_read(cli):
+    for more, told in ((["--attention"], "looks back only"), (["--windows", "stateful"], "shuffled")):
+        done = cli("train", "pets.txt", "--bidirectional", *more, *SMALL)
+        assert done.code == 2
+        assert told in done.err
+
+
+def test_bytes_and_parts_of_words_are_filled_too(cli):
+    for kind in ("byte", "unigram"):
+        vocab = ["--vocab-size", "270"] if kind == "unigram" else []
+        assert cli("train", "pets.txt", "--tokenizer", kind, *vocab, *SMALL, "-n", kind).code == 0
+        done = cli("fill", kind, "the {1-4} sat on the mat", "-n", "3")
+        assert done.code == 0, done.err
+        assert len(done.out.splitlines()) == 3
+        cli("checkpoints", "rm", kind, "--yes")
+
+
+def test_a_preview_shows_filled_gaps(cli):
+    more = ["--max-steps", "20", "--preview", "80", "-n", "shown", "--force", "--device", "cpu"]
+    done = cli("train", "pets.txt", "--bidirectional", "--hidden-size", "16", "--seq-len", "32", *more)
+    assert done.code == 0
+    assert "[" in done.err.split("step 20: val")[1]
+    cli("checkpoints", "rm", "shown", "--yes")
+
+
+def test_bits_of_the_run_are_told_as_what_they_are(cli):
+    err = cli("fill", "both", "the c_t").err
+    assert "bits/character, both sides seen)" in err
+    assert math.isfinite(float(err.split("(")[1].split()[0]))
+
+
+def test_fewer_answers_than_asked_for_are_told(cli):
+    done = cli("fill", "on", "the _ sat", "-n", "100")
+    assert done.code == 0
+    assert len(done.out.splitlines()) < 100
+    assert "no more" in done.err

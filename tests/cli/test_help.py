@@ -1,0 +1,109 @@
+"""Help pages: what they list, how wide they are, and that their examples can be typed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from charlstm.cli.app import _run, app
+from charlstm.cli.lazy_group import LINES
+
+ROOT = typer.main.get_command(app)
+EVERY = {name: ROOT.get_command(None, name) for name in (*LINES, "generate")}  # type: ignore[attr-defined]
+COMMANDS = {name: command for name, command in EVERY.items() if not hasattr(command, "commands")}
+
+
+def page(name: str) -> str:
+    """A command's help as 80 columns show it."""
+    with ROOT.make_context("charlstm", ["checkpoints"]) as parent:
+        return str(COMMANDS[name].get_help(type(parent)(COMMANDS[name], info_name=name, parent=parent)))
+
+
+@pytest.fixture(autouse=True)
+def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.mark.parametrize("name", ["", "checkpoints", "lab"])
+def test_nothing_typed_shows_the_whole_help(name: str) -> None:
+    bare, asked = (
+        subprocess.run([sys.executable, "-m", "charlstm", *name.split(), *more], capture_output=True, text=True).stdout
+        for more in ([], ["--help"])
+    )
+    assert bare.strip() == asked.strip()
+
+
+@pytest.mark.parametrize(("key", "code"), [(KeyboardInterrupt, 130), (EOFError, 1)])
+def test_a_question_left_without_an_answer(
+    key: type[BaseException], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def asked(**_: object) -> None:
+        try:
+            raise key
+        except key:
+            raise typer.Abort from None
+
+    monkeypatch.setattr("charlstm.cli.app.app", asked)
+    assert _run() == code
+    assert capsys.readouterr().err == "\ncharlstm: nothing was done\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_example_can_be_typed(name: str) -> None:
+    examples = re.findall(rf"charlstm ({name} ?.*?)(?=   |  [a-zA-Z]|$)", COMMANDS[name].epilog or "", re.M)
+    assert len(examples) >= (0 if name == "generate" else 4)
+    for example in examples:
+        words = shlex.split(re.split(r" [|<>] ", example)[0])
+        COMMANDS[name].make_context(name, words[1:])
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_what_the_list_tells_of_a_command_is_what_it_tells_itself(name: str) -> None:
+    assert EVERY[name].get_short_help_str(200) == LINES[name]
+    assert len(LINES[name]) <= 80 - 15, "one line beside the names"
+
+
+def test_only_the_command_that_is_asked_for_is_imported() -> None:
+    script = (
+        "import sys\nfrom charlstm.cli.app import main\nsys.argv = ['charlstm', '--help']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(*sys.modules, file=sys.stderr)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=60, text=True)
+    assert not {"charlstm.cli.commands.train", "charlstm.cli.commands.sample", "charlstm.cli.commands.lab"} & set(
+        told.stderr.split()
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_usage_has_its_dots_once_and_fits(name: str) -> None:
+    usage = page(name).splitlines()[0]
+    assert not re.search(r"\.\.\.[\]}]", usage), usage
+    assert "[[" not in usage
+
+
+def test_trains_options_stand_under_headings_what_a_newcomer_wants_first() -> None:
+    shown = page("train")
+    headings = re.findall(r"^([A-Z].*):$", shown, re.M)
+    assert headings[:2] == ["Arguments", "What to train, and for how long"]
+    assert len(headings) >= 6
+    parts = re.split(r"^[A-Z].*:$", shown, flags=re.M)[1:]
+    under = {
+        option: heading
+        for heading, part in zip(headings, parts, strict=True)
+        for option in re.findall(r"^  (?:-\w, )?(--[\w-]+)", part, re.M)
+    }
+    assert under["--max-time"] == "What to train, and for how long"
+    assert under["--hidden-size"] == "The network"
+    assert [option for option, heading in under.items() if heading == "Others"] == ["--help"]
+    told = {option for parameter in COMMANDS["train"].params if not getattr(parameter, "hidden", False)
+            for option in parameter.opts if option.startswith("--")}  # fmt: skip
+    assert told <= under.keys()
+    columns = {line.index(text) for line in shown.splitlines() for text in re.findall(r"^  -.*?  +(\S.*)", line)}
+    assert len(columns) == 1, "one column of words for all sections"
+    assert all(len(line) <= 80 for line in shown.partition("Examples:")[0].splitlines())

@@ -1,0 +1,503 @@
+"""``charlstm sample`` as people use it: through `main`, in real processes, on a real terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.cli.commands.sample import in_order
+from charlstm.cli.views.stream import Output
+from charlstm.engine import Engine
+from charlstm.engine.auto_threads import PacedEngine
+from charlstm.sampling.sampler import Fragment, SampleConfig, sample
+from charlstm.tokenizers import ByteTokenizer, CharTokenizer
+from tests.fake_checkpoints import ALPHABET, make_checkpoint
+
+COMMAND = [sys.executable, "-m", "charlstm", "sample"]
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    make_checkpoint(tmp_path / "runs" / "plain-1" / "model.safetensors")
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def run(root: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]) -> Callable[..., Ran]:
+    """Runs ``charlstm`` in this process, as its entry point does."""
+
+    def call(*arguments: str, stdin: bytes = b"", command: str = "sample") -> Ran:
+        from charlstm.cli.app import main
+
+        monkeypatch.setattr(sys, "argv", ["charlstm", command, *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        monkeypatch.setenv("CHARLSTM_CHECKPOINTS", str(root))
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capsysbinary.readouterr()
+        return Ran(int(left.value.code or 0), out.decode("utf-8", "surrogateescape"), err.decode())
+
+    return call
+
+
+# ---- text -------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_seed_writes_the_same_and_says_what_it_used(run: Any) -> None:
+    first, second = (run("--seed", "5", "--length", "120") for _ in range(2))
+    assert first.code == 0
+    assert first.out == second.out
+    assert len(first.out) == 120
+    assert "plain-1" in first.err
+    assert "1.50 bits/character" in first.err
+    assert "seed 5" in first.err
+    assert len(first.err.splitlines()) == 1
+
+
+def test_without_a_run_where_they_were_to_be_it_says_that_the_starter_writes(run: Any, tmp_path: Path) -> None:
+    told = run("--root", str(tmp_path / "empty"), "--length", "20")
+    assert told.code == 0
+    assert f"no runs in {tmp_path / 'empty'} yet: this is the starter" in told.err.replace("\n", " ")
+    assert "this is the starter" not in run("--length", "20").err
+
+
+def test_it_writes_what_the_library_writes(run: Any, root: Path) -> None:
+    from charlstm.checkpoint.format import read
+
+    engine = Engine.from_checkpoint(read(root / "plain-1" / "model.safetensors"))
+    config = SampleConfig(length=50, temperature=0.6, top_k=9, seed=3)
+    text = "".join(part.text for part in sample(engine, engine.tokenizer.encode("Hi:"), config))
+    ran = run("--prompt", "Hi:", "--length", "50", "-t", "0.6", "--top-k", "9", "--seed", "3")
+    assert ran.out == "Hi:" + text
+
+
+def test_a_random_seed_is_told_and_writes_the_same_again(run: Any) -> None:
+    first = run("--length", "60")
+    seed = first.err.split("seed ")[1].strip()
+    assert run("--length", "60", "--seed", seed).out == first.out
+    assert run("--length", "60").out != first.out
+
+
+def test_the_prompt_is_repeated_unless_told_otherwise(run: Any) -> None:
+    with_prompt = run("--prompt", "Once", "--seed", "1", "--length", "9").out
+    without = run("--prompt", "Once", "--seed", "1", "--length", "9", "--no-echo").out
+    assert with_prompt == "Once" + without
+    assert len(without) == 9
+
+
+def test_a_prompt_comes_from_a_file_or_a_pipe_or_an_old_name(run: Any, tmp_path: Path) -> None:
+    file = tmp_path / "prompt.txt"
+    file.write_bytes("\ufeffNow\r\nthen".encode())
+    options = ("--seed", "1", "--length", "20")
+    expected = run("--prompt", "Now\nthen", *options).out
+    assert run("--prompt-file", str(file), *options).out == expected
+    assert run("--prompt-file", "-", *options, stdin=b"Now\nthen").out == expected
+    assert run("--prompt", "-", *options, stdin=b"Now\nthen").out == expected
+    for old in ("--primetext", "--prime", "--start"):
+        assert run(old, "Now\nthen", *options).out == expected
+
+
+def test_generate_is_another_name(run: Any) -> None:
+    options = ("--seed", "1", "--length", "20")
+    assert run(*options, command="generate").out == run(*options).out
+
+
+def test_lines_end_it_without_a_length(run: Any) -> None:
+    ran = run("--lines", "12", "--seed", "2")
+    assert ran.out.count("\n") == 12
+    assert ran.out.endswith("\n")
+    assert len(ran.out) > 500  # the default length, which lines put out of force
+
+
+def test_a_model_that_ends_no_line_ends_all_the_same(run: Any, root: Path) -> None:
+    make_checkpoint(root / "lost" / "model.safetensors", favour={1: 40.0})  # blanks for ever
+    ran = run("lost", "--lines", "2", "--seed", "2", "-t", "0.5")
+    assert ran.code == 0
+    assert len(ran.out) == 2000
+    assert "without 2 line ends" in ran.err.splitlines()[-1]
+    assert run("lost", "--lines", "2", "--length", "7").err.count("\n") == 1
+
+
+def test_a_stop_text_is_not_given_out(run: Any) -> None:
+    whole = run("--seed", "4", "--length", "300").out
+    stop = whole[100:103]
+    assert run("--seed", "4", "--length", "300", "--stop", stop, "--stop", "never").out == whole[: whole.index(stop)]
+
+
+def test_threads_go_to_the_engine(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    used = PacedEngine.__init__
+
+    def noted(self: PacedEngine, *given: Any) -> None:
+        asked.append(given[-1])
+        used(self, *given)
+
+    monkeypatch.setattr(PacedEngine, "__init__", noted)
+    words = ("plain-1", "--length", "5", "--seed", "1")
+    assert run(*words).out == run(*words, "--threads", "1").out
+    assert asked == [None, 1]
+
+
+def test_greedy_needs_no_seed(run: Any) -> None:
+    assert run("-t", "0", "--length", "40").out == run("-t", "0", "--length", "40").out
+
+
+# ---- several ----------------------------------------------------------------------------------------------------
+
+
+def parts(out: str, count: int) -> list[str]:
+    texts = []
+    for number in range(1, count + 1):
+        mark = f"=== {number} of {count} ===\n"
+        assert out.startswith(mark)
+        out = out[len(mark) :]
+        text, following, rest = out.partition(f"=== {number + 1} of {count} ===\n")
+        texts.append(text)
+        out = following + rest
+    return texts
+
+
+def test_several_come_whole_one_after_the_other(run: Any) -> None:
+    ran = run("-n", "3", "--seed", "6", "--length", "40", "--prompt", "So ")
+    texts = parts(ran.out, 3)
+    assert len(set(texts)) == 3
+    assert all(text.startswith("So ") and text.endswith("\n") for text in texts)
+    assert run("--seed", "6", "--length", "40", "--prompt", "So ").out == texts[0].removesuffix("\n")
+
+
+def test_more_of_them_are_stepped_by_torch_and_the_first_stay_the_same(run: Any) -> None:
+    few = parts(run("-n", "4", "--seed", "6", "--length", "30").out, 4)
+    many = parts(run("-n", "12", "--seed", "6", "--length", "30").out, 12)
+    assert many[:4] == few
+
+
+@given(
+    lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4),
+    data=st.data(),
+)
+def test_rows_are_put_in_order_and_none_waits_longer_than_it_must(lengths: list[int], data: Any) -> None:
+    fragments = [
+        Fragment(row, f"{row}:{step}", 0, math.nan, "length" if step == length else "")
+        for step in range(1, max(lengths) + 1)
+        for row, length in enumerate(lengths)
+        if step <= length
+    ]
+    drawn = 0
+
+    def draw() -> Iterator[Fragment]:
+        nonlocal drawn
+        for fragment in fragments:
+            drawn += 1
+            yield fragment
+
+    expected = sorted(fragments, key=lambda fragment: fragment.row)
+    for place, fragment in enumerate(in_order(draw(), len(lengths))):
+        assert fragment == expected[place]
+        # Everything up to it had to be drawn, and nothing else was.
+        assert drawn == 1 + max(fragments.index(before) for before in expected[: place + 1])
+
+
+# ---- json -------------------------------------------------------------------------------------------------------
+
+
+def test_json_tells_everything_about_each_text(run: Any, root: Path) -> None:
+    ran = run("--json", "-n", "2", "--seed", "9", "--length", "25", "--prompt", "Hi", "--top-p", "0.9", "-t", "0.5")
+    objects = [json.loads(line) for line in ran.out.splitlines()]
+    plain = parts(
+        run(
+            "-n", "2", "--seed", "9", "--length", "25", "--no-echo", "--top-p", "0.9", "-t", "0.5", "--prompt", "Hi"
+        ).out,
+        2,
+    )
+    assert [each["text"] for each in objects] == [text.removesuffix("\n") for text in plain]
+    assert [each["sample"] for each in objects] == [1, 2]
+    for each in objects:
+        assert each["text"] == "".join(token["text"] for token in each["tokens"])
+        assert all(token["log_probability"] < 0 for token in each["tokens"])
+        known = {"prompt": "Hi", "seed": 9, "temperature": 0.5, "top_p": 0.9, "length": 25, "ending": "length"}
+        assert known.items() <= each.items()
+        assert each["checkpoint"].endswith("model.safetensors")
+        assert len(each["sha256"]) == 64
+
+
+def test_json_log_probabilities_are_the_models_own(run: Any, root: Path) -> None:
+    from charlstm.checkpoint.format import read
+
+    text = json.loads(run("--json", "--seed", "1", "--length", "12", "--prompt", "A", "-t", "0.2").out)
+    engine = Engine.from_checkpoint(read(root / "plain-1" / "model.safetensors"))
+    state, token = None, int(engine.tokenizer.encode("A")[0])
+    for drawn in text["tokens"]:
+        logits, state = engine.step(np.array([token]), state)
+        row = logits[0].astype(float)
+        token = drawn["id"]
+        assert drawn["log_probability"] == pytest.approx(row[token] - np.log(np.exp(row).sum()), abs=1e-5)
+
+
+def test_json_is_ascii_whatever_is_drawn(run: Any, root: Path) -> None:
+    alphabet = "\x1b\x9b\u202eé漢"
+    make_checkpoint(root / "odd" / "model.safetensors", CharTokenizer(alphabet))
+    ran = run("odd", "--json", "--seed", "1", "--length", "30")
+    assert ran.out.isascii()
+    assert "\x1b" not in ran.out
+    assert set(json.loads(ran.out)["text"]) <= set(alphabet)
+
+
+# ---- mistakes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("nowhere",), 4, "nowhere"),
+        (("--prompt", "café"), 2, "LATIN SMALL LETTER E WITH ACUTE"),
+        (("--prompt", "a", "--prompt-file", "b"), 2, "--prompt-file"),
+        (("--prompt", "a", "--prime", "b"), 2, "more than once"),
+        (("--prompt-file", "missing.txt"), 4, "missing.txt"),
+        (("--prompt-file", "."), 2, "a folder"),
+        (("--temperature", "-1"), 2, "temperature"),
+        (("--temperature", "nan"), 2, "temperature"),
+        (("--temperature", "warm"), 2, "temperature"),
+        (("--top-p", "0"), 2, "top-p"),
+        (("--length", "-5"), 2, "length"),
+        (("-n", "0"), 2, "-n"),
+        (("-n", "2", "--length", "0"), 2, "needs an end"),
+        (("--json", "--length", "0"), 2, "needs an end"),
+        (("--stop", ""), 2, "stop = '': must be a text of at least one character"),
+        (("--raw",), 2, "not trained on bytes"),
+        (("--stop", "\\n"), 2, "newline"),
+        (("--unknown", "guess"), 2, "guess"),
+        (("--device", "warp-drive"), 2, "warp-drive"),
+        (("--device", "cuda:77"), 2, "cuda"),
+    ],
+)
+def test_a_mistake_is_one_line_and_a_code(run: Any, arguments: tuple[str, ...], code: int, words: str) -> None:
+    ran = run(*arguments)
+    assert ran.code == code
+    assert ran.out == ""
+    assert words.lower() in ran.err.lower()
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+def test_a_prompt_that_is_no_text_says_which_byte(run: Any) -> None:
+    ran = run("--prompt", "-", stdin=b"abc\xff")
+    assert ran.code == 2
+    assert "3" in ran.err
+
+
+def test_a_hint_names_only_what_works_where_it_is_shown(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "image.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\r")
+    told = run("--prompt-file", str(tmp_path / "image.png")).err
+    assert "UTF-8" in told
+    assert "--tokenizer" not in told
+    assert "--encoding" not in told
+    assert "--unknown skip" in run("--prompt", "é").err
+
+
+def test_bytes_can_be_a_prompt_of_any_kind(run: Any, root: Path) -> None:
+    make_checkpoint(root / "bytes" / "model.safetensors", ByteTokenizer())
+    ran = run("bytes", "--prompt", "-", "--length", "5", stdin=b"abc\xff\r\n\0")
+    assert ran.code == 0
+    assert ran.out.encode("utf-8", "surrogateescape").startswith(b"abc\xff\r\n\0")
+
+
+def test_raw_bytes_are_written_as_they_are_drawn(run: Any, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A model that likes 0xFF and bytes that go on a character, so nearly nothing it draws is UTF-8.
+    make_checkpoint(root / "disk" / "model.safetensors", ByteTokenizer(), favour=dict.fromkeys(range(128, 256), 9.0))
+    drawn = ("disk", "--length", "200", "--seed", "3", "--prompt", "-")
+    told = json.loads(run(*drawn, "--json", stdin=b"a\xff").out)
+    octets = b"a\xff" + bytes(token["id"] for token in told["tokens"])
+    assert run(*drawn, "--raw", stdin=b"a\xff").out.encode("utf-8", "surrogateescape") == octets
+    assert "\ufffd" in run(*drawn, stdin=b"a\xff").out
+    assert run(*drawn, "--raw", "--json").code == run(*drawn, "--raw", "-n", "2").code == 2
+    monkeypatch.setattr("charlstm.cli.commands.sample.is_terminal", lambda stream: True)
+    refused = run("disk", "--raw")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--raw > FILE" in refused.err
+
+
+def test_lines_need_a_newline(run: Any, root: Path) -> None:
+    make_checkpoint(root / "flat" / "model.safetensors", CharTokenizer("ab "))
+    assert run("flat", "--lines", "2").code == 2
+    assert run("flat", "--length", "30").code == 0
+
+
+def test_unknown_characters_are_mapped_or_left_out_and_told(run: Any) -> None:
+    mapped = run("--prompt", "“café…”", "--unknown", "map", "--length", "3")
+    assert mapped.out.startswith("''cafe...''")
+    assert len(mapped.err.splitlines()) == 5
+    assert run("--prompt", "café", "--unknown", "skip", "--length", "3").out.startswith("caf")
+
+
+def test_a_flipped_bit_is_one_line(run: Any, root: Path) -> None:
+    file = root / "plain-1" / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-20] ^= 4
+    file.write_bytes(data)
+    ran = run()
+    assert ran.code == 3
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+# ---- real processes ---------------------------------------------------------------------------------------------
+
+
+def environment(root: Path) -> dict[str, str]:
+    return {**os.environ, "CHARLSTM_CHECKPOINTS": str(root), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def test_it_imports_neither_torch_nor_what_else_is_slow(root: Path) -> None:
+    script = "import sys; from charlstm.cli.app import main\ntry: main()\nfinally: print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "sample", "--length", "5", "--seed", "1"],
+        capture_output=True, env=environment(root), text=True, check=True,
+    )  # fmt: skip
+    loaded = set(done.stderr.split())
+    assert "numpy" in loaded
+    assert not {"torch", "sentencepiece", "rich.console", "charlstm.config", "tqdm"} & loaded
+
+
+def test_a_reader_that_leaves_ends_it_quietly(root: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "--length", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(root)
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert len(process.stdout.read(100)) == 100
+        process.stdout.close()
+        errors = process.stderr.read().decode()
+        assert process.wait(20) == 0
+    assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_ends_endless_text_with_130(root: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "--length", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(root)
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(200)
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        errors = process.stderr.read().decode()
+        assert process.wait(20) == 130
+    assert rest.endswith(b"\n")
+    assert "Traceback" not in errors
+
+
+def on_a_terminal(arguments: list[str], root: Path) -> str:
+    """What a terminal gets to see on stdout."""
+    import pty
+
+    keyboard, screen = pty.openpty()
+    with subprocess.Popen([*COMMAND, *arguments], stdout=screen, stderr=subprocess.DEVNULL, env=environment(root)):
+        os.close(screen)
+        seen = b""
+        while True:
+            try:
+                block = os.read(keyboard, 65536)
+            except OSError:  # how Linux says that the other end is closed
+                break
+            if not block:
+                break
+            seen += block
+    os.close(keyboard)
+    return seen.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
+def test_a_terminal_is_shown_control_characters_and_a_pipe_gets_them(root: Path) -> None:
+    alphabet = "ab\n\t\x1b\x07\x7f\x9b\u202e\u2066"
+    make_checkpoint(root / "wild" / "model.safetensors", CharTokenizer(alphabet))
+    arguments = ["wild", "--seed", "3", "--length", "200", "-t", "2"]
+    piped = subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, env=environment(root), check=True
+    ).stdout.decode()
+    assert set(piped) == set(alphabet)
+    seen = on_a_terminal(arguments, root)
+    assert not set(seen) & set("\x1b\x07\x7f\x9b\u202e\u2066")
+    shown = {"\x1b": "␛", "\x07": "␇", "\x7f": "␡", "\x9b": "<U+009B>", "\u202e": "<U+202E>", "\u2066": "<U+2066>"}
+    assert seen.removesuffix("\n") == "".join(shown.get(character, character) for character in piped).removesuffix("\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
+def test_a_terminals_line_is_ended_and_texts_are_ruled_off(root: Path) -> None:
+    assert on_a_terminal(["--seed", "1", "--length", "20", "-t", "0.1"], root).endswith("\n")
+    assert "── 2 of 2 ─" in on_a_terminal(["-n", "2", "--seed", "1", "--length", "20"], root)
+
+
+# ---- output -----------------------------------------------------------------------------------------------------
+
+
+class Stream(io.StringIO):
+    """Counts what is really sent."""
+
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+        self.flushed: list[str] = []
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+    def flush(self) -> None:
+        self.flushed.append(self.getvalue())
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_first_text_goes_out_at_once_and_later_ones_together(terminal: bool) -> None:
+    stream = Stream(terminal)
+    output = Output(stream)
+    for _ in range(1000):
+        output.write("x")
+    assert stream.flushed[0] == "x"
+    assert len(stream.flushed) < 20
+    time.sleep(0.25)
+    output.write("y")
+    assert stream.flushed[-1].endswith("xy")
+
+
+def test_a_line_is_ended_once() -> None:
+    stream = Stream(False)
+    output = Output(stream)
+    output.end_line()
+    output.write("a")
+    output.end_line()
+    output.end_line()
+    output.write("b\n")
+    output.end_line()
+    output.flush()
+    assert stream.getvalue() == "a\nb\n"
+
+
+def test_half_a_surrogate_pair_does_not_stop_it() -> None:
+    raw = io.BytesIO()
+    output = Output(io.TextIOWrapper(raw, "utf-8", "surrogateescape"))
+    output.write("a\ud800b")
+    output.write("\udcff")
+    output.flush()
+    assert raw.getvalue() == b"a?b\xff"
+
+
+def test_the_alphabet_of_the_fakes_has_no_doubles() -> None:
+    assert len(set(ALPHABET)) == len(ALPHABET)

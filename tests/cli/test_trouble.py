@@ -1,0 +1,190 @@
+"""The command line in trouble: no stdin, Ctrl-C while modules load, folders it may not read, disks that are full."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from charlstm import events
+from charlstm.cli.interrupts import load_torch
+from tests.command_line import Cli
+from tests.fake_checkpoints import make_checkpoint
+
+TEXT = "The quick brown fox jumps over the lazy dog; 12 wizards (and 3 cats) watch.\n" * 30
+SMALL = ("--max-steps", "6", "--hidden-size", "8", "--num-layers", "1", "--preview", "0", "--device", "cpu")
+on_posix = pytest.mark.skipif(os.name == "nt", reason="signals, shells and devices of POSIX")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "my.txt").write_text(TEXT)
+    make_checkpoint(tmp_path / "checkpoints" / "plain-1" / "model.safetensors")
+    return tmp_path
+
+
+def command(folder: Path, *prefix: str, arguments: tuple[str, ...], **options) -> subprocess.CompletedProcess:
+    """The command line as a process of its own, to its end."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    environment = {**os.environ, "CHARLSTM_CACHE": str(folder / "cache")}
+    environment.pop("CHARLSTM_CHECKPOINTS", None)
+    line = [*prefix, *arguments] if prefix else [sys.executable, "-m", "charlstm", *arguments]
+    return subprocess.run(line, cwd=folder, env=environment, text=True, timeout=100, check=False, **streams)
+
+
+# ---- no stdin ---------------------------------------------------------------------------------------------------
+
+
+@on_posix
+@pytest.mark.parametrize(
+    ("arguments", "code", "out", "told"),
+    [
+        (("sample", "--length", "20", "--seed", "1"), 0, 20, "seed 1"),
+        (("sample", "--prompt", "-", "--length", "20"), 0, 20, "seed"),
+        (("write", "--prompt", "Once"), 0, 4, "Enter lets"),
+        (("train", "-", *SMALL), 2, 0, "standard input: empty"),
+        (("corpora", "stats", "-"), 2, 0, "standard input: empty"),
+        (("checkpoints", "rm", "plain-1"), 2, 0, "--yes"),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else None,
+)
+def test_a_closed_stdin_is_an_empty_one(folder, arguments, code, out, told):
+    closed = ("sh", "-c", '"$0" -m charlstm "$@" <&-', sys.executable)
+    done = command(folder, *closed, arguments=arguments, stdin=None)
+    assert (done.returncode, len(done.stdout)) == (code, out), done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# ---- Ctrl-C while modules load ----------------------------------------------------------------------------------
+
+INTERRUPTED = """
+import os, signal, sys
+
+wanted = sys.argv.pop(1)
+
+class CtrlC:
+    def find_spec(self, name, path=None, target=None):
+        if name == wanted:
+            print("importing", name, flush=True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, CtrlC())
+from charlstm.__main__ import main
+main()
+"""
+
+
+@on_posix
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("typer", ("sample",)),
+        ("charlstm.cli.commands.train", ("train", "my.txt")),
+        ("numpy", ("sample",)),
+        ("pydantic", ("train", "my.txt")),
+        ("torch", ("train", "my.txt")),
+        ("torch._C", ("train", "my.txt")),
+        ("torch", ("eval", "plain-1", "my.txt", "--unknown", "skip")),
+    ],
+)
+def test_ctrl_c_while_modules_load_ends_it_quietly(folder, module, arguments):
+    done = command(folder, sys.executable, "-c", INTERRUPTED, arguments=(module, *arguments))
+    assert done.stdout == f"importing {module}\n", "the moment was missed"
+    assert done.returncode == 130, done.stderr
+    assert done.stderr == ""
+    assert not (folder / "checkpoints/my-1").exists()
+
+
+@on_posix
+def test_torch_is_loaded_to_its_end_before_ctrl_c_counts(monkeypatch):
+    # In the middle of its C++ a KeyboardInterrupt ended, now and then, in "terminate called after throwing".
+    loaded = []
+
+    class Torch:
+        def find_spec(self, name, path=None, target=None):
+            if name == "torch":
+                os.kill(os.getpid(), signal.SIGINT)
+                loaded.append(name)
+
+    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.setattr(sys, "meta_path", [Torch()])
+    with pytest.raises(ModuleNotFoundError):
+        load_torch()
+    assert loaded == ["torch"], "the import was cut short"
+
+
+# ---- folders that cannot be read --------------------------------------------------------------------------------
+
+
+@on_posix
+@pytest.mark.parametrize(
+    "arguments", [("sample",), ("sample", "plain-1"), ("checkpoints", "list"), ("train", "my.txt", *SMALL)]
+)
+def test_a_root_that_cannot_be_read_is_one_line(folder, arguments):
+    root = folder / "checkpoints"
+    root.chmod(0)
+    if os.access(root, os.R_OK):
+        root.chmod(0o700)
+        pytest.skip("this user may read everything")
+    try:
+        done = command(folder, arguments=(*arguments, "--root", str(root)))
+    finally:
+        root.chmod(0o700)
+    assert done.returncode in (4, 6), done.stderr
+    assert str(root) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+# ---- full disks -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_events_that_nobody_can_keep_do_not_stop_the_training(folder):
+    with open("/dev/full", "w") as full:
+        done = command(folder, arguments=("train", "my.txt", *SMALL, "--json"), stdout=full)
+    assert "the events can no longer be written" in done.stderr
+    assert (folder / "checkpoints/my-1/model.safetensors").exists()
+    assert done.returncode == 0, done.stderr
+
+
+@on_posix
+def test_a_disk_that_fills_in_training_is_one_line_behind_whole_events(folder):
+    import resource
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))  # the text's ids fit, the network does not
+
+    done = command(folder, arguments=("train", "my.txt", *SMALL, "--json"), preexec_fn=small_files)
+    assert done.returncode == 6, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "safetensors: cannot be written" in done.stderr
+    told = [events.from_json(line) for line in done.stdout.splitlines()]
+    assert isinstance(told[0], events.Started)
+    assert sum(isinstance(event, events.StepDone) for event in told) == 6
+    assert not (folder / "checkpoints/my-1").exists(), "nothing was saved, so nothing is left"
+
+
+def test_after_a_full_disk_the_hint_names_resume_and_it_goes_on(folder, monkeypatch, capsys):
+    cli = Cli(folder, monkeypatch, capsys)
+    assert cli("train", "my.txt", *SMALL).code == 0
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        done = cli("train", "--resume", "my-1", "--max-steps", "9", "--json")
+    assert done.code == 6
+    assert "no space left on the disk" in done.err
+    assert done.err.strip().endswith("Once that is mended, go on with: charlstm train --resume my-1")
+    assert all(json.loads(line) for line in done.out.splitlines())
+    again = cli("train", "--resume", "my-1", "--max-steps", "9")
+    assert again.code == 0, again.err
+    assert "after step 6" in again.err

@@ -1,0 +1,52 @@
+"""The bundled corpus is what its README says, and hard enough to compress that nothing in it can be a template."""
+
+import hashlib
+import lzma
+import re
+
+from charlstm.paths import corpora_folder
+
+README = (corpora_folder() / "README.md").read_text("utf-8")
+FILES = sorted(corpora_folder().glob("*.txt"))
+
+
+def test_every_file_is_in_the_table_with_its_size_and_hash():
+    rows = dict(re.findall(r"\| `(\S+\.txt)` \| ([\d,]+) \|", README))
+    hashes = dict(re.findall(r"\| `(\S+\.txt)` \|.*`([0-9a-f]{64})` \|", README))
+    assert set(rows) == set(hashes) == {path.name for path in FILES}
+    for path in FILES:
+        octets = path.read_bytes()
+        assert int(rows[path.name].replace(",", "")) == len(octets)
+        assert hashes[path.name] == hashlib.sha256(octets).hexdigest()
+
+
+def test_it_is_large_plain_and_without_templates():
+    whole = b"".join(path.read_bytes() for path in FILES)
+    assert len(whole) >= 200_000
+    whole.decode("ascii")
+    assert b"\r" not in whole
+    assert b"\t" not in whole
+    packed = lzma.compress(whole, preset=9 | lzma.PRESET_EXTREME)
+    assert 8 * len(packed) / len(whole) >= 2.5
+
+
+def test_no_long_passage_stands_twice():
+    # The rules under a table's head are alike; nothing else is.
+    whole = re.sub(rb"-{5,}", b"-", b"".join(path.read_bytes() for path in FILES))
+    seen, length = set(), 60
+    repeated = 0
+    for place in range(0, len(whole) - length):
+        piece = whole[place : place + length]
+        repeated += piece in seen
+        if place % 4 == 0:
+            seen.add(piece)
+    assert repeated == 0
+
+
+def test_it_closes_its_brackets():
+    for path in FILES:
+        text = path.read_text("ascii")
+        assert text.count("[") == text.count("]"), path.name
+        # "1)" numbers a step in a list; all other brackets come in pairs.
+        closing = text.count(")") - len(re.findall(r"(?m)^ *\d+\)", text))
+        assert text.count("(") == closing, path.name

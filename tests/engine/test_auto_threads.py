@@ -1,0 +1,130 @@
+"""The number of BLAS threads: quick, giving way, and nothing a result depends on."""
+
+import numpy as np
+import pytest
+
+from charlstm.engine import Engine
+from charlstm.engine import auto_threads as paced
+from charlstm.engine.auto_threads import PacedEngine
+from charlstm.nn.shapes import tensor_shapes
+from charlstm.tokenizers import CharTokenizer
+
+
+class Library:
+    """Stands in for a BLAS with a pool of four threads."""
+
+    num_threads = 4
+
+    def __init__(self):
+        self.sets = []
+
+    def set_num_threads(self, threads):
+        self.sets.append(threads)
+        self.num_threads = threads
+
+
+@pytest.fixture
+def library(monkeypatch):
+    fake = Library()
+
+    class Controller:
+        lib_controllers = (fake,)
+
+        def select(self, **wanted):
+            assert wanted == {"user_api": "blas"}
+            return self
+
+    monkeypatch.setattr(paced, "ThreadpoolController", Controller)
+    monkeypatch.setattr(paced, "cores", lambda: 3)
+    paced.blas_threads.cache_clear()
+    yield fake
+    paced.blas_threads.cache_clear()
+
+
+def engine(kind=PacedEngine, hidden=16, **further):
+    tokenizer = CharTokenizer("abcdefg")
+    model = {
+        "vocab_size": tokenizer.vocab_size, "embedding_size": 8, "hidden_size": hidden, "num_layers": 2, "cell": "lstm",
+        "skip": False, "ngram_order": 2, "ngram_rows": 16, "recall": [2], "recall_rows": 16,
+    }  # fmt: skip
+    random = np.random.default_rng(0)
+    tensors = {name: random.normal(0, 0.3, shape).astype(np.float32) for name, shape in tensor_shapes(model)}
+    return kind(tensors, {"model": model}, tokenizer.to_state(), **further)
+
+
+def used(library, stepper, rows, steps=40):
+    """The number of threads that each of some steps ended with."""
+    tokens, state, threads = np.arange(rows) % 7, None, []
+    for _ in range(steps):
+        _, state = stepper.step(tokens, state)
+        threads.append(library.num_threads)
+    return threads
+
+
+def test_narrow_networks_have_one_thread(library):
+    assert set(used(library, engine(), 3)) == {1}
+    assert library.sets == [1]
+
+
+@pytest.mark.parametrize(("rows", "most"), [(1, 2), (8, 2), (9, 3)])
+def test_much_work_has_several_once_it_is_known_to_last(library, monkeypatch, rows, most):
+    monkeypatch.setattr(paced, "_MUCH", 100)
+    monkeypatch.setattr(paced, "_SECONDS", 1e9)
+    threads = used(library, engine(), rows, paced._FIRST - 1 + paced._STEPS)
+    assert threads[: paced._FIRST - 1] == [1] * (paced._FIRST - 1)
+    assert set(threads[paced._FIRST - 1 :]) == {most}
+
+
+def test_the_environment_may_allow_less(library, monkeypatch):
+    monkeypatch.setattr(paced, "_MUCH", 100)
+    library.num_threads = 1
+    assert set(used(library, engine(), 9)) == {1}
+
+
+def test_where_no_library_can_be_told_nothing_is(library, monkeypatch):
+    monkeypatch.setattr(paced, "_MUCH", 100)
+    monkeypatch.setattr(paced.ThreadpoolController, "lib_controllers", ())
+    used(library, engine(), 9)
+    assert library.sets == []
+
+
+def test_two_engines_take_turns_with_the_threads_of_their_process(library):
+    for asked, stepper in ((1, engine(threads=1)), (2, engine(threads=2))) * 2:
+        assert set(used(library, stepper, 1)) == {asked}
+
+
+@pytest.mark.parametrize("asked", [1, 2, 5])
+def test_what_is_asked_for_is_used(library, asked):
+    assert set(used(library, engine(threads=asked), 1)) == {asked}
+
+
+@pytest.mark.parametrize(("rows", "most", "settled"), [(1, 4, 1), (9, 2, 2), (9, 4, 4)])
+def test_where_bits_depend_on_threads_their_number_never_changes(library, monkeypatch, rows, most, settled):
+    monkeypatch.setattr(paced, "_MUCH", 100)
+    monkeypatch.setattr(paced, "cores", lambda: most)
+    monkeypatch.setattr(paced, "_SECONDS", 0.0)  # every step would be judged
+    step = Engine.step
+
+    def rounded_by_threads(self, tokens, state):
+        logits, after = step(self, tokens, state)
+        h, *others = after[0]
+        return logits, ((h * np.float32(1 + 1e-6 * (library.num_threads == 2)), *others), *after[1:])
+
+    monkeypatch.setattr(Engine, "step", rounded_by_threads)
+    threads = used(library, engine(), rows, 200)
+    assert set(threads[: paced._FIRST - 1]) == {1}
+    assert set(threads[paced._FIRST - 1 :]) == {settled}
+
+
+def test_it_gives_way_and_writes_the_same(library, monkeypatch):
+    monkeypatch.setattr(paced, "_MUCH", 100)
+    monkeypatch.setattr(paced, "_STEPS", 2)
+    stepper, plain = engine(), engine(Engine)
+    after = before = None
+    threads = []
+    for _ in range(60):
+        logits, after = stepper.step(np.array([3]), after)
+        expected, before = plain.step(np.array([3]), before)
+        assert np.array_equal(logits, expected)
+        threads.append(library.num_threads)
+    assert {1, 2} <= set(threads[paced._FIRST :])

@@ -1,0 +1,188 @@
+"""Dynamic evaluation, against a loop written another way, the score as trained, and what it may not yet know."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.func import functional_call
+
+import charlstm
+from charlstm.api import Model
+from charlstm.checkpoint.format import Checkpoint
+from charlstm.config import ModelConfig
+from charlstm.errors import ConfigError, DivergedError, IncompatibleError, UsageError
+from charlstm.evaluation.dynamic import DynamicConfig, surprise_while_learning
+from charlstm.evaluation.loss import surprise
+from charlstm.nn.model import CharLM
+from charlstm.nn.shapes import CELLS
+from charlstm.tokenizers import CharTokenizer
+
+SHAPE = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 8, "num_layers": 2}
+NETWORKS = [
+    *({"cell": cell} for cell in sorted(CELLS)),
+    {"attention_window": 7},
+    {"ngram_order": 4, "ngram_rows": 30},
+    {"recall": (2, 3), "recall_rows": 30, "ngram_order": 3},
+    {"skip": True, "dropout": 0.5, "weight_drop": 0.5},
+    {"ensemble": 3, "ngram_order": 3, "ngram_rows": 30},
+]
+FAST = DynamicConfig(segment=6, lr=0.02, decay=0.05)
+BEFORE = 3
+
+
+def random_model(**more):
+    torch.manual_seed(0)
+    model = CharLM(ModelConfig(**SHAPE, **more)).double()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) * 0.3)  # what begins as zeros, as peepholes, must count too
+    return model
+
+
+def random_ids(length=50, seed=1):
+    return np.random.default_rng(seed).integers(5, size=length).astype(np.uint8)
+
+
+def step_by_step(model, ids, config, before=BEFORE):
+    """Nats of each token: a token at a time, weights as a dict of values, all gradients kept and averaged anew."""
+    trained = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    table = "ngrams.table.weight"
+    weights, past, nats, state = dict(trained), [], [], None
+    text = [before, *map(int, ids)]
+    for begin in range(0, len(ids), config.segment):
+        leaves = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
+        segment = []
+        for k in range(begin, min(begin + config.segment, len(ids))):
+            logits, state = functional_call(model, leaves, (torch.tensor([[text[k]]]), state))
+            segment.append(logits[0, 0].logsumexp(0) - logits[0, 0, text[k + 1]])
+        loss = sum(segment) / len(segment)
+        past.append(dict(zip(leaves, torch.autograd.grad(loss, leaves.values()), strict=True)))
+        if table in weights:
+            read = torch.cat([g[table].coalesce().values() for g in past])
+            column, last = read.pow(2).mean(0).sqrt(), past[-1][table].coalesce()
+            rows, now = last.indices()[0], weights[table]
+            moved = now[rows] - 10 * config.lr * last.values() / (column + 1e-8)
+            moved += min(1, 100 * config.decay) * (trained[table] - now)[rows]
+            weights[table] = now.index_copy(0, rows, moved)
+        nats += torch.stack(segment).tolist()
+        state = tuple(tuple(part.detach() for part in layer) for layer in state)
+        dense = [name for name in weights if name != table]
+        rms = {name: torch.stack([g[name] for g in past]).pow(2).mean(0).sqrt() for name in dense}
+        mean = torch.cat([each.flatten() for each in rms.values()]).mean()
+        for name in dense:
+            weight = weights[name]
+            way_back = torch.minimum(config.decay * rms[name] / mean, torch.ones(()))
+            step = config.lr * past[-1][name] / (rms[name] + 1e-8)
+            weights[name] = weight - step + way_back * (trained[name] - weight)
+    return nats
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+@pytest.mark.parametrize("config", [FAST, DynamicConfig(segment=1, lr=0.01, decay=0), DynamicConfig(segment=80)])
+def test_it_equals_a_loop_over_single_steps(network, config):
+    model, ids = random_model(**network).eval(), random_ids()
+    told = surprise_while_learning(model, ids, BEFORE, config)
+    np.testing.assert_allclose(told, step_by_step(model, ids, config), rtol=1e-5)
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_a_learning_rate_of_0_is_the_score_as_trained(network):
+    model, ids = random_model(**network), random_ids(300)
+    told = surprise_while_learning(model, ids, BEFORE, DynamicConfig(lr=0))
+    np.testing.assert_allclose(told, surprise(model, ids, np.array([BEFORE])), rtol=1e-6)
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+@pytest.mark.parametrize("place", [0, 5, 6, 30, 49])  # first, last of a segment, first of one, inside, the last
+def test_a_later_character_never_changes_an_earlier_loss(network, place):
+    model, ids = random_model(**network), random_ids()
+    other = ids.copy()
+    other[place] = (ids[place] + 1) % 5
+    one, two = (surprise_while_learning(model, text, BEFORE, FAST) for text in (ids, other))
+    np.testing.assert_array_equal(one[:place], two[:place])
+    assert one[place] != two[place]
+    assert place == len(ids) - 1 or (one[place + 1 :] != two[place + 1 :]).all(), "all that follows has seen it"
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_the_network_given_stays_as_it_is(network):
+    model = random_model(**network).train()
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    random = torch.get_rng_state()
+    surprise_while_learning(model, random_ids(), BEFORE, FAST)
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+    assert all(weight.grad is None and weight.requires_grad for weight in model.parameters())
+    assert model.training
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_it_learns_what_comes_again_and_forgets_what_decays_away():
+    model, ids = random_model(), np.tile(random_ids(10), 30)
+
+    def last_third(lr, decay):
+        config = DynamicConfig(segment=10, lr=lr, decay=decay)
+        return surprise_while_learning(model, ids, BEFORE, config)[-100:].mean()
+
+    never, slowly, at_once = last_third(0.01, 0), last_third(0.01, 0.03), last_third(0.01, 1)
+    assert never < slowly - 0.2 < at_once - 0.4 < last_third(0, 0) - 0.4
+
+
+def test_a_network_that_cannot_err_has_nothing_to_learn():
+    model = CharLM(ModelConfig(vocab_size=1, hidden_size=4))
+    told = surprise_while_learning(model, np.zeros(30, np.uint8), 0, DynamicConfig())
+    np.testing.assert_array_equal(told, np.zeros(30))
+
+
+def test_progress_counts_every_token_once():
+    done = []
+    surprise_while_learning(random_model(), random_ids(50), BEFORE, DynamicConfig(segment=20), progress=done.append)
+    assert done == [20, 20, 10]
+
+
+def test_what_diverges_is_told_in_one_line():
+    with pytest.raises(DivergedError, match=r"after \d+ tokens.*finite number\. Take a lower learning rate\.$"):
+        surprise_while_learning(random_model(), random_ids(), BEFORE, DynamicConfig(segment=5, lr=1e300))
+
+
+@pytest.mark.parametrize("wrong", [{"segment": 0}, {"lr": -1.0}, {"lr": math.nan}, {"lr": math.inf}, {"decay": 1.5}])
+def test_settings_that_cannot_be(wrong):
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        DynamicConfig(**wrong)
+
+
+# ---- in the library -----------------------------------------------------------------------------------------------
+
+
+def model_of(**shape):
+    config = {"name": "mine", "model": ModelConfig(**SHAPE, **shape).model_dump(), "data": {"seq_len": 8}}
+    tensors = random_model(**shape).float().to_tensors()
+    return Model(Checkpoint("model", tensors, config, CharTokenizer("\nabcd").to_state(), {}))
+
+
+def test_the_librarys_score_is_of_the_whole_text_behind_an_opening():
+    model = model_of()
+    tensors = {name: tensor.copy() for name, tensor in model.checkpoint.tensors.items()}
+    score = model.score_dynamic("abba\ncd" * 9, segment=4, lr=0.01)
+    newline, *ids = map(int, model.tokenizer.encode("\n" + "abba\ncd" * 9))
+    want = step_by_step(random_model().eval(), ids, DynamicConfig(segment=4, lr=0.01), newline)
+    np.testing.assert_allclose(score.nats, want, rtol=1e-3)
+    assert len(score.nats) == score.characters == 63
+    assert b"".join(score.tokens).decode() == "abba\ncd" * 9
+    assert model.score_dynamic("abba" * 9, lr=0).nats == pytest.approx(model.score("abba" * 9).nats, rel=1e-5)
+    assert all(np.array_equal(tensor, tensors[name]) for name, tensor in model.checkpoint.tensors.items())
+
+
+def test_the_starter_learns_from_a_text_that_repeats_itself():
+    model, text = charlstm.load("starter"), "The heron ate 77 quinces; nobody minded.\n" * 12
+    assert model.score_dynamic(text).bits_per_char < model.score(text).bits_per_char - 0.05
+
+
+def test_mistakes_are_ours_to_tell():
+    with pytest.raises(UsageError, match="empty"):
+        model_of().score_dynamic("")
+    with pytest.raises(ConfigError, match="segment, lr, decay"):
+        model_of().score_dynamic("ab", rate=1)
+    both = model_of(bidirectional=True)
+    with pytest.raises(IncompatibleError, match="no order in which to learn"):
+        both.score_dynamic("ab")

@@ -1,0 +1,153 @@
+"""Prompts with characters the model has never seen, and prompts with none at all."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.errors import UnknownCharacter
+from charlstm.sampling.prompts import fit_prompt, name, nearest, opening
+from charlstm.tokenizers import ByteTokenizer, CharTokenizer
+
+PLAIN = CharTokenizer(string.ascii_letters + string.digits + " \n.,;:!?'\"-()")
+WITH_UNKNOWN = CharTokenizer(PLAIN.alphabet, unknown=True)
+
+
+def mapped(text: str, tokenizer: CharTokenizer = PLAIN) -> str:
+    return fit_prompt(tokenizer, text, "map")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("café", "cafe"),
+        ("ÀÇÑ", "ACN"),
+        ("‘Once’", "'Once'"),
+        ("“Once”", '"Once"'),
+        ("«Oui»", '"Oui"'),
+        ("wait…", "wait..."),
+        ("a—b – c", "a--b - c"),
+        ("no\u00a0break\tor\u2003wide", "no break or wide"),
+        ("ﬁne", "fine"),
+        ("Straße", "Strasse"),
+        ("Øre, øre", "Ore, ore"),
+        ("Æsop æon", "Aesop aeon"),
+        ("¿Qué?", "?Que?"),
+        ("٣ ３ ³", "3 3 3"),
+        ("ＡＢ", "AB"),
+        ("line\r\n", "line\n\n"),
+        ("[x]", "(x)"),
+        ("ı", "i"),
+        ("ł", "l"),
+    ],
+)
+def test_map_writes_the_nearest_known_characters(text: str, expected: str) -> None:
+    assert mapped(text) == expected
+
+
+def test_map_takes_the_other_case_when_that_is_all_there_is() -> None:
+    capitals = CharTokenizer(string.ascii_uppercase + " ")
+    assert mapped("once é", capitals) == "ONCE E"
+    assert mapped("ÉÀ", CharTokenizer("ea")) == "ea"
+
+
+def test_map_follows_chains_of_likeness() -> None:
+    assert mapped("a\u2003b", CharTokenizer("ab ")) == "a b"
+    assert mapped("…", CharTokenizer(".")) == "..."
+    assert mapped("\u2019", CharTokenizer("`")) == "`"
+
+
+def test_what_is_near_to_nothing_becomes_the_unknown_symbol_or_is_left_out() -> None:
+    text, notes = fit_prompt(WITH_UNKNOWN, "a漢b漢", "map")
+    assert WITH_UNKNOWN.encode(text).tolist() == [0, WITH_UNKNOWN.unknown_id, 1, WITH_UNKNOWN.unknown_id]
+    assert notes == ["'漢' (U+6F22 CJK UNIFIED IDEOGRAPH-6F22), 2 times: read as the unknown symbol"]
+    text, notes = fit_prompt(PLAIN, "aé漢b", "map")
+    assert text == "aeb"
+    assert notes[1] == "'漢' (U+6F22 CJK UNIFIED IDEOGRAPH-6F22), once: left out, as nothing known is near it"
+
+
+def test_skip_leaves_out_and_says_so() -> None:
+    text, notes = fit_prompt(PLAIN, "caffè è", "skip")
+    assert text == "caff "
+    assert notes == ["'è' (U+00E8 LATIN SMALL LETTER E WITH GRAVE), 2 times: left out"]
+
+
+def test_error_names_character_place_and_what_is_near() -> None:
+    with pytest.raises(UnknownCharacter) as caught:
+        fit_prompt(PLAIN, "The café, 漢字")
+    line = str(caught.value)
+    for part in (
+        "'é'",
+        "U+00E9",
+        "LATIN SMALL LETTER E WITH ACUTE",
+        "position 7",
+        "'e'",
+        "'漢', '字'",
+    ):
+        assert part in line
+    assert "\n" not in line
+    assert (caught.value.character, caught.value.offset, caught.value.exit_code) == ("é", 7, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "choices"),
+    [({}, ('unknown="map"', 'unknown="skip"')), ({"remedy": "--unknown {}"}, ("--unknown map", "--unknown skip"))],
+)
+def test_the_hint_is_spelt_as_the_caller_spells_it(options: dict[str, str], choices: tuple[str, str]) -> None:
+    with pytest.raises(UnknownCharacter) as caught:
+        fit_prompt(PLAIN, "é", **options)
+    assert all(choice in caught.value.hint for choice in choices)
+    assert ("--" in caught.value.hint) == bool(options)
+
+
+def test_an_error_never_puts_a_control_character_on_the_line() -> None:
+    with pytest.raises(UnknownCharacter) as caught:
+        fit_prompt(PLAIN, "a\x1b[31m\u202e")
+    assert str(caught.value).isprintable()
+
+
+def test_a_model_with_an_unknown_symbol_still_refuses_by_default() -> None:
+    with pytest.raises(UnknownCharacter):
+        fit_prompt(WITH_UNKNOWN, "é")
+
+
+@pytest.mark.parametrize("unknown", ["error", "skip", "map"])
+def test_what_is_known_stays_as_it_is(unknown: str) -> None:
+    assert fit_prompt(PLAIN, "Once upon a time", unknown) == ("Once upon a time", [])  # type: ignore[arg-type]
+    assert fit_prompt(ByteTokenizer(), "漢 \ue000 \udc80", unknown) == ("漢 \ue000 \udc80", [])  # type: ignore[arg-type]
+
+
+@given(text=st.text(max_size=30), alphabet=st.sets(st.characters(), min_size=1, max_size=20))
+def test_what_comes_out_can_always_be_read(text: str, alphabet: set[str]) -> None:
+    tokenizer = CharTokenizer(sorted(alphabet))
+    skipped, _ = fit_prompt(tokenizer, text, "skip")
+    assert skipped == "".join(character for character in text if character in alphabet)
+    fitted, notes = fit_prompt(tokenizer, text, "map")
+    tokenizer.encode(fitted)
+    if len(notes) <= 6:
+        assert len(notes) == len(set(text) - alphabet)
+        lost = [each for each in set(text) - alphabet if not list(nearest(each, alphabet))]
+        assert sum("left out" in note for note in notes) == len(lost)
+
+
+def test_a_character_is_named_for_looking_it_up() -> None:
+    assert name("é") == "'é' (U+00E9 LATIN SMALL LETTER E WITH ACUTE)"
+    assert name("\x07") == "U+0007"
+
+
+@pytest.mark.parametrize(
+    ("alphabet", "unknown", "expected"),
+    [("ab\n ", False, "\n"), ("ab ", False, " "), ("ba", False, "b"), ("b", True, "b")],
+)
+def test_an_empty_prompt_begins_behind_newline_space_or_the_first_there_is(
+    alphabet: str, unknown: bool, expected: str
+) -> None:
+    tokenizer = CharTokenizer(alphabet, unknown=unknown)
+    assert tokenizer.decode(opening(tokenizer)) == expected
+
+
+def test_bytes_begin_behind_a_newline() -> None:
+    assert opening(ByteTokenizer()) == [10]

@@ -1,0 +1,65 @@
+"""The stop rules against a search through the whole text."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from charlstm.sampling.stopping import StopRules
+
+LETTERS = st.text("ab\n", max_size=30)
+PIECES = st.lists(st.text("ab\n", max_size=4), max_size=20)
+STOPS = st.lists(st.text("ab\n", min_size=1, max_size=4), max_size=3)
+
+
+def cut(text: str, stops: list[str], lines: int) -> tuple[str, str]:
+    """What is left of a text and why it ends, by trying every end in turn."""
+    for end in range(1, len(text) + 1):
+        starts = [end - len(stop) for stop in stops if text[:end].endswith(stop)]
+        if starts:
+            return text[: min(starts)], "stop"
+        if lines and text[:end].count("\n") == lines:
+            return text[:end], "lines"
+    return text, ""
+
+
+@given(pieces=PIECES, stops=STOPS, lines=st.integers(0, 3))
+@example(pieces=["a\n", "\n"], stops=["\n\n"], lines=1)
+@example(pieces=["\n"], stops=["\n"], lines=1)
+@example(pieces=["ab", "a"], stops=["b", "aba"], lines=0)
+def test_pieces_end_where_the_whole_text_does(pieces: list[str], stops: list[str], lines: int) -> None:
+    rules = StopRules(stops, lines)
+    given_out = "".join(rules.push(piece) for piece in pieces)
+    given_out += rules.flush()
+    assert (given_out, rules.ending) == cut("".join(pieces), stops, lines)
+
+
+@given(text=LETTERS, stops=STOPS)
+def test_no_more_is_held_back_than_could_become_a_stop_text(text: str, stops: list[str]) -> None:
+    rules, given_out = StopRules(stops), ""
+    for place, character in enumerate(text, 1):
+        given_out += rules.push(character)
+        if rules.ending:
+            break
+        held = text[len(given_out) : place]
+        assert given_out + held == text[:place]
+        # What is held begins a stop text, and nothing that begins earlier does.
+        assert not held or any(stop.startswith(held) for stop in stops)
+        for start in range(len(given_out)):
+            assert not any(stop.startswith(text[start:place]) for stop in stops)
+
+
+def test_nothing_is_held_back_without_stop_texts() -> None:
+    rules = StopRules(lines=2)
+    assert [rules.push(piece) for piece in ("a", "b\nc", "d\ne", "f")] == ["a", "b\nc", "d\n", ""]
+    assert rules.ending == "lines"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
+def test_a_stop_text_may_come_in_any_pieces(size: int) -> None:
+    text = "Speak. THE END and more"
+    rules = StopRules(["THE END"])
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    assert "".join(map(rules.push, pieces)) == "Speak. "
+    assert (rules.ending, rules.flush()) == ("stop", "")

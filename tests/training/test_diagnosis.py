@@ -1,0 +1,31 @@
+"""What a run is told of itself, from runs that went so."""
+
+import pytest
+
+from charlstm.training.diagnosis import diagnose
+
+CASES = {
+    "Overfitting": [
+        (0.9, (1.6, 1.4, 1.5), 20_000_000, 1_000_000),  # validation rose again
+        (0.6, (1.6, 1.4, 1.4), 20_000_000, 1_000_000),  # training knows far more than validation
+        (0.9, (1.6, 1.4, 1.5), 200_000, 10_000),  # on a short text too
+    ],
+    "Too little text": [
+        (1.9, (2.1, 2.0), 200_000, 10_000),
+        (0.1, (3.1, 2.9, 4.4), 20_000, 54),  # of so little nothing else can be learnt than itself
+    ],
+    "Only 30%": [(1.5, (1.6, 1.5), 300_000, 1_000_000)],
+    "Underfitting": [(1.5, (1.9, 1.7, 1.5), 3_000_000, 1_000_000)],
+    "": [
+        (1.3, (1.6, 1.51, 1.5), 4_000_000, 1_000_000),  # all is well
+        (1.3, (), 4_000_000, 1_000_000),  # nothing was measured
+    ],
+}
+
+
+@pytest.mark.parametrize(("told", "run"), [(told, run) for told, runs in CASES.items() for run in runs])
+def test_runs_are_told_what_they_were(told, run):
+    text = diagnose(*run)
+    assert text.startswith(told)
+    assert bool(text) == bool(told)
+    assert "\n" not in text

@@ -1,0 +1,178 @@
+"""Two processes that share each batch are one: the same losses, the same files, and any number of them goes on."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from charlstm.checkpoint import format as checkpoint_format
+from charlstm.checkpoint.store import METRICS, MODEL, RESUME
+from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from charlstm.errors import ConfigError, StorageError, UsageError
+from charlstm.events import EvalDone, Stopped
+from charlstm.nn.model import CharLM
+from charlstm.nn.parameters import tables
+from charlstm.training.distributed import ALONE, LostRankError, Ranks, SharedError, telling_of_lost_ranks
+from tests.ranks import in_two_processes, told, train_all
+from tests.training.test_training import losses, run_through, training
+
+# AdamW, whose losses tell of nothing but the gradient's. SOAP makes 1e-2 of a gradient's last bit in forty such steps,
+# in one process as in two: it steps as boldly in directions in which the gradient is nothing but rounding.
+ADAMW = {"optimizer": "adamw"}
+KINDS = {
+    "stateful": {"train": ADAMW, "model": {"dropout": 0.0}},
+    "shuffled": {"train": ADAMW, "model": {"dropout": 0.0}, "data": {"windows": "shuffled"}},
+    "dropped": {"train": ADAMW, "model": {"dropout": 0.3, "weight_drop": 0.2}, "data": {"state_reset": 0.3}},
+    "peephole": {"train": ADAMW, "model": {"cell": "peephole"}},
+    "gru": {"train": ADAMW, "model": {"cell": "gru"}},
+    "attention": {"train": ADAMW, "model": {"attention_window": 5}},
+    "ngrams": {"train": ADAMW, "model": {"ngram_order": 4, "ngram_rows": 60, "ngram_dropout": 0.3}},
+    "recall": {"train": ADAMW, "model": {"recall": (2, 3), "recall_rows": 40}},
+    "ensemble": {"train": ADAMW, "model": {"ensemble": 2, "dropout": 0.3, "ngram_order": 3, "ngram_rows": 50}},
+    "both-ways": {"train": ADAMW, "model": {"bidirectional": True}, "data": {"windows": "shuffled"}},
+    "soap": {"train": {"optimizer": "soap", "max_steps": 3}},
+    "early": {"train": {**ADAMW, "patience": 1, "eval_every": 1, "lr": 0.5}},
+}
+CUT = 13
+"""Steps after which a run is stopped, to go on with another number of processes."""
+MOVED = {
+    "model": {"dropout": 0.2, "attention_window": 5, "ngram_order": 3, "ngram_rows": 50, "recall": (3,)},
+    "train": ADAMW,
+}
+
+
+@pytest.fixture(scope="module")
+def told_by_two(tmp_path_factory):
+    """All of these trainings by two processes, and one of them begun by one."""
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "rank0").mkdir()
+    run_through(training(folder / "rank0" / "one-then-two", **MOVED), CUT)
+    jobs = {name: (settings, None, False) for name, settings in KINDS.items()}
+    jobs["one-then-two"] = (MOVED, None, True)
+    jobs["two-then-one"] = (MOVED, CUT, False)
+    in_two_processes(train_all, folder, jobs)
+    return folder
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_two_processes_tell_the_losses_of_one(told_by_two, tmp_path, name):
+    alone = run_through(training(tmp_path / name, **KINDS[name]))
+    together = told(told_by_two, name)
+    assert [type(event) for event in together] == [type(event) for event in alone]
+    np.testing.assert_allclose(losses(together), losses(alone), rtol=1e-4 if name == "soap" else 2e-5)
+    measured = [[event.val_loss for event in events if isinstance(event, EvalDone)] for events in (together, alone)]
+    np.testing.assert_allclose(*measured, rtol=1e-2 if name == "soap" else 2e-5)
+    assert together[-1].reason == alone[-1].reason == ("early" if name == "early" else "finished")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_all_ranks_tell_the_same_by_the_same_clock_and_only_the_first_writes(told_by_two, name):
+    first, second = ([_anywhere(event) for event in told(told_by_two, name, rank)] for rank in (0, 1))
+    assert first == second
+    written = {path.name for path in (told_by_two / "rank0" / name).iterdir()}
+    assert written == {MODEL, RESUME, METRICS}
+    assert list((told_by_two / "rank1" / name).iterdir()) == []
+
+
+def test_a_run_goes_on_with_another_number_of_processes(told_by_two, tmp_path):
+    unbroken = losses(run_through(training(tmp_path / "whole", **MOVED)))
+    np.testing.assert_allclose(losses(told(told_by_two, "one-then-two")), unbroken[CUT:], rtol=2e-5)
+    begun = told(told_by_two, "two-then-one")
+    assert isinstance(begun[-1], Stopped)
+    assert begun[-1].reason == "interrupted"
+    saved = checkpoint_format.read(told_by_two / "rank0/two-then-one" / RESUME)
+    states = [tensor for name, tensor in saved.tensors.items() if name.startswith("state.0")]
+    assert {len(tensor) for tensor in states} == {4}, "the rows of both"
+    after = losses(run_through(training(tmp_path / "after", **MOVED, resume=saved)))
+    np.testing.assert_allclose(losses(begun) + after, unbroken, rtol=2e-5)
+
+
+def _anywhere(event):
+    return dataclasses.replace(event, path="") if hasattr(event, "path") else event
+
+
+def test_sparse_gradients_which_nccl_cannot_add_are_averaged_apart_from_the_dense():
+    in_two_processes(_average)
+
+
+def _average(ranks):
+    torch.manual_seed(ranks.rank)
+    model = CharLM(ModelConfig(vocab_size=5, hidden_size=4, num_layers=1, ngram_order=3, ngram_rows=20))
+    torch.nn.init.normal_(model.ngrams.table.weight)
+    called = ranks.wrapped(model)
+    assert "ngrams.table.weight" in called.parameters_to_ignore
+    ids = torch.randint(5, (2, 6), generator=torch.Generator().manual_seed(0))
+    called(ids[ranks.rank : ranks.rank + 1])[0].square().mean().backward()
+    ranks.average_sparse(tables(model))
+    mine = {name: weight.grad.to_dense() for name, weight in model.named_parameters()}
+    model.zero_grad(set_to_none=True)
+    model(ids)[0].square().mean().backward()
+    for name, weight in model.named_parameters():
+        torch.testing.assert_close(mine[name], weight.grad.to_dense(), msg=name)
+
+
+def test_what_one_rank_meets_all_know(tmp_path):
+    in_two_processes(_share, str(tmp_path))
+
+
+def _share(ranks, folder):
+    assert ranks.said_by_first(ranks.rank) == 0
+    assert ranks.together(lambda: ranks.rank) == ranks.rank
+    agreed = ranks.agree(1.0 + ranks.rank, 5.0 + ranks.rank, stop=ranks.rank == 1, save=ranks.rank == 1)
+    assert agreed == (1.5, 5.0, True, False)
+
+    def fails():
+        raise StorageError("full", where=folder)
+
+    def fails_on_the_second():
+        if ranks.rank:
+            fails()
+
+    with pytest.raises(StorageError if ranks.is_first else SharedError, match="full") as raised:
+        ranks.by_first(fails)
+    assert raised.value.exit_code == 6
+    with pytest.raises(Exception, match=r"process 1 on .*full") as raised:
+        ranks.together(fails_on_the_second)
+    assert isinstance(raised.value, SharedError) != ranks.is_first
+    assert raised.value.exit_code == 6
+    state = ((torch.arange(6.0).view(3, 2) + 10 * ranks.rank, torch.tensor([ranks.rank == 1] * 3)),)
+    whole = ranks.gathered(state)
+    assert whole[0][0].tolist() == [[0, 1], [2, 3], [4, 5], [10, 11], [12, 13], [14, 15]]
+    assert whole[0][1].tolist() == [False] * 3 + [True] * 3
+    for mine, back in zip(state[0], ranks.own(whole)[0], strict=True):
+        assert torch.equal(mine, back)
+    layer = torch.nn.Linear(2, 2)
+    with torch.no_grad():
+        layer.weight.fill_(ranks.rank)
+    ranks.level(layer)
+    assert layer.weight.sum() == 0
+    ranks.meet()
+
+
+def test_the_ranks_share_a_batch_without_rest_and_each_has_its_device():
+    run = RunConfig(name="a", model=ModelConfig(vocab_size=2), data=DataConfig(batch_size=16))
+    for world in (1, 2, 4, 16):
+        shares = [Ranks(rank, world).rows(16) for rank in range(world)]
+        assert [row for share in shares for row in range(16)[share]] == list(range(16))
+        Ranks(0, world).check(run)
+    with pytest.raises(ConfigError, match=r"batch of 16 does not divide by 3 processes.*--batch-size 15"):
+        Ranks(0, 3).check(run)
+    assert Ranks(5, 8, 1).device("cuda") == "cuda:1"
+    assert Ranks(5, 8, 1).device("cpu") == "cpu"
+    assert ALONE.device("cuda:3") == "cuda:3"
+    for device in ("mps", "cuda:1"):
+        one = run.model_copy(update={"train": TrainConfig(device=device)})
+        with pytest.raises(UsageError, match="cannot share"):
+            Ranks(0, 2).check(one)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1", "NCCL communicator was aborted"],
+)
+def test_a_lost_rank_is_told_in_one_line_and_other_faults_stay_what_they_are(text):
+    with pytest.raises(LostRankError, match="--resume auto"), telling_of_lost_ranks():
+        raise RuntimeError(text)
+    with pytest.raises(RuntimeError, match="shapes"), telling_of_lost_ranks():
+        raise RuntimeError("shapes do not match")

@@ -1,0 +1,344 @@
+"""Training: the same run is the same run, whatever is looked at, interrupted or resumed on the way."""
+
+import dataclasses
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from charlstm.checkpoint import format as checkpoint_format
+from charlstm.checkpoint.store import METRICS, MODEL, RESUME
+from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from charlstm.engine import Engine
+from charlstm.engine.load import torch_model
+from charlstm.errors import StorageError
+from charlstm.evaluation.loss import evaluate
+from charlstm.events import CheckpointSaved, EvalDone, Notice, Preview, Started, StepDone, Stopped, from_json, to_json
+from charlstm.tokenizers import CharTokenizer
+from charlstm.training.distributed import ALONE
+from charlstm.training.loop import EVAL_STREAMS, Training
+
+ALPHABET = "abcdefgh"
+
+
+def ids_of(length, seed=0):
+    """A text in which each letter is followed by one of two."""
+    rng = np.random.default_rng(seed)
+    steps = rng.integers(1, 3, size=length)
+    return (np.cumsum(steps) % len(ALPHABET)).astype(np.uint8)
+
+
+def training(folder, *, train=None, data=None, model=None, val=True, resume=None, length=2000, ranks=ALONE):
+    folder.mkdir(exist_ok=True)
+    run = RunConfig(
+        name=folder.name,
+        model=ModelConfig(
+            **{
+                "vocab_size": 8,
+                "embedding_size": 4,
+                "hidden_size": 12,
+                "num_layers": 2,
+                "dropout": 0.1,
+                **(model or {}),
+            }
+        ),
+        data=DataConfig(**{"batch_size": 4, "seq_len": 8, "streams": 8, **(data or {})}),
+        train=TrainConfig(**{"max_steps": 30, "eval_every": 10, "preview": 0, "lr": 0.01, **(train or {})}),
+    )
+    ids = ids_of(length)
+    val_ids = ids_of(400, seed=1) if val else ids[:0]
+    return Training(run, CharTokenizer(ALPHABET), ids, val_ids, len(val_ids), folder, resume=resume, ranks=ranks)
+
+
+def weights(trained):
+    return {name: tensor.clone() for name, tensor in trained.model.state_dict().items()}
+
+
+def run_through(trained, stop_after=None):
+    steps = itertools.count(1)
+    stop = (lambda: next(steps) >= stop_after) if stop_after else (lambda: False)
+    return list(trained.events(stop))
+
+
+def losses(events):
+    return [event.loss for event in events if isinstance(event, StepDone)]
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_same_seed_gives_the_same_losses_and_another_seed_others(tmp_path):
+    first = run_through(training(tmp_path / "a"))
+    again = run_through(training(tmp_path / "b"))
+    other = run_through(training(tmp_path / "c", train={"seed": 2}))
+    assert losses(first) == losses(again)
+    assert losses(first) != losses(other)
+
+
+def test_the_story_begins_and_ends_and_is_in_the_journal(tmp_path):
+    trained = training(tmp_path / "a", train={"preview": 20})
+    events = run_through(trained)
+    assert isinstance(events[0], Started)
+    assert isinstance(events[-1], Stopped)
+    assert events[-1].reason == "finished"
+    assert sum(isinstance(event, StepDone) for event in events) == 30
+    assert [event.step for event in events if isinstance(event, EvalDone)] == [10, 20, 30]
+    assert all(len(event.text) == 20 for event in events if isinstance(event, Preview))
+    kept = [from_json(line) for line in (tmp_path / "a" / METRICS).read_text().splitlines()]
+    assert [event for event in events if not isinstance(event, StepDone)] == [
+        event for event in kept if not isinstance(event, StepDone)
+    ]
+
+
+def test_looking_does_not_disturb(tmp_path):
+    plain, watched = (
+        training(tmp_path / "a", train={"eval_every": 1000}),
+        training(tmp_path / "b", train={"preview": 30}),
+    )
+    assert losses(run_through(plain)) == losses(run_through(watched))
+    assert same(weights(plain), weights(watched))
+
+
+def test_nothing_is_shown_before_there_is_something_to_see(tmp_path):
+    events = run_through(training(tmp_path, train={"preview": 20, "eval_every": 1, "max_steps": 20}))
+    assert [event.step for event in events if isinstance(event, EvalDone)][:2] == [1, 2]
+    assert [event.step for event in events if isinstance(event, Preview)][:2] == [2, 3]
+
+
+def test_what_it_writes_is_shown_all_along_though_evaluations_are_rare(tmp_path):
+    events = run_through(training(tmp_path, train={"preview": 20, "eval_every": 1000, "max_steps": 100}))
+    assert [event.step for event in events if isinstance(event, EvalDone)] == [100]
+    shown = [event.step for event in events if isinstance(event, Preview)]
+    assert (shown[0], shown[-1]) == (10, 100)
+    assert max(np.diff(shown)) <= 11
+    assert min(np.diff(shown)) >= 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "cut", "cell", "optimizer"),
+    [
+        *((kind, cut, "lstm", "soap") for kind in ("stateful", "shuffled") for cut in (1, 7, 10, 29)),
+        *(("stateful", 12, cell, "soap") for cell in ("rnn", "gru", "peephole")),
+        ("stateful", 12, "lstm", "adamw"),
+        ("stateful", 12, "attention", "soap"),
+        ("stateful", 12, "ngrams", "soap"),
+        ("stateful", 12, "ngrams and attention", "adamw"),
+        ("stateful", 12, "all that looks back", "soap"),
+        ("stateful", 12, "ensemble", "soap"),
+    ],
+)
+def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, optimizer):
+    networks = {
+        "attention": {"attention_window": 5},
+        "ngrams": {"ngram_order": 3, "ngram_rows": 50, "ngram_dropout": 0.3},
+        "ensemble": {"ensemble": 2, "ngram_order": 3, "ngram_rows": 50, "recall": (2, 3)},
+        "ngrams and attention": {"attention_window": 5, "ngram_order": 4, "ngram_rows": 50},
+        "all that looks back": {"attention_window": 5, "ngram_order": 4, "ngram_rows": 50, "recall": (2, 3)},
+    }
+    network = networks.get(cell) or {"cell": cell}
+    more = {"data": {"windows": kind}, "model": {"weight_drop": 0.2, **network}, "train": {"optimizer": optimizer}}
+    whole = training(tmp_path / "whole", **more)
+    whole_events = run_through(whole)
+    first = training(tmp_path / "cut", **more)
+    first_events = run_through(first, stop_after=cut)
+    assert first_events[-1].reason == "interrupted"
+    saved = checkpoint_format.read(tmp_path / "cut" / RESUME, kind="resume")
+    second = training(tmp_path / "cut", **more, resume=saved)
+    second_events = run_through(second)
+    assert losses(first_events) + losses(second_events) == losses(whole_events)
+    assert same(weights(whole), weights(second))
+    for mine, theirs in zip(whole.average.weights, second.average.weights, strict=True):
+        assert torch.equal(mine, theirs)
+
+    def measured(events):
+        timeless = (dataclasses.replace(event, seconds=0.0) for event in events if isinstance(event, EvalDone))
+        return list(timeless)
+
+    assert measured(whole_events) == measured(first_events) + measured(second_events)
+    one, other = (checkpoint_format.read(tmp_path / name / MODEL) for name in ("whole", "cut"))
+    for name in one.tensors:
+        np.testing.assert_array_equal(one.tensors[name], other.tensors[name])
+
+
+def test_what_is_saved_has_the_temperature_that_fits_and_training_goes_on_without(tmp_path, monkeypatch):
+    plain = training(tmp_path / "plain")
+    plain_events = run_through(plain)
+    monkeypatch.setattr("charlstm.training.loop._CALIBRATED", 1)
+    fitted = training(tmp_path / "fitted")
+    events = run_through(fitted)
+    assert losses(events) == losses(plain_events)
+    assert same(weights(fitted), weights(plain))
+    one, other = (checkpoint_format.read(tmp_path / name / MODEL) for name in ("plain", "fitted"))
+    assert one.provenance["temperature"] == 1 != other.provenance["temperature"]
+    np.testing.assert_allclose(
+        other.tensors["head.weight"] * other.provenance["temperature"], one.tensors["head.weight"], rtol=1e-5
+    )
+    served = evaluate(torch_model(other), ids_of(400, seed=1), ids_of(2000)[-512:], streams=EVAL_STREAMS)
+    assert served == pytest.approx(other.provenance["val_loss"], abs=1e-6)
+    assert served == events[-1].best_val_loss
+
+
+def test_the_journal_of_a_killed_session_is_cut_back_to_where_it_goes_on(tmp_path):
+    first = training(tmp_path / "a")
+    run_through(first, stop_after=12)
+    journal = tmp_path / "a" / METRICS
+    with journal.open("a") as lines:
+        lines.write(json.dumps({"event": "Preview", "step": 20, "text": "from a future that was lost"}) + "\n")
+        lines.write('{"event": "Prev')
+    told = Preview(0, "Zeile\u2028noch eine\x85 und \ud800")  # line ends to Python, half a pair: not to JSON
+    journal.write_text(to_json(told) + "\n" + journal.read_text())
+    assert from_json(journal.read_text().splitlines()[0]) == told
+    saved = checkpoint_format.read(tmp_path / "a" / RESUME)
+    run_through(training(tmp_path / "a", resume=saved))
+    steps = [json.loads(line).get("step", 0) for line in journal.read_text().splitlines()]
+    assert "lost" not in journal.read_text()
+    assert from_json(journal.read_text().splitlines()[0]) == told
+    assert steps == sorted(steps)
+
+
+def test_the_model_kept_has_the_loss_it_says(tmp_path):
+    trained = training(tmp_path / "a", train={"max_steps": 60})
+    events = run_through(trained)
+    best = min(event.val_loss for event in events if isinstance(event, EvalDone))
+    kept = checkpoint_format.read(tmp_path / "a" / MODEL, kind="model")
+    assert kept.provenance["val_loss"] == best == events[-1].best_val_loss
+    # Read in one stream from a cold start it must be nearly the same.
+    score = evaluate(torch_model(kept), ids_of(400, seed=1), np.array([0]))
+    assert score == pytest.approx(best, abs=0.02)
+
+
+def test_it_learns_what_can_be_learnt(tmp_path):
+    """Each letter is followed by one of two, equally likely: ln 2 nats remain, and no model can do better."""
+    trained = training(
+        tmp_path / "a",
+        length=20_000,
+        model={"num_layers": 1, "hidden_size": 24, "dropout": 0.0},
+        data={"batch_size": 16, "seq_len": 16, "streams": 16},
+        train={"max_steps": 400, "eval_every": 400, "lr": 0.02},
+    )
+    events = run_through(trained)
+    assert events[-1].best_val_loss == pytest.approx(math.log(2), abs=0.03)
+    assert events[-1].best_val_loss > math.log(2) - 0.03
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_model(tmp_path):
+    trained = training(tmp_path / "a")
+    steps = trained.events()
+    for event in steps:
+        if isinstance(event, CheckpointSaved):
+            break
+    good = (tmp_path / "a" / MODEL).read_bytes()
+    with torch.no_grad():
+        trained.model.head.bias[0] = math.nan
+    last = list(steps)[-1]
+    assert last.reason == "diverged"
+    assert "learning rate" in last.message
+    assert "gradient norm" in last.message
+    assert (tmp_path / "a" / MODEL).read_bytes() == good
+    assert "is kept" in last.message
+
+
+def test_threads_of_a_run_are_given_back(tmp_path):
+    before = torch.get_num_threads()
+    for event in training(tmp_path / "a", train={"threads": before + 1}).events():
+        if isinstance(event, StepDone):
+            assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+def test_a_loss_that_is_not_finite_is_null_in_json():
+    line = to_json(StepDone(1, 0.5, math.nan, 0.1, math.inf, 10, 1.0))
+    assert json.loads(line)["loss"] is None
+    assert json.loads(line)["grad_norm"] is None
+
+
+def test_a_finished_run_that_is_resumed_says_so_and_changes_nothing(tmp_path):
+    run_through(training(tmp_path / "a"))
+    before = (tmp_path / "a" / MODEL).read_bytes()
+    again = training(tmp_path / "a", resume=checkpoint_format.read(tmp_path / "a" / RESUME))
+    told = run_through(again)
+    assert [type(event) for event in told] == [Started, Notice, Stopped]
+    assert "--max-steps" in told[1].text
+    assert (tmp_path / "a" / MODEL).read_bytes() == before
+
+
+def test_early_stopping_keeps_the_best(tmp_path):
+    # Noise cannot be learnt: validation soon only gets worse.
+    trained = training(
+        tmp_path / "a", train={"max_steps": 4000, "patience": 2, "lr": 0.05}, length=60, model={"dropout": 0.0}
+    )
+    trained._val_ids = np.random.default_rng(5).integers(8, size=300).astype(np.uint8)
+    events = run_through(trained)
+    assert events[-1].reason == "early"
+    measured = [event.val_loss for event in events if isinstance(event, EvalDone)]
+    assert events[-1].best_val_loss == min(measured)
+    assert min(measured) < min(measured[-2:])
+
+
+def test_without_validation_the_last_model_is_kept(tmp_path):
+    events = run_through(training(tmp_path / "a", val=False))
+    assert events[-1].best_val_loss is None
+    assert checkpoint_format.read(tmp_path / "a" / MODEL).provenance["val_loss"] is None
+
+
+def test_interrupted_before_the_first_evaluation_there_is_a_model(tmp_path):
+    run_through(training(tmp_path / "a"), stop_after=3)
+    kept = checkpoint_format.read(tmp_path / "a" / MODEL, kind="model")
+    assert Engine.from_checkpoint(kept).step(np.array([0]), None)[0].shape == (1, 8)
+
+
+def test_without_validation_an_interruption_saves_the_average_as_the_end_does(tmp_path):
+    trained = training(tmp_path / "a", val=False)
+    run_through(trained, stop_after=15)  # between the evaluations at 10 and 20
+    kept = checkpoint_format.read(tmp_path / "a" / MODEL)
+    assert kept.provenance["weights"] == "average"
+    assert not np.array_equal(kept.tensors["head.weight"], trained.model.state_dict()["head.weight"].numpy())
+
+
+def test_a_run_out_of_patience_whose_model_was_lost_scores_what_it_saves_in_its_place(tmp_path):
+    settings = {"max_steps": 100, "eval_every": 1, "patience": 2, "lr": 0.5}
+    assert run_through(training(tmp_path / "a", train=settings))[-1].reason == "early"
+    saved = checkpoint_format.read(tmp_path / "a" / RESUME)
+    saved.provenance["cursor"] |= {"best_val_loss": None, "evaluated": -1}  # as `runs.resume` finds the model missing
+    events = run_through(training(tmp_path / "b", train={**settings, "eval_every": 100}, resume=saved))
+    assert events[-1].reason == "early"
+    assert checkpoint_format.read(tmp_path / "b" / MODEL).provenance["val_loss"] == events[-1].best_val_loss
+
+
+def test_windows_in_any_order_carry_and_save_no_state(tmp_path):
+    run_through(training(tmp_path / "a", data={"windows": "shuffled"}))
+    assert not [name for name in checkpoint_format.read(tmp_path / "a" / RESUME).tensors if name.startswith("state")]
+
+
+def test_whoever_stops_listening_gets_all_threads_back(tmp_path):
+    before = torch.get_num_threads()
+    events = training(tmp_path / "a", train={"threads": before + 1}).events()
+    while not isinstance(next(events), StepDone):
+        pass
+    assert torch.get_num_threads() == before + 1
+    events.close()
+    assert torch.get_num_threads() == before
+
+
+def test_a_time_budget_ends_near_its_time(tmp_path):
+    events = run_through(training(tmp_path / "a", train={"max_steps": None, "max_time": 0.5, "eval_every": 10**6}))
+    assert 0.5 <= events[-1].seconds < 1.5
+    rates = [event.lr for event in events if isinstance(event, StepDone)]
+    assert rates[-1] < 0.05 * max(rates), "the schedule has come down to its end"
+
+
+def test_a_full_disk_is_told_and_what_was_there_stays(tmp_path, monkeypatch):
+    run_through(training(tmp_path / "a"))
+    before = (tmp_path / "a" / MODEL).read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StorageError, match="no space left"):
+        run_through(training(tmp_path / "a"))
+    assert (tmp_path / "a" / MODEL).read_bytes() == before
