@@ -10,7 +10,7 @@ them:
   ``torch.multinomial``, one character at a time, under ``inference_mode``, with its better number of threads, 1 or 2.
   For other cells `nn.GRU` and `nn.RNN`, for the peephole, which torch does not have, `nn.LSTM`; with ``--attention``,
   over 256 states, `nn.attention.attend` behind it, stepped the same way;
-- ``engine``: `charlstm.sampling.sampler.sample` on `charlstm.engine.auto_threads.PacedEngine`, which is
+- ``engine``: `charlstm.sampling.sampler.sample` on `charlstm.engine.auto_threads.AutoThreadsEngine`, which is
   ``charlstm sample``: all filters, decoding and stop rules included, and its own choice of threads;
 - ``looking up``: the same, of such a network with a table of n-grams and recall, as the defaults have them;
 - both with ``1 thread``, as ``--threads 1`` has them;
@@ -51,7 +51,7 @@ from torch import nn
 
 from benchmarks.machine import machine
 from charlstm.checkpoint.format import Checkpoint, write
-from charlstm.engine.auto_threads import PacedEngine, blas_threads
+from charlstm.engine.auto_threads import AutoThreadsEngine, blas_threads
 from charlstm.nn.attention import Attention
 from charlstm.nn.shapes import CELLS, tensor_shapes
 from charlstm.sampling.sampler import SampleConfig, sample
@@ -113,7 +113,7 @@ def torch_block(saved: Checkpoint, threads: int) -> Block:
 
 def engine_block(saved: Checkpoint, threads: int | None = None) -> Block:
     """Draws text as ``charlstm sample`` does."""
-    engine = PacedEngine.from_checkpoint(saved, threads)
+    engine = AutoThreadsEngine.from_checkpoint(saved, threads)
 
     def block() -> float:
         config = SampleConfig(length=CHARACTERS, temperature=0.8, seed=1)
@@ -126,7 +126,7 @@ def engine_block(saved: Checkpoint, threads: int | None = None) -> Block:
 
 def steps_block(saved: Checkpoint) -> Block:
     """Steps the engine with one thread and draws nothing."""
-    engine = PacedEngine.from_checkpoint(saved, 1)
+    engine = AutoThreadsEngine.from_checkpoint(saved, 1)
 
     def block() -> float:
         token, state = np.array([0]), None
@@ -145,7 +145,7 @@ def batch_block(saved: Checkpoint, rows: int) -> Block:
 
 
 def _drawn(saved: Checkpoint, rows: int) -> float:
-    engine, length = PacedEngine.from_checkpoint(saved), 200  # fewer would mostly wake the process up
+    engine, length = AutoThreadsEngine.from_checkpoint(saved), 200  # fewer would mostly wake the process up
     start = time.perf_counter()
     for _ in sample(engine, [0], SampleConfig(length=length, temperature=0.8, seed=1), rows=rows):
         pass

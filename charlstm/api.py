@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.store import ROOT, Store
-from charlstm.config import section_of
-from charlstm.engine import BidirectionalEngine, Engine, engine_of
+from charlstm.config import all_settings, section_of
+from charlstm.engine.bidirectional import BidirectionalEngine
+from charlstm.engine.load import load_engine, torch_model
+from charlstm.engine.network import Engine
 from charlstm.errors import ConfigError, UsageError
 from charlstm.events import Event
 from charlstm.filling.config import FillConfig, Filling
@@ -22,10 +24,10 @@ from charlstm.filling.readers import reader_of
 from charlstm.paths import cache_folder
 from charlstm.sampling.prompts import Unknown, fit_prompt, opening
 from charlstm.sampling.sampler import SampleConfig, sample
+from charlstm.schemas import no_such_setting
 
 if TYPE_CHECKING:
     from charlstm.evaluation.dynamic import DynamicConfig
-from charlstm.engine.load import torch_model
 from charlstm.evaluation.score import Score
 
 _Config = TypeVar("_Config", SampleConfig, FillConfig, "DynamicConfig")
@@ -41,22 +43,21 @@ class Model:
         engine: the network in NumPy, to be stepped by hand: ``logits, state = model.engine.step(ids, state)``; or a
             `BidirectionalEngine`: ``logits = model.engine.logits(ids)``.
         tokenizer: text to ids and back.
-        config: the run's settings, plain values.
-        provenance: where the weights come from, plain values.
+        config: the run's settings.
+        provenance: where the weights come from.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
-        self.engine = engine_of(checkpoint)
+        self.engine = load_engine(checkpoint)
         self.tokenizer = self.engine.tokenizer
-        self.config = checkpoint.config
+        self.config = checkpoint.run
         self.provenance = checkpoint.provenance
 
     def __repr__(self) -> str:
-        model = self.config["model"]
-        several = f"{model['ensemble']} of " if model.get("ensemble", 1) > 1 else ""
-        shape = f"{several}{model['num_layers']}×{model['hidden_size']}"
-        return f"<charlstm.Model {self.config['name']}: {shape} {model['cell']}>"
+        shape = self.config.model
+        members = f"{shape.ensemble} of " if shape.ensemble > 1 else ""
+        return f"<charlstm.Model {self.config.name}: {members}{shape.num_layers}×{shape.hidden_size} {shape.cell}>"
 
     @property
     def bidirectional(self) -> bool:
@@ -70,7 +71,7 @@ class Model:
         Raises:
             IncompatibleError: it reads both ways.
         """
-        checkpoint_format.check_writes_on(self.checkpoint)
+        checkpoint_format.check_causal(self.checkpoint)
         assert isinstance(self.engine, Engine)
         return self.engine
 
@@ -142,7 +143,7 @@ class Model:
         ids = self._scorable(text)
         model = torch_model(self.checkpoint)
         if self.bidirectional:
-            nats = surprise_both_sides(model, ids, self.config["data"]["seq_len"], progress=progress)
+            nats = surprise_both_sides(model, ids, self.config.data.seq_len, progress=progress)
         else:
             nats = surprise(model, ids, np.array(opening(self.tokenizer)), progress=progress)
         return self._scored(text, ids, nats)
@@ -167,7 +168,7 @@ class Model:
         """
         from charlstm.evaluation.dynamic import DynamicConfig, surprise_while_learning
 
-        checkpoint_format.check_writes_on(self.checkpoint, lacking="has no order in which to learn from a text")
+        checkpoint_format.check_causal(self.checkpoint, lacking="has no order in which to learn from a text")
         config = _configured(DynamicConfig, settings)
         ids = self._scorable(text)
         before = opening(self.tokenizer)[-1]
@@ -198,9 +199,7 @@ def load(reference: str | Path | None = None, *, root: str | Path = ROOT) -> Mod
         CheckpointError: the file cannot be used.
     """
     path = Store(root).find(None if reference is None else str(reference))
-    checkpoint = checkpoint_format.read(path, kind="model")
-    checkpoint_format.check_model(checkpoint, path)
-    return Model(checkpoint)
+    return Model(checkpoint_format.read_model(path))
 
 
 def train(
@@ -219,8 +218,7 @@ def train(
         root: the folder runs are kept in.
         cache: where encoded texts are kept; None is this system's place.
         force: replace a run of that name.
-        settings: any setting of `config.ModelConfig`, `DataConfig` and `TrainConfig`, as ``hidden_size=256``,
-            ``max_time=60``.
+        settings: any of `config.all_settings`, as ``hidden_size=256``, ``max_time=60``.
 
     Yields:
         `events.Started` first, `events.Stopped` last; the files are in ``root/name``.
@@ -228,20 +226,21 @@ def train(
     Raises:
         CharlstmError: the text, a setting or the machine does not allow it.
     """
+    from charlstm.filling.preview import write_preview
     from charlstm.training import prepare
 
     given: dict[str, dict[str, Any]] = {"model": {}, "data": {}, "train": {}}
     for setting, value in settings.items():
-        try:
-            given[section_of(setting)][setting] = value
-        except StopIteration:
-            raise ConfigError(f"there is no setting {setting!r}") from None
+        section = section_of(setting)
+        if section is None:
+            raise ConfigError(no_such_setting(setting, all_settings()))
+        given[section][setting] = value
     given["data"]["sources"] = tuple(map(str, sources)) or ("english",)
     store = Store(root)
     prepared = prepare.prepare(given, cache_folder() if cache is None else Path(cache))
     folder = store.create(name, prepared.encoded.name, force)
     with store.lock(folder):
-        yield from prepare.begin(prepared, folder, {}).events()
+        yield from prepare.begin(prepared, folder, write_preview=write_preview).events()
 
 
 def _configured(kind: type[_Config], settings: dict[str, Any]) -> _Config:

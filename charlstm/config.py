@@ -1,175 +1,189 @@
-"""The settings of a run: what the network is, what it reads, how it trains. Frozen, checked, TOML and JSON."""
+"""The settings of a run: what the network is, what it reads, how it learns.
+
+Each setting is declared here or in `nn` once: its type, its range, its default and one sentence. The command line's
+options, settings files and checkpoints are all checked against, and made from, these declarations.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import msgspec
+from msgspec import Meta
 
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-Positive = Annotated[int, Field(ge=1)]
-
-
-class Settings(BaseModel):
-    """The base of all settings: frozen, no unknown names, docstrings as descriptions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+from charlstm.errors import ConfigError
+from charlstm.nn.architecture import Architecture, setting_names
+from charlstm.nn.side_inputs import SIDE_INPUTS
+from charlstm.schemas import Fraction, PositiveFloat, PositiveInt, Schema, Setting, parse, settings_of, to_plain
 
 
-S = TypeVar("S", bound=Settings)
+class DataConfig(Schema, frozen=True, kw_only=True):
+    """What is read, and how it is cut."""
+
+    sources: Annotated[
+        tuple[str, ...], Meta(description="Files, folders, globs, names of corpora, or - for standard input.")
+    ] = ("english",)
+    encoding: Annotated[str | None, Meta(description="The text's encoding if it is not UTF-8: cp1252, utf-16, …")] = (
+        None
+    )
+    newlines: Annotated[Literal["normalise", "keep"], Meta(description=r"normalise (\r\n becomes \n) or keep.")] = (
+        "normalise"
+    )
+    tokenizer: Annotated[
+        Literal["char", "byte", "unigram", "bpe"],
+        Meta(description="What a token is: char (a character), byte (reads any file), unigram or bpe (subwords)."),
+    ] = "char"
+    vocab_size: Annotated[PositiveInt | None, Meta(description="Subwords that unigram or bpe learn.")] = None
+    min_count: Annotated[PositiveInt, Meta(description="Characters rarer than this become one unknown symbol.")] = 1
+    val_fraction: Annotated[
+        float, Meta(ge=0.0, le=0.5, description="The last part of the text, kept for validation: 0.1 is a tenth.")
+    ] = 0.1
+    windows: Annotated[
+        Literal["stateful", "shuffled"],
+        Meta(description="stateful: each window continues from the last one's state; shuffled: windows in any order."),
+    ] = "stateful"
+    batch_size: Annotated[PositiveInt, Meta(description="Windows of text in each training step.")] = 16
+    seq_len: Annotated[PositiveInt, Meta(description="Length of truncated back-propagation, in tokens.")] = 64
+    streams: Annotated[
+        PositiveInt, Meta(description="Parallel streams of text with a state each; steps take them in turn.")
+    ] = 16
+    reset_prob: Annotated[Fraction, Meta(description="Probability of resetting the state at a window.")] = 0.05
 
 
-class ModelConfig(Settings):
-    """The shape of the network: embedding → stack of recurrent layers → softmax over the vocabulary."""
+class TrainConfig(Schema, frozen=True, kw_only=True):
+    """How the network learns, for how long, and on what."""
 
-    vocab_size: Positive
-    """The number of different tokens."""
-    embedding_size: Positive = 64
-    """Features of each token's embedding."""
-    hidden_size: Positive = 256
-    """Features of each recurrent layer's state."""
-    num_layers: Positive = 2
-    """Recurrent layers, one above the other."""
-    cell: Literal["rnn", "lstm", "gru", "peephole"] = "lstm"
-    """The recurrent cell of every layer; ``peephole`` is the LSTM whose gates see its cell."""
-    attention_window: Annotated[int, Field(ge=0, le=65536)] = 0
-    """Hidden states of the top layer that its attention looks back on; 0 is no attention."""
-    ngram_order: Annotated[int, Field(ge=0, le=16)] = 0
-    """Tokens of the longest n-gram that is looked up in a table and added to a token's embedding; below 2: none."""
-    ngram_rows: Annotated[int, Field(ge=1, le=1 << 24)] = 65536
-    """Rows of that table, which n-grams of all lengths share."""
-    ngram_dropout: Fraction = 0.0
-    """Share of n-grams that are not looked up, each drawn for itself."""
-    recall: Annotated[tuple[Annotated[int, Field(ge=2, le=16)], ...], Field(max_length=16)] = ()
-    """Of n-grams of so many tokens, what followed when a text last had them is added to a token's embedding."""
-    recall_rows: Annotated[int, Field(ge=1, le=1 << 20)] = 8192
-    """Entries of each of those memories: about how many tokens back it reaches."""
-    ensemble: Annotated[int, Field(ge=1, le=16)] = 1
-    """Networks side by side, each with its own layers and learning for itself; their logits are averaged."""
-    bidirectional: bool = False
-    """Whether every layer also reads from the end: such a network fills gaps, and cannot write on."""
-    skip: bool = False
-    """Whether every layer sees the embedding and the softmax sees every layer (Graves 2013)."""
-    dropout: Fraction = 0.0
-    """Share of features dropped behind each layer, one mask for a whole window; half of it on the embedding."""
-    weight_drop: Fraction = 0.0
-    """Share of recurrent weights dropped, one mask for a whole window (Merity et al. 2018)."""
-
-    @model_validator(mode="after")
-    def _one_way_of_looking_around(self) -> Self:
-        if self.bidirectional and self.attention_window:
-            raise ValueError("bidirectional and attention_window exclude each other: attention looks back only")
-        if self.bidirectional and self.ngram_order >= 2:
-            raise ValueError("bidirectional and ngram_order exclude each other: n-grams are of what was read before")
-        if self.bidirectional and self.recall:
-            raise ValueError("bidirectional and recall exclude each other: only what was read before is recalled")
-        if self.bidirectional and self.ensemble > 1:
-            raise ValueError("bidirectional and ensemble exclude each other: networks that read one way are averaged")
-        if self.attention_window and self.ensemble > 1:
-            raise ValueError("attention_window and ensemble exclude each other: only networks without it are averaged")
-        return self
+    max_time: Annotated[PositiveFloat | None, Meta(description="Train for this long: 90s, 5m, 1h30m.")] = None
+    max_steps: Annotated[PositiveInt | None, Meta(description="Train for so many steps.")] = None
+    epochs: Annotated[PositiveFloat | None, Meta(description="Train for so many passes over the text.")] = None
+    optimizer: Annotated[
+        Literal["soap", "adamw"], Meta(description="soap (fewer steps, each a little longer) or adamw.")
+    ] = "soap"
+    lr: Annotated[float, Meta(gt=0.0, le=1e6, description="Peak learning rate; too high and training diverges.")] = 6e-3
+    warmup: Annotated[Fraction, Meta(description="Share of training in which the learning rate rises.")] = 0.03
+    beta2: Annotated[Fraction, Meta(description="Decay of the optimizer's average of squared gradients.")] = 0.99
+    grad_clip: Annotated[PositiveFloat, Meta(description="Clip the gradient's norm to this.")] = 0.5
+    weight_decay: Annotated[float, Meta(ge=0.0, le=1e6, description="Weight decay of matrices.")] = 0.05
+    ema_decay: Annotated[Fraction, Meta(description="Decay of the moving average of the weights; 0: no average.")] = (
+        0.995
+    )
+    eval_every: Annotated[PositiveInt, Meta(description="Steps between evaluations on the validation text.")] = 500
+    patience: Annotated[
+        int, Meta(ge=0, le=1 << 31, description="Stop after so many evaluations without progress; 0: never.")
+    ] = 0
+    save_every: Annotated[PositiveFloat, Meta(description="Time between saves of what a resume needs.")] = 30.0
+    preview: Annotated[
+        int, Meta(ge=0, le=1 << 20, description="Length of the sample printed during training; 0: none.")
+    ] = 200
+    seed: Annotated[
+        int,
+        Meta(
+            ge=0, le=(1 << 63) - 1, description="A seed trains the same network again, if it ends by steps or epochs."
+        ),
+    ] = 1
+    device: Annotated[str, Meta(description="cpu, cuda, cuda:1 or mps.")] = "cpu"
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16"], Meta(description="Precision of matrix products: fp32, bf16 or fp16.")
+    ] = "fp32"
+    threads: Annotated[int, Meta(ge=1, le=4096, description="CPU threads.")] | None = None
 
 
-class DataConfig(Settings):
-    """What is read and how it is cut."""
-
-    sources: tuple[str, ...] = ("english",)
-    """Files, folders, globs, catalogue names, virtual sources, or ``-`` for standard input; joined in this order."""
-    encoding: str | None = None
-    """The text's encoding; None is UTF-8, with a byte order mark of UTF-8, UTF-16 or UTF-32 recognised."""
-    newlines: Literal["normalise", "keep"] = "normalise"
-    """Whether ``\\r\\n`` and ``\\r`` become ``\\n``."""
-    tokenizer: Literal["char", "byte", "unigram", "bpe"] = "char"
-    """How text becomes ids; ``unigram`` and ``bpe`` are SentencePiece models."""
-    vocab_size: Positive | None = None
-    """The vocabulary of a SentencePiece model; the others find their own."""
-    min_count: Positive = 1
-    """Characters rarer than this share one unknown symbol (``char`` only)."""
-    val_fraction: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
-    """The last part of the text, kept for validation; 0 trains on everything."""
-    windows: Literal["stateful", "shuffled"] = "stateful"
-    """Parallel streams with the state carried on, or windows in random order from a zero state."""
-    batch_size: Positive = 16
-    """Windows a step."""
-    seq_len: Positive = 64
-    """Tokens a window."""
-    streams: Positive = 16
-    """Parallel streams of text, each with its own carried state (``stateful`` only). A step trains on `batch_size`
-    of them, the next step on the next ones, so that a small batch still hears many places of the text in turn; what
-    is over a multiple of it is left out."""
-    state_reset: Fraction = 0.05
-    """The chance that a stream's state starts from zero at a window (``stateful`` only)."""
-
-
-class TrainConfig(Settings):
-    """How the network learns, for how long, on what."""
-
-    max_time: Annotated[float, Field(gt=0)] | None = None
-    """Budget in seconds of training; with several budgets the first reached ends the run."""
-    max_steps: Positive | None = None
-    """Budget in steps of the optimizer."""
-    epochs: Annotated[float, Field(gt=0)] | None = None
-    """Budget in passes over the training text."""
-    optimizer: Literal["soap", "adamw"] = "soap"
-    """``soap`` is AdamW in a basis that turns with the gradients; a step costs more and gets further."""
-    lr: Annotated[float, Field(gt=0)] = 6e-3
-    """The highest learning rate of the schedule."""
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03
-    """Share of the budget in which the learning rate rises."""
-    beta2: Fraction = 0.99
-    """The optimizer's memory of squared gradients, a step."""
-    grad_clip: Annotated[float, Field(gt=0)] = 0.5
-    """The largest global norm of the gradient."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    """Share of each matrix taken off at a learning rate of 1, a step."""
-    ngram_decay: Annotated[float, Field(ge=0)] = 2.0
-    """Share of an n-gram's embedding taken off at a learning rate of 1, whenever it is read."""
-    average: Fraction = 0.995
-    """Decay a step of the exponential average of weights, but for the n-grams'; 0 keeps none."""
-    eval_every: Positive = 500
-    """Steps between evaluations; there is always one at the end."""
-    patience: Annotated[int, Field(ge=0)] = 0
-    """Evaluations without progress after which training stops; 0 never stops early."""
-    save_every: Annotated[float, Field(gt=0)] = 30.0
-    """Seconds between saves of what an exact resume needs."""
-    preview: Annotated[int, Field(ge=0)] = 200
-    """Tokens of text shown at evaluations, and each tenth of the budget without one, the first excepted; 0 shows
-    none."""
-    seed: Annotated[int, Field(ge=0)] = 1
-    """The seed of everything random in training."""
-    device: str = "cpu"
-    """``cpu``, ``cuda``, ``cuda:1`` or ``mps``."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """The precision of matrix products; weights are fp32 always."""
-    threads: Positive | None = None
-    """CPU threads; None takes torch's number, or half of it while that is quicker where the budget is a time."""
-
-
-class RunConfig(Settings):
-    """All settings of one run, as its checkpoint keeps them."""
+class RunConfig(Schema, frozen=True, kw_only=True):
+    """All settings of one run, as its checkpoint stores them."""
 
     name: str
-    """The run's name: its folder's name under the checkpoint root."""
-    model: ModelConfig
+    """The run's name: its folder's name below the checkpoint root."""
+    model: Architecture
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
 
-    @model_validator(mode="after")
-    def _no_state_from_the_future(self) -> Self:
-        if self.model.bidirectional and self.data.windows == "stateful":
-            raise ValueError("bidirectional needs windows = 'shuffled': no state can be carried on from the text's end")
-        return self
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any], where: object = "") -> RunConfig:
+        """Check plain values by section, as `to_plain` gives them, and make the settings of them.
+
+        Args:
+            values: ``name``, ``model``, ``data`` and ``train``; the last two may be missing.
+            where: where they come from, for the message.
+
+        Raises:
+            ConfigError: they cannot be.
+        """
+        name = values.get("name", "")
+        sections = {section: values.get(section, {}) for section in SECTIONS}
+        if not isinstance(name, str):
+            raise ConfigError(f"name = {name!r:.40}: must be a text", where=where)
+        for section, table in sections.items():
+            if not isinstance(table, Mapping):
+                raise ConfigError(f"{section} = {table!r:.40}: must be a table", where=where)
+        model = Architecture.from_settings(sections["model"], where)
+        data, train = parse(DataConfig, sections["data"], where), parse(TrainConfig, sections["train"], where)
+        if model.bidirectional and data.windows == "stateful":
+            reason = "no state can be carried on from the text's end"
+            raise ConfigError(f"bidirectional needs windows = shuffled: {reason}", where=where)
+        return cls(name=name, model=model, data=data, train=train)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Everything by section, as JSON holds it."""
+        return {
+            "name": self.name,
+            "model": self.model.settings(),
+            "data": to_plain(self.data),
+            "train": to_plain(self.train),
+        }
+
+    def replace(self, **changes: Any) -> RunConfig:
+        """The same settings with another name, model, data or train."""
+        return msgspec.structs.replace(self, **changes)
 
 
-SECTIONS: dict[str, type[Settings]] = {"model": ModelConfig, "data": DataConfig, "train": TrainConfig}
-
-
-def section_of(setting: str) -> str:
-    """The section (``model``, ``data`` or ``train``) a setting belongs to; names are unique but for ``vocab_size``."""
-    return next(name for name in ("data", "train", "model") if setting in SECTIONS[name].model_fields)
-
+SECTIONS = ("model", "data", "train")
 
 BUDGETS = ("max_time", "max_steps", "epochs")
 """How long a run goes on; it ends at the first of them."""
 MAY_CHANGE = (*BUDGETS, "device", "precision", "threads")
-"""The settings of `TrainConfig` that may change in a run that goes on: how long it does, and on what."""
+"""The settings of `TrainConfig` that may change when a run is resumed: for how long, and on what."""
+
+
+def settings_in(section: str) -> list[Setting]:
+    """The settings of a section, with their types, defaults and help.
+
+    Args:
+        section: one of `SECTIONS`.
+    """
+    if section != "model":
+        return settings_of(DataConfig if section == "data" else TrainConfig)
+    own = [setting for setting in settings_of(Architecture) if setting.name not in ("vocab_size", "side_inputs")]
+    return [*own, *(setting for kind in SIDE_INPUTS.values() for setting in settings_of(kind))]
+
+
+def section_of(setting: str) -> str | None:
+    """The section a setting belongs to, or None if there is no such setting; ``vocab_size`` is the tokenizer's."""
+    return next((section for section in ("data", "train", "model") if setting in _names(section)), None)
+
+
+def all_settings() -> list[str]:
+    """The names of all settings of a run."""
+    return [name for section in SECTIONS for name in _names(section)]
+
+
+def check_partial(section: str, values: Mapping[str, Any], where: object = "") -> None:
+    """Check some settings of a section, without asking for the others.
+
+    Args:
+        section: one of `SECTIONS`.
+        values: by name.
+        where: where they come from, for the message.
+
+    Raises:
+        ConfigError: a name or a value that cannot be.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    if section == "model":
+        Architecture.from_settings({"vocab_size": 1, **given}, where)
+    else:
+        parse(DataConfig if section == "data" else TrainConfig, given, where)
+
+
+def _names(section: str) -> list[str]:
+    return setting_names() if section == "model" else [setting.name for setting in settings_in(section)]

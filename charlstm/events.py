@@ -48,7 +48,7 @@ class EvalDone:
     val_loss: float
     """Nats per token over every validation token."""
     bits_per_char: float
-    weights: Literal["last", "average"]
+    weights: Literal["last", "ema"]
     """Which weights were better and are meant."""
     best: bool
     """Whether this is the lowest validation loss so far; those weights are kept."""

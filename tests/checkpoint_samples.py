@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from charlstm.checkpoint.format import Checkpoint, write
+from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.store import MODEL, Store
+from charlstm.config import RunConfig, TrainConfig
+from tests.networks import architecture
 
 ALPHABET = "\n abcdé"
 DIGITS = "0" * 64
@@ -32,9 +35,9 @@ def model(
     return Checkpoint(
         kind="model",
         tensors={name: random.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()},
-        config={"name": "sample", "model": {**sizes, "cell": "lstm", "skip": False}, "train": {"lr": 0.006}},
+        run=RunConfig(name="sample", model=architecture(**sizes), train=TrainConfig(lr=0.006)),
         tokenizer={"kind": "char", "alphabet": alphabet, "unknown": False},
-        provenance={"step": 1200, "val_loss": 1.5, "bits_per_char": 2.164, "seconds": 61.0, **provenance},
+        provenance=Provenance(**{"step": 1200, "val_loss": 1.5, "bits_per_char": 2.164, "seconds": 61.0, **provenance}),
     )
 
 
@@ -65,9 +68,9 @@ def metadata(**changes: str) -> dict[str, str]:
     """Metadata of an empty checkpoint of ours, its digest still blank."""
     ours = {
         "format": "charlstm",
-        "version": "1",
+        "version": "2",
         "kind": "model",
-        "config": "{}",
+        "config": json.dumps({"model": {"vocab_size": 1}}),
         "tokenizer": "{}",
         "provenance": "{}",
     }

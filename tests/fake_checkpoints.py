@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from charlstm.checkpoint.format import Checkpoint, write
+from charlstm.checkpoint.provenance import Provenance
+from charlstm.config import DataConfig, RunConfig
 from charlstm.tokenizers import CharTokenizer, Tokenizer
+from tests.networks import architecture
 
 ALPHABET = "\n !',-.:;?" + "".join(map(chr, range(65, 91))) + "".join(map(chr, range(97, 123)))
 
@@ -50,21 +53,12 @@ def make_checkpoint(
         tensors[f"layers.{layer}.weight_ih"] = weights(4 * hidden, hidden if layer else embedding)
         tensors[f"layers.{layer}.weight_hh"] = weights(4 * hidden, hidden)
         tensors[f"layers.{layer}.bias"] = weights(4 * hidden)
-    model = {
-        "vocab_size": vocab,
-        "embedding_size": embedding,
-        "hidden_size": hidden,
-        "num_layers": layers,
-        "cell": "lstm",
-        "skip": False,
-    }
-    config = {
-        "name": "fake",
-        "model": model,
-        "data": {"newlines": "normalise", "tokenizer": tokenizer.kind},
-        "train": {},
-    }
-    checkpoint = Checkpoint("model", tensors, config, tokenizer.to_state(), {"bits_per_char": 1.5})
+    run = RunConfig(
+        name="fake",
+        model=architecture(vocab_size=vocab, embedding_size=embedding, hidden_size=hidden, num_layers=layers),
+        data=DataConfig(tokenizer=tokenizer.kind),
+    )
+    checkpoint = Checkpoint("model", tensors, run, tokenizer.to_state(), Provenance(bits_per_char=1.5))
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path, checkpoint)
     return checkpoint

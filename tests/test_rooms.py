@@ -10,8 +10,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "charlstm"
 
 ROOMS = (
-    "errors events files paths cpu config settings_file",
+    "errors schemas events files paths cpu",
     "tokenizers nn report",
+    "config settings_file",
     "checkpoint corpora",
     "engine evaluation",
     "inspect sampling filling",
@@ -26,7 +27,7 @@ ORDER = {room: place for place, room in enumerate(" ".join(ROOMS).split())}
 README_LINE = " → ".join(f"`{row}`" for row in ROOMS)
 
 TORCH_FREE = {
-    *("errors", "events", "files", "paths", "cpu", "tokenizers", "report", "config", "settings_file"),
+    *("errors", "schemas", "events", "files", "paths", "cpu", "tokenizers", "report", "config", "settings_file"),
     *("checkpoint", "corpora", "sampling", "filling"),
 }
 """Rooms whose modules import no torch, not even inside a function."""

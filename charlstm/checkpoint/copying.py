@@ -53,9 +53,9 @@ def copy(
     if dtype:
         checkpoint = convert(checkpoint, dtype)
     if note is not None:
-        checkpoint = replace(checkpoint, provenance={**checkpoint.provenance, "note": note})
+        checkpoint = replace(checkpoint, provenance=checkpoint.provenance.replace(note=note))
     if name is not None:
-        checkpoint = replace(checkpoint, config={**checkpoint.config, "name": name})
+        checkpoint = replace(checkpoint, run=checkpoint.run.replace(name=name))
     made = _make_folder(target.parent)
     try:
         _clear(store, target, force)

@@ -1,13 +1,14 @@
 """What a checkpoint holds: tensors, settings, tokenizer, and where it all came from, in one file.
 
-The tensors of a model, their names and shapes, are those of `shapes.tensor_shapes`.
+The tensors of a model, their names and shapes, are those of `nn.shapes.tensor_shapes`.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checkpoint import container
-from charlstm.errors import CorruptError, IncompatibleError, UsageError
-from charlstm.nn.shapes import CELLS, tensor_shapes
+from charlstm.checkpoint.provenance import Provenance
+from charlstm.checkpoint.upgrade import upgraded_config, upgraded_provenance, upgraded_tensors
+from charlstm.config import RunConfig
+from charlstm.errors import ConfigError, CorruptError, IncompatibleError, UsageError
+from charlstm.nn.architecture import Architecture
+from charlstm.nn.shapes import tensor_shapes
+from charlstm.tokenizers import Tokenizer, from_state
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KINDS = ("model", "resume")
 
 _UPGRADE = "Upgrade charlstm: pip install --upgrade charlstm."
@@ -32,15 +38,32 @@ class Checkpoint:
     kind: str
     """``"model"``: all that sampling needs; or ``"resume"``: all that an exact resume needs."""
     tensors: dict[str, NDArray[Any]]
-    config: dict[str, Any]
-    """The run's settings, plain JSON values: reading needs no pydantic."""
+    run: RunConfig
+    """The settings of the run."""
     tokenizer: dict[str, Any]
-    """What `Tokenizer.to_state` gave."""
-    provenance: dict[str, Any]
-    """Where it came from: ``charlstm`` (version), ``created`` (ISO time, UTC), ``step``, ``tokens``, ``seconds``,
-    ``val_loss`` (nats per token, or None), ``bits_per_char`` (or None), ``weights``, ``corpus``, ``command``, …"""
+    """What `Tokenizer.to_state` returned."""
+    provenance: Provenance
+    cursor: dict[str, Any] = field(default_factory=dict)
+    """Of a resume file: where the run stands, see `training.snapshot.Cursor`."""
     sha256: str = ""
     """Of the whole file; filled by `read`."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network's shape."""
+        return self.run.model
+
+    def load_tokenizer(self) -> Tokenizer:
+        """The tokenizer, made once.
+
+        Raises:
+            CorruptError: its state cannot be used.
+        """
+        return self._tokenizer
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return from_state(self.tokenizer)
 
 
 @dataclass(frozen=True)
@@ -48,9 +71,9 @@ class Header:
     """A checkpoint without its tensors: what a list shows."""
 
     kind: str
-    config: dict[str, Any]
+    run: RunConfig
     tokenizer: dict[str, Any]
-    provenance: dict[str, Any]
+    provenance: Provenance
     sha256: str
     """As the file says; not computed."""
     tensors: dict[str, tuple[str, tuple[int, ...]]]
@@ -67,21 +90,29 @@ class Header:
 def write(path: Path, checkpoint: Checkpoint) -> str:
     """Write a checkpoint, whole or not at all; an older one stays until the new one is safely on the disk.
 
+    Args:
+        path: of the file.
+        checkpoint: what to write.
+
     Returns:
         The file's SHA-256. The same checkpoint always gives the same file.
 
     Raises:
         StorageError: the disk is full, read-only or closed to this user.
-        ValueError: settings, tokenizer or provenance hold what JSON cannot, as a NaN.
+        ValueError: the tokenizer or the cursor hold what JSON cannot, as a NaN.
     """
+    provenance = checkpoint.provenance.to_plain()
+    if checkpoint.cursor:
+        provenance["cursor"] = checkpoint.cursor
+    sections = {"config": checkpoint.run.to_plain(), "tokenizer": checkpoint.tokenizer, "provenance": provenance}
     metadata = {"format": "charlstm", "version": str(FORMAT_VERSION), "kind": checkpoint.kind}
     # ASCII only, so that even half a surrogate pair in an alphabet comes back as it was.
-    metadata |= {name: json.dumps(getattr(checkpoint, name), allow_nan=False) for name in _SECTIONS}
+    metadata |= {name: json.dumps(section, allow_nan=False) for name, section in sections.items()}
     return container.write(path, checkpoint.tensors, metadata)
 
 
 def read(path: Path, kind: str | None = None) -> Checkpoint:
-    """Read a checkpoint and check its SHA-256. The arrays may be written to.
+    """Read a checkpoint and check its SHA-256 and its settings. The arrays may be written to.
 
     Args:
         path: the file.
@@ -90,20 +121,26 @@ def read(path: Path, kind: str | None = None) -> Checkpoint:
     Raises:
         NotFoundError: there is no such file.
         CorruptError: empty, cut short, changed by so much as a bit, or no checkpoint at all.
-        IncompatibleError: from a newer charlstm, or of the other kind.
+        IncompatibleError: from another charlstm, or of the other kind.
         StorageError: it cannot be read.
     """
     with container.open_file(path) as file:
         raw = container.read_header(file, path)
-        found, sections = _identify(raw.metadata, path)
+        found, version, sections = _identify(raw.metadata, path)
         if kind not in (None, found):
             raise IncompatibleError(
                 f"a {found} file, where a {kind} file is needed",
                 where=path,
                 hint=f"Look for {kind}.safetensors beside it.",
             )
-        tensors = container.read_tensors(file, raw, path)
-    return Checkpoint(found, tensors, **sections, sha256=raw.metadata["sha256"])
+        if found == "resume" and version < FORMAT_VERSION:
+            what = "an earlier charlstm began this run, and this one cannot resume it"
+            raise IncompatibleError(what, where=path, hint="Begin a new run from the model beside it.")
+        run, provenance = _settings(sections, path), _provenance(sections, path)
+        tensors = upgraded_tensors(version, container.read_tensors(file, raw, path))
+    cursor = sections["provenance"].get("cursor", {})
+    sha256 = raw.metadata["sha256"]
+    return Checkpoint(found, tensors, run, sections["tokenizer"], provenance, cursor, sha256)
 
 
 def read_header(path: Path) -> Header:
@@ -114,9 +151,17 @@ def read_header(path: Path) -> Header:
     """
     with container.open_file(path) as file:
         raw = container.read_header(file, path)
-    kind, sections = _identify(raw.metadata, path)
-    sha256 = raw.metadata.get("sha256", "")
-    return Header(kind, **sections, sha256=sha256, tensors=raw.tensors, size=raw.size)
+    kind, version, sections = _identify(raw.metadata, path)
+    run, provenance = _settings(sections, path), _provenance(sections, path)
+    tensors = upgraded_tensors(version, raw.tensors)
+    return Header(kind, run, sections["tokenizer"], provenance, raw.metadata.get("sha256", ""), tensors, raw.size)
+
+
+def read_model(path: Path) -> Checkpoint:
+    """Read a model that can be run: `read`, and `check_model`."""
+    checkpoint = read(path, kind="model")
+    check_model(checkpoint, path)
+    return checkpoint
 
 
 def verify(path: Path) -> Checkpoint:
@@ -128,22 +173,25 @@ def verify(path: Path) -> Checkpoint:
     checkpoint = read(path)
     if checkpoint.kind == "model":
         check_model(checkpoint, path)
-    _check_tokenizer(checkpoint, path)
     return checkpoint
 
 
 def check_model(checkpoint: Checkpoint, path: Path | str = "") -> None:
-    """Check that a model's tensors are those its settings call for, and finite.
+    """Check that a model's tensors are those its architecture asks for, and finite, and that its tokenizer fits.
 
     Args:
         checkpoint: a checkpoint of the kind ``"model"``.
         path: where it came from, for the message.
 
     Raises:
-        CorruptError: a tensor is missing, too many, misshapen, or holds a number that is not finite.
-        IncompatibleError: a cell this version does not know.
+        CorruptError: a tensor is missing, too many, misshapen, or holds a number that is not finite; or the tokenizer
+            has another size.
     """
-    expected = dict(tensor_shapes(_shape_settings(checkpoint, path)))
+    architecture = checkpoint.architecture
+    # Each layer has tensors: a lying number of layers must not make us count to a million.
+    if architecture.num_layers > len(checkpoint.tensors):
+        raise CorruptError(f"its settings name {architecture.num_layers} layers, more than it holds", where=path)
+    expected = dict(tensor_shapes(architecture))
     odd = sorted(expected.keys() ^ checkpoint.tensors.keys())
     if odd:
         lack = "is missing" if odd[0] in expected else "does not belong to a model of these settings"
@@ -156,29 +204,34 @@ def check_model(checkpoint: Checkpoint, path: Path | str = "") -> None:
             raise CorruptError(f"tensor {name!r} holds {tensor.dtype}, not floating-point numbers", where=path)
         if not np.isfinite(tensor).all():
             raise CorruptError(f"tensor {name!r} holds numbers that are not finite", where=path)
+    _check_tokenizer(checkpoint, path)
 
 
-def check_writes_on(checkpoint: Checkpoint, path: Path | str = "", *, lacking: str = "cannot write on") -> None:
-    """Check that a model goes through a text from left to right.
+def check_causal(checkpoint: Checkpoint, path: Path | str = "", *, lacking: str = "cannot write") -> None:
+    """Check that a model reads a text from left to right.
 
     Args:
         checkpoint: the model.
         path: where it came from, for the message.
-        lacking: what one that reads both ways cannot do, in the words of whoever asks.
+        lacking: what a bidirectional one cannot do, in the words of the caller.
 
     Raises:
-        IncompatibleError: it reads both ways.
+        IncompatibleError: it is bidirectional.
     """
-    if checkpoint.config["model"].get("bidirectional"):
+    if checkpoint.architecture.bidirectional:
         raise IncompatibleError(
-            f"this network reads both ways: it fills blanks, and {lacking}",
+            f"this network is bidirectional: it fills blanks, and {lacking}",
             where=path,
             hint="See: charlstm fill --help; or train one without --bidirectional.",
         )
 
 
 def convert(checkpoint: Checkpoint, dtype: Literal["float16", "float32"]) -> Checkpoint:
-    """The same checkpoint with its floating-point tensors stored as ``dtype``; readers compute in float32 anyway.
+    """The same checkpoint with its floating-point tensors stored as another type; readers compute in float32 anyway.
+
+    Args:
+        checkpoint: of any type.
+        dtype: of the result.
 
     Raises:
         UsageError: a weight is too large for ``dtype``.
@@ -193,26 +246,40 @@ def convert(checkpoint: Checkpoint, dtype: Literal["float16", "float32"]) -> Che
     return replace(checkpoint, tensors=tensors, sha256="")
 
 
-def _check_tokenizer(checkpoint: Checkpoint, path: Path) -> None:
-    from charlstm.tokenizers import from_state
-
-    vocab_size = checkpoint.config["model"]["vocab_size"] if checkpoint.kind == "model" else None
+def _check_tokenizer(checkpoint: Checkpoint, path: Path | str) -> None:
+    vocab_size = checkpoint.architecture.vocab_size
     try:
-        found = from_state(checkpoint.tokenizer).vocab_size
+        found = checkpoint.load_tokenizer().vocab_size
     except CorruptError as fault:
         raise CorruptError(fault.what, where=path) from fault
-    if vocab_size not in (None, found):
+    if vocab_size != found:
         raise CorruptError(f"its tokenizer has {found} tokens, its settings say {vocab_size}", where=path)
 
 
-def _identify(metadata: dict[str, str], path: Path) -> tuple[str, dict[str, Any]]:
-    """The kind and the sections of JSON, if this is a checkpoint of ours and of a version we know."""
+def _settings(sections: dict[str, Any], path: Path) -> RunConfig:
+    try:
+        return RunConfig.from_plain(sections["config"])
+    except ConfigError as fault:
+        hint = "A newer charlstm may know them. `charlstm checkpoints verify` tells whether a file is damaged."
+        raise IncompatibleError(f"settings that cannot be used: {fault.what}", where=path, hint=hint) from fault
+
+
+def _provenance(sections: dict[str, Any], path: Path) -> Provenance:
+    try:
+        return Provenance.from_plain(sections["provenance"])
+    except ConfigError as fault:
+        raise CorruptError(f"its provenance cannot be read: {fault.what}", where=path) from fault
+
+
+def _identify(metadata: dict[str, str], path: Path) -> tuple[str, int, dict[str, Any]]:
+    """The kind, the format version and the sections of JSON, if this is a checkpoint of ours and of a known version."""
     if metadata.get("format") != "charlstm":
         raise CorruptError("a safetensors file, but not one of charlstm's", where=path)
-    version = metadata.get("version", "")
-    if not (version.isascii() and version.isdigit()) or len(version) > 9 or int(version) < 1:
+    number = metadata.get("version", "")
+    if not (number.isascii() and number.isdigit()) or len(number) > 9 or int(number) < 1:
         raise CorruptError("its header cannot be read: no format version", where=path)
-    if int(version) > FORMAT_VERSION:
+    version = int(number)
+    if version > FORMAT_VERSION:
         what = f"written by a newer charlstm (format {version}; this one reads {FORMAT_VERSION})"
         raise IncompatibleError(what, where=path, hint=_UPGRADE)
     sections: dict[str, Any] = {}
@@ -222,45 +289,9 @@ def _identify(metadata: dict[str, str], path: Path) -> tuple[str, dict[str, Any]
             if not isinstance(sections[name], dict):
                 raise TypeError(name)
         if metadata["kind"] not in KINDS:
-            raise ValueError("a kind of file there is not")
-        return metadata["kind"], sections
+            raise ValueError("there is no such kind of file")
     except (KeyError, TypeError, ValueError, RecursionError) as fault:
         raise CorruptError("its header cannot be read: damaged, or incomplete", where=path) from fault
-
-
-def _shape_settings(checkpoint: Checkpoint, path: Path | str) -> dict[str, Any]:
-    """The settings that decide the tensors' shapes."""
-    settings = checkpoint.config.get("model")
-    if not isinstance(settings, dict):
-        raise CorruptError("its settings have no model", where=path)
-    cell = settings.get("cell", "lstm")
-    if not isinstance(cell, str) or cell not in CELLS:
-        raise IncompatibleError(f"its cell {cell!r:.40} is not known here", where=path, hint=_UPGRADE)
-    sizes = ("vocab_size", "embedding_size", "hidden_size", "num_layers")
-    shape = {name: _positive(settings, name, path) for name in sizes}
-    # Each layer has tensors: a lying number of layers must not make us count to a thousand million.
-    if shape["num_layers"] > len(checkpoint.tensors):
-        raise CorruptError(f"its settings name {shape['num_layers']} layers, more than it holds", where=path)
-    flags = {name: settings.get(name) is True for name in ("bidirectional", "skip")}
-    for name, lowest, highest in (("attention_window", 0, 1 << 16), ("ensemble", 1, 16), ("ngram_order", 0, 16)):
-        shape[name] = settings.get(name, lowest)  # older files do not name them
-        if type(shape[name]) is not int or not lowest <= shape[name] <= highest:
-            told = f"{settings[name]!r:.40}, not from {lowest} to {highest}"
-            raise CorruptError(f"its setting {name} is {told}", where=path)
-    if shape["ngram_order"] >= 2:
-        shape["ngram_rows"] = _positive(settings, "ngram_rows", path)
-    orders = settings.get("recall", ())
-    if not isinstance(orders, (list, tuple)) or not all(type(n) is int and 2 <= n <= 16 for n in orders):
-        raise CorruptError(f"its setting recall is {orders!r:.40}, not a list of numbers from 2 to 16", where=path)
-    if orders:
-        shape["recall_rows"] = _positive(settings, "recall_rows", path)
-        if len(orders) > 16 or shape["recall_rows"] > 1 << 20:  # else a lying file would have us fill all memory
-            raise CorruptError("its setting recall asks for more memory than any network has", where=path)
-    return {**shape, "recall": orders, "cell": cell, **flags}
-
-
-def _positive(settings: dict[str, Any], name: str, path: Path | str) -> int:
-    number = settings.get(name)
-    if type(number) is not int or number < 1:
-        raise CorruptError(f"its setting {name} is {number!r:.40}, not a positive whole number", where=path)
-    return number
+    sections["config"] = upgraded_config(version, sections["config"])
+    sections["provenance"] = upgraded_provenance(version, sections["provenance"])
+    return metadata["kind"], version, sections

@@ -59,10 +59,10 @@ def summarise(entry: RunEntry) -> Summary:
         shape=shape_of(header),
         parameters=header.parameters,
         dtype=dtype_of(header),
-        val_loss=number(header.provenance.get("val_loss")),
-        bits_per_char=number(header.provenance.get("bits_per_char")),
-        bits_per_byte=bits_per_byte(header.tokenizer.get("kind"), header.provenance.get("val_loss")),
-        step=whole(header.provenance.get("step")),
+        val_loss=header.provenance.val_loss,
+        bits_per_char=header.provenance.bits_per_char,
+        bits_per_byte=bits_per_byte(header.tokenizer.get("kind"), header.provenance.val_loss),
+        step=header.provenance.step,
     )
 
 
@@ -72,16 +72,12 @@ def bits_per_byte(kind: Any, val_loss: Any) -> float | None:
     return None if kind != "byte" or nats is None else nats / math.log(2)
 
 
-def shape_of(header: Header) -> str | None:
-    """Layers × features, as ``"2×256"``; ``"2×256 bi"`` reads both ways, ``"3 of 2×256"`` is an ensemble."""
-    model = header.config.get("model")
-    if not isinstance(model, dict):
-        return None
-    layers, hidden = whole(model.get("num_layers")), whole(model.get("hidden_size"))
-    both_ways = " bi" if model.get("bidirectional") is True else ""
-    count = whole(model.get("ensemble")) or 1
-    several = f"{count} of " if count > 1 else ""
-    return f"{several}{layers}×{hidden}{both_ways}" if layers and hidden else None
+def shape_of(header: Header) -> str:
+    """Layers × features, as ``"2×256"``; ``"2×256 bi"`` is bidirectional, ``"3 of 2×256"`` is an ensemble."""
+    model = header.run.model
+    bidirectional = " bi" if model.bidirectional else ""
+    members = f"{model.ensemble} of " if model.ensemble > 1 else ""
+    return f"{members}{model.num_layers}×{model.hidden_size}{bidirectional}"
 
 
 def dtype_of(header: Header) -> str | None:
@@ -118,7 +114,7 @@ class Comparison:
 
 def compare(first: Header, second: Header) -> Comparison:
     """How two checkpoints differ, by their headers."""
-    one, two = dict(_flat(first.config)), dict(_flat(second.config))
+    one, two = dict(_flat(first.run.to_plain())), dict(_flat(second.run.to_plain()))
     names = [name for name in {**one, **two} if one.get(name) != two.get(name)]
     results = {name: (value, _results(second)[name]) for name, value in _results(first).items()}
     return Comparison(
@@ -131,17 +127,16 @@ def compare(first: Header, second: Header) -> Comparison:
 
 
 def _results(header: Header) -> dict[str, Any]:
-    corpus = header.provenance.get("corpus")
     return {
-        "val_loss": number(header.provenance.get("val_loss")),
-        "bits_per_char": number(header.provenance.get("bits_per_char")),
-        "step": whole(header.provenance.get("step")),
-        "tokens": whole(header.provenance.get("tokens")),
-        "seconds": number(header.provenance.get("seconds")),
+        "val_loss": header.provenance.val_loss,
+        "bits_per_char": header.provenance.bits_per_char,
+        "step": header.provenance.step,
+        "tokens": header.provenance.tokens,
+        "seconds": header.provenance.seconds,
         "parameters": header.parameters,
         "dtype": dtype_of(header),
         "size": header.size,
-        "corpus": corpus.get("name") if isinstance(corpus, dict) else None,
+        "corpus": header.provenance.corpus.name or None,
     }
 
 

@@ -34,8 +34,7 @@ class Loaded(Generic[_Model]):
     @property
     def newlines(self) -> Literal["normalise", "keep"]:
         """What training did with CR LF, so that a prompt is read the same way."""
-        keeps = self.checkpoint.config.get("data", {}).get("newlines") == "keep"
-        return "keep" if keeps else "normalise"
+        return self.checkpoint.run.data.newlines
 
 
 def read_model(reference: str | None, root: Path) -> tuple[Path, Checkpoint]:
@@ -44,15 +43,13 @@ def read_model(reference: str | None, root: Path) -> tuple[Path, Checkpoint]:
     Raises:
         NotFoundError, CheckpointError, StorageError: there is no such model, or it cannot be used.
     """
-    from charlstm.checkpoint.format import check_model, read
+    from charlstm.checkpoint import format as checkpoint_format
     from charlstm.checkpoint.store import Store
 
     path = Store(root).find(reference)
     if reference is None and path.parent == starter_folder() and root != DEFAULT_ROOT:
         say(f"no runs in {root} yet: this is the starter")
-    checkpoint = read(path, kind="model")
-    check_model(checkpoint, path)
-    return path, checkpoint
+    return path, checkpoint_format.read_model(path)
 
 
 def load(reference: str | None, root: Path, device: str = "cpu", threads: int | None = None) -> Loaded[TextModel]:
@@ -68,14 +65,14 @@ def load(reference: str | None, root: Path, device: str = "cpu", threads: int | 
         NotFoundError, CheckpointError, StorageError: there is no such model, or it cannot be used.
         UsageError: there is no such device here.
     """
-    from charlstm.checkpoint.format import check_writes_on
+    from charlstm.checkpoint.format import check_causal
 
     path, checkpoint = read_model(reference, root)
-    check_writes_on(checkpoint, path)
+    check_causal(checkpoint, path)
     if device == "cpu":
-        from charlstm.engine.auto_threads import PacedEngine
+        from charlstm.engine.auto_threads import AutoThreadsEngine
 
-        return Loaded(path, checkpoint, PacedEngine.from_checkpoint(checkpoint, threads))
+        return Loaded(path, checkpoint, AutoThreadsEngine.from_checkpoint(checkpoint, threads))
     return Loaded(path, checkpoint, _torch_model(checkpoint, device))
 
 
@@ -83,10 +80,12 @@ def _torch_model(checkpoint: Checkpoint, device: str) -> TextModel:
     from charlstm.cli.interrupts import load_torch
 
     load_torch()
+    from charlstm.engine.load import torch_model
     from charlstm.engine.torch_backend import TorchBackend
+    from charlstm.nn.device import parse_device
 
     try:
-        return TorchBackend.from_checkpoint(checkpoint, device=device)
+        return TorchBackend(torch_model(checkpoint).to(parse_device(device)), checkpoint.load_tokenizer())
     except (RuntimeError, AssertionError, NotImplementedError) as fault:
         # Torch's words for "no such device" run over many lines; its first sentence says it.
         reason = re.split(r"[\n.]", str(fault))[0]
@@ -185,13 +184,13 @@ def told_seed(seed: int | None) -> int:
 
 def describe(loaded: Loaded[Any], **facts: Any) -> str:
     """Which checkpoint, and what else is worth a line: ``checkpoints/english-1 (1.92 bits/character), seed 7``."""
-    from charlstm.checkpoint.summary import bits_per_byte, number
+    from charlstm.checkpoint.summary import bits_per_byte
 
     path, provenance = loaded.path, loaded.checkpoint.provenance
-    bits, unit = bits_per_byte(loaded.model.tokenizer.kind, provenance.get("val_loss")), "byte"
+    bits, unit = bits_per_byte(loaded.model.tokenizer.kind, provenance.val_loss), "byte"
     if bits is None:
-        bits, unit = number(provenance.get("bits_per_char")), "character"
-    sides = ", both sides seen" if loaded.checkpoint.config["model"].get("bidirectional") else ""
+        bits, unit = provenance.bits_per_char, "character"
+    sides = ", both sides seen" if loaded.checkpoint.architecture.bidirectional else ""
     quality = "" if bits is None else f" ({bits:.2f} bits/{unit}{sides})"
     where = path.parent if path.name == "model.safetensors" else path
     return ", ".join([f"{where}{quality}", *(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())])

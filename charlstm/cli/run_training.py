@@ -83,6 +83,7 @@ def _begin(place: Place, prepared: Prepared, ranks: Ranks, into: Path | None = N
     """Train a prepared run, in a folder of its own or ``into`` one."""
     from charlstm.cli.interrupts import StopRequest
     from charlstm.cli.views import plan as plan_view
+    from charlstm.filling.preview import write_preview
     from charlstm.training import prepare
 
     # From here on Ctrl-C is a request: there is a folder now, and what it holds must be able to go on.
@@ -91,7 +92,7 @@ def _begin(place: Place, prepared: Prepared, ranks: Ranks, into: Path | None = N
         folder = into or ranks.by_first(lambda: place.store.create(name, prepared.encoded.name, force))
         try:
             with _kept(place, folder, ranks):
-                training = prepare.begin(prepared, folder, {"command": _command()}, ranks)
+                training = prepare.begin(prepared, folder, command=_command(), ranks=ranks, write_preview=write_preview)
                 if ranks.is_first and not place.quiet and not place.json_lines:
                     plan_view.announce(prepared, folder)
                 _run(place, training, request)
@@ -111,6 +112,7 @@ def begin_or_go_on(place: Place, start: Start, dry_run: bool) -> None:
     with several.joined() as ranks:
         from charlstm.cli.interrupts import StopRequest
         from charlstm.config import MAY_CHANGE
+        from charlstm.filling.preview import write_preview
         from charlstm.training.plan.merge import merge
         from charlstm.training.prepare import shared
         from charlstm.training.resume import resume
@@ -122,7 +124,15 @@ def begin_or_go_on(place: Place, start: Start, dry_run: bool) -> None:
             given = merge(*layers)
             changes = {name: given["train"].pop(name) for name in MAY_CHANGE if name in given["train"]}
             with StopRequest(quiet=not ranks.is_first) as request, _kept(place, folder, ranks):
-                training = resume(folder, place.cache, changes, given=given, stdin=_stdin(), ranks=ranks)
+                training = resume(
+                    folder,
+                    place.cache,
+                    changes,
+                    given=given,
+                    stdin=_stdin(),
+                    ranks=ranks,
+                    write_preview=write_preview,
+                )
                 _run(place, training, request)
             return
         prepared = shared(ranks, lambda: _prepare(place, start, taken=True), place.cache)
@@ -172,12 +182,16 @@ def resume(place: Place, reference: str, flags: dict[str, dict[str, Any]], clash
     alone = several.place() is None
     folder = looked_at() if alone else Path()  # a mistake is told before torch is loaded
     with several.joined() as ranks:
+        from charlstm.filling.preview import write_preview
         from charlstm.training import resume as resuming
 
         if not alone:
             folder = ranks.by_first(looked_at)
         with StopRequest(quiet=not ranks.is_first) as request, _kept(place, folder, ranks):
-            _run(place, resuming.resume(folder, place.cache, changes, stdin=_stdin(), ranks=ranks), request)
+            training = resuming.resume(
+                folder, place.cache, changes, stdin=_stdin(), ranks=ranks, write_preview=write_preview
+            )
+            _run(place, training, request)
 
 
 def _check_unchanged(folder: Path, flags: dict[str, dict[str, Any]], clash: object) -> None:
@@ -188,12 +202,10 @@ def _check_unchanged(folder: Path, flags: dict[str, dict[str, Any]], clash: obje
     """
     from charlstm.checkpoint.format import read_header
     from charlstm.checkpoint.store import RESUME
-    from charlstm.config import RunConfig
-    from charlstm.settings_file import kept
     from charlstm.training.resume import differing
 
     path = folder / RESUME
-    fixed = [name for _, name in differing(kept(RunConfig, read_header(path).config, path), flags)]
+    fixed = [name for _, name in differing(read_header(path).run, flags)]
     if clash or fixed:
         what = f"--{fixed[0].replace('_', '-')}" if fixed else "that option"
         if "sources" in fixed:
@@ -208,9 +220,7 @@ def _checkpoint(place: Place, reference: str) -> Checkpoint:
     from charlstm.checkpoint import format as checkpoint_format
 
     path = place.store.find(reference)
-    checkpoint = checkpoint_format.read(path, kind="model")
-    checkpoint_format.check_model(checkpoint, path)
-    return checkpoint
+    return checkpoint_format.read_model(path)
 
 
 def _leave_nothing_useless(place: Place, folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -18,11 +19,12 @@ from threadpoolctl import ThreadpoolController
 
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.cpu import Threads, cores
-from charlstm.engine.bidirectional import BidirectionalEngine
 from charlstm.engine.layers import Array
 from charlstm.engine.network import Engine
-from charlstm.engine.stack import State
-from charlstm.nn.shapes import multiplied_count
+from charlstm.engine.state import StepState, map_arrays
+from charlstm.nn.architecture import Architecture
+from charlstm.nn.shapes import matmul_weight_count
+from charlstm.tokenizers import Tokenizer
 
 _MUCH = 600_000
 """From so many multiplications a step on a second thread pays."""
@@ -64,34 +66,34 @@ def blas_threads() -> BlasThreads:
     return BlasThreads()
 
 
-class PacedEngine(Engine):
+class AutoThreadsEngine(Engine):
     """An engine that sets the number of BLAS threads, so that it is quick, gives way, and no bit depends on either.
 
     Args:
-        tensors, config, tokenizer: as `Engine` takes them.
+        architecture, tensors, tokenizer: as `Engine`.
         threads: always so many; None finds out.
     """
 
     def __init__(
         self,
-        tensors: dict[str, NDArray[Any]],
-        config: dict[str, Any],
-        tokenizer: dict[str, Any],
+        architecture: Architecture,
+        tensors: Mapping[str, NDArray[Any]],
+        tokenizer: Tokenizer,
         threads: int | None = None,
     ) -> None:
-        super().__init__(tensors, config, tokenizer)
-        self._multiplied = multiplied_count({**config["model"], "vocab_size": self.vocab_size})
+        super().__init__(architecture, tensors, tokenizer)
+        self._multiplied = matmul_weight_count(architecture)
         self._asked = threads
         self._blas = blas_threads()
         self._of_rows: dict[int, Threads] = {}
         self._seen: Counter[int] = Counter()
 
     @classmethod
-    def from_checkpoint(cls, checkpoint: Checkpoint, threads: int | None = None) -> PacedEngine:
-        """The network of a checkpoint that `checkpoint.format.read` has verified."""
-        return cls(checkpoint.tensors, checkpoint.config, checkpoint.tokenizer, threads)
+    def from_checkpoint(cls, checkpoint: Checkpoint, threads: int | None = None) -> AutoThreadsEngine:
+        """The network of a checkpoint that `checkpoint.format.read` has checked."""
+        return cls(checkpoint.architecture, checkpoint.tensors, checkpoint.load_tokenizer(), threads)
 
-    def step(self, tokens: NDArray[np.integer[Any]], state: State | None) -> tuple[Array, State]:
+    def step(self, tokens: NDArray[np.integer[Any]], state: StepState | None) -> tuple[Array, StepState]:
         """See `Engine.step`."""
         threads = self._of_rows.get(len(tokens))
         if threads is None:
@@ -102,7 +104,7 @@ class PacedEngine(Engine):
         threads.after_step(time.perf_counter() - began)
         return stepped
 
-    def _first_steps(self, tokens: NDArray[np.integer[Any]], state: State | None) -> tuple[Array, State]:
+    def _first_steps(self, tokens: NDArray[np.integer[Any]], state: StepState | None) -> tuple[Array, StepState]:
         """The first ones of so many rows; the last of them tells how many threads these may have."""
         rows = len(tokens)
         if self._asked or rows * self._multiplied < _MUCH:
@@ -122,24 +124,20 @@ class PacedEngine(Engine):
         self._of_rows[rows] = threads
         return by_most
 
-    def _settled(self, tokens: NDArray[np.integer[Any]], state: State | None, threads: int) -> tuple[Array, State]:
+    def _settled(
+        self, tokens: NDArray[np.integer[Any]], state: StepState | None, threads: int
+    ) -> tuple[Array, StepState]:
         self._of_rows[len(tokens)] = Threads(threads, self._blas.use, adapt=False)
         return self.step(tokens, state)
 
 
-def own_engine_of(checkpoint: Checkpoint) -> Engine | BidirectionalEngine:
-    """The engine of a checkpoint for a process of its own; one that reads both ways has one BLAS thread."""
-    if checkpoint.config["model"].get("bidirectional"):
-        blas_threads().use(1)
-        return BidirectionalEngine.from_checkpoint(checkpoint)
-    return PacedEngine.from_checkpoint(checkpoint)
+def _equal(one: tuple[Array, StepState], other: tuple[Array, StepState]) -> bool:
+    """Whether two steps from one state came to the same bits; side inputs are whole numbers, which always do."""
+    equal = [np.array_equal(one[0], other[0])]
 
+    def compare(a: Array, b: Array) -> Array:
+        equal.append(np.array_equal(a, b))
+        return a
 
-def _equal(one: tuple[Array, State], other: tuple[Array, State]) -> bool:
-    """Whether two steps came to the same bits."""
-    same = np.array_equal(one[0], other[0])
-    return same and all(
-        np.array_equal(part, part_of_other)
-        for layer, layer_of_other in zip(one[1], other[1], strict=True)
-        for part, part_of_other in zip(layer, layer_of_other, strict=True)
-    )
+    map_arrays(compare, one[1], other[1])
+    return all(equal)

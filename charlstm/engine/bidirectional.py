@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,10 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checkpoint.format import Checkpoint
-from charlstm.engine import stack
-from charlstm.engine.layers import Array
-from charlstm.engine.stack import Stack, State, alone, in_rows
-from charlstm.tokenizers import from_state
+from charlstm.engine.buffers import BufferCache
+from charlstm.engine.layers import Array, LayerState
+from charlstm.engine.stack import Stack
+from charlstm.engine.state import map_layers
+from charlstm.nn.architecture import Architecture
+from charlstm.tokenizers import Tokenizer
+
+_StackState = tuple[LayerState, ...]
 
 _WEIGHED = 8
 """Tokens behind a blank of free length that are weighed: they tell what length fits."""
@@ -22,20 +26,26 @@ _WEIGHED = 8
 class BidirectionalEngine:
     """A trained network that reads both ways; a `filling.Reader`, to which a left is the forward stack's state.
 
+    Args:
+        architecture: of the network.
+        tensors: its weights, by name.
+        tokenizer: the one it was trained with.
+        reach: how many tokens a window of its training had: it looks no farther to either side.
+
     Attributes:
-        config: the run's settings as plain values.
-        tokenizer: the run's tokenizer.
-        vocab_size: tokens it knows, V; this id is the mask, which stands for a hidden token.
+        tokenizer: as given.
+        vocab_size: V, how many different tokens there are; this id is the mask.
     """
 
-    def __init__(self, tensors: dict[str, NDArray[Any]], config: dict[str, Any], tokenizer: dict[str, Any]) -> None:
-        self.config = config
-        self.tokenizer = from_state(tokenizer)
-        self.vocab_size = self.tokenizer.vocab_size
-        self._reach: int = config["data"]["seq_len"]
+    def __init__(
+        self, architecture: Architecture, tensors: Mapping[str, NDArray[Any]], tokenizer: Tokenizer, reach: int
+    ) -> None:
+        self.architecture, self.tokenizer = architecture, tokenizer
+        self.vocab_size = architecture.vocab_size
+        self._reach = reach
+        self._buffers = BufferCache()
         weights = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
-        self._forwards = Stack("layers", weights, config["model"])
-        self._backwards = Stack("backwards", weights, config["model"])
+        self._forwards, self._backwards = (Stack(prefix, weights, architecture) for prefix in architecture.stacks)
         self._merge = np.ascontiguousarray(weights["merge.weight"]).T
         self._merge_bias = weights["merge.bias"]
         self._head = np.ascontiguousarray(weights["head.weight"]).T
@@ -44,8 +54,9 @@ class BidirectionalEngine:
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> BidirectionalEngine:
-        """The network of a checkpoint that `checkpoint.format.read` has verified."""
-        return cls(checkpoint.tensors, checkpoint.config, checkpoint.tokenizer)
+        """The network of a checkpoint that `checkpoint.format.read` has checked."""
+        reach = checkpoint.run.data.seq_len
+        return cls(checkpoint.architecture, checkpoint.tensors, checkpoint.load_tokenizer(), reach)
 
     def logits(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> Array:
         """What each token of a text is, seen from all others, (T, V).
@@ -53,7 +64,7 @@ class BidirectionalEngine:
         Args:
             ids: (T,), ``vocab_size`` where one is hidden.
         """
-        left = self._forwards.zero_state(1)
+        left = self._forwards.empty_state(1)
         layout = tuple(map(int, ids))
         found = np.empty((len(layout), self.vocab_size), np.float32)
         for place, token in enumerate(layout):
@@ -63,9 +74,9 @@ class BidirectionalEngine:
 
     # ---- as `filling.Reader` has it ---------------------------------------------------------------------------------
 
-    def begin(self, left: Sequence[int]) -> State:
+    def begin(self, left: Sequence[int]) -> _StackState:
         """Read what stands before the first blank, as far back as windows reach in training."""
-        state = self._forwards.zero_state(1)
+        state = self._forwards.empty_state(1)
         for token in left[-self._reach :]:
             state = self.advance(state, np.array([token]))
         return state
@@ -75,7 +86,7 @@ class BidirectionalEngine:
         blank = next((place for place, token in enumerate(tokens) if token >= 0), len(tokens))
         return tuple(self.vocab_size if token < 0 else token for token in tokens[: blank + self._reach])
 
-    def predict(self, left: State, layout: tuple[int, ...], place: int) -> Array:
+    def predict(self, left: _StackState, layout: tuple[int, ...], place: int) -> Array:
         """What may stand at a place of the layout, (B, V); left has read all before it."""
         past = self._forwards.features(left)
         future = np.broadcast_to(self._read_backwards_once(layout)[place], past.shape)
@@ -84,17 +95,18 @@ class BidirectionalEngine:
         logits += self._head_bias
         return logits
 
-    def advance(self, left: State, ids: NDArray[np.integer[Any]]) -> State:
+    def advance(self, left: _StackState, ids: NDArray[np.integer[Any]]) -> _StackState:
         """Read one token a row, ids (B,)."""
-        return _step(self._forwards, ids, left)
+        return self._step(self._forwards, ids, left)
 
-    def select(self, left: State, rows: Sequence[int]) -> State:
+    def select(self, left: _StackState, rows: Sequence[int]) -> _StackState:
         """Some rows, in the order given, any number of times."""
-        return stack.select(left, rows)
+        index = np.asarray(rows)
+        return map_layers(lambda part: part[index], left)
 
-    def join(self, lefts: Sequence[State]) -> State:
+    def join(self, lefts: Sequence[_StackState]) -> _StackState:
         """All rows of several, one below the other."""
-        return stack.join(lefts)
+        return map_layers(lambda *parts: np.concatenate(parts), *lefts)
 
     def weighs(self, free: bool) -> int:
         """None behind a blank of known length: the right side is in view."""
@@ -102,13 +114,16 @@ class BidirectionalEngine:
 
     def _read_backwards(self, layout: tuple[int, ...]) -> list[Array]:
         """The backward stack's features at each place of a layout: what it has read of all behind that place."""
-        state = self._backwards.zero_state(1)
+        state = self._backwards.empty_state(1)
         found = [self._backwards.features(state)[0]]
         for token in reversed(layout[1:]):
-            state = _step(self._backwards, np.array([token]), state)
+            state = self._step(self._backwards, np.array([token]), state)
             found.append(self._backwards.features(state)[0])
         return found[::-1]
 
-
-def _step(layers: Stack, ids: NDArray[np.integer[Any]], state: State) -> State:
-    return layers.step(ids, state) if len(ids) > 1 else in_rows(layers.step(ids[0], alone(state)))
+    def _step(self, stack: Stack, ids: NDArray[np.integer[Any]], state: _StackState) -> _StackState:
+        # Both stacks have layers of the same shape, so one set of buffers serves them in turn.
+        if len(ids) > 1:
+            return stack.step(ids, state, self._buffers.get(ids.shape, stack.buffers))
+        alone = map_layers(lambda part: part[0], state)
+        return map_layers(lambda part: part[None], stack.step(ids[0], alone, self._buffers.get((), stack.buffers)))

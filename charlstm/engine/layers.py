@@ -1,13 +1,16 @@
-"""The recurrent cells in NumPy, for stepping: one character at a time, a few rows or one alone.
+"""The recurrent cells in NumPy, for stepping: one character at a time, a few texts side by side or one alone.
 
 There is nothing to batch: a step is one matrix-vector product a layer, bound by the time it takes to read the weights
 once. So every product that depends only on the token is folded into a table when the network is loaded, ``weight_ih``
 and ``weight_hh`` lie side by side in one matrix, and what a step needs besides its new state is allocated once.
 
+A layer holds weights only and is never changed: threads share it. What it computes in are `Buffers`, of which each
+thread has its own.
+
 σ(z) = (1 + tanh(z/2)) / 2, so with the rows of the gates with a σ halved beforehand one tanh serves all.
 
-Letters: B rows side by side, none when a row is stepped alone: then its arrays are vectors. D features from the layer
-below, H hidden features, R rows of the gates, V vocabulary.
+Letters: B texts side by side, no axis at all when one is stepped alone: then its arrays are vectors. D features from
+the layer below, H hidden units, R rows of the gates, V vocabulary.
 """
 
 from __future__ import annotations
@@ -24,67 +27,81 @@ LayerState: TypeAlias = tuple[Array, ...]
 
 _HALF = np.float32(0.5)
 _FEW = 4
-"""Below this many rows a matrix-vector product a row takes half the time of OpenBLAS's matrix product."""
+"""Below this many texts a matrix-vector product for each takes half the time of OpenBLAS's matrix product."""
 
 
 class Layer(Protocol):
     """One recurrent layer."""
 
-    def step(self, tokens: Any, below: Array, state: LayerState) -> LayerState:
-        """One step of many rows or of one alone.
+    def buffers(self, rows: tuple[int, ...]) -> Any:
+        """Arrays to compute in.
+
+        Args:
+            rows: ``(B,)``, or ``()`` for one text alone.
+        """
+
+    def step(self, tokens: Any, below: Array, state: LayerState, buffers: Any) -> LayerState:
+        """Read one token of each text.
 
         Args:
             tokens: ids (B,), or one id.
-            below: h of the layer below, (B, D) or (D,); not looked at in the lowest layer.
-            state: the state before, parts of (B, H) or (H,).
+            below: h of the layer below, (B, D) or (D,); not used in the lowest layer.
+            state: the state before, each part (B, H) or (H,).
+            buffers: of this thread, for as many texts.
 
         Returns:
             The state after, new arrays; the first part is the layer's output.
         """
 
 
+class _SumBuffers:
+    """Where the inputs of a product lie side by side, and where its result is."""
+
+    def __init__(self, rows: tuple[int, ...], below: int, inputs: int, outputs: int) -> None:
+        self.inputs = np.empty((*rows, inputs), np.float32)
+        self.left, self.right = self.inputs[..., :below], self.inputs[..., below:]
+        self.out = np.empty((*rows, outputs), np.float32)
+
+
 class _Sums:
-    """What stands inside the gates' σ and tanh: ``weight @ [below, before]`` and what the token alone decides.
+    """What stands inside the gates' σ and tanh: ``weight @ [below, previous h]`` and what the token alone decides.
 
     Args:
         from_below: (R, D), D may be 0; its last columns read the token's embedding if there is one.
-        from_before: (R, H), H may be 0.
+        from_previous: (R, H), H may be 0.
         bias: (R,).
         embedding: (V, features), where the layer's input ends with the token's embedding, else None.
     """
 
-    def __init__(self, from_below: Array, from_before: Array, bias: Array, embedding: Array | None = None) -> None:
+    def __init__(self, from_below: Array, from_previous: Array, bias: Array, embedding: Array | None = None) -> None:
         self._below = below = from_below.shape[1] - (0 if embedding is None else embedding.shape[1])
         # For every token (V, R), or (R,) where it decides nothing.
         self._fixed = bias if embedding is None else embedding @ from_below[:, below:].T + bias
         self._per_token = embedding is not None
-        self._weight = np.ascontiguousarray(np.concatenate((from_below[:, :below], from_before), 1)).T
-        self.allot(())
+        self._weight = np.ascontiguousarray(np.concatenate((from_below[:, :below], from_previous), 1)).T
+        self._both = 0 < below < len(self._weight)
 
-    def allot(self, rows: tuple[int, ...]) -> Array:
-        """Make room for so many rows; gives the array (…, R) that the sums will always be in."""
-        self._inputs = np.empty((*rows, self._weight.shape[0]), np.float32)
-        self._left, self._right = self._inputs[..., : self._below], self._inputs[..., self._below :]
-        self.out = np.empty((*rows, self._weight.shape[1]), np.float32)
-        return self.out
+    def buffers(self, rows: tuple[int, ...]) -> _SumBuffers:
+        """See `Layer`."""
+        return _SumBuffers(rows, self._below, *self._weight.shape)
 
-    def __call__(self, tokens: Any, below: Array, before: Array) -> None:
-        """Fill ``out`` anew."""
-        fixed = self._fixed[tokens] if self._per_token else self._fixed
+    def __call__(self, tokens: Any, below: Array, previous: Array, buffers: _SumBuffers) -> None:
+        """Compute the sums into ``buffers.out``."""
+        fixed, out = self._fixed[tokens] if self._per_token else self._fixed, buffers.out
         if not len(self._weight):
-            self.out[...] = fixed
+            out[...] = fixed
             return
-        if self._below and self._right.shape[-1]:
-            self._left[...], self._right[...] = below, before
-            inputs = self._inputs
+        if self._both:
+            buffers.left[...], buffers.right[...] = below, previous
+            inputs = buffers.inputs
         else:
-            inputs = below if self._below else before
+            inputs = below if self._below else previous
         if inputs.ndim == 1 or len(inputs) >= _FEW:
-            np.dot(inputs, self._weight, self.out)
+            np.dot(inputs, self._weight, out)
         else:
-            for row, place in zip(inputs, self.out, strict=True):
+            for row, place in zip(inputs, out, strict=True):
                 np.dot(row, self._weight, place)
-        self.out += fixed
+        out += fixed
 
 
 class RnnLayer:
@@ -93,13 +110,23 @@ class RnnLayer:
     def __init__(self, weight_ih: Array, weight_hh: Array, bias: Array, *, embedding: Array | None) -> None:
         self._sums = _Sums(weight_ih, weight_hh, bias, embedding)
 
-    def step(self, tokens: Any, below: Array, state: LayerState) -> LayerState:
+    def buffers(self, rows: tuple[int, ...]) -> _SumBuffers:
         """See `Layer`."""
-        (h,) = state
-        if h.shape[:-1] != self._sums.out.shape[:-1]:
-            self._sums.allot(h.shape[:-1])
-        self._sums(tokens, below, h)
-        return (np.tanh(self._sums.out),)
+        return self._sums.buffers(rows)
+
+    def step(self, tokens: Any, below: Array, state: LayerState, buffers: _SumBuffers) -> LayerState:
+        """See `Layer`."""
+        self._sums(tokens, below, state[0], buffers)
+        return (np.tanh(buffers.out),)
+
+
+class _LstmBuffers:
+    """The gates, and views of each: cutting them anew at each step would take a tenth of it."""
+
+    def __init__(self, sums: _SumBuffers) -> None:
+        self.sums, self.gates = sums, sums.out
+        self.i_f_o = self.gates[..., : 3 * (self.gates.shape[-1] // 4)]
+        self.i, self.f, self.o, self.g = _split(self.gates, 4)
 
 
 class LstmLayer:
@@ -115,42 +142,47 @@ class LstmLayer:
         embedding: Array | None,
     ) -> None:
         self._sums = _Sums(_ifog(weight_ih), _ifog(weight_hh), _ifog(bias), embedding)
-        self._peep = None if peephole is None else np.split(peephole * _HALF, 3)
-        self._allot(())
+        self._peephole = None if peephole is None else np.split(peephole * _HALF, 3)
 
-    def _allot(self, rows: tuple[int, ...]) -> None:
-        gates = self._sums.allot(rows)
-        n = gates.shape[-1] // 4
-        # Cutting them anew at each step would take a tenth of it.
-        self._gates, self._i_f_o = gates, gates[..., : 3 * n]
-        self._i, self._f, self._o, self._g = _blocks(gates, 4)
+    def buffers(self, rows: tuple[int, ...]) -> _LstmBuffers:
+        """See `Layer`."""
+        return _LstmBuffers(self._sums.buffers(rows))
 
-    def step(self, tokens: Any, below: Array, state: LayerState) -> LayerState:
+    def step(self, tokens: Any, below: Array, state: LayerState, buffers: _LstmBuffers) -> LayerState:
         """See `Layer`."""
         h, c = state
-        if h.shape != self._i.shape:
-            self._allot(h.shape[:-1])
-        self._sums(tokens, below, h)
-        if self._peep is None:
-            np.tanh(self._gates, out=self._gates)
-            self._i_f_o *= _HALF
-            self._i_f_o += _HALF
-            c = _cell(self._i, self._f, self._g, c)
+        self._sums(tokens, below, h, buffers.sums)
+        if self._peephole is None:
+            np.tanh(buffers.gates, out=buffers.gates)
+            buffers.i_f_o *= _HALF
+            buffers.i_f_o += _HALF
+            c = _cell(buffers.i, buffers.f, buffers.g, c)
         else:
-            c = self._seeing(c, *self._peep)
+            c = self._cell_with_peepholes(c, buffers, *self._peephole)
         h = np.tanh(c)
-        h *= self._o
+        h *= buffers.o
         return h, c
 
-    def _seeing(self, c: Array, p_i: Array, p_f: Array, p_o: Array) -> Array:
-        """The new cell, and ``_o`` done, where the gates see the cell."""
-        self._i += p_i * c
-        self._f += p_f * c
-        np.tanh(self._g, out=self._g)
-        c = _cell(_sigmoid(self._i), _sigmoid(self._f), self._g, c)
-        self._o += p_o * c
-        _sigmoid(self._o)
+    def _cell_with_peepholes(self, c: Array, gates: _LstmBuffers, p_i: Array, p_f: Array, p_o: Array) -> Array:
+        """The new cell, where i and f see the old one and o the new one; ``gates.o`` is ready afterwards."""
+        gates.i += p_i * c
+        gates.f += p_f * c
+        np.tanh(gates.g, out=gates.g)
+        c = _cell(_sigmoid(gates.i), _sigmoid(gates.f), gates.g, c)
+        gates.o += p_o * c
+        _sigmoid(gates.o)
         return c
+
+
+class _GruBuffers:
+    """The sums of the input side and those of the recurrent side, and views of their gates."""
+
+    def __init__(self, given: _SumBuffers, recurrent: _SumBuffers) -> None:
+        self.given, self.recurrent = given, recurrent
+        n = given.out.shape[-1] // 3
+        self.given_r_z, self.given_n = given.out[..., : 2 * n], given.out[..., 2 * n :]
+        self.r_z = recurrent.out[..., : 2 * n]
+        self.r, self.z, self.n = _split(recurrent.out, 3)
 
 
 class GruLayer:
@@ -161,30 +193,25 @@ class GruLayer:
         none = weight_hh[:, :0]
         self._given = _Sums(_halved(weight_ih), none, _halved(bias), embedding)
         self._recurrent = _Sums(none, _halved(weight_hh), np.concatenate((nothing, bias_n)))
-        self._allot(())
 
-    def _allot(self, rows: tuple[int, ...]) -> None:
-        given, recurrent = self._given.allot(rows), self._recurrent.allot(rows)
-        n = given.shape[-1] // 3
-        self._given_r_z, self._given_n = given[..., : 2 * n], given[..., 2 * n :]
-        self._r_z = recurrent[..., : 2 * n]
-        self._r, self._z, self._n = _blocks(recurrent, 3)
+    def buffers(self, rows: tuple[int, ...]) -> _GruBuffers:
+        """See `Layer`."""
+        return _GruBuffers(self._given.buffers(rows), self._recurrent.buffers(rows))
 
-    def step(self, tokens: Any, below: Array, state: LayerState) -> LayerState:
+    def step(self, tokens: Any, below: Array, state: LayerState, buffers: _GruBuffers) -> LayerState:
         """See `Layer`."""
         (h,) = state
-        if h.shape != self._r.shape:
-            self._allot(h.shape[:-1])
-        self._given(tokens, below, h)
-        self._recurrent(tokens, below, h)
-        self._r_z += self._given_r_z
-        _sigmoid(self._r_z)
-        self._n *= self._r
-        self._n += self._given_n
-        np.tanh(self._n, out=self._n)
-        h = h - self._n
-        h *= self._z
-        h += self._n
+        self._given(tokens, below, h, buffers.given)
+        self._recurrent(tokens, below, h, buffers.recurrent)
+        buffers.r_z += buffers.given_r_z
+        _sigmoid(buffers.r_z)
+        n = buffers.n
+        n *= buffers.r
+        n += buffers.given_n
+        np.tanh(n, out=n)
+        h = h - n
+        h *= buffers.z
+        h += n
         return (h,)
 
 
@@ -203,14 +230,14 @@ class AttentionLayer:
         self._query_key_value = np.ascontiguousarray(np.concatenate((scaled, key, value))).T
         self._out = np.ascontiguousarray(out).T
 
-    def no_memory(self, batch: int) -> tuple[Array, ...]:
-        """The memory before any text: keys and values (B, W, A), and what bars places with nothing in them, (B, W)."""
+    def empty_memory(self, batch: int) -> tuple[Array, ...]:
+        """The memory before any text: keys and values (B, W, A), and -inf where there is nothing, (B, W)."""
         nothing = np.zeros((batch, self._window, self._size), np.float32)
         return nothing, nothing, np.full((batch, self._window), -np.inf, np.float32)
 
     def step(self, h: Array, memory: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
-        """What the attention makes of the top layer's output, and the memory after; `Layer` tells the shapes."""
-        query, key, value = _blocks(np.dot(h, self._query_key_value), 3)
+        """What attention makes of the top layer's output, (B, H) or (H,), and the memory after."""
+        query, key, value = _split(np.dot(h, self._query_key_value), 3)
         keys, values, barred = memory
         keys, values = _shifted(keys, key[..., None, :], -2), _shifted(values, value[..., None, :], -2)
         if barred[..., 0].any():  # else the memory is full, and stays so
@@ -251,7 +278,7 @@ def _halved(part: Array) -> Array:
     return np.concatenate((r * _HALF, z * _HALF, n))
 
 
-def _blocks(gates: Array, count: int) -> list[Array]:
+def _split(gates: Array, count: int) -> list[Array]:
     """The gates, each (…, H): views."""
     return np.split(gates, count, axis=-1)
 

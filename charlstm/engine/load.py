@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from charlstm.checkpoint.format import Checkpoint
+from charlstm.engine.bidirectional import BidirectionalEngine
+from charlstm.engine.network import Engine
 
 if TYPE_CHECKING:
-    pass
-
-
-def torch_model(checkpoint: Checkpoint) -> Any:
-    """The network of a checkpoint as a torch module, in evaluation mode."""
-    from charlstm.config import ModelConfig
     from charlstm.nn.model import CharLM
-    from charlstm.settings_file import kept
 
-    model = CharLM(kept(ModelConfig, checkpoint.config["model"]))
+
+def load_engine(checkpoint: Checkpoint) -> Engine | BidirectionalEngine:
+    """The NumPy engine of a checkpoint, causal or bidirectional."""
+    if checkpoint.architecture.bidirectional:
+        return BidirectionalEngine.from_checkpoint(checkpoint)
+    return Engine.from_checkpoint(checkpoint)
+
+
+def load_engine_with_threads(checkpoint: Checkpoint, threads: int | None = None) -> Engine | BidirectionalEngine:
+    """The same for a process of its own, whose BLAS threads it sets; a bidirectional one has one thread.
+
+    Args:
+        checkpoint: the model.
+        threads: always so many; None chooses them while it steps.
+    """
+    from charlstm.engine.auto_threads import AutoThreadsEngine, blas_threads
+
+    if checkpoint.architecture.bidirectional:
+        blas_threads().use(1)
+        return BidirectionalEngine.from_checkpoint(checkpoint)
+    return AutoThreadsEngine.from_checkpoint(checkpoint, threads)
+
+
+def torch_model(checkpoint: Checkpoint) -> CharLM:
+    """The network of a checkpoint as a torch module, in evaluation mode."""
+    from charlstm.nn.model import CharLM
+
+    model = CharLM(checkpoint.architecture)
     model.load_tensors(checkpoint.tensors)
     return model.eval()

@@ -1,109 +1,116 @@
-"""A whole network stepped with NumPy.
-
-An engine works in buffers of its own, so one engine serves one thread at a time.
-"""
+"""A whole network stepped with NumPy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checkpoint.format import Checkpoint
-from charlstm.engine import stack as rows_of
+from charlstm.engine import state as states
+from charlstm.engine.buffers import BufferCache
 from charlstm.engine.layers import Array, AttentionLayer
-from charlstm.engine.side_inputs import LookUps
-from charlstm.engine.stack import Stack, State, alone, in_rows
-from charlstm.nn.shapes import attention_shapes, looks_up, stacks
-from charlstm.tokenizers import from_state
+from charlstm.engine.side_inputs import SideInputTables
+from charlstm.engine.stack import Stack
+from charlstm.engine.state import StepState
+from charlstm.nn.architecture import Architecture
+from charlstm.nn.shapes import attention_shapes
+from charlstm.tokenizers import Tokenizer
 
 
 class Engine:
-    """A trained network for stepping one token at a time, at any batch.
+    """A causal network for stepping one token at a time, any number of texts side by side.
+
+    Threads may share it: weights are only read, and each thread computes in buffers of its own.
+
+    Args:
+        architecture: of the network.
+        tensors: its weights, by name.
+        tokenizer: the one it was trained with.
 
     Attributes:
-        config: the run's settings as plain values.
-        tokenizer: the run's tokenizer.
-        vocab_size: tokens it knows.
+        tokenizer: as given.
+        vocab_size: V, how many different tokens there are.
     """
 
-    def __init__(self, tensors: dict[str, NDArray[Any]], config: dict[str, Any], tokenizer: dict[str, Any]) -> None:
-        self.config = config
-        self.tokenizer = from_state(tokenizer)
-        self.vocab_size = self.tokenizer.vocab_size
-        model = config["model"]
+    def __init__(self, architecture: Architecture, tensors: Mapping[str, NDArray[Any]], tokenizer: Tokenizer) -> None:
+        self.architecture, self.tokenizer = architecture, tokenizer
+        self.vocab_size = architecture.vocab_size
         weights = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
-        self._stacks = [Stack(name, weights, model) for name in stacks(model)]
+        self._stacks = [Stack(prefix, weights, architecture) for prefix in architecture.stacks]
         self._attention: AttentionLayer | None = None
-        if model.get("attention_window"):
-            parts = [weights[f"attention.{name}"] for name in attention_shapes(model["hidden_size"])]
-            self._attention = AttentionLayer(*parts, window=model["attention_window"])
-        self._look_ups = LookUps(weights, model) if looks_up(model) else None
-        self._head = np.ascontiguousarray(weights["head.weight"] / len(self._stacks)).T  # of an ensemble the mean
+        if architecture.attention_window:
+            parts = [weights[f"attention.{name}"] for name in attention_shapes(architecture.hidden_size)]
+            self._attention = AttentionLayer(*parts, window=architecture.attention_window)
+        self._side_inputs = SideInputTables(weights, architecture) if architecture.enabled else None
+        self._head = np.ascontiguousarray(weights["head.weight"] / len(self._stacks)).T  # the members' mean
         self._head_bias = weights["head.bias"]
+        self._buffers = BufferCache()
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> Engine:
-        """The network of a checkpoint that `checkpoint.format.read` has verified."""
-        return cls(checkpoint.tensors, checkpoint.config, checkpoint.tokenizer)
+        """The network of a checkpoint that `checkpoint.format.read` has checked."""
+        return cls(checkpoint.architecture, checkpoint.tensors, checkpoint.load_tokenizer())
 
-    def zero_state(self, batch: int) -> State:
-        """The state before any text, for ``batch`` rows."""
-        state = self._stacks[0].zero_state(batch) * len(self._stacks)
-        if self._attention is not None:
-            state += (self._attention.no_memory(batch),)
-        if self._look_ups is not None:
-            state += (self._look_ups.nothing_read(batch),)
-        return state
+    def empty_state(self, batch: int) -> StepState:
+        """The state before any text, for ``batch`` texts."""
+        layers = tuple(stack.empty_state(batch) for stack in self._stacks)
+        attention = None if self._attention is None else self._attention.empty_memory(batch)
+        if self._side_inputs is None:
+            return StepState(layers, attention)
+        return StepState(layers, attention, *self._side_inputs.empty(batch))
 
-    def step(self, tokens: NDArray[np.integer[Any]], state: State | None) -> tuple[Array, State]:
-        """Read one token a row.
+    def step(self, tokens: NDArray[np.integer[Any]], state: StepState | None) -> tuple[Array, StepState]:
+        """Read one token of each text.
 
         Args:
-            tokens: (batch,) ids.
+            tokens: ids, (B,).
             state: the state before, or None for the state before any text.
 
         Returns:
-            logits (batch, vocab) of the next token, and the state after.
+            Logits of the next token, (B, V), and the state after.
         """
-        state = self.zero_state(len(tokens)) if state is None else state
+        state = self.empty_state(len(tokens)) if state is None else state
         if len(tokens) > 1:
-            return self._step(tokens, state)
-        logits, after = self._step(tokens[0], alone(state))
-        return logits[None], in_rows(after)
+            return self._step(tokens, state, self._buffers.get(tokens.shape, self._new_buffers))
+        logits, after = self._step(tokens[0], states.unbatch(state), self._buffers.get((), self._new_buffers))
+        return logits[None], states.batch(after)
 
-    def _step(self, tokens: Any, state: State) -> tuple[Array, State]:
-        looked_up: Array | None = None
-        read: State = ()
-        if self._look_ups is not None:
-            looked_up, memory = self._look_ups.step(tokens, state[-1])
-            read = (memory,)
-        after: State = ()
-        said = []
-        for stack in self._stacks:
-            onwards = stack.step(tokens, state[len(after) :], looked_up)
-            if self._attention is None:
-                said.append(stack.features(onwards))
-            else:
-                top, memory = self._attention.step(onwards[-1][0], state[len(onwards)])
-                said.append(stack.features((*onwards[:-1], (top,))))
-                onwards = (*onwards, memory)
-            after += onwards
-        features = said[0] if len(said) == 1 else np.concatenate(said, -1)
+    def _new_buffers(self, rows: tuple[int, ...]) -> tuple[list[list[Any]], list[Array]]:
+        """Of each stack, and of the side inputs."""
+        stacks = [stack.buffers(rows) for stack in self._stacks]
+        return stacks, [] if self._side_inputs is None else self._side_inputs.buffers()
+
+    def _step(
+        self, tokens: Any, state: StepState, buffers: tuple[list[list[Any]], list[Array]]
+    ) -> tuple[Array, StepState]:
+        added: Array | None = None
+        recent, side = state.recent, state.side
+        if self._side_inputs is not None:
+            added, recent, side = self._side_inputs.step(tokens, state, buffers[1])
+        layers, outputs, attention = [], [], state.attention
+        for stack, before, room in zip(self._stacks, state.layers, buffers[0], strict=True):
+            after = stack.step(tokens, before, room, added)
+            layers.append(after)
+            if self._attention is not None and attention is not None:
+                attended, attention = self._attention.step(after[-1][0], attention)
+                after = (*after[:-1], (attended,))
+            outputs.append(stack.features(after))
+        features = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, -1)
         logits = np.dot(features, self._head)
         logits += self._head_bias
-        return logits, (*after, *read)
+        return logits, StepState(tuple(layers), attention, recent, side)
 
-    def expand(self, state: State, rows: int) -> State:
-        """The state of one row, for ``rows`` rows that go different ways from here."""
-        return rows_of.expand(state, rows)
+    def expand(self, state: StepState, rows: int) -> StepState:
+        """The state of one text, for ``rows`` texts that continue it in different ways."""
+        return states.expand(state, rows)
 
-    def select(self, state: State, rows: Sequence[int]) -> State:
-        """The state of some rows, in the order given."""
-        return rows_of.select(state, rows)
+    def select(self, state: StepState, rows: Sequence[int]) -> StepState:
+        """Some texts, in the order given, any number of times."""
+        return states.select(state, rows)
 
-    def join(self, states: Sequence[State]) -> State:
-        """All rows of several states, one below the other."""
-        return rows_of.join(states)
+    def join(self, several: Sequence[StepState]) -> StepState:
+        """All texts of several states, one below the other."""
+        return states.join(several)

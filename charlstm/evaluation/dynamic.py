@@ -31,8 +31,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from charlstm.errors import DivergedError, UsageError
-from charlstm.nn.model import CharLM, State, detach
-from charlstm.nn.parameters import dense_weights, tables
+from charlstm.nn.model import CharLM
+from charlstm.nn.parameters import dense_parameters, sparse_tables
+from charlstm.nn.state import State
 
 _TABLE_LR, _TABLE_DECAY = 10, 100
 _EPSILON = 1e-8  # r is 0 where no gradient came yet, as in the rows of letters not met: there g / ε is 0 too
@@ -86,8 +87,8 @@ def surprise_while_learning(
     """
     learner = copy.deepcopy(model).eval()  # it learns without dropout, as it is scored
     text = torch.from_numpy(np.concatenate(([before], ids)).astype(np.int64)).to(next(model.parameters()).device)
-    rule = _Rule(dense_weights(learner), config)
-    rows = [_Rows(table, config) for table in tables(learner)]
+    rule = _Rule(list(dense_parameters(learner).values()), config)
+    rows = [_Rows(table.weight, config) for table in sparse_tables(learner)]
     nats = np.empty(len(ids), np.float32)
     state: State | None = None
     for begin in range(0, len(ids), config.segment):
@@ -96,7 +97,7 @@ def surprise_while_learning(
             logits, after = learner(window[None, :-1], state)
             losses = functional.cross_entropy(logits[0].float(), window[1:], reduction="none")
             gradients = torch.autograd.grad(losses.mean(), rule.weights + [each.table for each in rows])
-        state = detach(after)
+        state = after.detach()
         found = losses.detach().cpu().numpy()
         if not np.isfinite(found).all():
             raise DivergedError(

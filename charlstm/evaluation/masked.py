@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from charlstm.evaluation.loss import losses
 from charlstm.evaluation.windows import as_tensor, evaluating
-from charlstm.nn.masking import hide
+from charlstm.nn.masking import mask_spans
 from charlstm.nn.model import CharLM
 
 _ROWS = 32  # windows of a cloze read at once
@@ -29,7 +29,7 @@ def evaluate_cloze(
         seq_len: tokens it sees at once.
         autocast: as `evaluate`.
     """
-    hidden = hide(np.random.default_rng(0), 1, len(ids))[0]  # always the same gaps
+    hidden = mask_spans(np.random.default_rng(0), 1, len(ids))[0]  # always the same gaps
     return float(_losses_both_sides(model, ids, hidden, seq_len, autocast).mean(dtype=np.float64))
 
 
@@ -68,7 +68,7 @@ def _losses_both_sides(
             last = min(first + _ROWS, count)
             places = begins[first:last, None] + np.arange(length)
             targets = as_tensor(ids[places], device)
-            inputs = targets.masked_fill(torch.from_numpy(hidden[places]).to(device), model.config.vocab_size)
+            inputs = targets.masked_fill(torch.from_numpy(hidden[places]).to(device), model.architecture.vocab_size)
             with autocast or nullcontext():
                 logits, _ = model(inputs)
             here = losses(logits.float(), targets).cpu().numpy()

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from charlstm.nn.model import CharLM, reset_rows
+from charlstm.nn.model import CharLM
 
 BURN_IN = 256
 _WINDOW = 256
@@ -43,7 +43,7 @@ def walk(
                 _, state = model(as_tensor(text[places], device))
             # The first stream has only as much context as there is; when that is less, it starts cold.
             short = torch.from_numpy(before < burn_in).to(device)
-            state = reset_rows(state, short)
+            state = state.reset(short)
         for begin in range(0, span, _WINDOW):
             places = before[:, None] + begin + np.arange(min(_WINDOW, span - begin) + 1)
             window = as_tensor(text[np.minimum(places, len(text) - 1)], device)

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from charlstm.engine import BidirectionalEngine, Engine
+from charlstm.engine.bidirectional import BidirectionalEngine
+from charlstm.engine.network import Engine
 from charlstm.engine.protocol import Logits, Stepper, TokenIds
 from charlstm.sampling.position import Position, advance, read
 

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from charlstm.nn.model import CharLM, State
+from charlstm.nn.model import CharLM
+from charlstm.nn.state import State
 
 _ROWS = 256
 """Rows of a batch: so many rows of Jacobians are computed at once."""
@@ -52,7 +53,7 @@ def _squares(model: CharLM, text: Tensor, reach: int) -> Tensor:
         with torch.no_grad():
             _, state = model(before.unsqueeze(0))
     total = torch.zeros(reach + 1, dtype=torch.float64)
-    vocab = model.config.vocab_size
+    vocab = model.architecture.vocab_size
     for first in range(0, vocab, _ROWS):
         outputs = torch.arange(first, min(vocab, first + _ROWS), device=text.device)
         total += _jacobian(model, seen, state, outputs).double().square().sum((0, 2)).flip(0).cpu()
@@ -73,7 +74,7 @@ def _jacobian(model: CharLM, text: Tensor, state: State | None, outputs: Tensor)
 
     rows = len(outputs)
     if state is not None:
-        state = tuple(tuple(part.expand(rows, *part.shape[1:]).contiguous() for part in layer) for layer in state)
+        state = state.map(lambda part: part.expand(rows, *part.shape[1:]).contiguous())
     hook = model.embedding.register_forward_hook(cut)
     try:
         with torch.enable_grad():

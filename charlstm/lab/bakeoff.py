@@ -114,7 +114,7 @@ def _row(cell: str, courses: list[Course]) -> tuple[str, ...]:
     characters = sum(course.characters[-1] for course in courses) / len(courses)
     bits = sum(losses) / len(losses) / math.log(2)
     return (
-        cell, str(model.config.hidden_size), f"{model.parameter_count():,}", f"{characters:,.0f}",
+        cell, str(model.architecture.hidden_size), f"{model.parameter_count():,}", f"{characters:,.0f}",
         spread(losses, "{:.3f}"), f"{bits:.3f}",
     )  # fmt: skip
 

@@ -90,7 +90,7 @@ def _report(
         model = next(one.model for one in ones if one.cell == cell)
         beyond = sum(value > task.longest for value in limits[cell])
         rows.append((
-            cell, str(model.config.hidden_size), f"{model.parameter_count():,}",
+            cell, str(model.architecture.hidden_size), f"{model.parameter_count():,}",
             spread(limits[cell], "{:.0f}", FARTHEST), f"{beyond} of {rules.seeds}",
         ))  # fmt: skip
     return Report(

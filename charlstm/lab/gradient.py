@@ -91,7 +91,8 @@ def _report(
         ones = [one for one in contestants if one.cell == cell]
         characters = sum(one.characters for one in ones) / len(ones)
         rows.append((
-            cell, str(ones[0].model.config.hidden_size), f"{ones[0].model.parameter_count():,}", f"{characters:,.0f}",
+            cell, str(ones[0].model.architecture.hidden_size), f"{ones[0].model.parameter_count():,}",
+            f"{characters:,.0f}",
             _distance(born[cell]), _distance(grown[cell]),
         ))  # fmt: skip
     return Report(
@@ -126,7 +127,7 @@ def of_checkpoint(name: str, model: CharLM, pieces: NDArray[Any], seeds: int) ->
         pieces: texts it can read, (N, `LENGTH`).
         seeds: how many first weights to draw.
     """
-    cell, config = model.config.cell, model.config
+    cell, config = model.architecture.cell, model.architecture
     layers = f"{config.ensemble} of {config.num_layers}" if config.ensemble > 1 else str(config.num_layers)
     yield Progress(0.0, "measuring")
     trained = shares(model, pieces)

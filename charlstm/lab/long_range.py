@@ -70,7 +70,7 @@ def _report(
     of = {cell: [seed for one, seed in zip(ones, shares, strict=True) if one.cell == cell] for cell in rules.cells}
     limits = {cell: [float(limit(seed)) for seed in seeds] for cell, seeds in of.items()}
     sizes: dict[str, tuple[int, int]] = {
-        one.cell: (one.model.config.hidden_size, one.model.parameter_count()) for one in ones
+        one.cell: (one.model.architecture.hidden_size, one.model.parameter_count()) for one in ones
     }
     return Report(
         name="gap",

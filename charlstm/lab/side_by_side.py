@@ -13,16 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional
 
-from charlstm.config import ModelConfig, TrainConfig
+from charlstm.config import TrainConfig
 from charlstm.errors import UsageError
-from charlstm.nn.model import CharLM, State, detach, reset_rows
+from charlstm.nn.architecture import Architecture
+from charlstm.nn.model import CharLM
 from charlstm.nn.shapes import CELLS, parameter_count
+from charlstm.nn.state import State
 from charlstm.report.data import Progress
-from charlstm.training.batches import Window
-from charlstm.training.optim.build import make_optimizers
+from charlstm.training.batches import Batch
 from charlstm.training.optim.schedule import schedule
+from charlstm.training.step import TrainStep
 
 CELL_NAMES = tuple(CELLS)
 _TURN = 0.3
@@ -52,16 +53,15 @@ class Rules:
             raise UsageError(f"{self.seeds} is no number of seeds", where="--seeds", hint="At least 1 is needed.")
 
 
-def sized(cell: str, parameters: int, vocab_size: int, embedding_size: int) -> ModelConfig:
+def sized(cell: str, parameters: int, vocab_size: int, embedding_size: int) -> Architecture:
     """The one-layer network of a cell whose number of weights is nearest to ``parameters``."""
 
-    def of(hidden: int) -> ModelConfig:
-        return ModelConfig(
-            vocab_size=vocab_size, embedding_size=embedding_size, hidden_size=hidden, num_layers=1, cell=cell
-        )  # type: ignore[call-arg, arg-type, unused-ignore]
+    def of(hidden: int) -> Architecture:
+        size = {"vocab_size": vocab_size, "embedding_size": embedding_size, "hidden_size": hidden}
+        return Architecture.from_settings({**size, "num_layers": 1, "cell": cell})
 
     def off(hidden: int) -> int:
-        return abs(parameter_count(of(hidden).model_dump()) - parameters)
+        return abs(parameter_count(of(hidden)) - parameters)
 
     hidden = 1
     while off(hidden + 1) < off(hidden):  # the count only grows with the hidden size
@@ -81,7 +81,7 @@ class Contestant:
     """
 
     def __init__(
-        self, config: ModelConfig, seed: int, train: TrainConfig, windows: Iterator[Window], seconds: float
+        self, config: Architecture, seed: int, train: TrainConfig, windows: Iterator[Batch], seconds: float
     ) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -89,7 +89,7 @@ class Contestant:
         self.cell, self.seed, self.budget = config.cell, seed, seconds
         self.seconds, self.steps, self.characters, self.loss = 0.0, 0, 0, math.nan
         self._train, self._windows = train, windows
-        (self._optimizer,) = make_optimizers(self.model, train)
+        self._train_step = TrainStep(self.model, train)
         self._states: dict[int, State] = {}
 
     @property
@@ -108,25 +108,15 @@ class Contestant:
             if self.seconds >= seconds:
                 return
 
-    def _step(self, window: Window) -> None:
+    def _step(self, batch: Batch) -> None:
         share = min(1.0, self.seconds / self.budget)
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._train.lr * schedule(share, self._train.warmup)
-        state = None if window.fresh.all() else self._states.get(window.group)
-        if state is not None and window.fresh.any():
-            state = reset_rows(state, window.fresh)
-        logits, state = self.model(window.inputs, state)
-        loss = functional.cross_entropy(logits.flatten(0, 1), window.targets.flatten())
-        torch.autograd.backward(loss)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._train.grad_clip).item()
-        if math.isfinite(norm):  # else it stays as it was, and its figures show that
-            self._optimizer.step()
-        self.model.zero_grad(set_to_none=True)
-        self._states[window.group] = detach(state)
-        nats = loss.item()
+        state = None if batch.reset_mask.all() else self._states.get(batch.group)
+        result = self._train_step(batch, state, self._train.lr * schedule(share, self._train.warmup))
+        self._states[batch.group] = result.state
         self.steps += 1
-        self.characters += int((window.targets >= 0).sum())
-        self.loss = nats if self.steps == 1 else _LOSS_MEMORY * self.loss + (1 - _LOSS_MEMORY) * nats
+        self.characters += int((batch.targets >= 0).sum())
+        mean = _LOSS_MEMORY * self.loss + (1 - _LOSS_MEMORY) * result.loss
+        self.loss = result.loss if self.steps == 1 else mean
 
 
 def line_up(
@@ -135,7 +125,7 @@ def line_up(
     vocab_size: int,
     embedding_size: int,
     train: TrainConfig,
-    windows: Callable[[int], Iterator[Window]],
+    windows: Callable[[int], Iterator[Batch]],
 ) -> list[Contestant]:
     """One contestant for each seed and cell, all of one size, each with its share of the time.
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charlstm.training.batches import Window
+from charlstm.training.batches import Batch
 
 NOTHING = -100
 """What torch's cross entropy leaves out."""
@@ -22,11 +22,11 @@ NOTHING = -100
 Lines = NDArray[np.int64]
 
 
-def _window(lines: Lines, targets: Lines | None = None) -> Window:
+def _window(lines: Lines, targets: Lines | None = None) -> Batch:
     """Lines (B, T) as a window in which each character predicts the next."""
     after = lines[:, 1:] if targets is None else targets
     fresh = torch.ones(len(lines), dtype=torch.bool)
-    return Window(torch.from_numpy(lines[:, :-1].copy()), torch.from_numpy(after.copy()), fresh, 0, 0, 0)
+    return Batch(torch.from_numpy(lines[:, :-1].copy()), torch.from_numpy(after.copy()), fresh, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Recall:
         lines[:, -1] = lines[:, lead + 1]
         return lines
 
-    def windows(self, seed: int) -> Iterator[Window]:
+    def windows(self, seed: int) -> Iterator[Batch]:
         """Batches without end, each of one gap; short gaps are as frequent as long ones are, octave by octave."""
         rng = np.random.default_rng(seed)
         while True:
@@ -86,7 +86,7 @@ class Count:
         """One line, (2n + 2,)."""
         return np.repeat([self.NEWLINE, self.A, self.B, self.NEWLINE], [1, n, n, 1])
 
-    def windows(self, seed: int) -> Iterator[Window]:
+    def windows(self, seed: int) -> Iterator[Batch]:
         """Batches without end, n drawn evenly; shorter lines are filled up with what is not learned."""
         rng = np.random.default_rng(seed)
         while True:

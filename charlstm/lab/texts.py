@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from charlstm.config import DataConfig, TrainConfig
 from charlstm.corpora.encode import Encoded, split
 from charlstm.errors import TextError
-from charlstm.training.batches import Window, Windows
+from charlstm.training.batches import Batch, TbpttBatches
 
-DATA = DataConfig(batch_size=16, seq_len=64, streams=64, state_reset=0.02)
+DATA = DataConfig(batch_size=16, seq_len=64, streams=64, reset_prob=0.02)
 TRAIN = TrainConfig(optimizer="soap", lr=0.01, beta2=0.97, grad_clip=0.5, weight_decay=0.02)
 EMBEDDING = 24
 """Features of a character, the same for all."""
@@ -45,9 +45,9 @@ class Text:
         train, held_out = split(encoded.ids, DATA.val_fraction)
         return cls(encoded.name, encoded.tokenizer.vocab_size, train, held_out[:_TESTED])
 
-    def windows(self, seed: int) -> Iterator[Window]:
+    def windows(self, seed: int) -> Iterator[Batch]:
         """The windows of the training part, without end."""
-        return Windows(self.train, DATA, seed).start_from(0, 0)
+        return TbpttBatches(self.train, DATA, seed).start_from(0, 0)
 
     def pieces(self, count: int, length: int) -> NDArray[Any]:
         """Pieces of the held-out part, evenly spread over it, (count, length)."""

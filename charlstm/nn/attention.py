@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-from charlstm.nn.cells import LayerState
 from charlstm.nn.shapes import attention_shapes
+from charlstm.nn.state import LayerState
 
 
-def no_memory(batch: int, window: int, size: int, like: Tensor) -> LayerState:
+def empty_memory(batch: int, window: int, size: int, like: Tensor) -> LayerState:
     """The memory before any text: W places with nothing in them."""
     nothing = like.new_zeros(batch, window, size)
     return nothing, nothing, torch.zeros(batch, window, dtype=torch.bool, device=like.device)
@@ -90,8 +90,10 @@ class Attention(nn.Module):
     value: Tensor
     out: Tensor
 
-    def forward(self, hidden: Tensor, memory: LayerState | None) -> tuple[Tensor, LayerState]:
-        """See `attend`; a memory of None is the one before any text."""
-        if memory is None:
-            memory = no_memory(len(hidden), self.window, self.size, self.out)
+    def empty_memory(self, batch: int) -> LayerState:
+        """The memory before any text."""
+        return empty_memory(batch, self.window, self.size, self.out)
+
+    def forward(self, hidden: Tensor, memory: LayerState) -> tuple[Tensor, LayerState]:
+        """See `attend`."""
         return attend(hidden, memory, *self.weights)

@@ -10,14 +10,12 @@ prime marks what was before the step.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-LayerState: TypeAlias = tuple[Tensor, ...]
-"""``(h,)`` or ``(h, c)``, each (B, H); of the attention, its memory."""
+from charlstm.nn.state import LayerState
 
 
 def rnn(x: Tensor, state: LayerState, weight_ih: Tensor, weight_hh: Tensor, bias: Tensor) -> LayerState:

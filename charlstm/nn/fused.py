@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from charlstm.nn.cells import LayerState
+from charlstm.nn.state import LayerState
 
 _BLOCK = 1 << 17
 """Numbers in an array of factors: so many stay in a core's own cache until they are used."""

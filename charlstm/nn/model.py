@@ -1,11 +1,11 @@
-"""The language model: embedding → stack of recurrent layers (→ attention) → softmax over the vocabulary.
+"""The language model: embedding → recurrent layers (→ attention) → softmax over the vocabulary.
 
-Letters: B batch, T time, V vocabulary, H hidden features.
+Letters: B batch, T time, V vocabulary, H hidden units, E embedding features, K members of an ensemble.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,205 +13,192 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from charlstm.config import ModelConfig
+from charlstm.nn.architecture import Architecture
 from charlstm.nn.attention import Attention
-from charlstm.nn.cells import LayerState
-from charlstm.nn.recurrence import RecurrentLayer, keep_mask
-from charlstm.nn.shapes import input_sizes, looks_up, stacks, tensor_shapes
-from charlstm.nn.side_inputs.match import Recall
-from charlstm.nn.side_inputs.ngram_embedding import NGrams
-
-State: TypeAlias = tuple[LayerState, ...]
-"""The state of each layer, parts of (B, H) each; behind them the attention's memory if there is one, or the state of
-each layer of the other stacks; last what was read, for the n-grams and for what is recalled, if there are any.
-
-A value: it goes in by argument and comes out by return."""
-
-Part: TypeAlias = tuple[int, int]
-"""Rows of a larger batch: the number of the first, and how many the whole has."""
+from charlstm.nn.dropout import DropoutRng
+from charlstm.nn.recurrence import RecurrentLayer
+from charlstm.nn.shapes import tensor_shapes
+from charlstm.nn.side_inputs.base import Memory, WindowHistory
+from charlstm.nn.side_inputs.table import SideInputTable
+from charlstm.nn.state import LayerState, State
 
 
 class CharLM(nn.Module):
     """A stack of recurrent layers that predicts the next token.
 
-    Between the layers lies *locked* dropout: one mask for a whole window (Gal & Ghahramani 2016). With ``skip`` every
-    layer also reads the embedding, and the softmax reads every layer (Graves 2013).
+    Between the layers lies *locked* dropout: one mask for a whole window (Gal & Ghahramani 2016). With
+    ``skip_connections`` every layer also reads the embedding, and the softmax reads every layer (Graves 2013).
 
-    If it is ``bidirectional`` a second stack reads from the window's end, and both together predict each token from all
-    the others (Berglund et al. 2015): with f_t what the one has read up to token t, and b_t the other down to it ::
+    A ``bidirectional`` network has a second stack that reads from the window's end, and both together predict each
+    token from all the others (Berglund et al. 2015): with f_t the first one's features after token t, and b_t the
+    second one's after it has read down to t ::
 
         m_t = tanh(M [f_(t-1), b_(t+1)] + d)
         logits_t = W m_t + c
 
-    So no token sees itself, and each can be asked for; where the mask stands it is hidden from the others as well.
+    So no token sees itself; where the mask stands, the token is hidden from all others as well.
 
-    An ``ensemble`` has K stacks. In training each is asked alone, so that it learns as if there were no other, and all
-    make different mistakes; else their logits are averaged, and many of the mistakes with them. With h_k what stack k
-    has read, and W_k its columns of the head ::
+    An ``ensemble`` has K stacks. In training each has a loss of its own, so that it learns as if there were no other
+    and all make different mistakes; otherwise their logits are averaged. With h_k the features of stack k, and W_k its
+    columns of the head ::
 
         logits = (1/K) Σ_k (W_k h_k + c)
 
     That is the geometric mean of their probabilities (ensembles: Hansen & Salamon 1990).
 
     Args:
-        config: the network's shape.
+        architecture: the network's shape.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    architecture: Architecture
+    side_inputs: nn.ModuleDict
+
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.config = config
-        hidden = config.hidden_size
-        outer = dict(tensor_shapes(config.model_dump()))
-        tokens, size = outer["embedding.weight"]
+        self.architecture = architecture
+        shapes = dict(tensor_shapes(architecture))
+        tokens, size = shapes["embedding.weight"]
         self.embedding = nn.Embedding(tokens, size)
-        self.ngrams: NGrams | None = None
-        if config.ngram_order >= 2:
-            self.ngrams = NGrams(config.ngram_order, config.ngram_rows, size, config.ngram_dropout)
-        self.recall: Recall | None = None
-        if config.recall:
-            self.recall = Recall(config.recall, config.recall_rows, config.vocab_size, size)
-        if looks_up(config.model_dump()):  # rows of length 1, else it would drown what is added to it from zero on
+        self.side_inputs = nn.ModuleDict()
+        for name, side in architecture.enabled.items():
+            self.side_inputs[name] = SideInputTable(side, architecture.vocab_size, size)
+        if self.side_inputs:  # rows of length 1: larger ones would drown what is added to them, which begins as zeros
             nn.init.normal_(self.embedding.weight, std=size**-0.5)
-        self._first_memory = config.num_layers * config.ensemble + bool(config.attention_window)
-        self._stacks = []
-        for name in stacks(config.model_dump()):
-            self._stacks.append(self._new_stack())
+        self._stacks: list[list[RecurrentLayer]] = []
+        for name in architecture.stacks:
+            self._stacks.append([self._new_layer(size) for size in architecture.input_sizes])
             self.add_module(name, nn.ModuleList(self._stacks[-1]))
-        self.attention = Attention(hidden, config.attention_window) if config.attention_window else None
+        window = architecture.attention_window
+        self.attention = Attention(architecture.hidden_size, window) if window else None
         self.merge: nn.Linear | None = None
-        if config.bidirectional:
-            merged, features = outer["merge.weight"]
+        if architecture.bidirectional:
+            merged, features = shapes["merge.weight"]
             self.merge = nn.Linear(features, merged)
-        vocab, features = outer["head.weight"]
+        vocab, features = shapes["head.weight"]
         self.head = nn.Linear(features, vocab)
 
+    def _new_layer(self, input_size: int) -> RecurrentLayer:
+        shape = self.architecture
+        return RecurrentLayer(shape.cell, input_size, shape.hidden_size, shape.weight_drop)
+
+    def empty_state(self, batch: int) -> State:
+        """The state before any text, for ``batch`` texts side by side."""
+        device, history = self.embedding.weight.device, self.architecture.history
+        recent, side = None, None
+        if history:
+            recent = torch.zeros(batch, history, dtype=torch.int64, device=device)
+            side = {name: side.empty_memory(batch, device) for name, side in self.architecture.enabled.items()}
+        layers = tuple(tuple(layer.empty_state(batch) for layer in stack) for stack in self._stacks)
+        return State(layers, None if self.attention is None else self.attention.empty_memory(batch), recent, side)
+
     def forward(
-        self,
-        inputs: Tensor,
-        state: State | None = None,
-        generator: torch.Generator | None = None,
-        part: Part | None = None,
+        self, inputs: Tensor, state: State | None = None, rng: DropoutRng | None = None
     ) -> tuple[Tensor, State]:
         """Predict what follows each token; of a bidirectional network, what each token is.
 
         Args:
             inputs: ids, (B, T); V is the mask of a bidirectional network.
-            state: the state before the window, and for the backward stack behind it; None is zeros.
-            generator: of what is dropped in training; None is torch's own.
-            part: which rows of a larger batch these are, if they are: what is dropped is drawn for all of its rows,
-                so that a row has the same mask however many processes share the batch.
+            state: the state before the window, and for the backward stack behind it; None is `empty_state`.
+            rng: of what is dropped in training; None is torch's own generator.
 
         Returns:
-            logits (B, T, V), in training of an ensemble (K * B, T, V): each network's own, all rows of the first before
-            those of the next; and the state after the window, and for the backward stack before it.
+            Logits, (B, T, V), in training of an ensemble (K * B, T, V): each member's own, all rows of the first before
+            those of the second; and the state after the window, and for the backward stack before it.
         """
-        embedded, read = self._embedded(inputs, state, generator, part)
+        state = self.empty_state(len(inputs)) if state is None else state
+        rng = rng or DropoutRng()
+        embedded, recent, side = self._embed(inputs, state, rng)
         if self.merge is not None:
-            logits, after = self._of_both_sides(embedded, state, generator, part)
-        else:
-            logits, after = self._of_all_networks(embedded, state, generator, part)
-        return logits.transpose(0, 1), after + read
+            logits, layers = self._predict_from_both_sides(embedded, state, rng)
+            return logits.transpose(0, 1), State(layers)
+        logits, layers, attention = self._predict_next(embedded, state, rng)
+        return logits.transpose(0, 1), State(layers, attention, recent, side)
 
-    def _of_all_networks(
-        self, embedded: Tensor, state: State | None, generator: torch.Generator | None, part: Part | None
-    ) -> tuple[Tensor, State]:
-        """What each network says, (T, K * B, V), or all in the mean, (T, B, V), and their state after."""
-        said: list[Tensor] = []
-        after: State = ()
-        for stack in self._stacks:
-            seen = self._locked_dropout(embedded, self.config.dropout / 2, generator, part)
-            before = None if state is None else state[len(after) :]
-            features, onwards = self._through(stack, seen, before, generator, part)
-            said.append(features)
-            after += onwards
-        if self.training and len(said) > 1:
-            weights = self.head.weight.chunk(len(said), 1)
-            alone = [linear(features, weight, self.head.bias) for features, weight in zip(said, weights, strict=True)]
-            return torch.cat(alone, 1), after
-        features = torch.cat(said, -1) / len(said) if len(said) > 1 else said[0]
-        return self.head(features), after
+    def _predict_next(
+        self, embedded: Tensor, state: State, rng: DropoutRng
+    ) -> tuple[Tensor, tuple[tuple[LayerState, ...], ...], LayerState | None]:
+        """Each member's logits, (T, K * B, V), or their mean, (T, B, V); the state of layers and attention after."""
+        outputs, layers, attention = [], [], state.attention
+        for stack, before in zip(self._stacks, state.layers, strict=True):
+            dropped = self._locked_dropout(embedded, self.architecture.dropout / 2, rng)
+            features, after, attention = self._run_stack(stack, dropped, before, attention, rng)
+            outputs.append(features)
+            layers.append(after)
+        members = len(outputs)
+        if self.training and members > 1:
+            weights = self.head.weight.chunk(members, 1)
+            logits = [linear(h, weight, self.head.bias) for h, weight in zip(outputs, weights, strict=True)]
+            return torch.cat(logits, 1), tuple(layers), attention
+        features = torch.cat(outputs, -1) / members if members > 1 else outputs[0]
+        return self.head(features), tuple(layers), attention
 
-    def _of_both_sides(
-        self, embedded: Tensor, state: State | None, generator: torch.Generator | None, part: Part | None
-    ) -> tuple[Tensor, State]:
-        """What each token is, seen from both sides, (T, B, V), and the state of both stacks."""
+    def _predict_from_both_sides(
+        self, embedded: Tensor, state: State, rng: DropoutRng
+    ) -> tuple[Tensor, tuple[tuple[LayerState, ...], ...]]:
+        """The logits of each token, (T, B, V), and the state of both stacks after."""
         assert self.merge is not None
-        forwards, backwards = self._stacks
-        embedded = self._locked_dropout(embedded, self.config.dropout / 2, generator, part)
-        before, behind = (None, None) if state is None else (state[: len(forwards)], state[len(forwards) :])
-        past, after = self._through(forwards, embedded, before, generator, part)
-        future, onwards = self._through(backwards, embedded.flip(0), behind, generator, part)
-        sides = torch.cat((self._until(past, before), self._until(future, behind).flip(0)), -1)
-        return self.head(self.merge(sides).tanh()), after + onwards
+        (forwards, backwards), (before, behind) = self._stacks, state.layers
+        embedded = self._locked_dropout(embedded, self.architecture.dropout / 2, rng)
+        past, after_past, _ = self._run_stack(forwards, embedded, before, None, rng)
+        future, after_future, _ = self._run_stack(backwards, embedded.flip(0), behind, None, rng)
+        sides = torch.cat((self._one_late(past, before), self._one_late(future, behind).flip(0)), -1)
+        return self.head(self.merge(sides).tanh()), (after_past, after_future)
 
-    def _embedded(
-        self, inputs: Tensor, state: State | None, generator: torch.Generator | None, part: Part | None
-    ) -> tuple[Tensor, State]:
-        """What the lowest layer reads, (T, B, E), and what was read by then, as the state ends with it."""
-        embedded, read = self.embedding(inputs.t()), []
-        memories = iter(() if state is None else state[self._first_memory :])
-        if self.ngrams is not None:
-            looked_up, memory = self.ngrams(inputs, next(memories, None), generator, part)
-            embedded, read = embedded + looked_up.transpose(0, 1), [memory]
-        if self.recall is not None:
-            looked_up, memory = self.recall(inputs, next(memories, None))
-            embedded, read = embedded + looked_up.transpose(0, 1), [*read, memory]
-        return embedded, tuple(read)
+    def _embed(
+        self, inputs: Tensor, state: State, rng: DropoutRng
+    ) -> tuple[Tensor, Tensor | None, dict[str, Memory] | None]:
+        """What the lowest layer reads, (T, B, E), and the history and memories of the side inputs after."""
+        embedded = self.embedding(inputs.t())
+        if state.recent is None or state.side is None:
+            return embedded, None, None
+        time, memories = inputs.shape[1], {}
+        history = WindowHistory(torch.cat((state.recent, inputs + 1), 1), time)
+        for name, side in self.architecture.enabled.items():
+            rows, memories[name] = side.window_rows(history, state.side[name], self.architecture.vocab_size)
+            embedded = embedded + self.side_inputs[name](rows, rng).transpose(0, 1)
+        return embedded, history.numbers[:, time:], memories
 
-    def _through(
+    def _run_stack(
         self,
         stack: list[RecurrentLayer],
         embedded: Tensor,
-        state: State | None,
-        generator: torch.Generator | None,
-        part: Part | None,
-    ) -> tuple[Tensor, State]:
-        """What a stack makes of a window, (T, B, H), with ``skip`` of all its layers, and its state after."""
+        state: tuple[LayerState, ...],
+        attention: LayerState | None,
+        rng: DropoutRng,
+    ) -> tuple[Tensor, tuple[LayerState, ...], LayerState | None]:
+        """A stack's features, (T, B, H), with skip connections those of all its layers, and the state after."""
         features, outputs, after = embedded, [], []
         for k, layer in enumerate(stack):
-            if k and self.config.skip:
+            if k and self.architecture.skip_connections:
                 features = torch.cat((features, embedded), -1)
-            features, layer_state = layer(features, None if state is None else state[k], generator)
+            features, layer_state = layer(features, state[k], rng)
             after.append(layer_state)
-            if layer is stack[-1] and self.attention is not None:
-                memory = None if state is None else state[len(stack)]
-                attended, memory = self.attention(features.transpose(0, 1), memory)
+            if layer is stack[-1] and self.attention is not None and attention is not None:
+                attended, attention = self.attention(features.transpose(0, 1), attention)
                 features = attended.transpose(0, 1)
-                after.append(memory)
-            features = self._locked_dropout(features, self.config.dropout, generator, part)
+            features = self._locked_dropout(features, self.architecture.dropout, rng)
             outputs.append(features)
-        return torch.cat(outputs, -1) if self.config.skip else features, tuple(after)
+        features = torch.cat(outputs, -1) if self.architecture.skip_connections else features
+        return features, tuple(after), attention
 
-    def _until(self, features: Tensor, before: State | None) -> Tensor:
-        """The features one step late: at each token what was read until it, at the first what came with the state."""
-        first = torch.zeros_like(features[:1])
-        if before is not None:
-            heads = [layer[0] for layer in before]
-            first = (torch.cat(heads, -1) if self.config.skip else heads[-1])[None]
-        return torch.cat((first, features[:-1]))
+    def _one_late(self, features: Tensor, before: tuple[LayerState, ...]) -> Tensor:
+        """The features one step later: at each token those before it, at the first token those of the state."""
+        hidden = [layer[0] for layer in before]
+        first = torch.cat(hidden, -1) if self.architecture.skip_connections else hidden[-1]
+        return torch.cat((first[None].to(features.dtype), features[:-1]))
 
-    def _new_stack(self) -> list[RecurrentLayer]:
-        config = self.config
-        sizes = input_sizes(config.model_dump())
-        return [RecurrentLayer(config.cell, size, config.hidden_size, config.weight_drop) for size in sizes]
-
-    def _locked_dropout(
-        self, features: Tensor, rate: float, generator: torch.Generator | None, part: Part | None
-    ) -> Tensor:
+    def _locked_dropout(self, features: Tensor, rate: float, rng: DropoutRng) -> Tensor:
         """Drop features of (T, B, H) with one mask (1, B, H) for the whole window."""
         if not self.training or rate == 0.0:
             return features
-        batch, hidden = features.shape[1:]
-        first, whole = part or (0, batch)
-        mask = keep_mask(features, (1, whole, hidden), rate, generator)
-        return features * mask[:, first : first + batch]
+        return features * rng.mask(features, (1, *features.shape[1:]), rate, batch_dim=1)
 
     @torch.no_grad()
-    def begin_with(self, counts: NDArray[np.integer[Any]]) -> None:
-        """Let it begin by knowing how frequent each token is: so it need not learn that first.
+    def init_output_bias(self, counts: NDArray[np.integer[Any]]) -> None:
+        """Begin with each token's frequency as its probability, so that it need not be learnt first.
 
         Args:
-            counts: of each token, (V,).
+            counts: how often each token occurs, (V,).
         """
         shares = (counts + 1) / (counts + 1).sum()
         self.head.bias.copy_(torch.from_numpy(np.log(shares)))
@@ -221,21 +208,13 @@ class CharLM(nn.Module):
         return sum(weight.numel() for weight in self.parameters() if weight.requires_grad)
 
     def to_tensors(self) -> dict[str, NDArray[Any]]:
-        """The weights by the names a checkpoint has them under."""
-        # A copy each: training goes on with the weights while a file is written.
+        """A copy of the weights, by the names a checkpoint has them under."""
         return {name: weight.float().cpu().numpy().copy() for name, weight in self.state_dict().items()}
 
     def load_tensors(self, tensors: dict[str, NDArray[Any]]) -> None:
-        """Undo `to_tensors`; shapes must be those of `config`."""
+        """Undo `to_tensors`.
+
+        Args:
+            tensors: by name, of the shapes that the architecture asks for.
+        """
         self.load_state_dict({name: torch.from_numpy(np.array(tensor, np.float32)) for name, tensor in tensors.items()})
-
-
-def reset_rows(state: State, fresh: Tensor) -> State:
-    """The state with the rows where ``fresh`` (B,) is true set to zero."""
-    keep = ~fresh
-    return tuple(tuple(part * keep.view(-1, *[1] * (part.dim() - 1)) for part in layer) for layer in state)
-
-
-def detach(state: State) -> State:
-    """The state cut off from the window that made it, so that gradients end there."""
-    return tuple(tuple(part.detach() for part in layer) for layer in state)

@@ -6,26 +6,23 @@ want it, and `model` turns the batch around once on the way in and once on the w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from charlstm.nn import fused as unrolled
-from charlstm.nn.cells import LayerState
+from charlstm.nn import fused
+from charlstm.nn.cells import STEPS
+from charlstm.nn.dropout import DropoutRng
 from charlstm.nn.shapes import CELLS
+from charlstm.nn.state import LayerState
 
 WholeWindow = Callable[[Tensor, LayerState, tuple[Tensor, ...]], tuple[Tensor, LayerState]]
 """Inputs (T, B, D), the state before and the weights → hidden states (T, B, H) and the state after."""
 
 
-_BY_HAND_FROM = 3_000_000
-"""Weights of an LSTM from which on a window by hand in half precision is quicker than oneDNN's, as measured."""
-
-
-def keep_mask(like: Tensor, shape: Sequence[int], rate: float, generator: torch.Generator | None) -> Tensor:
-    """A dropout mask: 0 with probability ``rate``, else 1 / (1 - rate), so that the mean is 1."""
-    return (torch.rand(shape, dtype=like.dtype, device=like.device, generator=generator) >= rate) / (1.0 - rate)
+_FUSED_FROM = 3_000_000
+"""Weights of an LSTM from which on our fused window is quicker in half precision than oneDNN's, as measured."""
 
 
 class RecurrentLayer(nn.Module):
@@ -60,25 +57,28 @@ class RecurrentLayer(nn.Module):
         """Its tensors in the order of `shapes.CELLS`, as its functions take them."""
         return tuple(getattr(self, name) for name in CELLS[self.cell].tensors)
 
-    def forward(
-        self, inputs: Tensor, state: LayerState | None, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, LayerState]:
+    def empty_state(self, batch: int) -> LayerState:
+        """The state before any text: zeros."""
+        weight_hh = self.weights[1]
+        return (weight_hh.new_zeros(batch, self.hidden_size),) * len(CELLS[self.cell].states)
+
+    def forward(self, inputs: Tensor, state: LayerState, rng: DropoutRng) -> tuple[Tensor, LayerState]:
         """Read a window.
 
         Args:
             inputs: (T, B, D).
-            state: the parts of the state, each (B, H), or None for zeros.
-            generator: of the weights dropped in training.
+            state: the parts of the state before it, each (B, H).
+            rng: of the weights dropped in training.
 
         Returns:
-            the hidden states (T, B, H) and the state after the window.
+            The hidden states, (T, B, H), and the state after the window.
         """
+        if len(inputs) == 1 and not self.training:  # one step: the readable cell has the least to set up
+            after = STEPS[self.cell](inputs[0], state, *self.weights)
+            return after[0][None], after
         weight_ih, weight_hh, *further = self.weights
-        if state is None:
-            zeros = weight_hh.new_zeros(inputs.shape[1], self.hidden_size)
-            state = (zeros,) * len(CELLS[self.cell].states)
         if self.training and self.weight_drop:
-            weight_hh = weight_hh * keep_mask(weight_hh, weight_hh.shape, self.weight_drop, generator)
+            weight_hh = weight_hh * rng.mask(weight_hh, weight_hh.shape, self.weight_drop)
         whole_window = (ON_CUDA if inputs.is_cuda else ELSEWHERE)[self.cell]
         return whole_window(inputs, state, (weight_ih, weight_hh, *further))
 
@@ -101,9 +101,9 @@ def torch_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -
 
 
 def cpu_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
-    """`cells.lstm` by oneDNN, but large ones in half precision by hand: there oneDNN falls behind."""
-    by_hand = torch.is_autocast_enabled("cpu") and sum(weight.numel() for weight in weights) >= _BY_HAND_FROM
-    return (unrolled.lstm if by_hand else torch_lstm)(inputs, state, weights)
+    """`cells.lstm` by oneDNN; large ones in half precision by our fused window: there oneDNN falls behind."""
+    large = torch.is_autocast_enabled("cpu") and sum(weight.numel() for weight in weights) >= _FUSED_FROM
+    return (fused.lstm if large else torch_lstm)(inputs, state, weights)
 
 
 def torch_gru(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
@@ -132,12 +132,12 @@ ON_CUDA: dict[str, WholeWindow] = {
     "rnn": torch_rnn,
     "lstm": torch_lstm,
     "gru": torch_gru,
-    "peephole": unrolled.peephole,
+    "peephole": fused.peephole,
 }
 ELSEWHERE: dict[str, WholeWindow] = {
-    "rnn": unrolled.rnn,
+    "rnn": fused.rnn,
     "lstm": cpu_lstm,
-    "gru": unrolled.gru,
-    "peephole": unrolled.peephole,
+    "gru": fused.gru,
+    "peephole": fused.peephole,
 }
 """On a CPU only the LSTM has a oneDNN path; `benchmarks/LOG.md` has how it and ours compare, by shape."""

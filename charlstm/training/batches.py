@@ -1,15 +1,15 @@
-"""Fixed-length windows of the encoded text.
+"""Batches of fixed-length windows of the encoded text.
 
-``stateful``, the alphabet in 3 streams, batch 3, window 4 (offset 0)::
+``stateful``, the alphabet in 3 streams, batch 3, windows of 4 (offset 0)::
 
-    a b c d | e f g h | i         a window reads one letter and predicts the next; the state of each
+    a b c d | e f g h | i         a window predicts each letter's successor; the state of each
     j k l m | n o p q | r         stream is carried from window to window, left to right, until the
     s t u v | w x y z | a         epoch's end; the next epoch begins at another letter of the ring.
 
 With more streams than rows in a batch, steps take the groups of rows in turn. So the order of the data depends on
-nothing but the seed, the epoch and the index in it: a cursor of two numbers is enough to go on exactly.
+nothing but the seed, the epoch and the index in it: two numbers are enough to resume exactly.
 
-For a bidirectional network some tokens of a window are hidden (`cloze`), and those are what it predicts.
+For masked prediction some tokens of a window are masked (`nn.masking`), and each token is its own target.
 """
 
 from __future__ import annotations
@@ -24,48 +24,48 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from charlstm.config import DataConfig
-from charlstm.nn.masking import hide
+from charlstm.nn.masking import mask_spans
 
 
 @dataclass(frozen=True)
-class Window:
-    """One step's worth of text."""
+class Batch:
+    """What one step trains on."""
 
     inputs: Tensor
     """Ids, (batch, time)."""
     targets: Tensor
-    """Ids one later, (batch, time); of a cloze the same ids, with none hidden."""
-    fresh: Tensor
-    """Rows whose state starts from zero, (batch,) bool."""
+    """Ids one later, (batch, time); for masked prediction the inputs with nothing masked."""
+    reset_mask: Tensor
+    """Rows whose state begins as zeros, (batch,) bool."""
     group: int
-    """Which group of streams the rows are: each group has its own carried state."""
+    """Which group of streams the rows are: each group has a carried state of its own."""
     epoch: int
     index: int
-    """The window's place in its epoch, from 0."""
+    """The batch's place in its epoch, from 0."""
 
 
-class Windows:
-    """The windows of a text, epoch after epoch, without end.
+class TbpttBatches:
+    """The batches of truncated back-propagation through a text, epoch after epoch, without end.
 
-    The text is a ring: the streams of epoch e start at a random place of it, so each epoch cuts it elsewhere. Where
+    The text is a ring: the streams of an epoch start at a random place of it, so each epoch cuts it elsewhere. Where
     the ring closes, one prediction an epoch crosses from the text's end to its beginning.
 
     Args:
         ids: the training tokens, in memory or memory-mapped, (tokens,).
-        config: `batch_size`, `seq_len`, `streams`, `windows`, `state_reset`.
-        seed: of where windows start, and of what is hidden.
-        mask: the id that stands for a hidden token, if this is to be a cloze.
+        config: `batch_size`, `seq_len`, `streams`, `windows` and `reset_prob` are used.
+        seed: of where windows start, and of what is masked.
+        mask_id: the id that replaces a masked token, for masked prediction; None for causal prediction.
     """
 
-    def __init__(self, ids: NDArray[Any], config: DataConfig, seed: int, mask: int | None = None) -> None:
+    def __init__(self, ids: NDArray[Any], config: DataConfig, seed: int, mask_id: int | None = None) -> None:
         self._ids = ids
         self._seed = seed
-        self._mask = mask
+        self._mask_id = mask_id
         self._seq_len = config.seq_len
         self.batch_size = config.batch_size
         self.shuffled = config.windows == "shuffled"
         self.groups = 1 if self.shuffled else max(1, config.streams // config.batch_size)
-        self._reset = config.state_reset
+        self._reset_prob = config.reset_prob
         rows = self.batch_size * self.groups
         if self.shuffled:
             self._windows = max(1, len(ids) // self._seq_len)
@@ -74,40 +74,45 @@ class Windows:
             self._span = max(1, len(ids) // rows)
             self.per_epoch = self.groups * -(-self._span // self._seq_len)
 
-    def start_from(self, epoch: int, index: int) -> Iterator[Window]:
-        """The windows from a cursor on; ``(0, 0)`` is the beginning."""
+    def start_from(self, epoch: int, index: int) -> Iterator[Batch]:
+        """The batches from a place on; ``(0, 0)`` is the beginning.
+
+        Args:
+            epoch: from 0.
+            index: of the batch in its epoch, from 0.
+        """
         while True:
             offset = int(np.random.default_rng((self._seed, epoch)).integers(len(self._ids)))
             for place in range(index, self.per_epoch):
                 yield (self._shuffled if self.shuffled else self._stateful)(epoch, place, offset)
             epoch, index = epoch + 1, 0
 
-    def _stateful(self, epoch: int, index: int, offset: int) -> Window:
+    def _stateful(self, epoch: int, index: int, offset: int) -> Batch:
         column, group = divmod(index, self.groups)
         begin = column * self._seq_len
         length = min(self._seq_len, self._span - begin)
         streams = np.arange(group * self.batch_size, (group + 1) * self.batch_size)
         if column == 0:
-            fresh = np.ones(self.batch_size, bool)
+            reset = np.ones(self.batch_size, bool)
         else:
-            fresh = np.random.default_rng((self._seed, epoch, index)).random(self.batch_size) < self._reset
-        return self._window(offset + streams * self._span + begin, length, fresh, group, epoch, index)
+            reset = np.random.default_rng((self._seed, epoch, index)).random(self.batch_size) < self._reset_prob
+        return self._batch(offset + streams * self._span + begin, length, reset, group, epoch, index)
 
-    def _shuffled(self, epoch: int, index: int, offset: int) -> Window:
+    def _shuffled(self, epoch: int, index: int, offset: int) -> Batch:
         place = np.arange(index * self.batch_size, (index + 1) * self.batch_size) % self._windows
         starts = offset + permuted(place, self._windows, (self._seed, epoch)) * self._seq_len
-        return self._window(starts, self._seq_len, np.ones(self.batch_size, bool), 0, epoch, index)
+        return self._batch(starts, self._seq_len, np.ones(self.batch_size, bool), 0, epoch, index)
 
-    def _window(
-        self, starts: NDArray[np.int64], length: int, fresh: NDArray[np.bool_], group: int, epoch: int, index: int
-    ) -> Window:
+    def _batch(
+        self, starts: NDArray[np.int64], length: int, reset: NDArray[np.bool_], group: int, epoch: int, index: int
+    ) -> Batch:
         places = (starts[:, None] + np.arange(length + 1)) % len(self._ids)
         ids = self._ids[places].astype(np.int64)
         inputs, targets = ids[:, :-1], ids[:, 1:]
-        if self._mask is not None:
-            hidden = hide(np.random.default_rng((self._seed, epoch, index, 1)), len(starts), length)
-            inputs, targets = np.where(hidden, self._mask, inputs), inputs
-        return Window(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(fresh), group, epoch, index)
+        if self._mask_id is not None:
+            masked = mask_spans(np.random.default_rng((self._seed, epoch, index, 1)), len(starts), length)
+            inputs, targets = np.where(masked, self._mask_id, inputs), inputs
+        return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(reset), group, epoch, index)
 
 
 def permuted(places: NDArray[np.int64], size: int, key: tuple[int, ...]) -> NDArray[np.int64]:
@@ -115,6 +120,11 @@ def permuted(places: NDArray[np.int64], size: int, key: tuple[int, ...]) -> NDAr
 
     A Feistel network permutes the smallest even power of two that holds ``size``; what falls outside is sent
     through again until it falls inside (cycle walking; Black & Rogaway 2002).
+
+    Args:
+        places: numbers below ``size``.
+        size: of the permutation.
+        key: chooses the permutation.
     """
     bits = max(1, (max(2, size) - 1).bit_length() + 1 >> 1)
     mask = (1 << bits) - 1

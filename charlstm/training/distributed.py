@@ -27,8 +27,8 @@ from torch import Tensor, distributed, nn
 
 from charlstm.config import RunConfig
 from charlstm.errors import CharlstmError, ConfigError, LostRankError, UsageError
-from charlstm.nn.model import State
-from charlstm.nn.parameters import tables
+from charlstm.nn.parameters import sparse_tables
+from charlstm.nn.state import State
 
 if TYPE_CHECKING:
     pass
@@ -130,7 +130,7 @@ class Ranks:
         if self.world == 1:
             return model
         self.level(model)
-        sparse = {id(weight) for weight in tables(model)}
+        sparse = {id(table.weight) for table in sparse_tables(model)}
         names = [name for name, weight in model.named_parameters() if id(weight) in sparse]
         kind = nn.parallel.DistributedDataParallel
         kind._set_params_and_buffers_to_ignore_for_model(model, names)  # type: ignore[no-untyped-call]
@@ -230,7 +230,7 @@ class Ranks:
         """A state with the rows of all ranks, on the CPU of each; all must call it."""
         if self.world == 1 or state is None:
             return state
-        return tuple(tuple(self._all_rows(part) for part in layer) for layer in state)
+        return state.map(self._all_rows)
 
     def _all_rows(self, part: Tensor) -> Tensor:
         # Bytes: gloo has no bool, and knows nothing of the rarer types.
@@ -244,7 +244,7 @@ class Ranks:
         """This rank's rows of a whole state: undoes `gathered`."""
         if self.world == 1 or state is None:
             return state
-        return tuple(tuple(part[self.rows(len(part))].clone() for part in layer) for layer in state)
+        return state.map(lambda part: part[self.rows(len(part))].clone())
 
     def meet(self) -> None:
         """Wait until all are here."""

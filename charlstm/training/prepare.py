@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from charlstm import __version__
 from charlstm.checkpoint.format import Checkpoint
-from charlstm.config import DataConfig, RunConfig
+from charlstm.checkpoint.provenance import CorpusProvenance, Provenance
+from charlstm.config import DataConfig, RunConfig, check_partial
 from charlstm.corpora.encode import Encoded, cached, encode, split
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.sources import open_sources
 from charlstm.errors import TextError, UnknownCharacter, UsageError
-from charlstm.settings_file import check_partial
+from charlstm.schemas import parse
 from charlstm.tokenizers import Tokenizer, from_state
 from charlstm.training.distributed import ALONE, Ranks
 from charlstm.training.finetune import fitted_weights, grown, with_shape_of
-from charlstm.training.loop import Training
+from charlstm.training.loop import Training, WritePreview
 from charlstm.training.plan import probe
 from charlstm.training.plan.choose import Plan, choose
 from charlstm.training.plan.merge import Given
@@ -60,7 +61,7 @@ def prepare(
         check_partial(section, dict(values))
     if init is not None:
         given = with_shape_of(init, given)
-    data = DataConfig(**given.get("data", {}))
+    data = parse(DataConfig, given.get("data", {}))
     corpus = opened(data, cache, stdin)
     tokenizer = grown(init, corpus, data, cache) if init is not None else None
     encoded = encode(corpus, data, cache, tokenizer=tokenizer, progress=progress)
@@ -98,12 +99,30 @@ def shared(ranks: Ranks, prepare: Callable[[], Prepared], cache: Path) -> Prepar
     return kept[0] if kept else Prepared(encoded, plan)
 
 
-def begin(prepared: Prepared, folder: Path, provenance: Mapping[str, Any], ranks: Ranks = ALONE) -> Training:
-    """The training of a prepared run, its files to be written into ``folder`` by rank 0."""
-    run, encoded = prepared.plan.run.model_copy(update={"name": folder.name}), prepared.encoded
+def begin(
+    prepared: Prepared,
+    folder: Path,
+    *,
+    command: str = "",
+    ranks: Ranks = ALONE,
+    write_preview: WritePreview | None = None,
+) -> Training:
+    """The training of a prepared run.
+
+    Args:
+        prepared: what `prepare` returned.
+        folder: where rank 0 writes the run's files; its name becomes the run's.
+        command: as it was typed, for the checkpoint.
+        ranks: this process among those that train together.
+        write_preview: writes the samples shown during training; None shows none.
+    """
+    run, encoded = prepared.plan.run.replace(name=folder.name), prepared.encoded
     weights = None if prepared.init is None else fitted_weights(prepared.init, run, encoded.tokenizer)
-    about = {"charlstm": __version__, "corpus": encoded.about(), **provenance}
-    return assemble(run, encoded, folder, about, ranks, weights=weights)
+    corpus = CorpusProvenance(
+        name=encoded.name, sha256=encoded.corpus_sha256, characters=encoded.characters, bytes=encoded.bytes
+    )
+    provenance = Provenance(charlstm=__version__, command=command, corpus=corpus)
+    return assemble(run, encoded, folder, provenance, ranks, weights=weights, write_preview=write_preview)
 
 
 _Reread = tuple[str, str]
@@ -141,9 +160,10 @@ def assemble(
     run: RunConfig,
     encoded: Encoded,
     folder: Path,
-    provenance: dict[str, Any],
+    provenance: Provenance,
     ranks: Ranks,
     *,
+    write_preview: WritePreview | None = None,
     weights: dict[str, Any] | None = None,
     resume: Checkpoint | None = None,
     notice: str = "",
@@ -163,4 +183,5 @@ def assemble(
         resume=resume,
         notice=notice,
         ranks=ranks,
+        write_preview=write_preview,
     )

@@ -9,14 +9,14 @@ from typing import Any, BinaryIO
 
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
+from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.store import MODEL, RESUME
-from charlstm.config import BUDGETS, MAY_CHANGE, RunConfig
+from charlstm.config import BUDGETS, MAY_CHANGE, RunConfig, TrainConfig, check_partial
 from charlstm.corpora.sources import STDIN
-from charlstm.errors import CharlstmError, NotFoundError, UsageError
-from charlstm.settings_file import check_partial, kept
-from charlstm.tokenizers import from_state
+from charlstm.errors import CharlstmError, CorruptError, NotFoundError, UsageError
+from charlstm.schemas import parse, to_plain
 from charlstm.training.distributed import ALONE, Ranks
-from charlstm.training.loop import Training
+from charlstm.training.loop import Training, WritePreview
 from charlstm.training.plan import probe
 from charlstm.training.plan.merge import Given
 from charlstm.training.prepare import assemble, opened, same_text
@@ -24,10 +24,10 @@ from charlstm.training.prepare import assemble, opened, same_text
 
 def differing(run: RunConfig, given: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Section and name of the settings given that are not those of a run, and that may not change."""
-    found = []
+    found, settings = [], run.to_plain()
     for section, values in given.items():
         for name, value in values.items():
-            own = getattr(getattr(run, section), name)
+            own = settings[section][name]
             shrunk = name in ("batch_size", "seq_len") and own < value  # the text was too short for it
             if name not in MAY_CHANGE and own != (tuple(value) if isinstance(value, list) else value) and not shrunk:
                 found.append((section, name))
@@ -42,6 +42,7 @@ def resume(
     stdin: BinaryIO | None = None,
     given: Given | None = None,
     ranks: Ranks = ALONE,
+    write_preview: WritePreview | None = None,
 ) -> Training:
     """The exact continuation of a run; on another kind of device exact but for the random numbers.
 
@@ -53,6 +54,7 @@ def resume(
         stdin: what the source ``-`` reads.
         given: settings that must be the run's; None asks for none.
         ranks: this process among those that train together; only the first needs the run's files.
+        write_preview: writes the samples shown during training; None shows none.
 
     Raises:
         NotFoundError: the run cannot be resumed.
@@ -61,16 +63,21 @@ def resume(
         CheckpointError: the file it would go on from cannot be used.
     """
     saved = ranks.by_first(lambda: _saved(folder))
-    run = kept(RunConfig, saved.config, folder / RESUME)
-    _check_same(run, given or {})
-    run = ranks.by_first(lambda: _changed(run, changes))
-    tokenizer = from_state(saved.tokenizer)
-    sha256 = saved.provenance["corpus"]["sha256"]
+    _check_same(saved.run, given or {})
+    run = ranks.by_first(lambda: _changed(saved.run, changes))
+    tokenizer = saved.load_tokenizer()
+    sha256 = saved.provenance.corpus.sha256
     encoded = ranks.together(lambda: same_text(run, tokenizer, sha256, cache, stdin, _NO_LONGER))
     notice = ranks.by_first(lambda: _told_of_changes(run, sha256, cache))
-    told = ("charlstm", "corpus", "command")
-    provenance = {name: saved.provenance[name] for name in told if name in saved.provenance}
-    return assemble(run, encoded, folder, provenance, ranks, resume=saved, notice=notice)
+    began = saved.provenance
+    provenance = Provenance(charlstm=began.charlstm, command=began.command, corpus=began.corpus)
+    try:
+        return assemble(
+            run, encoded, folder, provenance, ranks, resume=saved, notice=notice, write_preview=write_preview
+        )
+    except CorruptError as fault:
+        fault.where = fault.where or str(folder / RESUME)
+        raise
 
 
 def _saved(folder: Path) -> Checkpoint:
@@ -80,13 +87,13 @@ def _saved(folder: Path) -> Checkpoint:
             "there is nothing here to resume", where=folder, hint=f"A run can go on while it has its {RESUME}."
         )
     saved = checkpoint_format.read(path, kind="resume")
-    cursor, model = saved.provenance["cursor"], _whole(folder / MODEL)
+    cursor, model = saved.cursor, _whole(folder / MODEL)
     if model is None:
         # Its best model was removed or damaged: the next evaluation writes it anew, whatever its loss.
         cursor["best_val_loss"], cursor["evaluated"] = None, -1
-    elif model["step"] > cursor["step"] and model["val_loss"] is not None:
+    elif model.val_loss is not None and (model.step or 0) > cursor.get("step", 0):
         # It is of steps that a kill has lost: only what is better may replace it, or the same, come to again.
-        cursor["best_val_loss"] = math.nextafter(model["val_loss"], math.inf)
+        cursor["best_val_loss"] = math.nextafter(model.val_loss, math.inf)
     return saved
 
 
@@ -106,7 +113,7 @@ def _changed(run: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
         precision = changes.get("precision") or (run.train.precision if same_kind else None)
         machine = probe.probe(device, precision, asked.get("threads", run.train.threads))
         asked |= {"device": machine.device, "precision": machine.precision}
-    return run.model_copy(update={"train": run.train.model_copy(update=asked)})
+    return run.replace(train=parse(TrainConfig, {**to_plain(run.train), **asked}))
 
 
 def _check_same(run: RunConfig, given: Given) -> None:
@@ -117,14 +124,14 @@ def _check_same(run: RunConfig, given: Given) -> None:
     """
     for section, name in differing(run, given):
         raise UsageError(
-            f"{name} is {getattr(getattr(run, section), name)} in this run, and {given[section][name]} was asked for",
-            hint="Only its end and its device can change in a run that goes on; another --name starts another.",
+            f"{name} is {run.to_plain()[section][name]} in this run, and {given[section][name]} was asked for",
+            hint="Only its budget and its device can change when a run is resumed; another name starts another run.",
         )
 
 
 _NO_LONGER = (
     "the text is no longer the one this run was trained on",
-    "To learn from the new text, start a run with --init-from this one.",
+    "To learn from the new text, begin a new run from the weights of this one.",
 )
 
 
@@ -142,7 +149,7 @@ def _told_of_changes(run: RunConfig, sha256: str, cache: Path) -> str:
     return f"{where}: changed since this run began; the run goes on with the text as it was."
 
 
-def _whole(model: Path) -> dict[str, Any] | None:
+def _whole(model: Path) -> Provenance | None:
     """Where a model comes from; None if it is not there, or damaged."""
     try:
         return checkpoint_format.read(model, kind="model").provenance

@@ -1,130 +1,207 @@
-"""All that an exact resume needs, as plain arrays and plain values: ``resume.safetensors`` holds them."""
+"""All that an exact resume needs, by name: ``resume.safetensors`` stores it.
+
+::
+
+    model.NAME                  every weight
+    optimizer.NAME.PART         of each weight the optimizer's state
+    ema.NAME                    the moving averages
+    state.GROUP.PART            of each group of streams the carried state, as `nn.state.State` names its parts
+    generator, scaler           of dropout masks; of the loss in fp16
+"""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import torch
+from msgspec import Meta
 from numpy.typing import NDArray
 from torch import Tensor
 
-from charlstm.nn.model import CharLM, State
-from charlstm.training.optim.base import Optimizer
-from charlstm.training.optim.ema import Average
+from charlstm.errors import CorruptError
+from charlstm.nn.state import State
+from charlstm.training.optim.base import AnyOptimizer, Optimizer
+from charlstm.training.optim.ema import WeightEMA
+from charlstm.training.step import TrainStep
 
 Arrays = dict[str, NDArray[Any]]
 
+_Count = Annotated[int, Meta(ge=0, le=1 << 53)]
+_Seconds = Annotated[float, Meta(ge=0.0, le=1e12)]
 
-@dataclass
-class Cursor:
+
+class Cursor(msgspec.Struct):
     """Where a run stands; every field is as it is after the last whole step."""
 
-    step: int = 0
-    epoch: int = 0
-    index: int = 0
-    """Of the next window in its epoch."""
-    tokens: int = 0
-    seconds: float = 0.0
+    step: _Count = 0
+    epoch: _Count = 0
+    index: _Count = 0
+    """Of the next batch in its epoch."""
+    tokens: _Count = 0
+    seconds: _Seconds = 0.0
     train_loss: float = 0.0
     """Nats per token, a running mean over recent steps."""
     best_val_loss: float | None = None
-    stale_evals: int = 0
+    stale_evals: _Count = 0
     """Evaluations since the best one."""
-    evaluated: int = -1
+    evaluated: Annotated[int, Meta(ge=-1, le=1 << 53)] = -1
     """The last step that was evaluated."""
     eval_losses: tuple[float, ...] = ()
     """Validation loss at each evaluation, for the diagnosis."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; floats survive JSON exactly."""
-        return asdict(self)
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Cursor:
-        """Undo `to_json`."""
-        return cls(**{**values, "eval_losses": tuple(values["eval_losses"])})
+    def from_json(cls, values: Mapping[str, Any]) -> Cursor:
+        """Undo `to_json`.
+
+        Raises:
+            CorruptError: a value that no run can have.
+        """
+        try:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError as fault:
+            raise CorruptError(f"where the run stands cannot be read ({fault})") from fault
 
 
 @dataclass(frozen=True)
-class Moving:
+class TrainState:
     """Everything that changes from step to step."""
 
-    model: CharLM
-    optimizers: list[Optimizer]
-    average: Average | None
+    train_step: TrainStep
+    ema: WeightEMA | None
     states: list[State | None]
-    """Of each group of streams."""
+    """The carried state of each group of streams; None until its first step."""
     generator: torch.Generator
-    scaler: torch.amp.GradScaler
+    rows: int
+    """Rows of a whole batch."""
 
 
-def take(moving: Moving) -> Arrays:
+def capture(state: TrainState) -> Arrays:
     """A copy of it all on the CPU."""
-    named: dict[str, Tensor] = {f"model.{name}": weight for name, weight in moving.model.state_dict().items()}
-    for first, optimizer in _numbered(moving.optimizers):
-        for k, moments in optimizer.state_dict()["state"].items():
-            named |= {f"optimizer.{first + k}.{name}": value for name, value in moments.items()}
-    if moving.average is not None:
-        named |= {f"average.{k}": weight for k, weight in enumerate(moving.average.weights)}
-    for group, state in enumerate(moving.states):
-        for k, layer in enumerate(state or ()):
-            named |= {f"state.{group}.{k}.{part}": value for part, value in enumerate(layer)}
-    named["generator"] = moving.generator.get_state()
-    arrays = {name: tensor.detach().cpu().numpy().copy() for name, tensor in named.items()}
-    scale = moving.scaler.state_dict()
+    arrays = {name: tensor.detach().cpu().numpy().copy() for name, tensor in _tensors(state)}
+    scale = state.train_step.scaler.state_dict()
     if scale:
         arrays["scaler"] = np.array([scale["scale"], scale["_growth_tracker"]], np.float64)
     return arrays
 
 
-def give_back(arrays: Arrays, moving: Moving) -> None:
-    """Undo `take`, into freshly made objects of the same shape, on whatever device they are."""
-    model, average, states, scaler = moving.model, moving.average, moving.states, moving.scaler
-    device = next(model.parameters()).device
+def restore(arrays: Arrays, state: TrainState) -> None:
+    """Undo `capture`, into freshly made objects, on whatever device they are.
+
+    Args:
+        arrays: what `capture` returned; they are checked before anything is changed.
+        state: of the same settings.
+
+    Raises:
+        CorruptError: a tensor is missing, too many, misshapen or of another type, or not finite.
+    """
+    _check(arrays, state)
     named = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
-    model.load_state_dict({name[6:]: value for name, value in named.items() if name.startswith("model.")})
-    _restore_optimizers(moving.optimizers, named)
-    if average is not None:
-        for k, weight in enumerate(average.weights):
-            weight.copy_(named[f"average.{k}"])
-    for group in range(len(states)):
-        layers = [f"state.{group}.{k}" for k in _while_in(named, f"state.{group}.{{}}.0")]
-        if layers:
-            states[group] = tuple(
-                tuple(named[f"{layer}.{part}"].to(device) for part in _while_in(named, f"{layer}.{{}}"))
-                for layer in layers
-            )
-    if named["generator"].numel() == moving.generator.get_state().numel():
-        moving.generator.set_state(named["generator"])  # else the run has moved between CPU and GPU, and draws anew
+    model, scaler = state.train_step.model, state.train_step.scaler
+    model.load_state_dict({name: named[f"model.{name}"] for name in model.state_dict()})
+    for optimizer in state.train_step.optimizers:
+        _restore_optimizer(optimizer, _parameter_names(state), named)
+    if state.ema is not None:
+        for name, weight in state.ema.weights.items():
+            weight.copy_(named[f"ema.{name}"])
+    empty = model.empty_state(state.rows)
+    for group in range(len(state.states)):
+        parts = {name: named.get(f"state.{group}.{name}") for name, _ in empty.named_parts()}
+        if all(part is not None for part in parts.values()):
+            device = model.embedding.weight.device
+            whole = {name: part.to(device) for name, part in parts.items() if part is not None}
+            state.states[group] = empty.from_named(whole)
+    if named["generator"].numel() == state.generator.get_state().numel():
+        state.generator.set_state(named["generator"])  # else the run has moved between CPU and GPU, and draws anew
     if "scaler" in arrays and scaler.is_enabled():
-        scale, growth = arrays["scaler"]
+        scale, growth = arrays["scaler"].tolist()
         scaler.load_state_dict({**scaler.state_dict(), "scale": float(scale), "_growth_tracker": int(growth)})
 
 
-def _while_in(named: dict[str, Tensor], name: str) -> Iterator[int]:
-    """The numbers from 0 for which there is such a name."""
-    return itertools.takewhile(lambda number: name.format(number) in named, itertools.count())
+def _parameter_names(state: TrainState) -> dict[int, str]:
+    return {id(weight): name for name, weight in state.train_step.model.named_parameters()}
 
 
-def _numbered(optimizers: list[Optimizer]) -> Iterator[tuple[int, Optimizer]]:
-    """Each optimizer and the number of its first weight, counted through all of them."""
-    first = 0
-    for optimizer in optimizers:
-        yield first, optimizer
-        first += sum(len(group["params"]) for group in optimizer.param_groups)
+def _tensors(state: TrainState) -> Iterator[tuple[str, Tensor]]:
+    names = _parameter_names(state)
+    yield from ((f"model.{name}", weight) for name, weight in state.train_step.model.state_dict().items())
+    for optimizer in state.train_step.optimizers:
+        for weight, moments in optimizer.state.items():
+            yield from ((f"optimizer.{names[id(weight)]}.{part}", value) for part, value in moments.items())
+    if state.ema is not None:
+        yield from ((f"ema.{name}", weight) for name, weight in state.ema.weights.items())
+    for group, carried in enumerate(state.states):
+        if carried is not None:
+            yield from ((f"state.{group}.{name}", part) for name, part in carried.named_parts())
+    yield "generator", state.generator.get_state()
 
 
-def _restore_optimizers(optimizers: list[Optimizer], named: dict[str, Tensor]) -> None:
-    states: dict[int, dict[str, Tensor]] = {}
-    for name, value in named.items():
-        if name.startswith("optimizer."):
-            _, k, moment = name.split(".")
-            states.setdefault(int(k), {})[moment] = value
-    for first, optimizer in _numbered(optimizers):
-        count = sum(len(group["params"]) for group in optimizer.param_groups)
-        own = {k: states[first + k] for k in range(count) if first + k in states}
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": own})
+def _restore_optimizer(optimizer: AnyOptimizer, names: dict[int, str], named: dict[str, Tensor]) -> None:
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    states = {}
+    for number, weight in enumerate(weights):
+        moments = {part: f"optimizer.{names[id(weight)]}.{part}" for part in _state_shapes(optimizer, weight)}
+        parts = {part: named[name] for part, name in moments.items() if name in named}
+        if parts and isinstance(optimizer, Optimizer):
+            optimizer.load_weight_state(weight, parts)
+        elif parts:
+            states[number] = parts
+    if not isinstance(optimizer, Optimizer):
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+
+
+def _state_shapes(optimizer: AnyOptimizer, weight: Tensor) -> dict[str, tuple[int, ...]]:
+    if isinstance(optimizer, Optimizer):
+        return optimizer.state_shapes(weight)
+    return {"step": (), "exp_avg": tuple(weight.shape), "exp_avg_sq": tuple(weight.shape)}  # AdamW's
+
+
+def _check(arrays: Arrays, state: TrainState) -> None:
+    """Refuse arrays that are not what this training would have captured."""
+    needed, optional = _expected(state)
+    for name in sorted(needed.keys() - arrays.keys()):
+        raise CorruptError(f"tensor {name!r:.80} is missing")
+    for name, array in arrays.items():
+        expected = needed.get(name) or optional.get(name)
+        if expected is None:
+            raise CorruptError(f"tensor {name!r:.80} does not belong to this run")
+        kind, shape = expected
+        if array.dtype.kind != kind or (shape is not None and array.shape != shape):
+            raise CorruptError(f"tensor {name!r:.80} is {array.dtype} {array.shape}, not as this run has it")
+        if kind == "f" and not np.isfinite(array).all():
+            raise CorruptError(f"tensor {name!r:.80} holds numbers that are not finite")
+
+
+_Expected = dict[str, tuple[str, tuple[int, ...] | None]]
+
+
+def _expected(state: TrainState) -> tuple[_Expected, _Expected]:
+    """The kind (as NumPy's ``dtype.kind``) and shape of each array that there must be, and of those there may be."""
+    names = _parameter_names(state)
+    needed: _Expected = {
+        f"model.{name}": ("f", tuple(weight.shape)) for name, weight in state.train_step.model.state_dict().items()
+    }
+    if state.ema is not None:
+        needed |= {f"ema.{name}": ("f", tuple(weight.shape)) for name, weight in state.ema.weights.items()}
+    needed["generator"] = ("u", None)
+    optional: _Expected = {"scaler": ("f", (2,))}
+    for optimizer in state.train_step.optimizers:
+        for group in optimizer.param_groups:
+            for weight in group["params"]:
+                shapes = _state_shapes(optimizer, weight)
+                optional |= {f"optimizer.{names[id(weight)]}.{part}": ("f", shape) for part, shape in shapes.items()}
+    parts = [
+        (name, part.numpy(force=True).dtype.kind, tuple(part.shape))
+        for name, part in state.train_step.model.empty_state(state.rows).named_parts()
+    ]
+    for number in range(len(state.states)):
+        optional.update({f"state.{number}.{name}": (kind, shape) for name, kind, shape in parts})
+    return needed, optional

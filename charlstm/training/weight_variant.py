@@ -1,4 +1,4 @@
-"""What of a network in training is scored and saved: its last or its average weights, at the temperature that fits."""
+"""Which weights of a network in training are scored and saved: the last or the averaged ones, at which temperature."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ from typing import Literal
 import torch
 
 from charlstm.nn.model import CharLM
-from charlstm.training.optim.ema import Average
+from charlstm.training.optim.ema import WeightEMA
 
 
 @dataclass(frozen=True)
-class Candidate:
+class WeightVariant:
     """One way to take a network out of training."""
 
-    weights: Literal["last", "average"]
+    weights: Literal["last", "ema"]
     temperature: float = 1.0
     """What its logits are divided by."""
 
 
 @contextmanager
-def standing(candidate: Candidate, model: CharLM, average: Average | None) -> Iterator[None]:
-    """The candidate in the model's place for a while; afterwards every weight is what it was, bit for bit."""
-    swapped = average if candidate.weights == "average" else None
+def use_weights(variant: WeightVariant, model: CharLM, ema: WeightEMA | None) -> Iterator[None]:
+    """The model with the weights of a variant for a while; afterwards every weight is what it was, bit for bit.
+
+    Args:
+        variant: which weights.
+        model: whose weights are exchanged.
+        ema: their averages, if there are any.
+    """
+    swapped = ema if variant.weights == "ema" else None
     if swapped is not None:
         swapped.swap()
     head = [model.head.weight, model.head.bias]
@@ -33,7 +39,7 @@ def standing(candidate: Candidate, model: CharLM, average: Average | None) -> It
     try:
         with torch.no_grad():
             for part in head:
-                part.div_(candidate.temperature)
+                part.div_(variant.temperature)
         yield
     finally:
         with torch.no_grad():

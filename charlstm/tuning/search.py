@@ -16,7 +16,7 @@ from charlstm.checkpoint.store import MODEL, Store
 from charlstm.config import RunConfig
 from charlstm.errors import CharlstmError, StorageError, UsageError
 from charlstm.files import storage_error, write_atomically
-from charlstm.settings_file import tables_to_toml
+from charlstm.settings_file import to_toml
 from charlstm.training.plan.merge import Given, merge
 from charlstm.training.prepare import Prepared
 from charlstm.tuning import space
@@ -86,7 +86,7 @@ def search(plan: Plan, stop: Callable[[], bool] = lambda: False) -> Generator[Ev
         "seed": plan.seed,
         "trial_time": trial_seconds(plan.budget, plan.trial_time),
         "jobs": plan.jobs,
-        "run": run.model_dump(mode="json"),
+        "run": run.to_plain(),
     }
     with _locked(plan.folder), opened(_own(plan.folder), about) as study:
         _check_same(study.about, about, plan)
@@ -149,7 +149,7 @@ class _Session:
         number, settings = self._study.ask()
         started = TrialStarted(number, settings, space.changed(self._space, settings))
         config = self._folder / f"{name_of(number)}.toml"
-        write_atomically(config, tables_to_toml(self._tables(settings)).encode())
+        write_atomically(config, to_toml(self._tables(settings)).encode())
         process = Process(number, self._folder, config, self._plan.cache, self._messages)
         self._running[number] = process, started
         return started
@@ -251,7 +251,7 @@ class _Session:
                     store.remove(path.name)
 
     def _settings_file(self, best: Trial) -> str:
-        model, data, train = (getattr(self._run, name).model_dump() for name in ("model", "data", "train"))
+        model, data, train = (self._run.to_plain()[name] for name in ("model", "data", "train"))
         # Only what was searched for, or given: all else chooses itself, from more time another value than from less.
         wanted = {"cell", "ensemble", "embedding_size", "optimizer", "val_fraction"} | set(best.settings)
         tables = {
@@ -266,7 +266,7 @@ class _Session:
             f"# Found by charlstm tune: the best of {self._done} trials of {self._trial_time:g} s of training each.\n"
             f"# {best.loss:.4f} nats per token on the validation part, by which it was chosen.\n"
         )
-        return head + tables_to_toml(merge(tables, given, space.by_section(best.settings)))
+        return head + to_toml(merge(tables, given, space.by_section(best.settings)))
 
     def _result(self, reason: Literal["finished", "interrupted"]) -> SearchDone:
         best = self._study.best()

@@ -58,16 +58,16 @@ def axes(run: RunConfig, fixed: Iterable[str] = ()) -> tuple[Axis, ...]:
         fixed: settings made by hand; they are not varied.
     """
     model, data, train = run.model, run.data, run.train
+    sides = model.enabled.values()
+    dropouts = tuple(_share(side.dropout_setting, side.dropout) for side in sides if side.dropout_setting)
     every = (
         # A vector unit takes 16 numbers at once: widths between would cost as much and hold less.
         Axis("hidden_size", model.hidden_size, -1.5, 1, step=0.5, multiple=16),
         Axis("num_layers", model.num_layers, max(1, model.num_layers - 1), model.num_layers + 1, step=1, octaves=False),
         Axis("lr", train.lr, -1.5, 1.5),
         _share("dropout", model.dropout),
-        # Where n-grams are looked up, what keeps them from being learnt by heart matters more.
-        _share("ngram_dropout", model.ngram_dropout)
-        if model.ngram_order >= 2
-        else _share("weight_drop", model.weight_drop),
+        # Where a table is looked up, what keeps it from being learnt by heart matters more than weight-drop.
+        *(dropouts or (_share("weight_drop", model.weight_drop),)),
         Axis("batch_size", data.batch_size, -1, 1, step=1),
         Axis("seq_len", data.seq_len, -1, 1, step=1),
     )
@@ -97,5 +97,5 @@ def by_section(settings: Mapping[str, Any]) -> dict[str, Values]:
     """Settings by name as `runs.prepare` and a settings file take them."""
     tables: dict[str, Values] = {}
     for name, value in settings.items():
-        tables.setdefault(section_of(name), {})[name] = value
+        tables.setdefault(section_of(name) or "", {})[name] = value
     return tables

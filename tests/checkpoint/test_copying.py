@@ -38,11 +38,11 @@ def test_to_a_run_a_file_and_a_folder(store: Store, tmp_path: Path) -> None:
     }.items():
         assert copy(store, "first", destination) == path
         found = verify(path)
-        assert replace(found, tensors={}, config={}, sha256="") == replace(original, tensors={}, config={}, sha256="")
+        assert replace(found, tensors={}, run=original.run, sha256="") == replace(original, tensors={}, sha256="")
         assert all((found.tensors[name] == tensor).all() for name, tensor in original.tensors.items())
         assert os.listdir(path.parent).count(RESUME) == 0
-    assert read(store.find("second")).config == {**original.config, "name": "second"}
-    assert read(store.find("third")).config == {**original.config, "name": "third"}
+    assert read(store.find("second")).run == original.run.replace(name="second")
+    assert read(store.find("third")).run == original.run.replace(name="third")
     assert read(Path("share.safetensors")).sha256 == original.sha256  # as it was: the same file
     assert {entry.name for entry in store.runs()} == {"first", "second", "third"}
 
@@ -53,16 +53,16 @@ def test_the_starter_can_be_made_anew(store: Store, tmp_path: Path, monkeypatch:
     monkeypatch.setattr("charlstm.checkpoint.copying.starter_folder", lambda: tmp_path / "checkpoints" / "starter")
     made = copy(store, "first", "checkpoints/starter")
     assert made == Path("checkpoints/starter") / MODEL
-    assert read(made, kind="model").config["name"] == "starter"
+    assert read(made, kind="model").run.name == "starter"
 
 
 def test_in_half_the_size_with_a_note(store: Store) -> None:
     path = copy(store, "first", "half.safetensors", dtype="float16", note="für dich")
     found = read(path)
-    assert found.provenance == {**model().provenance, "note": "für dich"}
+    assert found.provenance == model().provenance.replace(note="für dich")
     assert {tensor.dtype for tensor in found.tensors.values()} == {np.dtype(np.float16)}
     again = copy(store, str(path), "again", dtype="float32")
-    assert read(again).provenance["note"] == "für dich"  # kept unless another is given
+    assert read(again).provenance.note == "für dich"  # kept unless another is given
 
 
 def test_what_is_there_stays_unless_forced(store: Store, tmp_path: Path) -> None:

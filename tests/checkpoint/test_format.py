@@ -25,8 +25,12 @@ from safetensors.numpy import load_file, save
 
 from charlstm.checkpoint import container
 from charlstm.checkpoint.format import Checkpoint, check_model, convert, read, read_header, verify, write
+from charlstm.checkpoint.provenance import Provenance
+from charlstm.config import RunConfig, TrainConfig
 from charlstm.errors import CharlstmError, CorruptError, IncompatibleError, NotFoundError, UsageError
+from charlstm.tokenizers import CharTokenizer
 from tests.checkpoint_samples import file_of, metadata, model, signed
+from tests.networks import architecture
 
 text = st.text(st.characters(), max_size=8)  # every code point, half a surrogate pair too
 plain = st.recursive(
@@ -45,7 +49,21 @@ tensors = st.dictionaries(
     ),
     max_size=4,
 )
-checkpoints = st.builds(Checkpoint, st.sampled_from(["model", "resume"]), tensors, settings, settings, settings)
+runs = st.builds(
+    lambda name, vocab, dropout, lr: RunConfig(
+        name=name, model=architecture(vocab_size=vocab, dropout=dropout), train=TrainConfig(lr=lr)
+    ),
+    text,
+    st.integers(1, 1 << 21),
+    st.floats(0, 1, exclude_max=True),
+    st.floats(0, 1e6, exclude_min=True),
+)
+provenances = st.builds(
+    Provenance, note=text, command=text, step=st.none() | st.integers(0, 2**62), val_loss=st.none() | st.floats(0, 99)
+)
+checkpoints = st.builds(
+    Checkpoint, st.sampled_from(["model", "resume"]), tensors, runs, settings, provenances, settings
+)
 
 
 def failure(path: Path, kind: str | None = None) -> str:
@@ -74,7 +92,7 @@ def test_load_after_save_is_identity(tmp_path_factory: pytest.TempPathFactory, c
         assert same(found.tensors[name], tensor)
         assert found.tensors[name].flags.writeable  # torch.from_numpy warns of any other
     header = read_header(path)
-    assert (header.config, header.provenance, header.sha256) == (found.config, found.provenance, sha256)
+    assert (header.run, header.provenance, header.sha256) == (found.run, found.provenance, sha256)
     assert header.parameters == sum(tensor.size for tensor in checkpoint.tensors.values())
     # The safetensors library, to which our header is anybody's, reads the same.
     for name, tensor in load_file(path).items():
@@ -108,7 +126,7 @@ def test_the_file_is_what_the_description_says(tmp_path: Path) -> None:
     assert header["b"] == {"dtype": "U8", "shape": [3], "data_offsets": [16, 19]}
     assert {name: header["__metadata__"][name] for name in ("format", "version", "kind")} == {
         "format": "charlstm",
-        "version": "1",
+        "version": "2",
         "kind": "model",
     }
     with safetensors.safe_open(path, framework="numpy") as other:
@@ -118,8 +136,8 @@ def test_the_file_is_what_the_description_says(tmp_path: Path) -> None:
 def test_a_digest_in_the_text_is_not_taken_for_the_files_own(tmp_path: Path) -> None:
     path = tmp_path / "file"
     trap = {'"sha256":"' + "0" * 64 + '"': '"sha256":"' + "0" * 64, "sha256": "0" * 64}
-    write(path, replace(model(), provenance=trap, tokenizer=trap))
-    assert read(path).provenance == trap
+    write(path, replace(model(), cursor=trap, tokenizer=trap))
+    assert (read(path).cursor, read(path).tokenizer) == (trap, trap)
 
 
 def test_what_json_cannot_hold_is_never_half_written(tmp_path: Path) -> None:
@@ -310,9 +328,9 @@ def test_noise_only_ever_gives_our_errors(
 
 def test_a_newer_version_asks_for_an_upgrade(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    path.write_bytes(signed({"__metadata__": metadata(version="2", sections="something new")}))
+    path.write_bytes(signed({"__metadata__": metadata(version="3", sections="something new")}))
     line = failure(path)
-    assert "newer charlstm (format 2; this one reads 1)" in line
+    assert "newer charlstm (format 3; this one reads 2)" in line
     assert "Upgrade charlstm" in line
     with pytest.raises(IncompatibleError):
         read_header(path)
@@ -371,11 +389,12 @@ def test_shapes_are_those_of_torch(vocab: int, embedding: int, hidden: int, laye
         "embedding_size": embedding,
         "hidden_size": hidden,
         "num_layers": layers,
-        "skip": skip,
+        "skip_connections": skip,
     }
-    checkpoint = Checkpoint(
-        "model", {name: tensor.detach().numpy() for name, tensor in tensors.items()}, {"model": sizes}, {}, {}
-    )
+    tokenizer = CharTokenizer("abcdefghi"[:vocab])
+    arrays = {name: tensor.detach().numpy() for name, tensor in tensors.items()}
+    run = RunConfig(name="", model=architecture(**sizes))
+    checkpoint = Checkpoint("model", arrays, run, tokenizer.to_state(), Provenance())
     check_model(checkpoint)
     for name, tensor in checkpoint.tensors.items():
         shapeless = replace(checkpoint, tensors={**checkpoint.tensors, name: tensor[..., None]})
@@ -407,37 +426,67 @@ def test_tensors_too_few_too_many_and_of_the_wrong_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "words"),
+    ("changes", "words"),
     [
-        ({"num_layers": 10**12}, CorruptError, "more than it holds"),
-        ({"hidden_size": 0}, CorruptError, "hidden_size is 0"),
-        ({"hidden_size": True}, CorruptError, "hidden_size is True"),
-        ({"vocab_size": "7"}, CorruptError, "vocab_size is '7'"),
-        ({"embedding_size": None}, CorruptError, "embedding_size is None"),
-        ({"cell": "mogrifier"}, IncompatibleError, "cell 'mogrifier' is not known"),
-        ({"attention_window": 10**12}, CorruptError, "attention_window is 1000000000000"),
-        ({"attention_window": 2}, CorruptError, "'attention.key' is missing"),
-        ({"ensemble": 10**12}, CorruptError, "ensemble is 1000000000000, not from 1 to 16"),
-        ({"ensemble": True}, CorruptError, "ensemble is True"),
-        ({"ensemble": 2}, CorruptError, "'layers_2.0.bias' is missing"),
-        ({"ngram_order": 10**12}, CorruptError, "ngram_order is 1000000000000"),
-        ({"ngram_order": 2}, CorruptError, "ngram_rows is None"),
-        ({"ngram_order": 2, "ngram_rows": 9}, CorruptError, "'ngrams.table.weight' is missing"),
-        ({"recall": 3}, CorruptError, "recall is 3"),
-        ({"recall": [3, 99]}, CorruptError, "recall is"),
-        ({"recall": [3]}, CorruptError, "recall_rows is None"),
-        ({"recall": [3], "recall_rows": 10**9}, CorruptError, "more memory"),
-        ({"recall": [3], "recall_rows": 9}, CorruptError, "'recall.embedding.weight' is missing"),
-        ({"cell": ["lstm"]}, IncompatibleError, "is not known"),
-        ({"cell": "gru"}, CorruptError, "'layers.0.bias_n' is missing"),
+        ({"hidden_size": 0}, "hidden_size = 0: must be a whole number >= 1"),
+        ({"hidden_size": True}, "hidden_size = True: must be a whole number"),
+        ({"hidden_size": 4.0}, "hidden_size = 4.0: must be a whole number"),
+        ({"vocab_size": "7"}, "vocab_size = '7': must be a whole number"),
+        ({"embedding_size": None}, "embedding_size = None: must be a whole number"),
+        ({"cell": "mogrifier"}, "cell = 'mogrifier': must be one of rnn, lstm, gru, peephole"),
+        ({"cell": ["lstm"]}, "cell = .*: must be one of"),
+        ({"skip_connections": 1}, "skip_connections = 1: must be true or false"),
+        ({"bidirectional": 1}, "bidirectional = 1: must be true or false"),
+        ({"attention_window": 10**12}, "attention_window = 1000000000000: must be"),
+        ({"ensemble": 10**12}, "ensemble = 1000000000000: must be a whole number <= 16"),
+        ({"ngram_order": 10**12}, "ngram_order = 1000000000000"),
+        ({"match_orders": 3}, "match_orders = 3: must be a list"),
+        ({"match_orders": [3, 99]}, "match_orders = .*: must be a whole number <= 16"),
+        ({"match_orders": [3], "match_slots": 10**9}, "match_slots = 1000000000: must be"),
+        ({"warp": 9}, "there is no setting 'warp'"),
     ],
 )
-def test_settings_that_cannot_be(changes: dict[str, Any], error: type[Exception], words: str) -> None:
+def test_settings_that_cannot_be(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    config = model().run.to_plain()
+    config["model"] |= changes
+    (tmp_path / "file").write_bytes(signed({"__metadata__": metadata(config=json.dumps(config))}))
+    for reading in (read, read_header):
+        with pytest.raises(IncompatibleError, match=words):
+            reading(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({}, "vocab_size is missing"),
+        ({"model": 3}, "model = 3: must be a table"),
+        ({"model": {"vocab_size": 7}, "data": {"seq_len": "8"}}, "seq_len = '8'"),
+        ({"model": {"vocab_size": 7}, "data": []}, "data = .*: must be a table"),
+        ({"model": {"vocab_size": 7}, "name": 4}, "name = 4: must be a text"),
+        ({"model": {"vocab_size": 7, "bidirectional": True}}, "bidirectional needs windows = shuffled"),
+    ],
+)
+def test_sections_that_cannot_be(tmp_path: Path, config: dict[str, Any], words: str) -> None:
+    (tmp_path / "file").write_bytes(signed({"__metadata__": metadata(config=json.dumps(config))}))
+    with pytest.raises(IncompatibleError, match=words):
+        read(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"num_layers": 200}, "more than it holds"),
+        ({"attention_window": 2}, "'attention.key' is missing"),
+        ({"ensemble": 2}, "'layers_2.0.bias' is missing"),
+        ({"ngram_order": 2, "ngram_buckets": 9}, "'side_inputs.ngrams.weight' is missing"),
+        ({"match_orders": [3], "match_slots": 9}, "'side_inputs.match.weight' is missing"),
+        ({"cell": "gru"}, "'layers.0.bias_n' is missing"),
+    ],
+)
+def test_settings_that_ask_for_other_tensors(changes: dict[str, Any], words: str) -> None:
     whole = model()
-    with pytest.raises(error, match=words):
-        check_model(replace(whole, config={"model": {**whole.config["model"], **changes}}))
-    with pytest.raises(CorruptError, match="have no model"):
-        check_model(replace(whole, config={}))
+    with pytest.raises(CorruptError, match=words):
+        check_model(replace(whole, run=whole.run.replace(model=whole.architecture.replace(**changes))))
 
 
 def test_verify_looks_at_the_tokenizer_too(tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ from rich.console import Console
 import charlstm
 from charlstm.checkpoint.format import write
 from charlstm.cli.views import surprise
-from charlstm.config import ModelConfig
 from charlstm.evaluation.dynamic import DynamicConfig
 from charlstm.evaluation.score import Score
 from charlstm.nn.model import CharLM
 from tests.command_line import Cli
 from tests.fake_checkpoints import make_checkpoint
+from tests.networks import architecture
 
 TEXT = "The ferryman wrote nothing down. He drew a boat,\nand a goose; 12 of them.\n" * 4
 
@@ -158,7 +158,7 @@ def test_dynamic_surprise_is_that_of_the_network_that_learns(cli):
 def test_dynamic_mistakes(cli, args, code, told):
     saved = make_checkpoint(cli.folder / "one.safetensors")
     config = {**saved.config, "model": {**saved.config["model"], "bidirectional": True}}
-    network = CharLM(ModelConfig(**config["model"]))
+    network = CharLM(architecture(**config["model"]))
     write(cli.folder / "both.safetensors", replace(saved, config=config, tensors=network.to_tensors()))
     done = cli("eval", args[0], "poem.txt", *args[1:])
     assert done.code == code

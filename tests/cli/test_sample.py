@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from charlstm.cli.commands.sample import in_order
 from charlstm.cli.views.stream import Output
 from charlstm.engine import Engine
-from charlstm.engine.auto_threads import PacedEngine
+from charlstm.engine.auto_threads import AutoThreadsEngine
 from charlstm.sampling.sampler import Fragment, SampleConfig, sample
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer
 from tests.fake_checkpoints import ALPHABET, make_checkpoint
@@ -146,13 +146,13 @@ def test_a_stop_text_is_not_given_out(run: Any) -> None:
 
 def test_threads_go_to_the_engine(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    used = PacedEngine.__init__
+    used = AutoThreadsEngine.__init__
 
-    def noted(self: PacedEngine, *given: Any) -> None:
+    def noted(self: AutoThreadsEngine, *given: Any) -> None:
         asked.append(given[-1])
         used(self, *given)
 
-    monkeypatch.setattr(PacedEngine, "__init__", noted)
+    monkeypatch.setattr(AutoThreadsEngine, "__init__", noted)
     words = ("plain-1", "--length", "5", "--seed", "1")
     assert run(*words).out == run(*words, "--threads", "1").out
     assert asked == [None, 1]

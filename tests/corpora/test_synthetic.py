@@ -144,7 +144,7 @@ def test_seeds_matter() -> None:
 
 def test_names(tmp_path: object) -> None:
     assert parse("synthetic:dyck,depth=3,size=12") == ("dyck", Dyck(depth=3), 12)
-    assert parse("synthetic:recall") == ("recall", Recall(), synthetic.SIZE)
+    assert parse("synthetic:recall") == ("match_orders", Recall(), synthetic.SIZE)
     with pytest.raises(NotFoundError, match="synthetic:markov"):
         parse("synthetic:marko")
     for wrong, told in {

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from charlstm.engine import Engine
-from charlstm.engine import auto_threads as paced
-from charlstm.engine.auto_threads import PacedEngine
+from charlstm.engine import auto_threads
+from charlstm.engine.auto_threads import AutoThreadsEngine
+from charlstm.engine.network import Engine
+from charlstm.engine.state import map_arrays
 from charlstm.nn.shapes import tensor_shapes
 from charlstm.tokenizers import CharTokenizer
+from tests.networks import architecture
 
 
 class Library:
@@ -34,22 +36,22 @@ def library(monkeypatch):
             assert wanted == {"user_api": "blas"}
             return self
 
-    monkeypatch.setattr(paced, "ThreadpoolController", Controller)
-    monkeypatch.setattr(paced, "cores", lambda: 3)
-    paced.blas_threads.cache_clear()
+    monkeypatch.setattr(auto_threads, "ThreadpoolController", Controller)
+    monkeypatch.setattr(auto_threads, "cores", lambda: 3)
+    auto_threads.blas_threads.cache_clear()
     yield fake
-    paced.blas_threads.cache_clear()
+    auto_threads.blas_threads.cache_clear()
 
 
-def engine(kind=PacedEngine, hidden=16, **further):
+def engine(kind=AutoThreadsEngine, hidden=16, **further):
     tokenizer = CharTokenizer("abcdefg")
-    model = {
-        "vocab_size": tokenizer.vocab_size, "embedding_size": 8, "hidden_size": hidden, "num_layers": 2, "cell": "lstm",
-        "skip": False, "ngram_order": 2, "ngram_rows": 16, "recall": [2], "recall_rows": 16,
-    }  # fmt: skip
+    shape = architecture(
+        vocab_size=tokenizer.vocab_size, embedding_size=8, hidden_size=hidden, num_layers=2,
+        ngram_order=2, ngram_buckets=16, match_orders=[2], match_slots=16,
+    )  # fmt: skip
     random = np.random.default_rng(0)
-    tensors = {name: random.normal(0, 0.3, shape).astype(np.float32) for name, shape in tensor_shapes(model)}
-    return kind(tensors, {"model": model}, tokenizer.to_state(), **further)
+    tensors = {name: random.normal(0, 0.3, size).astype(np.float32) for name, size in tensor_shapes(shape)}
+    return kind(shape, tensors, tokenizer, **further)
 
 
 def used(library, stepper, rows, steps=40):
@@ -68,22 +70,22 @@ def test_narrow_networks_have_one_thread(library):
 
 @pytest.mark.parametrize(("rows", "most"), [(1, 2), (8, 2), (9, 3)])
 def test_much_work_has_several_once_it_is_known_to_last(library, monkeypatch, rows, most):
-    monkeypatch.setattr(paced, "_MUCH", 100)
-    monkeypatch.setattr(paced, "_SECONDS", 1e9)
-    threads = used(library, engine(), rows, paced._FIRST - 1 + paced._STEPS)
-    assert threads[: paced._FIRST - 1] == [1] * (paced._FIRST - 1)
-    assert set(threads[paced._FIRST - 1 :]) == {most}
+    monkeypatch.setattr(auto_threads, "_MUCH", 100)
+    monkeypatch.setattr(auto_threads, "_SECONDS", 1e9)
+    threads = used(library, engine(), rows, auto_threads._FIRST - 1 + auto_threads._STEPS)
+    assert threads[: auto_threads._FIRST - 1] == [1] * (auto_threads._FIRST - 1)
+    assert set(threads[auto_threads._FIRST - 1 :]) == {most}
 
 
 def test_the_environment_may_allow_less(library, monkeypatch):
-    monkeypatch.setattr(paced, "_MUCH", 100)
+    monkeypatch.setattr(auto_threads, "_MUCH", 100)
     library.num_threads = 1
     assert set(used(library, engine(), 9)) == {1}
 
 
 def test_where_no_library_can_be_told_nothing_is(library, monkeypatch):
-    monkeypatch.setattr(paced, "_MUCH", 100)
-    monkeypatch.setattr(paced.ThreadpoolController, "lib_controllers", ())
+    monkeypatch.setattr(auto_threads, "_MUCH", 100)
+    monkeypatch.setattr(auto_threads.ThreadpoolController, "lib_controllers", ())
     used(library, engine(), 9)
     assert library.sets == []
 
@@ -100,25 +102,24 @@ def test_what_is_asked_for_is_used(library, asked):
 
 @pytest.mark.parametrize(("rows", "most", "settled"), [(1, 4, 1), (9, 2, 2), (9, 4, 4)])
 def test_where_bits_depend_on_threads_their_number_never_changes(library, monkeypatch, rows, most, settled):
-    monkeypatch.setattr(paced, "_MUCH", 100)
-    monkeypatch.setattr(paced, "cores", lambda: most)
-    monkeypatch.setattr(paced, "_SECONDS", 0.0)  # every step would be judged
+    monkeypatch.setattr(auto_threads, "_MUCH", 100)
+    monkeypatch.setattr(auto_threads, "cores", lambda: most)
+    monkeypatch.setattr(auto_threads, "_SECONDS", 0.0)  # every step would be judged
     step = Engine.step
 
     def rounded_by_threads(self, tokens, state):
         logits, after = step(self, tokens, state)
-        h, *others = after[0]
-        return logits, ((h * np.float32(1 + 1e-6 * (library.num_threads == 2)), *others), *after[1:])
+        return logits, map_arrays(lambda part: part * np.float32(1 + 1e-6 * (library.num_threads == 2)), after)
 
     monkeypatch.setattr(Engine, "step", rounded_by_threads)
     threads = used(library, engine(), rows, 200)
-    assert set(threads[: paced._FIRST - 1]) == {1}
-    assert set(threads[paced._FIRST - 1 :]) == {settled}
+    assert set(threads[: auto_threads._FIRST - 1]) == {1}
+    assert set(threads[auto_threads._FIRST - 1 :]) == {settled}
 
 
 def test_it_gives_way_and_writes_the_same(library, monkeypatch):
-    monkeypatch.setattr(paced, "_MUCH", 100)
-    monkeypatch.setattr(paced, "_STEPS", 2)
+    monkeypatch.setattr(auto_threads, "_MUCH", 100)
+    monkeypatch.setattr(auto_threads, "_STEPS", 2)
     stepper, plain = engine(), engine(Engine)
     after = before = None
     threads = []
@@ -127,4 +128,4 @@ def test_it_gives_way_and_writes_the_same(library, monkeypatch):
         expected, before = plain.step(np.array([3]), before)
         assert np.array_equal(logits, expected)
         threads.append(library.num_threads)
-    assert {1, 2} <= set(threads[paced._FIRST :])
+    assert {1, 2} <= set(threads[auto_threads._FIRST :])

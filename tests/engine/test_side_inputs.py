@@ -1,4 +1,4 @@
-"""What the engine looks up, step by step, is what torch's modules look up in whole windows."""
+"""What the engine adds to embeddings, step by step, is what the torch model adds in whole windows."""
 
 from copy import deepcopy
 
@@ -8,74 +8,89 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.config import ModelConfig
-from charlstm.engine import stack
-from charlstm.engine.side_inputs import LookUps
+from charlstm.engine import state as states
+from charlstm.engine.side_inputs import SideInputTables
+from charlstm.engine.state import StepState
+from charlstm.nn.dropout import DropoutRng
 from charlstm.nn.model import CharLM
+from tests.networks import architecture
 
-settings_of_both = st.tuples(
+shapes = st.tuples(
     st.sampled_from([0, 2, 4]), st.sampled_from([(), (3,), (2, 5)]), st.sampled_from([1, 30, 128, 300, 8192])
 ).filter(lambda given: given[0] or given[1])
 
 
-def both(order, orders, rows):
-    """The engine's look-ups, and what is added to the tokens' embeddings in torch, (B, T) to (B, T, E)."""
-    torch.manual_seed(0)
-    shape = {"vocab_size": 4, "embedding_size": 5, "hidden_size": 3, "num_layers": 1}
-    config = ModelConfig(**shape, ngram_order=order, ngram_rows=40, recall=orders, recall_rows=rows)
-    model = CharLM(config)
-    modules = [module for module in (model.ngrams, model.recall) if module is not None]
-    for module in modules:
-        for weight in module.parameters():
+class Stepped:
+    """The engine's side inputs, with the state that they need."""
+
+    def __init__(self, order, orders, slots):
+        torch.manual_seed(0)
+        shape = {"vocab_size": 4, "embedding_size": 5, "hidden_size": 3, "num_layers": 1}
+        model = CharLM(
+            architecture(**shape, ngram_order=order, ngram_buckets=40, match_orders=orders, match_slots=slots)
+        )
+        for weight in model.side_inputs.parameters():
             torch.nn.init.normal_(weight)
-    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    return LookUps(weights, config.model_dump()), lambda ids: sum(module(ids, None)[0] for module in modules).detach()
+        self._model = model
+        self.tables = SideInputTables(model.to_tensors(), model.architecture)
+        self._buffers = self.tables.buffers()
+
+    def empty(self, batch):
+        return StepState((), None, *self.tables.empty(batch))
+
+    def step(self, tokens, state):
+        added, recent, side = self.tables.step(tokens, state, self._buffers)
+        return added.copy(), StepState((), None, recent, side)
+
+    def in_torch(self, ids):
+        """What the model adds to the embeddings of ids, (B, T) to (B, T, E)."""
+        embedded, _, _ = self._model._embed(ids, self._model.empty_state(len(ids)), DropoutRng())
+        return (embedded - self._model.embedding(ids.t())).transpose(0, 1).detach().numpy()
 
 
 @settings(max_examples=40)
-@given(settings_of_both, st.integers(1, 3), st.integers(1, 300), st.randoms(use_true_random=False))
-def test_each_step_finds_what_torch_finds_in_the_window(shape, batch, length, random):
-    look_ups, in_torch = both(*shape)
+@given(shapes, st.integers(1, 3), st.integers(1, 300), st.randoms(use_true_random=False))
+def test_each_step_adds_what_torch_adds_in_the_window(shape, batch, length, random):
+    stepped = Stepped(*shape)
     ids = torch.tensor([[random.randrange(4) for _ in range(length)] for _ in range(batch)])
-    want, read = in_torch(ids).numpy(), look_ups.nothing_read(batch)
+    want, state = stepped.in_torch(ids), stepped.empty(batch)
     for step in range(length):
-        found, read = look_ups.step(ids[:, step].numpy(), read)
-        np.testing.assert_allclose(found, want[:, step], atol=1e-5)
+        added, state = stepped.step(ids[:, step].numpy(), state)
+        np.testing.assert_allclose(added, want[:, step], atol=1e-5)
 
 
-def test_a_row_alone_finds_what_it_finds_among_others():
-    look_ups, in_torch = both(3, (2, 3), 20)
-    ids = torch.randint(4, (1, 200))
-    ((read,),) = [stack.alone((look_ups.nothing_read(1),))]
-    for token, want in zip(ids[0].tolist(), in_torch(ids)[0].numpy(), strict=True):
-        found, read = look_ups.step(token, read)
-        np.testing.assert_allclose(found, want, atol=1e-5)
+def test_a_text_alone_gets_what_it_gets_among_others():
+    stepped = Stepped(3, (2, 3), 20)
+    ids, state = torch.randint(4, (1, 200)), stepped.empty(1)
+    for token, want in zip(ids[0].tolist(), stepped.in_torch(ids)[0], strict=True):
+        added, state = stepped.step(np.int64(token), state)
+        np.testing.assert_allclose(added, want, atol=1e-5)
 
 
-@pytest.mark.parametrize("rows", [20, 8192])
-def test_a_memory_that_was_returned_is_never_written_to_again(rows):
-    look_ups, _ = both(3, (2, 3), rows)
-    tokens, read = np.random.default_rng(0).integers(4, size=(200, 2)), look_ups.nothing_read(2)
+@pytest.mark.parametrize("slots", [20, 8192])
+def test_a_memory_that_was_returned_is_never_written_to_again(slots):
+    stepped = Stepped(3, (2, 3), slots)
+    tokens, state = np.random.default_rng(0).integers(4, size=(200, 2)), stepped.empty(2)
     for now in tokens[:100]:
-        _, read = look_ups.step(now, read)
-    before, ways = deepcopy(read), []
+        _, state = stepped.step(now, state)
+    before, ways = deepcopy(state), []
     for way in (tokens[100:], tokens[100:][::-1], tokens[100:]):
-        after = read
+        after = state
         for now in way:
-            found, after = look_ups.step(now, after)
-        ways.append(found)
+            added, after = stepped.step(now, after)
+        ways.append(added)
     assert np.array_equal(ways[0], ways[2])
     assert not np.array_equal(ways[0], ways[1])
-    assert all(map(np.array_equal, read, before))
+    assert state == before
 
 
-def test_rows_are_taken_and_joined_with_what_they_have_read():
-    look_ups, in_torch = both(3, (2, 3), 300)
+def test_texts_are_taken_and_joined_with_what_they_have_read():
+    stepped = Stepped(3, (2, 3), 300)
     ids = torch.randint(4, (3, 120))
-    want, read = in_torch(ids).numpy(), look_ups.nothing_read(3)
+    want, state = stepped.in_torch(ids), stepped.empty(3)
     for step in range(100):
-        _, read = look_ups.step(ids[:, step].numpy(), read)
-    (read,) = stack.join([stack.select((read,), [2]), stack.expand(stack.select((read,), [0]), 2)])
+        _, state = stepped.step(ids[:, step].numpy(), state)
+    state = states.join([states.select(state, [2]), states.expand(states.select(state, [0]), 2)])
     for step in range(100, 120):
-        found, read = look_ups.step(ids[[2, 0, 0], step].numpy(), read)
-        np.testing.assert_allclose(found, want[[2, 0, 0], step], atol=1e-5)
+        added, state = stepped.step(ids[[2, 0, 0], step].numpy(), state)
+        np.testing.assert_allclose(added, want[[2, 0, 0], step], atol=1e-5)

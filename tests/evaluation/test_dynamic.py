@@ -10,22 +10,22 @@ from torch.func import functional_call
 import charlstm
 from charlstm.api import Model
 from charlstm.checkpoint.format import Checkpoint
-from charlstm.config import ModelConfig
 from charlstm.errors import ConfigError, DivergedError, IncompatibleError, UsageError
 from charlstm.evaluation.dynamic import DynamicConfig, surprise_while_learning
 from charlstm.evaluation.loss import surprise
 from charlstm.nn.model import CharLM
 from charlstm.nn.shapes import CELLS
 from charlstm.tokenizers import CharTokenizer
+from tests.networks import architecture
 
 SHAPE = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 8, "num_layers": 2}
 NETWORKS = [
     *({"cell": cell} for cell in sorted(CELLS)),
     {"attention_window": 7},
-    {"ngram_order": 4, "ngram_rows": 30},
-    {"recall": (2, 3), "recall_rows": 30, "ngram_order": 3},
-    {"skip": True, "dropout": 0.5, "weight_drop": 0.5},
-    {"ensemble": 3, "ngram_order": 3, "ngram_rows": 30},
+    {"ngram_order": 4, "ngram_buckets": 30},
+    {"match_orders": (2, 3), "match_slots": 30, "ngram_order": 3},
+    {"skip_connections": True, "dropout": 0.5, "weight_drop": 0.5},
+    {"ensemble": 3, "ngram_order": 3, "ngram_buckets": 30},
 ]
 FAST = DynamicConfig(segment=6, lr=0.02, decay=0.05)
 BEFORE = 3
@@ -33,7 +33,7 @@ BEFORE = 3
 
 def random_model(**more):
     torch.manual_seed(0)
-    model = CharLM(ModelConfig(**SHAPE, **more)).double()
+    model = CharLM(architecture(**SHAPE, **more)).double()
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(torch.randn_like(weight) * 0.3)  # what begins as zeros, as peepholes, must count too
@@ -129,7 +129,7 @@ def test_it_learns_what_comes_again_and_forgets_what_decays_away():
 
 
 def test_a_network_that_cannot_err_has_nothing_to_learn():
-    model = CharLM(ModelConfig(vocab_size=1, hidden_size=4))
+    model = CharLM(architecture(vocab_size=1, hidden_size=4))
     told = surprise_while_learning(model, np.zeros(30, np.uint8), 0, DynamicConfig())
     np.testing.assert_array_equal(told, np.zeros(30))
 
@@ -155,7 +155,7 @@ def test_settings_that_cannot_be(wrong):
 
 
 def model_of(**shape):
-    config = {"name": "mine", "model": ModelConfig(**SHAPE, **shape).model_dump(), "data": {"seq_len": 8}}
+    config = {"name": "mine", "model": architecture(**SHAPE, **shape).model_dump(), "data": {"seq_len": 8}}
     tensors = random_model(**shape).float().to_tensors()
     return Model(Checkpoint("model", tensors, config, CharTokenizer("\nabcd").to_state(), {}))
 

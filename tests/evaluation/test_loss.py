@@ -8,18 +8,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.config import ModelConfig
 from charlstm.engine import Engine
 from charlstm.evaluation.calibration import calibrate
 from charlstm.evaluation.loss import bits_per_char, evaluate, surprise
 from charlstm.nn.model import CharLM
+from tests.networks import architecture
 
 SHAPE = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 8, "num_layers": 2}
 
 
 def random_model(scale=2, **more):
     torch.manual_seed(0)
-    model = CharLM(ModelConfig(**SHAPE, **more))
+    model = CharLM(architecture(**SHAPE, **more))
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(scale)
@@ -29,7 +29,7 @@ def random_model(scale=2, **more):
 def by_stepping(model, ids, context):
     """Nats of each token, by the NumPy engine, one token after the other."""
     tokenizer = {"kind": "char", "alphabet": "abcde", "unknown": False}
-    engine = Engine(model.to_tensors(), {"model": model.config.model_dump()}, tokenizer)
+    engine = Engine(model.to_tensors(), {"model": model.architecture.settings()}, tokenizer)
     state, nats = None, []
     text = [*context, *ids]
     for k in range(len(text) - 1):

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import charlstm
-from charlstm.config import ModelConfig
 from charlstm.engine import BidirectionalEngine, Engine
 from charlstm.errors import UnknownCharacter, UsageError
 from charlstm.filling.blanks import Blank, Blanked, parse
@@ -19,6 +18,7 @@ from charlstm.filling.readers import WritesOn, reader_of
 from charlstm.nn.model import CharLM
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer
 from tests.fake_models import Markov, cycle, random_markov
+from tests.networks import architecture
 
 ALL = 100_000
 """Candidates enough to weigh every filling."""
@@ -55,12 +55,12 @@ def posterior(model, blanked, alphabet):
 def recurrent(alphabet, seed=0):
     """A network whose memory reaches back, so that what stands far to the right matters."""
     torch.manual_seed(seed)
-    model = CharLM(ModelConfig(vocab_size=len(alphabet), embedding_size=4, hidden_size=8, num_layers=2))
+    model = CharLM(architecture(vocab_size=len(alphabet), embedding_size=4, hidden_size=8, num_layers=2))
     with torch.no_grad():
         for weight in model.parameters():
             weight.normal_(std=0.8)
     tokenizer = CharTokenizer(alphabet)
-    return Engine(model.to_tensors(), {"model": model.config.model_dump()}, tokenizer.to_state())
+    return Engine(model.to_tensors(), {"model": model.architecture.settings()}, tokenizer.to_state())
 
 
 @pytest.mark.parametrize(
@@ -177,12 +177,12 @@ def test_an_empty_left_side_begins_as_a_text_begins():
 def both_ways(alphabet, layers=1, seed=0, seq_len=64, **more):
     torch.manual_seed(seed)
     shape = {"vocab_size": len(alphabet), "embedding_size": 4, "hidden_size": 8, "num_layers": layers, **more}
-    model = CharLM(ModelConfig(bidirectional=True, **shape)).eval()
+    model = CharLM(architecture(bidirectional=True, **shape)).eval()
     with torch.no_grad():
         for weight in model.parameters():
             weight.normal_(std=0.8)
     tokenizer = CharTokenizer(alphabet)
-    config = {"model": model.config.model_dump(), "data": {"seq_len": seq_len}}
+    config = {"model": model.architecture.settings(), "data": {"seq_len": seq_len}}
     return model, BidirectionalEngine(model.to_tensors(), config, tokenizer.to_state())
 
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from charlstm.config import ModelConfig
 from charlstm.inspect import gradients
 from charlstm.inspect.gradients import gradient_norms
 from charlstm.nn.model import CharLM
+from tests.networks import architecture
 
 
 def network(cell: str, **shape: object) -> CharLM:
     torch.manual_seed(3)
-    config = ModelConfig(**{"vocab_size": 7, "embedding_size": 4, "hidden_size": 5, "cell": cell, **shape})
+    config = architecture(**{"vocab_size": 7, "embedding_size": 4, "hidden_size": 5, "cell": cell, **shape})
     model = CharLM(config).double()
     if model.attention is not None:  # it begins as if it were not there
         torch.nn.init.normal_(model.attention.out)
@@ -33,7 +33,7 @@ def logits_of(model: CharLM, embedded: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "peephole"])
 @pytest.mark.parametrize(
     "shape",
-    [{"num_layers": 1}, {"num_layers": 2, "skip": True}, {"num_layers": 1, "attention_window": 3}],
+    [{"num_layers": 1}, {"num_layers": 2, "skip_connections": True}, {"num_layers": 1, "attention_window": 3}],
     ids=["one layer", "skip", "attention"],
 )
 def test_it_is_what_finite_differences_give(cell, shape):

@@ -27,7 +27,7 @@ from charlstm.report import page
 from charlstm.report import plots as draw
 from charlstm.report.data import Chart, Report, curve
 from charlstm.report.findings import judge, spread
-from charlstm.training.batches import Window
+from charlstm.training.batches import Batch
 from tests.command_line import Cli, start
 
 TRAIN = TrainConfig(optimizer="adamw", lr=1e-2)
@@ -42,7 +42,7 @@ def windows(seed=1):
     """Windows that say abab… without end."""
     ids = torch.arange(9).remainder(2).expand(2, 9)
     while True:
-        yield Window(ids[:, :-1], ids[:, 1:], torch.ones(2, dtype=torch.bool), 0, 0, 0)
+        yield Batch(ids[:, :-1], ids[:, 1:], torch.ones(2, dtype=torch.bool), 0, 0, 0)
 
 
 # ---- fair ---------------------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def test_counting_learns_all_of_every_line_and_nothing_behind_it():
         assert all(token == NOTHING for token in targets[2 * n + 1 :])
         seen.add(n)
     assert seen == {1, 2, 3, 4}
-    assert bool(window.fresh.all())
+    assert bool(window.reset_mask.all())
 
 
 def counter(most):

@@ -5,19 +5,25 @@ import pytest
 import torch
 from torch.nn import functional
 
-from charlstm.config import ModelConfig
+from charlstm.errors import ConfigError
 from charlstm.nn.model import CharLM
+from tests.networks import architecture
 
 SHAPE = {"vocab_size": 6, "embedding_size": 4, "hidden_size": 5, "num_layers": 2, "cell": "lstm"}
-LOOKED_UP = {"ngram_order": 3, "ngram_rows": 40, "recall": (2,), "recall_rows": 16}
-SHAPES = [SHAPE, SHAPE | {"skip": True}, SHAPE | LOOKED_UP, SHAPE | LOOKED_UP | {"cell": "gru", "num_layers": 1}]
+LOOKED_UP = {"ngram_order": 3, "ngram_buckets": 40, "match_orders": (2,), "match_slots": 16}
+SHAPES = [
+    SHAPE,
+    SHAPE | {"skip_connections": True},
+    SHAPE | LOOKED_UP,
+    SHAPE | LOOKED_UP | {"cell": "gru", "num_layers": 1},
+]
 COUNT = 3
 MEMBERS = ("layers", "layers_2", "layers_3")
 
 
 def ensemble_of(shape):
     torch.manual_seed(0)
-    model = CharLM(ModelConfig(**shape, ensemble=COUNT)).double()
+    model = CharLM(architecture(**shape, ensemble=COUNT)).double()
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(torch.randn_like(weight) * 0.3)  # what begins as zeros, as n-grams, must count too
@@ -32,7 +38,7 @@ def member(model, k):
         "layers" + name.removeprefix(MEMBERS[k]): w for name, w in weights.items() if name.startswith(MEMBERS[k] + ".")
     }
     own["head.weight"] = weights["head.weight"].chunk(COUNT, 1)[k]
-    config = ModelConfig(**{**model.config.model_dump(), "ensemble": 1})
+    config = architecture(**{**model.architecture.settings(), "ensemble": 1})
     one = CharLM(config).double()
     one.load_state_dict(own)
     return one
@@ -84,13 +90,13 @@ def test_what_is_dropped_differs_from_network_to_network():
         assert not torch.equal(second, third)
         model.eval()
         state = model(some_ids())[1]
-    assert all(torch.equal(state[0][0], state[2 * k][0]) for k in range(COUNT))
+    assert all(torch.equal(state.layers[0][0][0], state.layers[k][0][0]) for k in range(COUNT))
 
 
 @pytest.mark.parametrize("other", [{"bidirectional": True}, {"attention_window": 4}])
 def test_what_cannot_be_averaged_is_refused(other):
-    with pytest.raises(ValueError, match="exclude each other"):
-        ModelConfig(vocab_size=3, ensemble=2, **other)
+    with pytest.raises(ConfigError, match="exclude each other"):
+        architecture(vocab_size=3, ensemble=2, **other)
 
 
 def test_the_carried_state_has_each_networks_own():
@@ -98,5 +104,7 @@ def test_the_carried_state_has_each_networks_own():
     whole, _ = model(ids)
     begun, state = model(ids[:, :5])
     torch.testing.assert_close(torch.cat((begun, model(ids[:, 5:], state)[0]), 1), whole)
-    assert len(state) == 2 * COUNT + 2
-    assert len({np.round(part[0].sum().item(), 9) for part in state[: 2 * COUNT]}) == 2 * COUNT
+    assert [len(stack) for stack in state.layers] == [2] * COUNT
+    assert set(state.side) == {"ngrams", "match"}
+    sums = {np.round(layer[0].sum().item(), 9) for stack in state.layers for layer in stack}
+    assert len(sums) == 2 * COUNT

@@ -1,31 +1,48 @@
-"""What followed the last time: by the definition, in whole windows and step by step, carried along and forgotten."""
+"""The match memory: by its definition, in whole windows, carried along and reset."""
 
+import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.config import ModelConfig
-from charlstm.nn.model import CharLM, reset_rows
-from charlstm.nn.side_inputs.hashing import hashes_of
-from charlstm.nn.side_inputs.match import nothing_read, recall
-from charlstm.nn.side_inputs.match_entries import entry_of, number_in, place_of
+from charlstm.nn.model import CharLM
+from charlstm.nn.side_inputs.base import WindowHistory
+from charlstm.nn.side_inputs.hashing import ngram_hashes
+from charlstm.nn.side_inputs.match import MatchMemory
+from tests.networks import architecture
 
 CPU = torch.device("cpu")
+VOCAB = 0x110000
 
 
-def by_the_docstring(text, orders, rows):
+def match_of(orders, slots):
+    return MatchMemory(match_orders=tuple(orders), match_slots=slots)
+
+
+def start(match, batch=1):
+    return torch.zeros(batch, match.history, dtype=torch.int64), match.empty_memory(batch, CPU)
+
+
+def looked_up(match, ids, recent, memory):
+    """The numbers f_n at each token, (B, T, K), and what is carried on."""
+    numbers, time = torch.cat((recent, ids + 1), 1), ids.shape[1]
+    rows, memory = match.window_rows(WindowHistory(numbers, time), memory, VOCAB)
+    return rows - torch.arange(len(match.match_orders)) * (VOCAB + 1), numbers[:, time:], memory
+
+
+def by_the_docstring(text, orders, slots):
     """f_n(t) for each token of a text of ids, from the equations, one after the other."""
     numbers = [0] * 16 + [token + 1 for token in text]
     memories = {order: {} for order in orders}
     found = []
     for t in range(16, len(numbers)):
-        then, now = (hashes_of(numbers[end - 15 : end + 1][::-1]) for end in (t - 1, t))
+        then, now = (list(ngram_hashes(numbers[end - 15 : end + 1][::-1])) for end in (t - 1, t))
         for n in orders:
-            memories[n][then[n - 2] % rows] = (then[n - 2] // rows % 1024, numbers[t])
-        entries = [memories[n].get(now[n - 2] % rows, (None, 0)) for n in orders]
+            memories[n][then[n - 2] % slots] = (then[n - 2] // slots % 1024, numbers[t])
+        entries = [memories[n].get(now[n - 2] % slots, (None, 0)) for n in orders]
         found.append(
             [
-                number if tag == now[n - 2] // rows % 1024 else 0
+                number if tag == now[n - 2] // slots % 1024 else 0
                 for n, (tag, number) in zip(orders, entries, strict=True)
             ]
         )
@@ -37,71 +54,79 @@ some_orders = st.lists(st.integers(2, 5), min_size=1, max_size=3, unique=True)
 
 
 @given(texts, some_orders, st.sampled_from([1, 2, 7, 64, 8192]))
-def test_whole_windows_find_what_the_equations_find_one_by_one(text, orders, rows):
-    found, _ = recall(torch.tensor([text]), nothing_read(1, orders, rows, CPU), orders)
-    assert found[0].tolist() == by_the_docstring(text, orders, rows)
+def test_whole_windows_give_what_the_equations_give_one_by_one(text, orders, slots):
+    match = match_of(orders, slots)
+    found, _, _ = looked_up(match, torch.tensor([text]), *start(match))
+    assert found[0].tolist() == by_the_docstring(text, orders, slots)
 
 
 def test_a_name_that_was_read_once_is_known_from_its_third_letter():
-    text = "enter PETRUCHIO, and then PETRUCHIO speaks"
-    found, _ = recall(torch.tensor([[ord(c) for c in text]]), nothing_read(1, (3,), 8192, CPU), (3,))
+    text, match = "enter PETRUCHIO, and then PETRUCHIO speaks", match_of((3,), 8192)
+    found, _, _ = looked_up(match, torch.tensor([[ord(c) for c in text]]), *start(match))
     again = text.rindex("PETRUCHIO")
-    told = "".join(chr(number - 1) for number in found[0, again + 2 : again + 8, 0].tolist())
-    assert told == "RUCHIO"
+    predicted = "".join(chr(number - 1) for number in found[0, again + 2 : again + 8, 0].tolist())
+    assert predicted == "RUCHIO"
     assert not found[0, :10].any(), "nothing has been read twice there"
 
 
 @given(texts, st.data())
-def test_a_text_read_in_two_windows_is_recalled_as_in_one(text, data):
-    text = [*text, 1]
-    ids, orders, cut = torch.tensor([text]), (2, 4), data.draw(st.integers(1, len(text) - 1))
-    whole, end = recall(ids, nothing_read(1, orders, 16, CPU), orders)
-    first, between = recall(ids[:, :cut], nothing_read(1, orders, 16, CPU), orders)
-    kept = [part.clone() for part in between]
-    second, after = recall(ids[:, cut:], between, orders)
-    assert torch.equal(torch.cat((first, second), 1), whole)
-    assert all(map(torch.equal, after, end))
-    assert all(map(torch.equal, between, kept)), "a state that was returned is never written to again"
+def test_a_text_read_in_two_windows_is_remembered_as_in_one(text, data):
+    text, match = [*text, 1], match_of((2, 4), 16)
+    ids, cut = torch.tensor([text]), data.draw(st.integers(1, len(text)))
+    whole, recent_at_end, (slots_at_end,) = looked_up(match, ids, *start(match))
+    first, recent, memory = looked_up(match, ids[:, :cut], *start(match))
+    kept = memory[0].clone()
+    if cut < len(text):
+        second, recent, (slots,) = looked_up(match, ids[:, cut:], recent, memory)
+        assert torch.equal(torch.cat((first, second), 1), whole)
+        assert torch.equal(slots, slots_at_end)
+    assert torch.equal(recent, recent_at_end)
+    assert torch.equal(memory[0], kept), "a memory that was returned is never written to again"
 
 
-def test_rows_recall_only_themselves():
-    ids = torch.randint(4, (3, 100))
-    whole, _ = recall(ids, nothing_read(3, (2, 3), 32, CPU), (2, 3))
+def test_rows_of_a_batch_remember_only_themselves():
+    ids, match = torch.randint(4, (3, 100)), match_of((2, 3), 32)
+    whole, _, _ = looked_up(match, ids, *start(match, 3))
     for row in range(3):
-        alone, _ = recall(ids[row : row + 1], nothing_read(1, (2, 3), 32, CPU), (2, 3))
+        alone, _, _ = looked_up(match, ids[row : row + 1], *start(match))
         assert torch.equal(alone[0], whole[row])
 
 
 @given(st.integers(0, 2**31 - 1), st.integers(1, 0x10FFFF + 1), st.integers(1, 1 << 20))
-def test_an_entry_fits_31_bits_and_tells_its_number_to_its_own_n_gram(hashed, number, rows):
-    entry = entry_of(hashed, number, rows)
-    assert 0 <= entry < 2**31
-    assert 0 <= place_of(hashed, rows) < rows
-    assert number_in(entry, hashed, rows) == number
-    assert place_of(hashed + rows, rows) == place_of(hashed, rows)
-    assert number_in(entry, hashed + rows, rows) == 0, "another n-gram of the same place"
+def test_a_slot_fits_31_bits_and_gives_its_number_to_its_own_n_gram_only(hashed, number, slots):
+    match = match_of((2,), slots)
+    slot = match._slot(hashed, number)
+    assert 0 <= slot < 2**31
+    assert match._number(slot, hashed) == number
+    assert match._number(slot, hashed + slots) == 0, "another n-gram of the same slot"
 
 
 def test_a_network_begins_as_if_it_had_none_and_learns_from_it():
     shape = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 4, "num_layers": 1}
     torch.manual_seed(0)
-    plain, model = CharLM(ModelConfig(**shape)), CharLM(ModelConfig(**shape, recall=(2,), recall_rows=20))
+    plain, model = CharLM(architecture(**shape)), CharLM(architecture(**shape, match_orders=(2,), match_slots=20))
     model.load_state_dict({**model.state_dict(), **plain.state_dict()})
     ids = torch.tensor([[1, 2, 3, 1, 2, 0, 1]])
     logits, _ = model(ids)
     torch.testing.assert_close(logits, plain(ids)[0])
     logits.square().sum().backward()
-    moved = model.recall.embedding.weight.grad.abs().sum(1).nonzero()[:, 0].tolist()
+    moved = model.side_inputs["match"].weight.grad.abs().sum(1).nonzero()[:, 0].tolist()
     assert moved == [0, 3 + 1], "where nothing was known, and where 1 2 had been followed by 3"
 
 
 def test_a_state_reset_forgets_what_was_read():
     torch.manual_seed(0)
-    model = CharLM(ModelConfig(vocab_size=3, hidden_size=4, num_layers=1, recall=(2, 3), recall_rows=20)).eval()
-    torch.nn.init.normal_(model.recall.embedding.weight)
+    model = CharLM(architecture(vocab_size=3, hidden_size=4, num_layers=1, match_orders=(2, 3), match_slots=20)).eval()
+    torch.nn.init.normal_(model.side_inputs["match"].weight)
     ids = torch.randint(3, (2, 30))
     _, state = model(ids)
-    again, _ = model(ids, reset_rows(state, torch.tensor([True, False])))
+    again, _ = model(ids, state.reset(torch.tensor([True, False])))
     torch.testing.assert_close(again[0], model(ids)[0][0])
     torch.testing.assert_close(again[1], model(ids, state)[0][1])
     assert not torch.equal(again[1], model(ids)[0][1])
+
+
+def test_a_table_grows_with_the_alphabet_order_by_order():
+    match, table = match_of((2, 3), 8), np.arange(2 * 4 * 1, dtype=np.float32)[:, None]  # V = 3, E = 1
+    grown = match.grown(table, np.array([2, -1, 0, 1]), 3)
+    assert grown[:, 0].tolist() == [0, 3, 2, 1, 2, 4, 7, 6, 5, 6]

@@ -11,16 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
-from charlstm.config import ModelConfig
-from charlstm.engine import Engine
-from charlstm.engine.torch_backend import TorchBackend
-from charlstm.nn import fused as unrolled
-from charlstm.nn import recurrence
-from charlstm.nn.attention import attend, no_memory
+from charlstm.nn import fused, recurrence
+from charlstm.nn.attention import attend, empty_memory
 from charlstm.nn.cells import STEPS
-from charlstm.nn.model import CharLM, detach, reset_rows
+from charlstm.nn.dropout import DropoutRng
+from charlstm.nn.model import CharLM
 from charlstm.nn.recurrence import RecurrentLayer
 from charlstm.nn.shapes import CELLS, attention_shapes, parameter_count
+from charlstm.nn.state import State
+from tests.networks import architecture, engine_for, torch_backend_for
 
 shapes = st.fixed_dictionaries(
     {
@@ -29,12 +28,12 @@ shapes = st.fixed_dictionaries(
         "hidden_size": st.integers(1, 7),
         "num_layers": st.integers(1, 3),
         "cell": st.sampled_from(sorted(CELLS)),
-        "skip": st.booleans(),
+        "skip_connections": st.booleans(),
         "attention_window": st.sampled_from([0, 0, 1, 3, 9]),
         "ngram_order": st.sampled_from([0, 0, 2, 3, 6]),
-        "ngram_rows": st.integers(1, 50),
-        "recall": st.sampled_from([(), (), (2,), (2, 4)]),
-        "recall_rows": st.integers(1, 50),
+        "ngram_buckets": st.integers(1, 50),
+        "match_orders": st.sampled_from([(), (), (2,), (2, 4)]),
+        "match_slots": st.integers(1, 50),
         "ensemble": st.sampled_from([1, 1, 2, 3]),
     }
 ).map(lambda shape: shape | {"ensemble": 1 if shape["attention_window"] else shape["ensemble"]})
@@ -42,7 +41,7 @@ shapes = st.fixed_dictionaries(
 
 def model_of(shape, seed=0, **more):
     torch.manual_seed(seed)
-    return CharLM(ModelConfig(**shape, **more)).eval()
+    return CharLM(architecture(**shape, **more)).eval()
 
 
 def sigmoid(z):
@@ -130,7 +129,7 @@ def test_whole_window_by_hand_equals_the_cell_stepped_along_forward_and_backward
     rng = np.random.default_rng(seed)
     x, state, weights = parts_of(cell, rng, inputs, hidden, batch, time)
     learning = [part.requires_grad_() for part in (x, *state, *weights)]
-    outputs, after = getattr(unrolled, cell)(x, tuple(state), tuple(weights))
+    outputs, after = getattr(fused, cell)(x, tuple(state), tuple(weights))
     want_outputs, want_after = stepped(cell, x, state, weights)
     torch.testing.assert_close(outputs, want_outputs, atol=1e-10, rtol=0)
     torch.testing.assert_close(after, want_after, atol=1e-10, rtol=0)
@@ -143,12 +142,12 @@ def test_whole_window_by_hand_equals_the_cell_stepped_along_forward_and_backward
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_are_right(cell, monkeypatch):
-    monkeypatch.setattr(unrolled, "_BLOCK", 20)  # three steps at a time, so that blocks meet
+    monkeypatch.setattr(fused, "_BLOCK", 20)  # three steps at a time, so that blocks meet
     x, state, weights = parts_of(cell, np.random.default_rng(0), 3, 4, 2, time=5)
     learning = [part.requires_grad_() for part in (x, *state, *weights)]
 
     def window(x, *rest):
-        outputs, after = getattr(unrolled, cell)(x, rest[: len(state)], rest[len(state) :])
+        outputs, after = getattr(fused, cell)(x, rest[: len(state)], rest[len(state) :])
         return outputs, *after
 
     def step(x, *rest):
@@ -161,15 +160,15 @@ def test_gradients_are_right(cell, monkeypatch):
 @pytest.mark.parametrize("layouts", [True, False], ids=["laid out", "without layouts"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_whole_window_is_the_same_where_its_matrix_is_laid_out_anew(cell, layouts, monkeypatch):
-    monkeypatch.setattr(unrolled, "_FEW_WEIGHTS", 0)
+    monkeypatch.setattr(fused, "_FEW_WEIGHTS", 0)
     if not layouts:
         monkeypatch.setattr(torch.ops, "mkldnn", object())
     x, state, weights = parts_of(cell, np.random.default_rng(1), 6, 20, 3, time=9)
     x, state, weights = x.float(), [part.float() for part in state], [weight.float() / 5 for weight in weights]
-    product = unrolled._Product(weights[1], x, torch.float32)
+    product = fused._Product(weights[1], x, torch.float32)
     assert (product._laid_out is not None) == (layouts and torch.backends.mkldnn.is_available())
     learning = [part.requires_grad_() for part in (x, *state, *weights)]
-    outputs, _ = getattr(unrolled, cell)(x, tuple(state), tuple(weights))
+    outputs, _ = getattr(fused, cell)(x, tuple(state), tuple(weights))
     want, _ = stepped(cell, x, state, weights)
     torch.testing.assert_close(outputs, want, atol=1e-5, rtol=0)
     for mine, theirs in zip(
@@ -180,8 +179,8 @@ def test_whole_window_is_the_same_where_its_matrix_is_laid_out_anew(cell, layout
         torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)
 
 
-def test_only_lstms_of_many_weights_in_half_precision_go_by_hand_and_they_stay_close(monkeypatch):
-    monkeypatch.setattr(recurrence, "_BY_HAND_FROM", 4 * 8 * (6 + 8 + 1))
+def test_only_lstms_of_many_weights_in_half_precision_are_fused_and_they_stay_close(monkeypatch):
+    monkeypatch.setattr(recurrence, "_FUSED_FROM", 4 * 8 * (6 + 8 + 1))
     x, state, weights = parts_of("lstm", np.random.default_rng(4), 6, 8, 3, time=9)
     x, state, weights = x.float(), tuple(part.float() for part in state), tuple(part.float() / 3 for part in weights)
     weights[1].requires_grad_()
@@ -191,7 +190,7 @@ def test_only_lstms_of_many_weights_in_half_precision_go_by_hand_and_they_stay_c
         got, after = path(x, state, weights)
     assert "_Lstm" in type(got.grad_fn).__name__
     assert "_Lstm" not in type(want.grad_fn).__name__
-    monkeypatch.setattr(recurrence, "_BY_HAND_FROM", 4 * 8 * (6 + 8 + 1) + 1)
+    monkeypatch.setattr(recurrence, "_FUSED_FROM", 4 * 8 * (6 + 8 + 1) + 1)
     monkeypatch.setattr(recurrence, "torch_lstm", lambda *given: given)  # a processor without bf16 could not
     with torch.autocast("cpu", torch.bfloat16):
         assert path(x, state, weights) == (x, state, weights)
@@ -215,13 +214,13 @@ def test_layer_equals_torchs_own_module(cell):
             theirs.bias_hh_l0[10:] = layer.bias_n
     inputs = torch.randn(7, 2, 3, dtype=torch.float64)
     state = tuple(torch.randn(2, 5, dtype=torch.float64) for _ in CELLS[cell].states)
-    outputs, after = layer(inputs, state)
+    outputs, after = layer(inputs, state, DropoutRng())
     before = tuple(part[None] for part in state)
     want, want_after = theirs(inputs, before if cell == "lstm" else before[0])
     torch.testing.assert_close(outputs, want, atol=1e-10, rtol=0)
     for mine, its in zip(after, want_after if cell == "lstm" else (want_after,), strict=True):
         torch.testing.assert_close(mine, its[0], atol=1e-10, rtol=0)
-    for path in (recurrence.ON_CUDA[cell], recurrence.ELSEWHERE[cell], getattr(unrolled, cell)):
+    for path in (recurrence.ON_CUDA[cell], recurrence.ELSEWHERE[cell], getattr(fused, cell)):
         torch.testing.assert_close(path(inputs, state, layer.weights)[0], want, atol=1e-10, rtol=0)
 
 
@@ -240,7 +239,8 @@ def test_peephole_without_peepholes_is_the_lstm():
     plain, peeping = RecurrentLayer("lstm", 3, 5), RecurrentLayer("peephole", 3, 5)
     peeping.load_state_dict({**plain.state_dict(), "peephole": torch.zeros(15)})
     inputs = torch.randn(6, 2, 3)
-    torch.testing.assert_close(peeping(inputs, None), plain(inputs, None), atol=1e-6, rtol=0)
+    got, want = (layer(inputs, layer.empty_state(2), DropoutRng()) for layer in (peeping, plain))
+    torch.testing.assert_close(got, want, atol=1e-6, rtol=0)
 
 
 def test_peephole_equals_onnx_runtimes_operator():
@@ -250,7 +250,7 @@ def test_peephole_equals_onnx_runtimes_operator():
     for weight in layer.parameters():
         torch.nn.init.normal_(weight)
     inputs, h, c = torch.randn(6, 2, 3), torch.randn(2, 5), torch.randn(2, 5)
-    outputs, after = layer(inputs, (h, c))
+    outputs, after = layer(inputs, (h, c), DropoutRng())
 
     def reordered(weight, order):
         blocks = weight.detach().chunk(len(order))
@@ -298,7 +298,7 @@ def test_attention_equals_a_loop_over_the_past_whole_or_in_two_windows(seed, siz
     weights = [rng.normal(size=shape) for shape in attention_shapes(size).values()]
     tensors = [torch.from_numpy(weight) for weight in weights]
     hidden = torch.from_numpy(h)
-    nothing = no_memory(2, window, size, hidden)
+    nothing = empty_memory(2, window, size, hidden)
     want = np.array([attention_by_loop(row, *weights, window) for row in h])
     got, _ = attend(hidden, nothing, *tensors)
     np.testing.assert_allclose(got.numpy(), want, atol=1e-10)
@@ -312,7 +312,9 @@ def test_attention_gradients_are_right():
     torch.manual_seed(0)
     hidden = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
     weights = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in attention_shapes(3).values()]
-    memory = tuple(part[:, -2:] for part in attend(hidden.detach(), no_memory(2, 2, 3, hidden.detach()), *weights)[1])
+    memory = tuple(
+        part[:, -2:] for part in attend(hidden.detach(), empty_memory(2, 2, 3, hidden.detach()), *weights)[1]
+    )
     memory = (memory[0].detach(), memory[1].detach(), memory[2])
     assert torch.autograd.gradcheck(lambda h, *w: attend(h, memory, *w)[0], (hidden, *weights))
 
@@ -330,7 +332,7 @@ def test_lower_precision_products_come_close(cell):
     x, state, weights = parts_of(cell, np.random.default_rng(4), 6, 8, 3, time=5)
     x, state, weights = x.float(), [part.float() for part in state], [weight.float() / 3 for weight in weights]
     learning = [part.requires_grad_() for part in (x, *state, *weights)]
-    whole = getattr(unrolled, cell)
+    whole = getattr(fused, cell)
     want, _ = whole(x, tuple(state), tuple(weights))
     with torch.autocast("cpu", torch.bfloat16):
         got, _ = whole(x, tuple(state), tuple(weights))
@@ -356,17 +358,18 @@ def test_initial_weights_are_orthogonal_gate_by_gate_and_begin_by_remembering(ce
 
 
 @pytest.mark.parametrize(
-    ("looked_up", "length"), [({"recall": (3,)}, 1), ({"ngram_order": 3}, 1), ({"recall": (), "ngram_order": 0}, 8)]
+    ("looked_up", "length"),
+    [({"match_orders": (3,)}, 1), ({"ngram_order": 3}, 1), ({"match_orders": (), "ngram_order": 0}, 8)],
 )
 def test_embeddings_begin_quiet_where_something_is_added_to_them(looked_up, length):
-    model = CharLM(ModelConfig(vocab_size=500, embedding_size=64, hidden_size=4, **looked_up))
+    model = CharLM(architecture(vocab_size=500, embedding_size=64, hidden_size=4, **looked_up))
     assert model.embedding.weight.norm(dim=1).mean().item() == pytest.approx(length, rel=0.05)
 
 
 def test_it_can_begin_by_knowing_how_frequent_each_token_is():
     model = model_of({"vocab_size": 4, "hidden_size": 5})
     torch.nn.init.zeros_(model.head.weight)
-    model.begin_with(np.array([0, 9, 4, 3]))
+    model.init_output_bias(np.array([0, 9, 4, 3]))
     probabilities = model(torch.tensor([[1, 2, 3]]))[0].softmax(-1)
     torch.testing.assert_close(probabilities, (torch.tensor([1.0, 10, 5, 4]) / 20).expand(1, 3, 4))
 
@@ -375,17 +378,16 @@ def test_it_can_begin_by_knowing_how_frequent_each_token_is():
 @settings(max_examples=60, deadline=None)
 def test_half_windows_with_the_state_carried_equal_the_whole(shape, batch, time, data):
     model = model_of(shape)
-    if model.ngrams is not None:
-        torch.nn.init.normal_(model.ngrams.table.weight)
-    if model.recall is not None:
-        torch.nn.init.normal_(model.recall.embedding.weight)
+    for table in model.side_inputs.values():
+        torch.nn.init.normal_(table.weight)
     ids = torch.from_numpy(np.random.default_rng(0).integers(shape["vocab_size"], size=(batch, time)))
     cut = data.draw(st.integers(1, time - 1))
     whole, end = model(ids)
     first, middle = model(ids[:, :cut])
     second, end_of_second = model(ids[:, cut:], middle)
     torch.testing.assert_close(torch.cat((first, second), 1), whole, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(end_of_second, end, atol=1e-5, rtol=1e-5)
+    for (name, part), (_, want) in zip(end_of_second.named_parts(), end.named_parts(), strict=True):
+        torch.testing.assert_close(part, want, atol=1e-5, rtol=1e-5, msg=name)
 
 
 @given(shapes, st.integers(1, 4), st.integers(1, 6))
@@ -395,28 +397,32 @@ def test_engine_and_torch_backend_give_the_models_logits(shape, batch, time):
     rng = np.random.default_rng(0)
     tensors = {name: 2 * tensor + rng.normal(size=tensor.shape) / 4 for name, tensor in model.to_tensors().items()}
     model.load_tensors(tensors)
-    vocab = model.config.vocab_size
+    vocab = model.architecture.vocab_size
     ids = np.random.default_rng(1).integers(vocab, size=(batch, time))
     want = model(torch.from_numpy(ids))[0].detach().numpy()
-    config = {"model": model.config.model_dump()}
-    tokenizer = {"kind": "char", "alphabet": "abcdefghi"[:vocab], "unknown": False}
-    for stepper in (Engine(tensors, config, tokenizer), TorchBackend(tensors, config, tokenizer)):
+    for stepper in (engine_for(model), torch_backend_for(model)):
         state = None
         for t in range(time):
             before = deepcopy(state)
             logits, after = stepper.step(ids[:, t], state)
             np.testing.assert_allclose(logits, want[:, t], atol=1e-5, rtol=1e-5)
-            if before is not None:  # a state is a value: the step has not touched it
-                for layer, old in zip(state, before, strict=True):
-                    for part, was in zip(layer, old, strict=True):
-                        np.testing.assert_array_equal(part, was)
+            # A state is a value: the step has not touched it.
+            assert all(map(np.array_equal, arrays_of(before), arrays_of(state)))
             state = after
 
 
+def arrays_of(state):
+    """The layers' and attention's parts of a state of either backend."""
+    if state is None:
+        return []
+    return [*(part for stack in state.layers for layer in stack for part in layer), *(state.attention or ())]
+
+
 def test_expanded_and_selected_states_go_on_as_their_row():
-    model = model_of({"vocab_size": 4, "embedding_size": 3, "hidden_size": 5, "num_layers": 2, "skip": True})
-    config, tokenizer = {"model": model.config.model_dump()}, {"kind": "char", "alphabet": "abcd", "unknown": False}
-    for stepper in (Engine(model.to_tensors(), config, tokenizer), TorchBackend(model.to_tensors(), config, tokenizer)):
+    model = model_of(
+        {"vocab_size": 4, "embedding_size": 3, "hidden_size": 5, "num_layers": 2, "skip_connections": True}
+    )
+    for stepper in (engine_for(model), torch_backend_for(model)):
         _, state = stepper.step(np.array([2]), None)
         alone, _ = stepper.step(np.array([1]), state)
         rows, states = stepper.step(np.array([0, 1, 3]), stepper.expand(state, 3))
@@ -429,7 +435,7 @@ def test_expanded_and_selected_states_go_on_as_their_row():
 def test_locked_dropout_has_one_mask_a_window_and_keeps_the_mean():
     model = model_of({"vocab_size": 2, "hidden_size": 4, "num_layers": 1}).train()
     ones = torch.ones(50, 200, 40)
-    dropped = model._locked_dropout(ones, 0.25, torch.Generator().manual_seed(3), None)
+    dropped = model._locked_dropout(ones, 0.25, DropoutRng(torch.Generator().manual_seed(3)))
     assert (dropped == dropped[:1]).all(), "every step of the window has the same mask"
     assert sorted(dropped.unique().tolist()) == pytest.approx([0.0, 1 / 0.75])
     assert dropped.mean().item() == pytest.approx(1.0, abs=0.02)
@@ -440,20 +446,27 @@ def test_weight_drop_drops_recurrent_weights_in_training_only():
     layer = RecurrentLayer("lstm", 2, 8, weight_drop=0.5)
     inputs = torch.randn(4, 1, 2)
     layer.train()
-    first, second = layer(inputs, None)[0], layer(inputs, None)[0]
+    first, second = (
+        layer(inputs, layer.empty_state(1), DropoutRng())[0],
+        layer(inputs, layer.empty_state(1), DropoutRng())[0],
+    )
     assert not torch.equal(first, second)
     torch.testing.assert_close(first[0], second[0])  # the first step has no recurrent input to drop
     layer.eval()
-    torch.testing.assert_close(layer(inputs, None)[0], layer(inputs, None)[0])
+    torch.testing.assert_close(
+        layer(inputs, layer.empty_state(1), DropoutRng())[0], layer(inputs, layer.empty_state(1), DropoutRng())[0]
+    )
 
 
-def test_reset_rows_zeroes_those_rows_only_and_detach_cuts_the_gradient():
+def test_reset_zeroes_those_rows_only_and_detach_cuts_the_gradient():
     h, c = torch.randn(3, 2, requires_grad=True), torch.randn(3, 2)
-    ((new_h, new_c),) = reset_rows(((h, c),), torch.tensor([False, True, False]))
+    state = State((((h, c),),)).reset(torch.tensor([False, True, False]))
+    ((((new_h, new_c),),)) = state.layers
     assert (new_h[1] == 0).all()
     assert (new_c[1] == 0).all()
     torch.testing.assert_close(new_h[[0, 2]], h[[0, 2]])
-    assert not detach(((new_h, new_c),))[0][0].requires_grad
+    assert new_h.requires_grad
+    assert not state.detach().layers[0][0][0].requires_grad
 
 
 @given(shapes)
@@ -465,4 +478,4 @@ def test_tensors_round_trip_and_are_counted(shape):
     for name, tensor in other.to_tensors().items():
         np.testing.assert_array_equal(tensor, tensors[name])
     assert model.parameter_count() == sum(tensor.size for tensor in tensors.values())
-    assert model.parameter_count() == parameter_count(model.config.model_dump())
+    assert model.parameter_count() == parameter_count(model.architecture)

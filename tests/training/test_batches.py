@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from charlstm.config import DataConfig
-from charlstm.training.batches import Windows, permuted
+from charlstm.training.batches import TbpttBatches, permuted
 
 sizes = st.integers(2, 400)
 
@@ -16,7 +16,7 @@ sizes = st.integers(2, 400)
 def windows_of(length, batch, seq_len, groups=1, **more):
     # Distinct numbers, so that a place in the text can be read off a token.
     config = DataConfig(batch_size=batch, seq_len=seq_len, streams=batch * groups, **more)
-    return Windows(np.arange(length, dtype=np.uint32), config, seed=7)
+    return TbpttBatches(np.arange(length, dtype=np.uint32), config, seed=7)
 
 
 @given(sizes, st.integers(1, 5), st.integers(1, 20), st.integers(1, 3), st.sampled_from(["stateful", "shuffled"]))
@@ -31,12 +31,12 @@ def test_targets_are_inputs_one_later(length, batch, seq_len, groups, kind):
 @given(sizes, st.integers(1, 5), st.integers(1, 20), st.integers(1, 3))
 def test_the_streams_of_an_epoch_rejoin_to_the_text(length, batch, seq_len, groups):
     assume(batch * groups <= length)
-    made = windows_of(length, batch, seq_len, groups, state_reset=0.0)
+    made = windows_of(length, batch, seq_len, groups, reset_prob=0.0)
     streams = [[] for _ in range(batch * groups)]
     for window in islice(made.start_from(0, 0), made.per_epoch):
         for row, ids in enumerate(window.inputs.tolist()):
             streams[window.group * batch + row] += ids
-        assert window.fresh.all().item() == (not streams[window.group * batch][window.inputs.shape[1] :])
+        assert window.reset_mask.all().item() == (not streams[window.group * batch][window.inputs.shape[1] :])
     joined = [token for stream in streams for token in stream]
     assert len(joined) == batch * groups * (length // (batch * groups)), "less than a row's width is left for next time"
     assert joined == [(joined[0] + k) % length for k in range(len(joined))], "the ring, from some place on"
@@ -50,7 +50,7 @@ def test_a_cursor_goes_on_where_the_windows_were(length, batch, seq_len, groups,
         cursor = (straight[k - 1].epoch, straight[k - 1].index + 1)
         again = next(windows_of(length, batch, seq_len, groups, windows=kind).start_from(*cursor))
         assert torch.equal(again.inputs, straight[k].inputs)
-        assert torch.equal(again.fresh, straight[k].fresh)
+        assert torch.equal(again.reset_mask, straight[k].reset_mask)
 
 
 def test_epochs_cut_the_text_at_different_places():
@@ -60,8 +60,8 @@ def test_epochs_cut_the_text_at_different_places():
 
 
 def test_states_are_reset_at_the_rate_asked_for():
-    made = windows_of(100_000, 10, 10, state_reset=0.1)
-    fresh = torch.stack([window.fresh for window in islice(made.start_from(0, 1), 900)]).float().mean().item()
+    made = windows_of(100_000, 10, 10, reset_prob=0.1)
+    fresh = torch.stack([window.reset_mask for window in islice(made.start_from(0, 1), 900)]).float().mean().item()
     assert 0.08 < fresh < 0.12
 
 

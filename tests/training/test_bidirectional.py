@@ -10,18 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm.api import Model
-from charlstm.checkpoint.format import check_model, check_writes_on, read, verify
+from charlstm.checkpoint.format import check_causal, check_model, read, verify
 from charlstm.checkpoint.store import MODEL, RESUME
-from charlstm.config import DataConfig, ModelConfig
-from charlstm.engine import BidirectionalEngine, engine_of
+from charlstm.config import DataConfig
+from charlstm.engine.bidirectional import BidirectionalEngine
+from charlstm.engine.load import load_engine
 from charlstm.errors import ConfigError, CorruptError, IncompatibleError
 from charlstm.evaluation.masked import evaluate_cloze, surprise_both_sides
 from charlstm.events import EvalDone, Preview, StepDone, Stopped
-from charlstm.nn.masking import hide
+from charlstm.nn.masking import mask_spans
 from charlstm.nn.model import CharLM
 from charlstm.nn.shapes import CELLS, parameter_count
-from charlstm.tokenizers import CharTokenizer
-from charlstm.training.batches import Windows
+from charlstm.nn.state import State
+from charlstm.training.batches import TbpttBatches
+from tests.networks import architecture, bidirectional_engine_for
 from tests.nn.test_model import Loops
 from tests.training.test_training import ALPHABET, losses, run_through, same, training, weights
 
@@ -32,7 +34,7 @@ shapes = st.fixed_dictionaries(
         "hidden_size": st.integers(1, 7),
         "num_layers": st.integers(1, 3),
         "cell": st.sampled_from(sorted(CELLS)),
-        "skip": st.booleans(),
+        "skip_connections": st.booleans(),
         "bidirectional": st.just(True),
     }
 )
@@ -40,7 +42,7 @@ shapes = st.fixed_dictionaries(
 
 def model_of(shape, seed=0, **more):
     torch.manual_seed(seed)
-    model = CharLM(ModelConfig(**shape, **more)).eval()
+    model = CharLM(architecture(**shape, **more)).eval()
     with torch.no_grad():
         for weight in model.parameters():
             weight.normal_(std=0.7)
@@ -49,7 +51,7 @@ def model_of(shape, seed=0, **more):
 
 def by_loops(model, ids):
     """One row's logits, unit by unit, from the equations: each token from what was read up to it and down to it."""
-    config = model.config
+    config = model.architecture
     tensors = {name: weight.detach().double().numpy() for name, weight in model.state_dict().items()}
     embedded = [tensors["embedding.weight"][token].tolist() for token in ids]
 
@@ -63,8 +65,8 @@ def by_loops(model, ids):
             for t, x in enumerate(below):
                 state = getattr(Loops(), config.cell)(x, *state, *layer)
                 above.append(state[0])
-                outputs[t] = outputs[t] + state[0] if config.skip else state[0]
-            below = [h + (inputs[t] if config.skip else []) for t, h in enumerate(above)]
+                outputs[t] = outputs[t] + state[0] if config.skip_connections else state[0]
+            below = [h + (inputs[t] if config.skip_connections else []) for t, h in enumerate(above)]
         return outputs
 
     past, future = through("layers", embedded), through("backwards", embedded[::-1])[::-1]
@@ -93,7 +95,7 @@ def test_logits_equal_loops_written_from_the_equations(shape, batch, time):
 def test_one_layer_equals_torchs_bidirectional_module(cell):
     model = model_of({"vocab_size": 6, "hidden_size": 5, "num_layers": 1, "cell": cell, "bidirectional": True}).double()
     kind = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[cell]
-    theirs = kind(model.config.embedding_size, 5, bidirectional=True).double()
+    theirs = kind(model.architecture.embedding_size, 5, bidirectional=True).double()
     with torch.no_grad():
         for stack, end in ((model.layers, "l0"), (model.backwards, "l0_reverse")):
             for name in ("weight_ih", "weight_hh"):
@@ -112,7 +114,14 @@ def test_one_layer_equals_torchs_bidirectional_module(cell):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_are_right(cell):
-    shape = {"vocab_size": 3, "embedding_size": 2, "hidden_size": 3, "num_layers": 2, "cell": cell, "skip": True}
+    shape = {
+        "vocab_size": 3,
+        "embedding_size": 2,
+        "hidden_size": 3,
+        "num_layers": 2,
+        "cell": cell,
+        "skip_connections": True,
+    }
     model = model_of(shape, bidirectional=True).double()
     names, learning = zip(*model.named_parameters(), strict=True)
     ids = torch.tensor([[0, 3, 2, 1], [3, 3, 1, 0]])
@@ -127,18 +136,19 @@ def test_gradients_are_right(cell):
 @settings(max_examples=40, deadline=None)
 def test_half_windows_with_both_states_carried_equal_the_whole(shape, batch, time, data):
     model = model_of(shape)
-    layers = shape["num_layers"]
     ids = torch.from_numpy(np.random.default_rng(0).integers(shape["vocab_size"] + 1, size=(batch, time)))
     cut = data.draw(st.integers(1, time - 1))
     whole, ends = model(ids)
     # What the left half gives on to the right depends on the left alone, and the other way round.
-    zeros = tuple(tuple(torch.zeros_like(part) for part in layer) for layer in ends)
-    to_right = model(ids[:, :cut])[1][:layers]
-    to_left = model(ids[:, cut:])[1][layers:]
-    left, left_ends = model(ids[:, :cut], zeros[:layers] + to_left)
-    right, right_ends = model(ids[:, cut:], to_right + zeros[layers:])
+    zeros = ends.map(torch.zeros_like).layers
+    to_right = model(ids[:, :cut])[1].layers[0]
+    to_left = model(ids[:, cut:])[1].layers[1]
+    left, left_ends = model(ids[:, :cut], State((zeros[0], to_left)))
+    right, right_ends = model(ids[:, cut:], State((to_right, zeros[1])))
     torch.testing.assert_close(torch.cat((left, right), 1), whole, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(right_ends[:layers] + left_ends[layers:], ends, atol=1e-5, rtol=1e-5)
+    got = State((right_ends.layers[0], left_ends.layers[1]))
+    for (name, part), (_, want) in zip(got.named_parts(), ends.named_parts(), strict=True):
+        torch.testing.assert_close(part, want, atol=1e-5, rtol=1e-5, msg=name)
 
 
 @given(shapes, st.integers(1, 12))
@@ -147,8 +157,7 @@ def test_the_engine_gives_the_models_logits(shape, time):
     model = model_of(shape)
     vocab = shape["vocab_size"]
     ids = np.random.default_rng(1).integers(vocab + 1, size=time)
-    config = {"model": model.config.model_dump(), "data": {"seq_len": 5}}
-    engine = BidirectionalEngine(model.to_tensors(), config, CharTokenizer("abcdefghi"[:vocab]).to_state())
+    engine = bidirectional_engine_for(model, reach=5)
     want = model(torch.from_numpy(ids)[None])[0][0].detach().numpy()
     np.testing.assert_allclose(engine.logits(ids), want, atol=1e-5, rtol=1e-5)
     if time > 1:  # several rows at once, each its own past, the same future
@@ -171,16 +180,16 @@ def test_no_token_sees_itself_and_each_sees_all_others():
 
 
 def test_the_weights_are_counted_and_the_mask_has_a_row_of_its_own():
-    config = ModelConfig(vocab_size=7, hidden_size=4, num_layers=2, bidirectional=True)
+    config = architecture(vocab_size=7, hidden_size=4, num_layers=2, bidirectional=True)
     model = CharLM(config)
     assert model.embedding.weight.shape[0] == 8
-    assert model.parameter_count() == parameter_count(config.model_dump())
+    assert model.parameter_count() == parameter_count(config)
 
 
 def test_what_cannot_go_with_both_ways_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="attention looks back only"):
-        ModelConfig(vocab_size=3, bidirectional=True, attention_window=4)
-    with pytest.raises(ValueError, match="needs windows = 'shuffled'"):
+    with pytest.raises(ConfigError, match="attention looks back only"):
+        architecture(vocab_size=3, bidirectional=True, attention_window=4)
+    with pytest.raises(ConfigError, match="needs windows = shuffled"):
         training(tmp_path / "a", model={"bidirectional": True})
     import charlstm
 
@@ -197,14 +206,14 @@ def test_what_cannot_go_with_both_ways_is_refused(tmp_path):
 
 @given(st.integers(0, 2**31), st.integers(1, 5), st.integers(1, 300))
 def test_something_is_hidden_in_spans_and_the_same_seed_hides_the_same(seed, rows, time):
-    hidden = hide(np.random.default_rng(seed), rows, time)
+    hidden = mask_spans(np.random.default_rng(seed), rows, time)
     assert hidden.shape == (rows, time)
     assert hidden.any()
-    np.testing.assert_array_equal(hidden, hide(np.random.default_rng(seed), rows, time))
+    np.testing.assert_array_equal(hidden, mask_spans(np.random.default_rng(seed), rows, time))
 
 
 def test_a_quarter_is_hidden_in_spans_of_every_length():
-    hidden = hide(np.random.default_rng(0), 400, 200)
+    hidden = mask_spans(np.random.default_rng(0), 400, 200)
     assert hidden.mean() == pytest.approx(0.25, abs=0.03)
     edges = np.flatnonzero(np.diff(np.concatenate(([0], hidden[:, 20:180].ravel(), [0]))))
     lengths = edges[1::2] - edges[::2]
@@ -215,14 +224,14 @@ def test_a_quarter_is_hidden_in_spans_of_every_length():
 
 def test_windows_hide_what_they_ask_for_and_a_cursor_hides_the_same():
     config = DataConfig(windows="shuffled", batch_size=3, seq_len=20)
-    made = Windows(np.arange(500, dtype=np.uint32), config, seed=1, mask=999)
+    made = TbpttBatches(np.arange(500, dtype=np.uint32), config, seed=1, mask_id=999)
     straight = list(islice(made.start_from(0, 0), 9))
     for window in straight:
         masked = window.inputs == 999
         assert masked.any()
         assert torch.equal(window.inputs[~masked], window.targets[~masked])
         assert torch.equal((window.targets[:, :1] + torch.arange(20)) % 500, window.targets)
-        assert window.fresh.all()
+        assert window.reset_mask.all()
     again = next(made.start_from(straight[5].epoch, straight[5].index))
     assert torch.equal(again.inputs, straight[5].inputs)
     assert not torch.equal(straight[0].inputs == 999, straight[1].inputs == 999)
@@ -257,7 +266,7 @@ def test_every_token_is_scored_once_as_far_from_an_end_as_can_be(length, seq_len
 def test_validation_is_the_training_loss_on_text_with_gaps():
     model = model_of({"vocab_size": 5, "hidden_size": 6, "num_layers": 1, "bidirectional": True})
     ids = np.random.default_rng(0).integers(5, size=60).astype(np.uint8)
-    hidden = hide(np.random.default_rng(0), 1, 60)[0]
+    hidden = mask_spans(np.random.default_rng(0), 1, 60)[0]
     inputs = torch.from_numpy(np.where(hidden, 5, ids).astype(np.int64))[None]
     logits, _ = model(inputs)
     want = torch.nn.functional.cross_entropy(logits[0], torch.from_numpy(ids.astype(np.int64))).item()
@@ -301,17 +310,17 @@ def test_a_run_learns_shows_what_it_fills_and_leaves_a_checkpoint_that_fills(tmp
     assert shown.count("[") == shown.count("]") == 2
     path = tmp_path / "both" / MODEL
     checkpoint = verify(path)
-    engine = engine_of(checkpoint)
+    engine = load_engine(checkpoint)
     model = Model(checkpoint)
     assert isinstance(engine, BidirectionalEngine)
     # A letter is followed by the next or the one after it: of "b_d" only c fits, of "b__f" c and d fit best with d.
     assert model.fill("aceg_bdfh")[0].blanks[0] in ALPHABET
     assert model.fill("gacegb_dfhbd")[0].blanks == ("c",)
     assert model.score("abcdefghab").nats.mean() < model.score("aeaeaeaeae").nats.mean()
-    with pytest.raises(IncompatibleError, match="cannot write on"):
+    with pytest.raises(IncompatibleError, match="cannot write"):
         model.generate("a", length=3)
     with pytest.raises(IncompatibleError, match="charlstm fill"):
-        check_writes_on(checkpoint)
+        check_causal(checkpoint)
 
 
 def test_a_checkpoint_that_lost_a_direction_is_told_of(tmp_path):

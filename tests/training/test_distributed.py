@@ -8,12 +8,14 @@ import torch
 
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.store import METRICS, MODEL, RESUME
-from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from charlstm.config import DataConfig, RunConfig, TrainConfig
 from charlstm.errors import ConfigError, StorageError, UsageError
 from charlstm.events import EvalDone, Stopped
 from charlstm.nn.model import CharLM
-from charlstm.nn.parameters import tables
+from charlstm.nn.parameters import sparse_tables
+from charlstm.nn.state import State
 from charlstm.training.distributed import ALONE, LostRankError, Ranks, SharedError, telling_of_lost_ranks
+from tests.networks import architecture
 from tests.ranks import in_two_processes, told, train_all
 from tests.training.test_training import losses, run_through, training
 
@@ -23,13 +25,13 @@ ADAMW = {"optimizer": "adamw"}
 KINDS = {
     "stateful": {"train": ADAMW, "model": {"dropout": 0.0}},
     "shuffled": {"train": ADAMW, "model": {"dropout": 0.0}, "data": {"windows": "shuffled"}},
-    "dropped": {"train": ADAMW, "model": {"dropout": 0.3, "weight_drop": 0.2}, "data": {"state_reset": 0.3}},
+    "dropped": {"train": ADAMW, "model": {"dropout": 0.3, "weight_drop": 0.2}, "data": {"reset_prob": 0.3}},
     "peephole": {"train": ADAMW, "model": {"cell": "peephole"}},
     "gru": {"train": ADAMW, "model": {"cell": "gru"}},
     "attention": {"train": ADAMW, "model": {"attention_window": 5}},
-    "ngrams": {"train": ADAMW, "model": {"ngram_order": 4, "ngram_rows": 60, "ngram_dropout": 0.3}},
-    "recall": {"train": ADAMW, "model": {"recall": (2, 3), "recall_rows": 40}},
-    "ensemble": {"train": ADAMW, "model": {"ensemble": 2, "dropout": 0.3, "ngram_order": 3, "ngram_rows": 50}},
+    "ngrams": {"train": ADAMW, "model": {"ngram_order": 4, "ngram_buckets": 60, "ngram_dropout": 0.3}},
+    "match_orders": {"train": ADAMW, "model": {"match_orders": (2, 3), "match_slots": 40}},
+    "ensemble": {"train": ADAMW, "model": {"ensemble": 2, "dropout": 0.3, "ngram_order": 3, "ngram_buckets": 50}},
     "both-ways": {"train": ADAMW, "model": {"bidirectional": True}, "data": {"windows": "shuffled"}},
     "soap": {"train": {"optimizer": "soap", "max_steps": 3}},
     "early": {"train": {**ADAMW, "patience": 1, "eval_every": 1, "lr": 0.5}},
@@ -37,7 +39,7 @@ KINDS = {
 CUT = 13
 """Steps after which a run is stopped, to go on with another number of processes."""
 MOVED = {
-    "model": {"dropout": 0.2, "attention_window": 5, "ngram_order": 3, "ngram_rows": 50, "recall": (3,)},
+    "model": {"dropout": 0.2, "attention_window": 5, "ngram_order": 3, "ngram_buckets": 50, "match_orders": (3,)},
     "train": ADAMW,
 }
 
@@ -98,13 +100,13 @@ def test_sparse_gradients_which_nccl_cannot_add_are_averaged_apart_from_the_dens
 
 def _average(ranks):
     torch.manual_seed(ranks.rank)
-    model = CharLM(ModelConfig(vocab_size=5, hidden_size=4, num_layers=1, ngram_order=3, ngram_rows=20))
-    torch.nn.init.normal_(model.ngrams.table.weight)
+    model = CharLM(architecture(vocab_size=5, hidden_size=4, num_layers=1, ngram_order=3, ngram_buckets=20))
+    torch.nn.init.normal_(model.side_inputs["ngrams"].weight)
     called = ranks.wrapped(model)
-    assert "ngrams.table.weight" in called.parameters_to_ignore
+    assert "side_inputs.ngrams.weight" in called.parameters_to_ignore
     ids = torch.randint(5, (2, 6), generator=torch.Generator().manual_seed(0))
     called(ids[ranks.rank : ranks.rank + 1])[0].square().mean().backward()
-    ranks.average_sparse(tables(model))
+    ranks.average_sparse([table.weight for table in sparse_tables(model)])
     mine = {name: weight.grad.to_dense() for name, weight in model.named_parameters()}
     model.zero_grad(set_to_none=True)
     model(ids)[0].square().mean().backward()
@@ -136,11 +138,12 @@ def _share(ranks, folder):
         ranks.together(fails_on_the_second)
     assert isinstance(raised.value, SharedError) != ranks.is_first
     assert raised.value.exit_code == 6
-    state = ((torch.arange(6.0).view(3, 2) + 10 * ranks.rank, torch.tensor([ranks.rank == 1] * 3)),)
+    h, there = torch.arange(6.0).view(3, 2) + 10 * ranks.rank, torch.tensor([ranks.rank == 1] * 3)
+    state = State((((h,),),), attention=(there,))
     whole = ranks.gathered(state)
-    assert whole[0][0].tolist() == [[0, 1], [2, 3], [4, 5], [10, 11], [12, 13], [14, 15]]
-    assert whole[0][1].tolist() == [False] * 3 + [True] * 3
-    for mine, back in zip(state[0], ranks.own(whole)[0], strict=True):
+    assert whole.layers[0][0][0].tolist() == [[0, 1], [2, 3], [4, 5], [10, 11], [12, 13], [14, 15]]
+    assert whole.attention[0].tolist() == [False] * 3 + [True] * 3
+    for (_, mine), (_, back) in zip(state.named_parts(), ranks.own(whole).named_parts(), strict=True):
         assert torch.equal(mine, back)
     layer = torch.nn.Linear(2, 2)
     with torch.no_grad():
@@ -151,7 +154,7 @@ def _share(ranks, folder):
 
 
 def test_the_ranks_share_a_batch_without_rest_and_each_has_its_device():
-    run = RunConfig(name="a", model=ModelConfig(vocab_size=2), data=DataConfig(batch_size=16))
+    run = RunConfig(name="a", model=architecture(vocab_size=2), data=DataConfig(batch_size=16))
     for world in (1, 2, 4, 16):
         shares = [Ranks(rank, world).rows(16) for rank in range(world)]
         assert [row for share in shares for row in range(16)[share]] == list(range(16))
@@ -162,7 +165,7 @@ def test_the_ranks_share_a_batch_without_rest_and_each_has_its_device():
     assert Ranks(5, 8, 1).device("cpu") == "cpu"
     assert ALONE.device("cuda:3") == "cuda:3"
     for device in ("mps", "cuda:1"):
-        one = run.model_copy(update={"train": TrainConfig(device=device)})
+        one = run.replace(train=TrainConfig(device=device))
         with pytest.raises(UsageError, match="cannot share"):
             Ranks(0, 2).check(one)
 

@@ -7,13 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.config import ModelConfig
 from charlstm.errors import ConfigError, NotFoundError, OutOfMemoryError, TextError
 from charlstm.nn.model import CharLM
-from charlstm.nn.shapes import CELLS, multiplied_count, parameter_count
+from charlstm.nn.shapes import CELLS, matmul_weight_count, parameter_count
 from charlstm.training.plan.choose import choose
 from charlstm.training.plan.presets import PRESETS, preset
 from charlstm.training.plan.rules import DEFAULT_TIME
+from tests.networks import architecture
 
 
 @dataclass
@@ -120,10 +120,10 @@ def test_one_layer_unless_more_are_asked_for_and_these_are_skipped_over(tokens, 
     for asked, layers, skip in (
         ({}, 1, False),
         ({"num_layers": 2}, 2, True),
-        ({"num_layers": 3, "skip": False}, 3, False),
+        ({"num_layers": 3, "skip_connections": False}, 3, False),
     ):
         made = choose("run", tokens, 65, Machine(), {"model": asked, "train": {"max_time": max_time}}).run.model
-        assert (made.num_layers, made.skip) == (layers, skip)
+        assert (made.num_layers, made.skip_connections) == (layers, skip)
 
 
 def test_nonsense_is_named():
@@ -150,18 +150,18 @@ def test_weights_are_counted_as_torch_counts_them(
         "hidden_size": hidden,
         "num_layers": layers,
         "cell": cell,
-        "skip": skip,
+        "skip_connections": skip,
         "ensemble": ensemble,
         "ngram_order": ngram_order,
-        "ngram_rows": 40,
-        "recall": recall,
+        "ngram_buckets": 40,
+        "match_orders": recall,
     }
     with torch.device("meta"):
-        model = CharLM(ModelConfig(vocab_size=vocab, **shape))
-    counted = {**shape, "vocab_size": vocab}
+        model = CharLM(architecture(vocab_size=vocab, **shape))
+    counted = model.architecture
     assert parameter_count(counted) == model.parameter_count()
     looked_up = embedding * (vocab + 40 * (ngram_order >= 2) + len(recall) * (vocab + 1))
-    assert multiplied_count(counted) == model.parameter_count() - looked_up
+    assert matmul_weight_count(counted) == model.parameter_count() - looked_up
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -169,7 +169,7 @@ def test_every_preset_makes_a_run(name):
     made = choose("run", 1_000_000, 65, Machine(), preset(name))
     for section, values in preset(name).items():
         for setting, value in values.items():
-            assert getattr(getattr(made.run, section), setting) == value
+            assert made.run.to_plain()[section][setting] == value
 
 
 def test_an_unknown_preset_names_the_known():
@@ -178,13 +178,13 @@ def test_an_unknown_preset_names_the_known():
 
 
 def test_a_table_of_n_grams_is_as_large_as_the_text_can_fill():
-    rows = [plan(tokens).run.model.ngram_rows for tokens in (2, 50_000, 1_000_000, 10**9)]
+    rows = [plan(tokens).run.model.settings()["ngram_buckets"] for tokens in (2, 50_000, 1_000_000, 10**9)]
     assert rows == [1024, 4096, 65536, 131072]
-    assert plan().run.model.ngram_order == 6
-    assert [plan(epochs=n).run.model.ngram_dropout for n in (0.5, 2, 100)] == [0, 0.1, 0.3]
-    assert plan(vocab_size=3000).run.model.ngram_order == 3
+    assert plan().run.model.settings()["ngram_order"] == 6
+    assert [plan(epochs=n).run.model.settings()["ngram_dropout"] for n in (0.5, 2, 100)] == [0, 0.1, 0.3]
+    assert plan(vocab_size=3000).run.model.settings()["ngram_order"] == 3
     for model, machine in (({"bidirectional": True}, Machine()), ({}, Machine(device="mps"))):
-        assert choose("run", 1_000_000, 65, machine, {"model": model}).run.model.ngram_order == 0
+        assert choose("run", 1_000_000, 65, machine, {"model": model}).run.model.settings()["ngram_order"] == 0
 
 
 def test_with_time_for_many_passes_several_networks_learn_side_by_side():
@@ -228,17 +228,17 @@ def test_a_short_text_is_not_read_until_it_is_known_by_heart():
 
 def test_apples_gpus_have_no_table_of_n_grams_and_asked_for_one_they_say_so():
     mac = Machine(device="mps")
-    assert plan(machine=mac).run.model.ngram_order == 0
+    assert plan(machine=mac).run.model.settings()["ngram_order"] == 0
     with pytest.raises(ConfigError, match="Apple") as fault:
         choose("run", 1_000_000, 65, mac, {"model": {"ngram_order": 4}})
-    assert "--device cpu" in fault.value.hint
+    assert "Train on the CPU" in fault.value.hint
 
 
 def test_recall_is_there_unless_a_network_reads_both_ways_or_is_told_not_to():
-    assert plan().run.model.recall == (3, 6)
-    assert plan(vocab_size=3000).run.model.recall == (2, 3)
-    for model in ({"bidirectional": True}, {"recall": ()}):
-        assert choose("run", 1_000_000, 65, Machine(), {"model": model}).run.model.recall == ()
+    assert plan().run.model.settings()["match_orders"] == (3, 6)
+    assert plan(vocab_size=3000).run.model.settings()["match_orders"] == (2, 3)
+    for model in ({"bidirectional": True}, {"match_orders": ()}):
+        assert choose("run", 1_000_000, 65, Machine(), {"model": model}).run.model.settings()["match_orders"] == ()
 
 
 def test_symbols_that_hardly_occur_make_no_letters_into_pieces_of_words():
@@ -246,12 +246,22 @@ def test_symbols_that_hardly_occur_make_no_letters_into_pieces_of_words():
         choose("run", 10**8, 7000, Machine(), {"train": {"max_time": 120.0}}, common=common).run.model
         for common in (90, 2500)
     )
-    assert (code.recall, code.ngram_order, code.embedding_size) == ((3, 6), 6, 64)
-    assert (chinese.recall, chinese.ngram_order, chinese.embedding_size) == ((2, 3), 3, 128)
+    assert (code.settings()["match_orders"], code.settings()["ngram_order"], code.embedding_size) == ((3, 6), 6, 64)
+    assert (chinese.settings()["match_orders"], chinese.settings()["ngram_order"], chinese.embedding_size) == (
+        (2, 3),
+        3,
+        128,
+    )
     assert code.hidden_size >= 128
 
 
-MORE = [{}, {"bidirectional": True}, {"attention_window": 32}, {"bidirectional": True, "skip": True}, {"ensemble": 3}]
+MORE = [
+    {},
+    {"bidirectional": True},
+    {"attention_window": 32},
+    {"bidirectional": True, "skip_connections": True},
+    {"ensemble": 3},
+]
 
 
 @pytest.mark.parametrize("more", MORE)

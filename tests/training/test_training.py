@@ -11,15 +11,17 @@ import torch
 
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.store import METRICS, MODEL, RESUME
-from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
-from charlstm.engine import Engine
+from charlstm.config import RunConfig
 from charlstm.engine.load import torch_model
-from charlstm.errors import StorageError
+from charlstm.engine.network import Engine
+from charlstm.errors import CorruptError, StorageError
 from charlstm.evaluation.loss import evaluate
 from charlstm.events import CheckpointSaved, EvalDone, Notice, Preview, Started, StepDone, Stopped, from_json, to_json
+from charlstm.filling.preview import write_preview
 from charlstm.tokenizers import CharTokenizer
 from charlstm.training.distributed import ALONE
-from charlstm.training.loop import EVAL_STREAMS, Training
+from charlstm.training.loop import Training
+from charlstm.training.validation import EVAL_STREAMS
 
 ALPHABET = "abcdefgh"
 
@@ -33,24 +35,28 @@ def ids_of(length, seed=0):
 
 def training(folder, *, train=None, data=None, model=None, val=True, resume=None, length=2000, ranks=ALONE):
     folder.mkdir(exist_ok=True)
-    run = RunConfig(
-        name=folder.name,
-        model=ModelConfig(
-            **{
-                "vocab_size": 8,
-                "embedding_size": 4,
-                "hidden_size": 12,
-                "num_layers": 2,
-                "dropout": 0.1,
-                **(model or {}),
-            }
-        ),
-        data=DataConfig(**{"batch_size": 4, "seq_len": 8, "streams": 8, **(data or {})}),
-        train=TrainConfig(**{"max_steps": 30, "eval_every": 10, "preview": 0, "lr": 0.01, **(train or {})}),
+    shape = {"vocab_size": 8, "embedding_size": 4, "hidden_size": 12, "num_layers": 2, "dropout": 0.1}
+    run = RunConfig.from_plain(
+        {
+            "name": folder.name,
+            "model": {**shape, **(model or {})},
+            "data": {"batch_size": 4, "seq_len": 8, "streams": 8, **(data or {})},
+            "train": {"max_steps": 30, "eval_every": 10, "preview": 0, "lr": 0.01, **(train or {})},
+        }
     )
     ids = ids_of(length)
     val_ids = ids_of(400, seed=1) if val else ids[:0]
-    return Training(run, CharTokenizer(ALPHABET), ids, val_ids, len(val_ids), folder, resume=resume, ranks=ranks)
+    return Training(
+        run,
+        CharTokenizer(ALPHABET),
+        ids,
+        val_ids,
+        len(val_ids),
+        folder,
+        resume=resume,
+        ranks=ranks,
+        write_preview=write_preview,
+    )
 
 
 def weights(trained):
@@ -134,10 +140,10 @@ def test_what_it_writes_is_shown_all_along_though_evaluations_are_rare(tmp_path)
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, optimizer):
     networks = {
         "attention": {"attention_window": 5},
-        "ngrams": {"ngram_order": 3, "ngram_rows": 50, "ngram_dropout": 0.3},
-        "ensemble": {"ensemble": 2, "ngram_order": 3, "ngram_rows": 50, "recall": (2, 3)},
-        "ngrams and attention": {"attention_window": 5, "ngram_order": 4, "ngram_rows": 50},
-        "all that looks back": {"attention_window": 5, "ngram_order": 4, "ngram_rows": 50, "recall": (2, 3)},
+        "ngrams": {"ngram_order": 3, "ngram_buckets": 50, "ngram_dropout": 0.3},
+        "ensemble": {"ensemble": 2, "ngram_order": 3, "ngram_buckets": 50, "match_orders": (2, 3)},
+        "ngrams and attention": {"attention_window": 5, "ngram_order": 4, "ngram_buckets": 50},
+        "all that looks back": {"attention_window": 5, "ngram_order": 4, "ngram_buckets": 50, "match_orders": (2, 3)},
     }
     network = networks.get(cell) or {"cell": cell}
     more = {"data": {"windows": kind}, "model": {"weight_drop": 0.2, **network}, "train": {"optimizer": optimizer}}
@@ -151,8 +157,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, opt
     second_events = run_through(second)
     assert losses(first_events) + losses(second_events) == losses(whole_events)
     assert same(weights(whole), weights(second))
-    for mine, theirs in zip(whole.average.weights, second.average.weights, strict=True):
-        assert torch.equal(mine, theirs)
+    assert same(whole._ema.weights, second._ema.weights)
 
     def measured(events):
         timeless = (dataclasses.replace(event, seconds=0.0) for event in events if isinstance(event, EvalDone))
@@ -167,18 +172,18 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, opt
 def test_what_is_saved_has_the_temperature_that_fits_and_training_goes_on_without(tmp_path, monkeypatch):
     plain = training(tmp_path / "plain")
     plain_events = run_through(plain)
-    monkeypatch.setattr("charlstm.training.loop._CALIBRATED", 1)
+    monkeypatch.setattr("charlstm.training.validation._CALIBRATED", 1)
     fitted = training(tmp_path / "fitted")
     events = run_through(fitted)
     assert losses(events) == losses(plain_events)
     assert same(weights(fitted), weights(plain))
     one, other = (checkpoint_format.read(tmp_path / name / MODEL) for name in ("plain", "fitted"))
-    assert one.provenance["temperature"] == 1 != other.provenance["temperature"]
+    assert one.provenance.temperature == 1 != other.provenance.temperature
     np.testing.assert_allclose(
-        other.tensors["head.weight"] * other.provenance["temperature"], one.tensors["head.weight"], rtol=1e-5
+        other.tensors["head.weight"] * other.provenance.temperature, one.tensors["head.weight"], rtol=1e-5
     )
     served = evaluate(torch_model(other), ids_of(400, seed=1), ids_of(2000)[-512:], streams=EVAL_STREAMS)
-    assert served == pytest.approx(other.provenance["val_loss"], abs=1e-6)
+    assert served == pytest.approx(other.provenance.val_loss, abs=1e-6)
     assert served == events[-1].best_val_loss
 
 
@@ -205,7 +210,7 @@ def test_the_model_kept_has_the_loss_it_says(tmp_path):
     events = run_through(trained)
     best = min(event.val_loss for event in events if isinstance(event, EvalDone))
     kept = checkpoint_format.read(tmp_path / "a" / MODEL, kind="model")
-    assert kept.provenance["val_loss"] == best == events[-1].best_val_loss
+    assert kept.provenance.val_loss == best == events[-1].best_val_loss
     # Read in one stream from a cold start it must be nearly the same.
     score = evaluate(torch_model(kept), ids_of(400, seed=1), np.array([0]))
     assert score == pytest.approx(best, abs=0.02)
@@ -262,7 +267,7 @@ def test_a_finished_run_that_is_resumed_says_so_and_changes_nothing(tmp_path):
     again = training(tmp_path / "a", resume=checkpoint_format.read(tmp_path / "a" / RESUME))
     told = run_through(again)
     assert [type(event) for event in told] == [Started, Notice, Stopped]
-    assert "--max-steps" in told[1].text
+    assert "max_steps = 30" in told[1].text
     assert (tmp_path / "a" / MODEL).read_bytes() == before
 
 
@@ -271,7 +276,7 @@ def test_early_stopping_keeps_the_best(tmp_path):
     trained = training(
         tmp_path / "a", train={"max_steps": 4000, "patience": 2, "lr": 0.05}, length=60, model={"dropout": 0.0}
     )
-    trained._val_ids = np.random.default_rng(5).integers(8, size=300).astype(np.uint8)
+    trained._validation.ids[:] = np.random.default_rng(5).integers(8, size=400)
     events = run_through(trained)
     assert events[-1].reason == "early"
     measured = [event.val_loss for event in events if isinstance(event, EvalDone)]
@@ -282,7 +287,7 @@ def test_early_stopping_keeps_the_best(tmp_path):
 def test_without_validation_the_last_model_is_kept(tmp_path):
     events = run_through(training(tmp_path / "a", val=False))
     assert events[-1].best_val_loss is None
-    assert checkpoint_format.read(tmp_path / "a" / MODEL).provenance["val_loss"] is None
+    assert checkpoint_format.read(tmp_path / "a" / MODEL).provenance.val_loss is None
 
 
 def test_interrupted_before_the_first_evaluation_there_is_a_model(tmp_path):
@@ -295,7 +300,7 @@ def test_without_validation_an_interruption_saves_the_average_as_the_end_does(tm
     trained = training(tmp_path / "a", val=False)
     run_through(trained, stop_after=15)  # between the evaluations at 10 and 20
     kept = checkpoint_format.read(tmp_path / "a" / MODEL)
-    assert kept.provenance["weights"] == "average"
+    assert kept.provenance.weights == "ema"
     assert not np.array_equal(kept.tensors["head.weight"], trained.model.state_dict()["head.weight"].numpy())
 
 
@@ -303,10 +308,10 @@ def test_a_run_out_of_patience_whose_model_was_lost_scores_what_it_saves_in_its_
     settings = {"max_steps": 100, "eval_every": 1, "patience": 2, "lr": 0.5}
     assert run_through(training(tmp_path / "a", train=settings))[-1].reason == "early"
     saved = checkpoint_format.read(tmp_path / "a" / RESUME)
-    saved.provenance["cursor"] |= {"best_val_loss": None, "evaluated": -1}  # as `runs.resume` finds the model missing
+    saved.cursor.update({"best_val_loss": None, "evaluated": -1})  # as `resume` does where the model is missing
     events = run_through(training(tmp_path / "b", train={**settings, "eval_every": 100}, resume=saved))
     assert events[-1].reason == "early"
-    assert checkpoint_format.read(tmp_path / "b" / MODEL).provenance["val_loss"] == events[-1].best_val_loss
+    assert checkpoint_format.read(tmp_path / "b" / MODEL).provenance.val_loss == events[-1].best_val_loss
 
 
 def test_windows_in_any_order_carry_and_save_no_state(tmp_path):
@@ -342,3 +347,72 @@ def test_a_full_disk_is_told_and_what_was_there_stays(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match="no space left"):
         run_through(training(tmp_path / "a"))
     assert (tmp_path / "a" / MODEL).read_bytes() == before
+
+
+def test_a_validation_loss_that_is_not_finite_is_a_divergence_too(tmp_path, monkeypatch):
+    run_through(training(tmp_path / "a", train={"max_steps": 10}))
+    good = [(tmp_path / "a" / name).read_bytes() for name in (MODEL, RESUME)]
+    saved = checkpoint_format.read(tmp_path / "a" / RESUME)
+    monkeypatch.setattr("charlstm.training.validation.evaluate", lambda *_, **__: math.nan)
+    events = run_through(training(tmp_path / "a", resume=saved))
+    assert events[-1].reason == "diverged"
+    assert "the validation loss is nan at step 20" in events[-1].message
+    assert [(tmp_path / "a" / name).read_bytes() for name in (MODEL, RESUME)] == good
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
+    trained = training(tmp_path / "a", train={"save_every": 1e-9, "eval_every": 1000})
+    steps = trained.events()
+    for event in steps:
+        if isinstance(event, CheckpointSaved):
+            break
+    good = (tmp_path / "a" / RESUME).read_bytes()
+    with torch.no_grad():  # as if a step had made it so: the loss has not shown it yet
+        next(trained.model.parameters())[7:] = math.inf
+    last = list(steps)[-1]
+    assert last.reason == "diverged"
+    assert (tmp_path / "a" / RESUME).read_bytes() == good
+
+
+def test_the_first_step_moves_the_weights(tmp_path):
+    trained = training(tmp_path / "a", train={"max_steps": 100})
+    before = weights(trained)
+    first = next(event for event in trained.events() if isinstance(event, StepDone))
+    assert first.lr > 0
+    assert not same(before, weights(trained))
+
+
+def test_the_end_evaluates_nothing_twice(tmp_path):
+    events = run_through(training(tmp_path / "a", train={"patience": 1, "eval_every": 10, "lr": 1e-12}))
+    steps = [event.step for event in events if isinstance(event, EvalDone)]
+    assert len(steps) == len(set(steps))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda arrays: arrays.pop("model.head.bias"), "'model.head.bias' is missing"),
+        (lambda arrays: arrays.update(extra=np.ones(2)), "'extra' does not belong"),
+        (lambda arrays: arrays.update({"ema.head.bias": np.ones(9, np.float32)}), "not as this run has it"),
+        (lambda arrays: arrays.update({"model.head.bias": np.ones(8, np.int64)}), "not as this run has it"),
+        (lambda arrays: arrays.update({"state.0.layers.0.0.h": np.ones((1, 12), np.float32)}), "not as this run"),
+        (lambda arrays: arrays.update({"state.9.layers.0.0.h": np.ones((4, 12), np.float32)}), "does not belong"),
+        (lambda arrays: arrays.update({"optimizer.head.weight.m": np.ones((1, 1), np.float32)}), "not as this run"),
+        (lambda arrays: arrays["model.head.bias"].fill(np.nan), "not finite"),
+    ],
+)
+def test_a_resume_file_with_other_insides_is_refused_before_anything_is_changed(tmp_path, change, words):
+    run_through(training(tmp_path / "a"), stop_after=5)
+    saved = checkpoint_format.read(tmp_path / "a" / RESUME)
+    change(saved.tensors)
+    with pytest.raises(CorruptError, match=words):
+        training(tmp_path / "a", resume=saved)
+
+
+@pytest.mark.parametrize("value", [{"step": 2**70}, {"step": "7"}, {"seconds": -1.0}, {"eval_losses": 3}])
+def test_a_cursor_that_cannot_be_is_refused(tmp_path, value):
+    run_through(training(tmp_path / "a"), stop_after=5)
+    saved = checkpoint_format.read(tmp_path / "a" / RESUME)
+    saved.cursor.update(value)
+    with pytest.raises(CorruptError, match="where the run stands"):
+        training(tmp_path / "a", resume=saved)

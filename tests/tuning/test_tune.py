@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.checkpoint.store import Store
-from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig, section_of
+from charlstm.config import DataConfig, RunConfig, TrainConfig, section_of
 from charlstm.errors import CharlstmError, UsageError
 from charlstm.settings_file import check_partial, read_settings
 from charlstm.training import prepare as preparing
@@ -30,6 +30,7 @@ from charlstm.tuning.budget import trial_seconds
 from charlstm.tuning.events import SearchDone, SearchStarted, TrialDone, TrialStarted
 from charlstm.tuning.search import Plan, search
 from tests.command_line import Cli, start
+from tests.networks import architecture
 
 MACHINE = SimpleNamespace(device="cpu", precision="fp32", flops=1e9, memory=8 << 30, reason="said so")
 TEXT = "".join(f"{number} is one more than {number - 1}.\n" for number in range(400))
@@ -105,7 +106,7 @@ def choices(draw):
     """Runs as `choose` may have chosen them."""
     return RunConfig(
         name="x",
-        model=ModelConfig(
+        model=architecture(
             vocab_size=50,
             hidden_size=draw(st.sampled_from([32, 48, 320, 2048])),
             num_layers=draw(st.integers(1, 5)),
@@ -138,14 +139,14 @@ def where(name):
 
 
 def test_what_is_given_is_not_varied():
-    run = RunConfig(name="x", model=ModelConfig(vocab_size=5))
+    run = RunConfig(name="x", model=architecture(vocab_size=5))
     names = {axis.name for axis in space.axes(run)}
     assert names - {axis.name for axis in space.axes(run, ["lr", "hidden_size", "sources"])} == {"lr", "hidden_size"}
 
 
 def test_what_is_left_out_of_a_table_is_varied_where_there_is_one():
     for order, other in ((0, "weight_drop"), (6, "ngram_dropout")):
-        run = RunConfig(name="x", model=ModelConfig(vocab_size=5, ngram_order=order))
+        run = RunConfig(name="x", model=architecture(vocab_size=5, ngram_order=order))
         assert {axis.name for axis in space.axes(run)} & {"weight_drop", "ngram_dropout"} == {other}
 
 

@@ -117,20 +117,19 @@ def _read(
     from charlstm.sampling.prompts import fit_prompt
 
     path = Store(root).find(reference)
-    saved = checkpoint_format.read(path, kind="model")
-    checkpoint_format.check_model(saved, path)
+    saved = checkpoint_format.read_model(path)
     if in_order:
-        checkpoint_format.check_writes_on(saved, path, lacking="has no order in which to learn from a text")
-    data = saved.config["data"]
+        checkpoint_format.check_causal(saved, path, lacking="has no order in which to learn from a text")
+    data = saved.run.data
     corpus = open_sources(
-        tuple(sources), encoding=encoding, newlines=data["newlines"], stdin=sys.stdin.buffer, cache=cache
+        tuple(sources), encoding=encoding, newlines=data.newlines, stdin=sys.stdin.buffer, cache=cache
     )
     from charlstm.api import Model
     from charlstm.cli.interrupts import load_torch
 
     load_torch()  # only when the text can be read
     model = Model(saved)
-    if data["tokenizer"] == "byte":
+    if data.tokenizer == "byte":
         text = b"".join(corpus.raw_chunks()).decode("utf-8", "surrogateescape")
     else:
         text = "".join(corpus.chunks())

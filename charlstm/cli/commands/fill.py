@@ -81,7 +81,7 @@ def fill(
     With -n each answer has its share among the candidates that were compared. Where a text ends with a blank, a word is
     taken to end there. A model of bytes, or of parts of words, puts as many of those in a blank.
     """
-    from charlstm.engine.auto_threads import own_engine_of
+    from charlstm.engine.load import load_engine_with_threads
     from charlstm.filling import fill as search
     from charlstm.filling.blanks import parse
     from charlstm.filling.config import FillConfig
@@ -94,7 +94,7 @@ def fill(
         parse(text)  # a text without blanks is told of before a model is read
     choice = unknown_choice(unknown, "--unknown")
     path, saved = read_model(reference, root)
-    engine = own_engine_of(saved)
+    engine = load_engine_with_threads(saved)
     loaded = Loaded(path, saved, engine)
     text = prompt_text(text, None, loaded, "text")
     typed, read, notes = search.fitted(engine.tokenizer, text, choice, remedy="--unknown {}")

@@ -194,7 +194,7 @@ def _of_checkpoint(reference: str, root: Path, seeds: int) -> Iterator[Event]:
     written: list[list[int]] = [[] for _ in range(lab.PIECES)]
     for fragment in sample(model.writer, [], config, rows=lab.PIECES):
         written[fragment.row].append(fragment.token)
-    return lab.of_checkpoint(str(model.config["name"]), torch_model(model.checkpoint), np.array(written), seeds)
+    return lab.of_checkpoint(model.config.name, torch_model(model.checkpoint), np.array(written), seeds)
 
 
 def _rules(cells: str, seeds: int, max_time: str) -> Rules:

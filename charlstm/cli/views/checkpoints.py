@@ -72,7 +72,7 @@ def show_rows(header: Header, path: str) -> list[tuple[str, str]]:
     rows = [("file", path), ("kind", header.kind), ("shape", shape), ("size", size(header.size))]
     rows += [("tokenizer", _tokenizer(header.tokenizer))]
     rows += [(_LABELS.get(name, name), shown(name, value)) for name, value in _provenance(header) if value != ""]
-    rows += [(section, _settings(values)) for section, values in header.config.items() if section != "name"]
+    rows += [(section, _settings(values)) for section, values in header.run.to_plain().items() if section != "name"]
     return [*rows, ("sha256", f"{header.sha256} (as written; `verify` computes it)")]
 
 
@@ -80,8 +80,8 @@ def _provenance(header: Header) -> Iterator[tuple[str, Any]]:
     """What a file says of its origin, a model of bytes in bits per byte."""
     from charlstm.checkpoint.summary import bits_per_byte
 
-    bits = bits_per_byte(header.tokenizer.get("kind"), header.provenance.get("val_loss"))
-    for name, value in header.provenance.items():
+    bits = bits_per_byte(header.tokenizer.get("kind"), header.provenance.val_loss)
+    for name, value in header.provenance.to_plain().items():
         yield ("bits_per_byte", bits) if name == "bits_per_char" and bits is not None else (name, value)
 
 

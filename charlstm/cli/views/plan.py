@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlstm.cli.views.terminal import count, counted, duration, say, size, stdout_console, visible
+from charlstm.config import SECTIONS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,11 +33,9 @@ def announce(prepared: Prepared, folder: Path) -> None:
     say(f"{', '.join(run.data.sources)}: {text}, {run.model.vocab_size} {tokens}{held_out}")
     for note in plan.notes:
         say(note)
-    kind = f"{run.model.cell}, reading both ways" if run.model.bidirectional else run.model.cell
-    if run.model.ngram_order >= 2:
-        kind += f" with n-grams up to {run.model.ngram_order}"
-    if run.model.recall:
-        kind += " and recall" if run.model.ngram_order >= 2 else " with recall"
+    kind = f"bidirectional {run.model.cell}" if run.model.bidirectional else run.model.cell
+    if run.model.enabled:
+        kind += f" with {' and '.join(side.described() for side in run.model.enabled.values())}"
     several = f"{run.model.ensemble} networks" if run.model.ensemble > 1 else "network"
     say(
         f"{several} {run.model.num_layers}×{run.model.hidden_size} {kind}, {count(plan.parameters)} weights; "
@@ -74,8 +73,8 @@ def _shown(value: Any) -> str:
 
 def _settings(plan: Plan) -> Iterator[tuple[str, str, str]]:
     """Each setting with its value and, if it chose itself, why."""
-    for section in ("model", "data", "train"):
-        for name, value in getattr(plan.run, section).model_dump().items():
+    for section in SECTIONS:
+        for name, value in plan.run.to_plain()[section].items():
             if value is not None:
                 yield f"{section}.{name}", _shown(value), plan.reasons.get(name, "")
 

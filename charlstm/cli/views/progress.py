@@ -149,7 +149,7 @@ class _Telling:
 
     def evaluation(self, event: EvalDone) -> str:
         """What an evaluation found."""
-        mean = " (average of weights)" if event.weights == "average" else ""
+        mean = " (average of weights)" if event.weights == "ema" else ""
         return (
             f"step {event.step}: val {event.val_loss:.4f} nats/token, {self.bits:.3f} bits/{self._unit}{mean}"
             f"{', the best so far' if event.best else ''}"

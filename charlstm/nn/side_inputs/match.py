@@ -1,104 +1,182 @@
-"""What followed the last time (`charlstm.nn.side_inputs.match_entries`), for whole windows, and its embeddings.
+"""The match memory: what followed the last time the same n tokens were read.
 
-Letters: B batch, T time, K orders, R entries a memory, N tokens of the longest n-gram, V vocabulary, E features.
+With x_t the number of the token at step t, counted from 1, h_n(t) the hash of the n-gram that ends there (`hashing`),
+and M_n a memory of R slots, all empty before any text::
+
+    M_n[h_n(t-1) mod R] = (tag of h_n(t-1), x_t)      what followed the n tokens before
+    f_n(t) = the number in M_n[h_n(t) mod R] if its tag is that of h_n(t), else 0
+
+The table has a row for each order n and each number f_n can be. A new n-gram takes the slot of an old one, so a memory
+reaches about R tokens back. The weights need not know a name for a network to finish it: having read it once is enough.
+
+Source: the match model of data compressors, Mahoney 2005, "Adaptive weighing of context models for lossless data
+compression"; in language models Akyürek et al. 2024, "In-context language learning: architectures and algorithms".
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from array import array
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
 
-from charlstm.nn.side_inputs.hashing import hashes_of
-from charlstm.nn.side_inputs.match_entries import entry_of, number_in, place_of
+from charlstm.nn.side_inputs.base import FEW_TOKENS, Memory, SideInput, StepHistory, TextFacts, WindowHistory
 
-Memory: TypeAlias = tuple[Tensor, ...]
-"""The numbers of the last N tokens, the newest last, (B, N), and the entries, (B, K, R)."""
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
-_PIECE = 64
-"""Tokens that are compared with one another; of longer windows piece after piece."""
-
-
-def nothing_read(batch: int, orders: Sequence[int], rows: int, device: torch.device) -> Memory:
-    """The memory before any text."""
-    return (
-        torch.zeros(batch, max(orders), dtype=torch.int64, device=device),
-        torch.zeros(batch, len(orders), rows, dtype=torch.int32, device=device),
-    )
+_NUMBER_BITS, _TAG_BITS = 21, 10  # of a slot: every code point fits the first; together 31
+_CHUNK = 64  # tokens of a window that are compared with one another at once
+_BLOCK = 128  # slots: a step copies one block, and a list of about as many blocks
 
 
-def recall(inputs: Tensor, memory: Memory, orders: Sequence[int]) -> tuple[Tensor, Memory]:
-    """What followed the n-grams that end at each token when they were last read.
+class MatchMemory(SideInput, frozen=True, kw_only=True):
+    """Embeddings of the tokens that followed when the last n tokens were last read, for each n of ``match_orders``."""
 
-    Args:
-        inputs: ids, (B, T).
-        memory: before them.
-        orders: n of each of the K memories, 2 or more.
+    name: ClassVar[str] = "match"
 
-    Returns:
-        f, numbers of tokens, 0 for none, (B, T, K), and the memory after.
-    """
-    found = []
-    for piece in torch.split(inputs, _PIECE, 1):
-        numbers, memory = _recall(piece, memory, orders)
-        found.append(numbers)
-    return torch.cat(found, 1), memory
+    match_orders: Annotated[
+        tuple[Annotated[int, Meta(ge=2, le=16)], ...],
+        Meta(max_length=16, description="Lengths of the contexts whose last continuation is looked up; none: off."),
+    ] = ()
+    match_slots: Annotated[
+        int, Meta(ge=1, le=1 << 20, description="Slots of each memory: about how many tokens back it reaches.")
+    ] = 8192
+
+    @property
+    def enabled(self) -> bool:
+        """See `SideInput`."""
+        return bool(self.match_orders)
+
+    @property
+    def history(self) -> int:
+        """See `SideInput`."""
+        return max(self.match_orders)
+
+    @property
+    def rows_per_token(self) -> int:
+        """See `SideInput`."""
+        return len(self.match_orders)
+
+    def table_rows(self, vocab_size: int) -> int:
+        """Order below order, each a row for "unknown" and one for each token."""
+        return len(self.match_orders) * (vocab_size + 1)
+
+    # ---- whole windows, in torch ------------------------------------------------------------------------------------
+
+    def empty_memory(self, batch: int, device: torch.device) -> Memory:
+        """The slots, (B, K, R)."""
+        import torch  # only here: sampling on a CPU does not load it
+
+        return (torch.zeros(batch, len(self.match_orders), self.match_slots, dtype=torch.int32, device=device),)
+
+    def window_rows(self, history: WindowHistory, memory: Memory, vocab_size: int) -> tuple[Tensor, Memory]:
+        """See `SideInput`."""
+        import torch
+
+        (slots,) = memory
+        hashes = torch.stack([history.hashes(order) for order in self.match_orders], 1)  # (B, K, 1 + T)
+        read = history.numbers[:, None, -history.time :]
+        found = []
+        for begin in range(0, history.time, _CHUNK):
+            end = min(begin + _CHUNK, history.time)
+            numbers, slots = self._read(hashes[..., begin : end + 1], read[..., begin:end], slots)
+            found.append(numbers)
+        first = torch.arange(len(self.match_orders), device=slots.device) * (vocab_size + 1)
+        return torch.cat(found, 2).transpose(1, 2) + first, (slots,)
+
+    def _read(self, hashes: Tensor, read: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """F of each token of a chunk.
+
+        Args:
+            hashes: of the n-grams that end at the token before the chunk and at each of its own, (B, K, 1 + T).
+            read: the numbers of its tokens, (B, 1, T).
+            slots: as the chunk before left them, (B, K, R).
+
+        Returns:
+            f, (B, K, T), and the slots after.
+        """
+        import torch
+
+        places = hashes % self.match_slots
+        # What is written as each token is read, and for each place the tokens of this chunk that write there.
+        written = self._slot(hashes[..., :-1], read)
+        same = places[..., :, None] == places[..., None, :-1]
+        latest_before, latest = _last_true(same[..., 1:, :].tril()), _last_true(same[..., :-1, :])
+        held = slots.gather(2, places[..., 1:]).to(torch.int64)
+        slot = torch.where(latest_before < 0, held, written.gather(2, latest_before.clamp(min=0)))
+        # Tokens that write to one place all write what the last of them writes, so their order does not matter.
+        slots = slots.scatter(2, places[..., :-1], written.gather(2, latest).to(slots.dtype))
+        return self._number(slot, hashes[..., 1:]), slots
+
+    # ---- one step of one text, in plain numbers ---------------------------------------------------------------------
+
+    def empty_step_memory(self) -> list[array[int]]:
+        """The slots of all orders, in blocks: a step makes one block anew and shares all others with the last step."""
+        return [array("i", bytes(4 * _BLOCK))] * (len(self.match_orders) * -(-self.match_slots // _BLOCK))
+
+    def step_rows(
+        self, history: StepHistory, memory: list[array[int]], vocab_size: int
+    ) -> tuple[list[int], list[array[int]]]:
+        """See `SideInput`."""
+        blocks, rows = memory.copy(), []
+        blocks_per_order = len(blocks) // len(self.match_orders)
+        for k, order in enumerate(self.match_orders):
+            before, now = history.previous[order - 2], history.hashes[order - 2]
+            where, within = divmod(before % self.match_slots, _BLOCK)
+            block = blocks[k * blocks_per_order + where][:]
+            block[within] = self._slot(before, history.numbers[0])
+            blocks[k * blocks_per_order + where] = block
+            where, within = divmod(now % self.match_slots, _BLOCK)
+            slot = blocks[k * blocks_per_order + where][within]
+            rows.append(k * (vocab_size + 1) + self._number(slot, now))
+        return rows, blocks
+
+    # ---- of both: whole numbers, or tensors of 64-bit ones ----------------------------------------------------------
+
+    def _slot(self, hashed: Any, number: Any) -> Any:
+        """What a slot holds of an n-gram and the number that followed it, 31 bits."""
+        return (self._tag(hashed) << _NUMBER_BITS) + number
+
+    def _number(self, slot: Any, hashed: Any) -> Any:
+        """The number in a slot, 0 if the slot is another n-gram's."""
+        return (slot & ((1 << _NUMBER_BITS) - 1)) * (slot >> _NUMBER_BITS == self._tag(hashed))
+
+    def _tag(self, hashed: Any) -> Any:
+        return hashed // self.match_slots & ((1 << _TAG_BITS) - 1)
+
+    # ---- what else is to be known of it -----------------------------------------------------------------------------
+
+    def memory_bytes(self) -> int:
+        """See `SideInput`."""
+        return 4 * len(self.match_orders) * self.match_slots
+
+    def grown(self, table: NDArray[np.float32], known: NDArray[np.intp], vocab_size: int) -> NDArray[np.float32]:
+        """See `SideInput`; a new token begins as the mean of the known ones."""
+        orders = table.reshape(len(self.match_orders), vocab_size + 1, -1)
+        unknown, tokens = orders[:, :1], orders[:, 1:]
+        grown = np.repeat(tokens.mean(1, keepdims=True), len(known), 1)
+        grown[:, known >= 0] = tokens[:, known[known >= 0]]
+        return np.concatenate((unknown, grown), 1).reshape(-1, table.shape[1])
+
+    @classmethod
+    def plan(cls, text: TextFacts) -> Mapping[str, tuple[Any, str]]:
+        """See `SideInput`."""
+        orders = (3, 6) if text.effective_vocab_size <= FEW_TOKENS else (2, 3)
+        return {"match_orders": (orders, f"remembers what followed the same {orders[0]} and the same {orders[1]}")}
+
+    def described(self) -> str:
+        """See `SideInput`."""
+        return "match memory"
 
 
-def _recall(inputs: Tensor, memory: Memory, orders: Sequence[int]) -> tuple[Tensor, Memory]:
-    before, entries = memory
-    longest, time, rows = before.shape[1], inputs.shape[1], entries.shape[2]
-    read = torch.cat((before, inputs + 1), 1)
-    # Of the n-grams that end just before the piece, at its first token, …, at its last: (B, K, 1 + T).
-    hashes = hashes_of([read[:, longest - 1 - back : longest + time - back] for back in range(longest)])
-    hashed = torch.stack([hashes[order - 2] for order in orders], 1)
-    places = place_of(hashed, rows)
-    # The entries written when each token is read, and for each place of the memory the tokens that write there.
-    written = entry_of(hashed[..., :-1], read[:, None, longest:], rows)
-    here = places[..., :, None] == places[..., None, :-1]
-    read_by_then, last = _latest(here[..., 1:, :].tril()), _latest(here[..., :-1, :])
-    held = entries.gather(2, places[..., 1:]).to(torch.int64)
-    entry = torch.where(read_by_then < 0, held, written.gather(2, read_by_then.clamp(min=0)))
-    # Tokens that write to the same place all write what the last of them does: in whatever order, that stays.
-    entries = entries.scatter(2, places[..., :-1], written.gather(2, last).to(entries.dtype))
-    return number_in(entry, hashed[..., 1:], rows).transpose(1, 2), (read[:, time:], entries)
+def _last_true(which: Tensor) -> Tensor:
+    """The highest index along the last axis that is true, -1 where none is."""
+    import torch
 
-
-def _latest(which: Tensor) -> Tensor:
-    """The highest number along the last axis that is true, -1 where none is."""
     numbers = torch.arange(which.shape[-1], dtype=torch.int32, device=which.device)
     return torch.where(which, numbers, -1).amax(-1).to(torch.int64)
-
-
-class Recall(nn.Module):
-    """Embeddings of what followed the last time, one for each order and number, which are added to the token's own.
-
-    They begin as zeros: the network begins as if they were not there.
-
-    Args:
-        orders: n of each memory, 2 or more.
-        rows: R.
-        vocab_size: V.
-        features: E.
-    """
-
-    def __init__(self, orders: Sequence[int], rows: int, vocab_size: int, features: int) -> None:
-        super().__init__()
-        self.orders, self.rows = tuple(orders), rows
-        self.embedding = nn.Embedding(len(self.orders) * (vocab_size + 1), features)
-        nn.init.zeros_(self.embedding.weight)
-
-    def forward(self, inputs: Tensor, memory: Memory | None) -> tuple[Tensor, Memory]:
-        """The sum of the embeddings at each token, (B, T, E), and the memory after; None is before any text."""
-        if memory is None:
-            memory = nothing_read(len(inputs), self.orders, self.rows, inputs.device)
-        numbers, memory = recall(inputs, memory, self.orders)
-        return self.embedding(in_table(numbers, self.embedding.num_embeddings)).sum(2), memory
-
-
-def in_table(numbers: Tensor, size: int) -> Tensor:
-    """The rows of the embeddings, which lie order below order, for numbers (…, K); ``size`` is that of all."""
-    orders = numbers.shape[-1]
-    return numbers + torch.arange(orders, device=numbers.device) * (size // orders)

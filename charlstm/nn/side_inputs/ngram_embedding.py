@@ -1,76 +1,100 @@
-"""Embeddings of n-grams: what the last few tokens are together, looked up instead of worked out.
+"""N-gram embeddings: what the last few tokens are together, looked up in a table instead of worked out.
 
-Letters: B batch, T time, N tokens of the longest n-gram, E features of an embedding.
+With h_n(t) the hash of the n tokens that end at step t (`hashing`), R buckets, N the longest n-gram, and e_r the
+table's rows ::
+
+    u_t = Σ e_(h_n(t) mod R)        n = 2, …, N
+
+Different n-grams may share a bucket: R is far less than their number. Those that matter are met often, and win it. A
+step reads few rows and multiplies nothing, so a large table costs hardly more time than a small one.
+
+Source: Bojanowski et al. 2017 (fastText); for byte-level language models Pagnoni et al. 2024 (BLT).
 """
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from charlstm.nn.recurrence import keep_mask
-from charlstm.nn.side_inputs.hashing import rows_of
+from msgspec import Meta
 
+from charlstm.nn.side_inputs.base import FEW_TOKENS, Memory, SideInput, StepHistory, TextFacts, WindowHistory
+from charlstm.schemas import Fraction
 
-def nothing_read(batch: int, order: int, device: torch.device) -> Tensor:
-    """The memory before any text, (B, N - 1)."""
-    return torch.zeros(batch, order - 1, dtype=torch.int64, device=device)
-
-
-def look_up(inputs: Tensor, memory: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    """The rows (`charlstm.nn.side_inputs.hashing`) of the n-grams that end at each token.
-
-    Args:
-        inputs: ids, (B, T).
-        memory: the numbers of the N - 1 tokens before them, the newest last, (B, N - 1).
-        rows: of the table.
-
-    Returns:
-        rows, (B, T, N - 1), and the memory after.
-    """
-    time, before = inputs.shape[1], memory.shape[1]
-    read = torch.cat((memory, inputs + 1), 1)
-    last = [read[:, before - back : before - back + time] for back in range(before + 1)]
-    return torch.stack(rows_of(last, rows), -1), read[:, time:]
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-class NGrams(nn.Module):
-    """A table of embeddings for n-grams of 2 to N tokens; those that end at a token are added to its own embedding.
+class NgramEmbedding(SideInput, frozen=True, kw_only=True):
+    """Embeddings of the n-grams of 2 to ``ngram_order`` tokens that end at each token."""
 
-    A step reads few of its rows, and no product: a large table costs hardly more time than a small one. It begins as
-    zeros: the network begins as if it were not there. Its gradient is sparse.
+    name: ClassVar[str] = "ngrams"
+    sparse: ClassVar[bool] = True
+    training_only: ClassVar[tuple[str, ...]] = ("ngram_dropout", "ngram_decay")
+    dropout_setting: ClassVar[str | None] = "ngram_dropout"
 
-    Args:
-        order: N, at least 2.
-        rows: of the table, for n-grams of all lengths.
-        features: E.
-        dropout: share of the n-grams that are not looked up in training, each drawn for itself: else the network
-            relies on those that a text repeats, and on another text they are not there.
-    """
+    ngram_order: Annotated[
+        int, Meta(ge=0, le=16, description="Tokens of the longest n-gram that has an embedding; below 2: none.")
+    ] = 0
+    ngram_buckets: Annotated[
+        int, Meta(ge=1, le=1 << 24, description="Rows of the table that all n-grams share by their hash.")
+    ] = 65536
+    ngram_dropout: Annotated[Fraction, Meta(description="Share of n-gram embeddings dropped in training.")] = 0.0
+    ngram_decay: Annotated[
+        float, Meta(ge=0.0, le=1e6, description="Weight decay of an n-gram embedding, whenever it is read.")
+    ] = 2.0
 
-    def __init__(self, order: int, rows: int, features: int, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.order, self.dropout = order, dropout
-        zeros = torch.zeros(rows, features)
-        self.table = nn.EmbeddingBag.from_pretrained(zeros, freeze=False, mode="sum", sparse=True)
+    @property
+    def enabled(self) -> bool:
+        """See `SideInput`."""
+        return self.ngram_order >= 2
 
-    def forward(
-        self,
-        inputs: Tensor,
-        memory: tuple[Tensor, ...] | None,
-        generator: torch.Generator | None = None,
-        part: tuple[int, int] | None = None,
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The sum of their embeddings for each token, (B, T, E), and the memory after; None is before any text.
+    @property
+    def history(self) -> int:
+        """See `SideInput`."""
+        return self.ngram_order
 
-        ``generator`` and ``part`` are those of `nn.model.CharLM.forward`.
-        """
-        batch = len(inputs)
-        before = nothing_read(batch, self.order, inputs.device) if memory is None else memory[0]
-        rows, after = look_up(inputs, before, self.table.num_embeddings)
-        kept = None
-        if self.training and self.dropout:
-            first, whole = part or (0, batch)
-            mask = keep_mask(self.table.weight, (whole, *rows.shape[1:]), self.dropout, generator)
-            kept = mask[first : first + batch].flatten(0, 1)
-        return self.table(rows.flatten(0, 1), per_sample_weights=kept).view(*inputs.shape, -1), (after,)
+    @property
+    def rows_per_token(self) -> int:
+        """See `SideInput`."""
+        return self.ngram_order - 1
+
+    def table_rows(self, vocab_size: int) -> int:
+        """See `SideInput`."""
+        return self.ngram_buckets
+
+    @property
+    def dropout(self) -> float:
+        """Without it a network relies on n-grams that its text repeats, and that another text does not have."""
+        return self.ngram_dropout
+
+    @property
+    def decay(self) -> float:
+        """See `SideInput`."""
+        return self.ngram_decay
+
+    def window_rows(self, history: WindowHistory, memory: Memory, vocab_size: int) -> tuple[Tensor, Memory]:
+        """See `SideInput`."""
+        import torch  # only here: sampling on a CPU does not load it
+
+        orders = range(2, self.ngram_order + 1)
+        return torch.stack([history.hashes(order)[:, 1:] % self.ngram_buckets for order in orders], -1), ()
+
+    def step_rows(self, history: StepHistory, memory: Any, vocab_size: int) -> tuple[list[int], Any]:
+        """See `SideInput`."""
+        return [hashed % self.ngram_buckets for hashed in history.hashes[: self.ngram_order - 1]], None
+
+    @classmethod
+    def plan(cls, text: TextFacts) -> Mapping[str, tuple[Any, str]]:
+        """See `SideInput`; its dropout depends on the number of passes, which `training.plan` knows."""
+        if text.device.startswith("mps"):
+            return {"ngram_order": (0, "Apple's GPUs have no sparse gradients")}
+        buckets = 1 << max(10, min(17, (text.train_tokens // 16).bit_length()))
+        return {
+            "ngram_order": (6 if text.effective_vocab_size <= FEW_TOKENS else 3, "cheap knowledge of spelling"),
+            "ngram_buckets": (buckets, f"for {text.train_tokens:,} tokens"),
+        }
+
+    def described(self) -> str:
+        """See `SideInput`."""
+        return f"n-grams up to {self.ngram_order}"

@@ -9,15 +9,19 @@ import torch
 from torch import Tensor
 
 
-class Rule:
-    """What the optimizers here share: groups of weights with their settings, and what is remembered of each weight.
+class Optimizer:
+    """Groups of weights with their settings, and a state for each weight.
 
     It is as much of `torch.optim.Optimizer` as training uses. The first of those that a process makes imports torch's
-    compiler, and that is 1.7 s, a third of what a person waits for the first step.
+    compiler, and that takes 1.7 s, a third of what a person waits for the first step.
 
     Args:
         params: weights, or groups of them with settings of their own.
-        settings: those of groups that do not name them.
+        settings: of the groups that do not name them.
+
+    Attributes:
+        param_groups: each group's weights under ``params``, and its settings.
+        state: of each weight, tensors by name; empty until it is first moved.
     """
 
     def __init__(self, params: Iterable[Any], **settings: Any) -> None:
@@ -38,18 +42,21 @@ class Rule:
                     self._move(weight, weight.grad, group)
 
     def _move(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        """Change a weight in place, and what is remembered of it."""
+        """Change a weight in place, and its state."""
         raise NotImplementedError
 
-    def state_dict(self) -> dict[str, Any]:
-        """What is remembered of each weight that has been moved, by its number, as torch has it."""
-        return {"state": {number: state for number, state in enumerate(self.state.values()) if state}}
+    def state_shapes(self, weight: Tensor) -> dict[str, tuple[int, ...]]:
+        """The tensors in the state of a weight that has been moved, and their shapes."""
+        raise NotImplementedError
 
-    def load_state_dict(self, values: dict[str, Any]) -> None:
-        """Undo `state_dict`, on whatever device the weights are; steps are counted on the CPU."""
-        for number, weight in enumerate(self.state):
-            kept = values["state"].get(number, {})
-            self.state[weight] = {name: value if name == "step" else value.to(weight) for name, value in kept.items()}
+    def load_weight_state(self, weight: Tensor, state: dict[str, Tensor]) -> None:
+        """Set the state of one weight, on whatever device it is; steps are counted on the CPU.
+
+        Args:
+            weight: one of its weights.
+            state: tensors by name, as in `state`.
+        """
+        self.state[weight] = {name: value if name == "step" else value.to(weight) for name, value in state.items()}
 
 
-Optimizer: TypeAlias = Rule | torch.optim.Optimizer
+AnyOptimizer: TypeAlias = Optimizer | torch.optim.Optimizer

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from charlstm.training.optim.base import Rule
+from charlstm.training.optim.base import Optimizer
 
 
-class RowRms(Rule):
+class RowRms(Optimizer):
     """RMSprop for a table of which a step reads a few rows, with one scale a column for all of them.
 
     Of the rows that were read, W with gradient G, at step t::
@@ -35,6 +35,10 @@ class RowRms(Rule):
 
     def __init__(self, params: Iterable[Any], lr: float, beta2: float, decay: float) -> None:
         super().__init__(params, lr=lr, beta2=beta2, decay=decay)
+
+    def state_shapes(self, weight: Tensor) -> dict[str, tuple[int, ...]]:
+        """See `Optimizer`."""
+        return {"step": (), "v": tuple(weight.shape[1:])}
 
     def _move(self, table: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         gradient = gradient.coalesce()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+_LEAST = 0.01
+"""Share of the peak with which the warm-up begins: at a rate of 0 the first step would be wasted."""
+
 
 def schedule(progress: float, warmup: float) -> float:
     """The share of the highest learning rate at a point of the budget.
@@ -15,5 +18,5 @@ def schedule(progress: float, warmup: float) -> float:
         warmup: share of the budget in which the rate rises.
     """
     if progress < warmup:
-        return progress / warmup
+        return max(_LEAST, progress / warmup)
     return 0.5 + 0.5 * math.cos(math.pi * min(1.0, (progress - warmup) / (1.0 - warmup)))

@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from charlstm.errors import IncompatibleError
-from charlstm.training.optim.base import Rule
+from charlstm.training.optim.base import Optimizer
 
 _LARGEST = 1e38  # that fits a float32
 
 
-class Soap(Rule):
+class Soap(Optimizer):
     """SOAP on the input side: Adam in the basis in which a matrix's gradients are uncorrelated (Vyas et al. 2024).
 
     Of a matrix W (rows, columns) with gradient G at step t::
@@ -44,19 +43,18 @@ class Soap(Rule):
     def __init__(self, params: Iterable[Any], lr: float, betas: tuple[float, float], weight_decay: float = 0.0) -> None:
         super().__init__(params, lr=lr, betas=betas, weight_decay=weight_decay)
 
-    def load_state_dict(self, values: dict[str, Any]) -> None:
-        """As `Rule.load_state_dict`.
-
-        Raises:
-            IncompatibleError: the bases were of whole matrices, as they were once, and not of their blocks.
-        """
-        super().load_state_dict(values)
-        for weight, state in self.state.items():
-            if state and weight.dim() == 2 and state["m"].dim() != 3:
-                raise IncompatibleError(
-                    "this run cannot go on: an older charlstm trained it with another optimizer",
-                    hint="--init-from begins a new run with what it has learnt.",
-                )
+    def state_shapes(self, weight: Tensor) -> dict[str, tuple[int, ...]]:
+        """See `Optimizer`."""
+        if weight.dim() != 2:
+            return {"step": (), "m": tuple(weight.shape), "v": tuple(weight.shape)}
+        blocks, rows, width = self._blocks(weight.detach()).shape
+        return {
+            "step": (),
+            "m": (blocks, rows, width),
+            "v": (blocks, rows, width),
+            "r": (blocks, width, width),
+            "q": (blocks, width, width),
+        }
 
     def _move(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state, (beta1, beta2) = self.state[weight], group["betas"]

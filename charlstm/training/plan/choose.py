@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
-from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from charlstm.config import RunConfig
 from charlstm.corpora.encode import boundary
-from charlstm.errors import ConfigError, OutOfMemoryError, TextError
-from charlstm.nn.shapes import multiplied_count, parameter_count
-from charlstm.settings_file import explain
+from charlstm.errors import OutOfMemoryError, TextError
+from charlstm.nn.architecture import Architecture
+from charlstm.nn.shapes import matmul_weight_count, parameter_count
+from charlstm.nn.side_inputs.base import TextFacts
 from charlstm.training.plan import costs, rules
 from charlstm.training.plan.costs import Machine
 from charlstm.training.plan.rules import Choices
@@ -81,21 +80,22 @@ def choose(
     val = rules.validation(data, tokens, budget, machine)
     train_tokens = boundary(tokens, val)
     common = common or vocab_size
-    rules.look_ups(model, train_tokens, common, train.values["device"])
+    rules.side_inputs(model, TextFacts(train_tokens, common, train.values["device"]))
     rules.shape(model, common)
     rules.networks(model, train, train_tokens, vocab_size, common, budget, machine)
     notes = rules.windows(
         data, train_tokens, train.values["device"], bidirectional=bool(model.given.get("bidirectional"))
     )
     rows = data.values["batch_size"] * data.values["seq_len"]
-    speed = costs.speed({**model.all, "vocab_size": vocab_size}, machine)
+    speed = costs.speed(Architecture.from_settings({**model.all, "vocab_size": vocab_size}), machine)
     notes += rules.passes(train, speed, rows, train_tokens, bidirectional=bool(model.given.get("bidirectional")))
     steps, duration = costs.length(train.values, speed, rows, train_tokens)
     passes = steps * rows / train_tokens
-    of_one = multiplied_count({**model.all, "vocab_size": vocab_size, "ensemble": 1})
+    of_one = matmul_weight_count(Architecture.from_settings({**model.all, "vocab_size": vocab_size, "ensemble": 1}))
     rules.regularise(model, of_one, passes, train_tokens)
     rules.optimizer(train, model.values["hidden_size"], steps, train_tokens, tokens - train_tokens, speed, rows)
-    run = _checked(name, model, data, train, vocab_size)
+    sections = {"model": {**model.all, "vocab_size": vocab_size}, "data": data.all, "train": train.all}
+    run = RunConfig.from_plain({"name": name, **sections})
     memory = costs.memory(run)
     if memory > machine.memory:
         raise OutOfMemoryError(
@@ -103,17 +103,5 @@ def choose(
             hint="Lower --hidden-size, --num-layers, --batch-size or --seq-len.",
         )
     reasons = {**model.reasons, **data.reasons, **train.reasons}
-    parameters = parameter_count(run.model.model_dump())
+    parameters = parameter_count(run.model)
     return Plan(run, reasons, tuple(notes), parameters, memory, steps, duration, speed)
-
-
-def _checked(name: str, model: Choices, data: Choices, train: Choices, vocab_size: int) -> RunConfig:
-    try:
-        return RunConfig(
-            name=name,
-            model=ModelConfig(**{**model.all, "vocab_size": vocab_size}),
-            data=DataConfig(**data.all),
-            train=TrainConfig(**train.all),
-        )
-    except ValidationError as fault:
-        raise ConfigError(explain(fault)) from fault

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from charlstm.config import RunConfig
-from charlstm.nn.shapes import has_ngrams, multiplied_count, parameter_count, stacks
+from charlstm.nn.architecture import Architecture
+from charlstm.nn.shapes import matmul_weight_count, parameter_count
 
 _BESIDE_PRODUCTS, _BESIDE_A_NETWORK, _BESIDE_A_SYMBOL = 0.8e6, 0.7e6, 1.3e3
 """What all else takes for a token, for each network and each symbol of the vocabulary, in operations of products."""
@@ -37,10 +38,17 @@ class Machine(Protocol):
         """How that was found."""
 
 
-def speed(model: Mapping[str, Any], machine: Machine) -> float:
-    """Tokens a second in training. Each network is asked alone, so each gives all symbols their share."""
-    of_a_network = _BESIDE_A_NETWORK + _BESIDE_A_SYMBOL * model["vocab_size"]
-    operations: float = 6 * multiplied_count(model) + _BESIDE_PRODUCTS + model["ensemble"] * of_a_network
+def speed(architecture: Architecture, machine: Machine, *, members: int = 0) -> float:
+    """Tokens per second in training. Each member of an ensemble has a softmax and a loss of its own.
+
+    Args:
+        architecture: of the network.
+        machine: what it is trained on.
+        members: the size of the ensemble if not the architecture's: all weights but the embeddings are each member's.
+    """
+    weights = matmul_weight_count(architecture) * (members or architecture.ensemble) / architecture.ensemble
+    of_a_member = _BESIDE_A_NETWORK + _BESIDE_A_SYMBOL * architecture.vocab_size
+    operations = 6 * weights + _BESIDE_PRODUCTS + (members or architecture.ensemble) * of_a_member
     return machine.flops / operations
 
 
@@ -57,16 +65,17 @@ def length(train: Mapping[str, Any], speed: float, rows: int, train_tokens: int)
 
 
 def memory(run: RunConfig) -> int:
-    """Bytes for weights, gradients, two moments, the average, what is recalled, and one step's activations."""
-    shapes = run.model.model_dump()
-    table = run.model.ngram_rows * run.model.embedding_size if has_ngrams(shapes) else 0  # has none of those
-    weights = parameter_count(shapes) - table
+    """Bytes for weights, gradients, two moments, the average, what is carried, and one step's activations."""
+    model, data = run.model, run.data
+    sparse = sum(
+        side.table_rows(model.vocab_size) * model.embedding_size for side in model.enabled.values() if side.sparse
+    )  # has neither a gradient nor moments of its size
+    weights = parameter_count(model) - sparse
     # The bases of SOAP are squares as wide as their matrices: about half as much again, and their products as much.
-    copies = 4 + bool(run.train.average) + (run.train.optimizer == "soap")
-    model = run.model
-    layers = model.num_layers * len(stacks(shapes))
+    copies = 4 + bool(run.train.ema_decay) + (run.train.optimizer == "soap")
+    layers = model.num_layers * len(model.stacks)
     a_token = layers * 10 * model.hidden_size + 3 * model.ensemble * model.vocab_size + 2 * model.embedding_size
     if model.attention_window:
-        a_token += 2 * model.hidden_size + 4 * (model.attention_window + run.data.seq_len)
-    recalled = len(model.recall) * model.recall_rows * (run.data.streams + run.data.batch_size)
-    return 4 * (table + recalled + copies * weights + 2 * run.data.batch_size * run.data.seq_len * a_token)
+        a_token += 2 * model.hidden_size + 4 * (model.attention_window + data.seq_len)
+    carried = sum(side.memory_bytes() for side in model.enabled.values()) * (data.streams + data.batch_size)
+    return 4 * (sparse + copies * weights + 2 * data.batch_size * data.seq_len * a_token) + carried

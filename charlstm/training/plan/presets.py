@@ -18,14 +18,20 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "medium": (
         "an hour, or a text of some MB: 2×512",
         {
-            "model": {"num_layers": 2, "hidden_size": 512, "dropout": 0.3, "skip": False},
+            "model": {"num_layers": 2, "hidden_size": 512, "dropout": 0.3, "skip_connections": False},
             "data": {"batch_size": 16},
         },
     ),
     "large": (
         "a GPU, or a day: 3×1024 with skip connections",
         {
-            "model": {"num_layers": 3, "hidden_size": 1024, "dropout": 0.4, "weight_drop": 0.2, "skip": True},
+            "model": {
+                "num_layers": 3,
+                "hidden_size": 1024,
+                "dropout": 0.4,
+                "weight_drop": 0.2,
+                "skip_connections": True,
+            },
             "data": {"batch_size": 64, "seq_len": 128},
         },
     ),
@@ -37,11 +43,11 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
                 "hidden_size": 384,
                 "embedding_size": 32,
                 "ngram_order": 0,
-                "recall": (),
+                "match_orders": (),
                 "dropout": 0.4,
                 "weight_drop": 0.1,
             },
-            "data": {"batch_size": 16, "seq_len": 64, "streams": 64, "state_reset": 0.02, "val_fraction": 0.05},
+            "data": {"batch_size": 16, "seq_len": 64, "streams": 64, "reset_prob": 0.02, "val_fraction": 0.05},
             # Nothing is left to choose itself: the machine that makes it again must not matter.
             "train": {
                 "epochs": 24,
@@ -51,7 +57,7 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
                 "beta2": 0.98,
                 "grad_clip": 0.5,
                 "weight_decay": 0.05,
-                "average": 0.99,
+                "ema_decay": 0.99,
                 "eval_every": 491,
                 "patience": 0,
                 "seed": 1,
@@ -67,18 +73,18 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
             "model": {
                 "num_layers": 2,
                 "hidden_size": 128,
-                "skip": False,
+                "skip_connections": False,
                 "ngram_order": 0,
-                "recall": (),
+                "match_orders": (),
                 "dropout": 0.0,
                 "weight_drop": 0.0,
             },
-            "data": {"batch_size": 50, "seq_len": 50, "streams": 50, "val_fraction": 0.05, "state_reset": 0.0},
+            "data": {"batch_size": 50, "seq_len": 50, "streams": 50, "val_fraction": 0.05, "reset_prob": 0.0},
             "train": {
                 "optimizer": "adamw",
                 "lr": 2e-3,
                 "grad_clip": 5.0,
-                "average": 0.0,
+                "ema_decay": 0.0,
                 "weight_decay": 0.0,
                 "patience": 0,
             },

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from charlstm.errors import ConfigError
-from charlstm.nn.shapes import multiplied_count
+from charlstm.nn.architecture import Architecture
+from charlstm.nn.shapes import matmul_weight_count
+from charlstm.nn.side_inputs import SIDE_INPUTS
+from charlstm.nn.side_inputs.base import FEW_TOKENS, TextFacts
+from charlstm.schemas import parse
 from charlstm.training.plan.costs import Machine, length, speed
 
 DEFAULT_TIME = 300.0
 """Seconds of training when no budget is given."""
 
 _SIZES = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
-
-_FEW_TOKENS = 512
-"""Where so many different tokens and fewer make up nearly all of a text they are taken for letters or bytes."""
 
 _PASSES, _MANY_TOKENS = 12, 150_000
 """So many passes over a text of up to so many tokens are enough; over a longer one with the root of its length."""
@@ -83,33 +84,38 @@ def validation(data: Choices, tokens: int, budget: float, machine: Machine) -> f
     return float(data.fill("val_fraction", share, why))
 
 
-def look_ups(model: Choices, train_tokens: int, common: int, device: str) -> None:
-    """Fill in what is looked up of the last tokens: their n-grams, and what followed them before."""
-    if model.given.get("bidirectional"):
-        for name, nothing in (("ngram_order", 0), ("recall", ())):
-            model.fill(name, nothing, "only of what was read before can anything be looked up")
-        return
-    orders = (3, 6) if common <= _FEW_TOKENS else (2, 3)
-    model.fill("recall", orders, f"it recalls what followed the same {orders[0]}, the same {orders[1]} before")
-    if device.startswith("mps"):
-        if model.fill("ngram_order", 0, "Apple's GPUs have no sparse gradients") >= 2:
+def side_inputs(model: Choices, text: TextFacts) -> None:
+    """Fill in the settings of the side inputs, by the rule of each.
+
+    Args:
+        model: the settings of the network.
+        text: what is known of the text and the machine.
+
+    Raises:
+        ConfigError: one was asked for that the device cannot train.
+    """
+    for kind in SIDE_INPUTS.values():
+        if model.given.get("bidirectional"):
+            off = kind()
+            first = kind.__struct_fields__[0]
+            model.fill(first, getattr(off, first), "only what was read before can be looked up")
+            continue
+        for name, (value, reason) in kind.plan(text).items():
+            model.fill(name, value, reason)
+        chosen = {name: model.values[name] for name in kind.__struct_fields__ if name in model.values}
+        if kind.sparse and text.device.startswith("mps") and parse(kind, chosen).enabled:
             raise ConfigError(
-                "a table of n-grams has sparse gradients, which Apple's GPUs cannot do",
-                hint="Train with --device cpu, or leave the table out with --ngram-order 0.",
+                f"{kind.name} have sparse gradients, which Apple's GPUs cannot do",
+                hint=f"Train on the CPU, or leave them out: {kind.__struct_fields__[0]} = 0.",
             )
-        return
-    order = 6 if common <= _FEW_TOKENS else 3
-    model.fill("ngram_order", order, "what the last characters are together is looked up")
-    rows = 1 << max(10, min(17, (train_tokens // 16).bit_length()))
-    model.fill("ngram_rows", rows, f"for {train_tokens:,} tokens")
 
 
 def shape(model: Choices, common: int) -> None:
     """Fill in all of the shape but what the time decides."""
     layers = model.fill("num_layers", 1, "one wide layer learns most in the same time")
     model.fill("cell", "lstm", "the cell that learns most on text")
-    model.fill("embedding_size", 64 if common <= _FEW_TOKENS else 128, f"for {common} frequent tokens")
-    model.fill("skip", layers > 1, "helps from two layers on, does nothing for one")
+    model.fill("embedding_size", 64 if common <= FEW_TOKENS else 128, f"for {common} frequent tokens")
+    model.fill("skip_connections", layers > 1, "helps from two layers on, does nothing for one")
 
 
 def networks(
@@ -126,12 +132,13 @@ def networks(
     # Without a budget of time there is none to fit: as wide as the text can fill, but no day-long surprise.
     ceiling = filled if math.isfinite(budget) else min(512.0, filled)
     sizes = [size for size in _SIZES if size <= max(64.0, ceiling)]
-    shapes = {size: {**model.all, "hidden_size": size, "vocab_size": vocab_size, "ensemble": 1} for size in sizes}
+    whole = Architecture.from_settings({**model.all, "vocab_size": vocab_size, "ensemble": 1})
+    shapes = {size: whole.replace(hidden_size=size) for size in sizes}
     # What they know of rare tokens need not be taught.
-    taught = {size: multiplied_count({**shapes[size], "vocab_size": common}) for size in sizes}
+    taught = {size: matmul_weight_count(shapes[size].replace(vocab_size=common)) for size in sizes}
 
     def read(size: int, count: int) -> float:
-        return budget * speed({**shapes[size], "ensemble": count}, machine)
+        return budget * speed(shapes[size], machine, members=count)
 
     def widest(count: int) -> int:
         fit = (size for size in sizes if taught[size] ** 2 <= _SQUARE_A_TOKEN * read(size, count))
@@ -201,8 +208,9 @@ def regularise(model: Choices, weights: int, passes: float, train_tokens: int) -
     why = f"about {passes:.1f} passes over the text" if passes >= 1 else "the text is not even read once"
     model.fill("dropout", rate, why)
     model.fill("weight_drop", round(max(0.0, rate - 0.3), 2), why)
-    # A table learns its text by heart sooner than a network, and from the first repetition on.
-    model.fill("ngram_dropout", round(min(0.3, 0.05 * passes), 2) if passes >= 1 else 0.0, why)
+    for kind in SIDE_INPUTS.values():  # a table memorises its text sooner than a network, from the first repetition on
+        if kind.dropout_setting:
+            model.fill(kind.dropout_setting, round(min(0.3, 0.05 * passes), 2) if passes >= 1 else 0.0, why)
 
 
 def optimizer(

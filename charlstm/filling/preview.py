@@ -1,0 +1,25 @@
+"""The sample shown during training: what a network writes, or how it fills the blanks of a passage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from charlstm.checkpoint.format import Checkpoint
+from charlstm.engine.bidirectional import BidirectionalEngine
+from charlstm.engine.load import load_engine
+from charlstm.filling import fill
+from charlstm.sampling import sampler
+
+
+def write_preview(checkpoint: Checkpoint, passage: Sequence[int]) -> str:
+    """A short text by a network, always the same for the same weights.
+
+    Args:
+        checkpoint: the network.
+        passage: ids of a text it has not learnt: a bidirectional network fills blanks in it, a causal one writes as
+            many characters as it has tokens.
+    """
+    engine = load_engine(checkpoint)
+    if isinstance(engine, BidirectionalEngine):
+        return fill.preview(engine, engine.tokenizer, passage)
+    return sampler.preview(engine, checkpoint.run.train.preview, seed=checkpoint.run.train.seed)

@@ -1,0 +1,108 @@
+"""One step of training: a batch in, weights moved, the state after out."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn import functional
+
+from charlstm.config import TrainConfig
+from charlstm.nn.dropout import DropoutRng
+from charlstm.nn.model import CharLM
+from charlstm.nn.parameters import dense_parameters, sparse_tables
+from charlstm.nn.state import State
+from charlstm.training.batches import Batch
+from charlstm.training.distributed import ALONE, Ranks
+from charlstm.training.optim.build import make_optimizers
+
+
+class StepResult(NamedTuple):
+    """What came of a step."""
+
+    loss: float
+    """Nats per token, of this process's rows of the batch."""
+    grad_norm: float
+    """Global norm of the gradient of all processes, before clipping."""
+    state: State
+    """Detached: gradients end at the window."""
+
+
+class TrainStep:
+    """A network and what moves its weights.
+
+    Args:
+        model: on its device; what is dropped in training is drawn from ``generator``.
+        config: `optimizer` and its settings, `grad_clip` and `precision` are used.
+        generator: of dropout masks, on the model's device; None is torch's own.
+        ranks: this process among those that train together.
+
+    Attributes:
+        model: as given.
+        optimizers: of the dense weights, and of each sparse table.
+        scaler: of the loss, in fp16.
+    """
+
+    def __init__(
+        self,
+        model: CharLM,
+        config: TrainConfig,
+        *,
+        generator: torch.Generator | None = None,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.model, self._config, self._generator, self._ranks = model, config, generator, ranks
+        self._device = model.embedding.weight.device
+        self._forward = ranks.wrapped(model)  # before anything copies weights: from here on they are rank 0's
+        self._dense = list(dense_parameters(model).values())
+        self._sparse = [table.weight for table in sparse_tables(model)]
+        self.optimizers = make_optimizers(model, config)
+        self.scaler = torch.amp.GradScaler(self._device.type, enabled=config.precision == "fp16")
+
+    def __call__(self, batch: Batch, state: State | None, lr: float) -> StepResult:
+        """Take one step; where the loss or the gradient is not finite, weights stay as they are.
+
+        Args:
+            batch: all rows of it; this process takes its own.
+            state: of this process's rows before the window; None is the one before any text.
+            lr: the learning rate of this step.
+        """
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+        size = len(batch.inputs)
+        rows = self._ranks.rows(size)
+        inputs, targets = batch.inputs[rows].to(self._device), batch.targets[rows].to(self._device)
+        if state is not None and batch.reset_mask.any():
+            state = state.reset(batch.reset_mask[rows].to(self._device))
+        with self.autocast():
+            logits, state = self._forward(inputs, state, DropoutRng(self._generator, rows.start, size))
+        members = len(logits) // len(targets)  # of an ensemble; each has a loss of its own
+        loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.repeat(members, 1).flatten())
+        torch.autograd.backward(self.scaler.scale(loss))
+        nats = loss.item()
+        return StepResult(nats, self._move(nats), state.detach())
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context in which products have the precision of the settings."""
+        kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
+        if self._config.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self._device.type, kinds[self._config.precision])
+
+    def _move(self, loss: float) -> float:
+        """Move the weights along their gradients, and return the gradient's norm."""
+        self._ranks.average_sparse(self._sparse)
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)  # type: ignore[arg-type]  # ours have all that it uses
+        norm = torch.nn.utils.clip_grad_norm_(self._dense, self._config.grad_clip).item()
+        scaled = self.scaler.is_enabled()
+        if math.isfinite(loss) and (scaled or math.isfinite(norm)):
+            for optimizer in self.optimizers:
+                self.scaler.step(optimizer)  # type: ignore[arg-type]
+            self.scaler.update()
+        self.model.zero_grad(set_to_none=True)
+        # Under loss scaling a gradient overflows every so often; the step is skipped, and nothing is lost.
+        return self._config.grad_clip if scaled and not math.isfinite(norm) else norm
