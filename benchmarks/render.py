@@ -174,15 +174,15 @@ class ReadmeRow:
 SHAKESPEARE = "tinyshakespeare.txt, the time nanoGPT takes"
 TRAINING = "2×256, batch 16, embedding 64"
 README_ROWS = (
-    ReadmeRow("guessing unseen Shakespeare after two minutes of learning, bits per character (lower is better)",
+    ReadmeRow("bits per character after 2 minutes of Shakespeare (lower is better)",
               "time_to_loss", SHAKESPEARE, "charlstm, windows of 256", "nanoGPT, windows of 64", "nanoGPT", "",
               scale=1 / math.log(2)),
-    ReadmeRow("learning speed (2 layers of 256)", "train_throughput", f"{TRAINING}, bf16", "charlstm, SOAP",
+    ReadmeRow("learning, 2 layers of 256", "train_throughput", f"{TRAINING}, bf16", "charlstm, SOAP",
               "char-rnn.pytorch", "char-rnn.pytorch", "characters/s", their_row=f"{TRAINING}, fp32"),
-    ReadmeRow("writing speed (2 layers of 256)", "sampling", "2×256", "charlstm", "char-rnn.pytorch",
+    ReadmeRow("writing, 2 layers of 256", "sampling", "2×256", "charlstm", "char-rnn.pytorch",
               "char-rnn.pytorch", "characters/s"),
-    ReadmeRow("memory to learn from a text of 1 GB", "big_text", "1,000 MB of text", "charlstm train", "import torch",
-              "PyTorch alone, idle", "MB"),
+    ReadmeRow("memory to learn from 1 GB of text", "big_text", "1,000 MB of text", "charlstm train", "import torch",
+              "PyTorch alone", "MB"),
 )  # fmt: skip
 
 
@@ -193,7 +193,7 @@ def readme_block(folder: Path = records.RESULTS, rows: Sequence[ReadmeRow] = REA
         ours, theirs, measured = _newest_with_both(row, group(records.load(row.benchmark, folder)))
         other = f"{_short(theirs * row.scale, row.unit)} ({row.their_name})"
         lines.append([row.question, _short(ours * row.scale, row.unit), other, measured.commit.rstrip("†")])
-    return table(["", "charlstm", "another program", "commit"], lines)
+    return table(["", "charlstm", "compared with", "commit"], lines)
 
 
 def _newest_with_both(row: ReadmeRow, groups: Sequence[Measured]) -> tuple[float, float, Measured]:
