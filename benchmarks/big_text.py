@@ -23,7 +23,12 @@ from charlstm.paths import corpora_folder
 
 
 def write_text(path: Path, size: int) -> None:
-    """Write a text of about ``size`` bytes in which no long passage occurs twice."""
+    """Write a text of about ``size`` bytes in which no long passage occurs twice.
+
+    Args:
+        path: the file to write.
+        size: bytes, about.
+    """
     lines = [line for file in sorted(corpora_folder().glob("*.txt")) for line in file.read_text("ascii").splitlines()]
     shuffled, number = random.Random(1), 0
     with path.open("w") as out:

@@ -46,7 +46,13 @@ COMPARED_WITH = {
 
 
 def windows(num_layers: int, hidden_size: int, batch_size: int) -> dict[str, Callable[[], None]]:
-    """Name → forward and backward of one window."""
+    """Name → forward and backward of one window.
+
+    Args:
+        num_layers: recurrent layers.
+        hidden_size: units per layer.
+        batch_size: windows at once.
+    """
     inputs = torch.randn(SEQ_LEN, batch_size, EMBEDDING_SIZE, requires_grad=True)
     gradient = torch.randn(SEQ_LEN, batch_size, hidden_size)
 
@@ -90,7 +96,12 @@ def windows(num_layers: int, hidden_size: int, batch_size: int) -> dict[str, Cal
 
 
 def milliseconds(run: Callable[[], None], precision: str) -> float:
-    """What one call takes; NaN where the processor has no such precision."""
+    """What one call takes; NaN where the processor has no such precision.
+
+    Args:
+        run: forward and backward of one window.
+        precision: ``fp32`` or ``bf16``.
+    """
     began = time.perf_counter()
     try:
         with autocast(precision):

@@ -27,7 +27,13 @@ KINDS = ("ascii", "typographic", "chinese")
 
 
 def write_text(path: Path, kind: str, size: int) -> None:
-    """Write about ``size`` bytes: shuffled lines of the bundled corpus, with or without characters beyond ASCII."""
+    """Write about ``size`` bytes: shuffled lines of the bundled corpus, with or without characters beyond ASCII.
+
+    Args:
+        path: the file to write.
+        kind: one of `KINDS`.
+        size: bytes, about.
+    """
     rng = random.Random(1)
     texts = [file.read_text("utf-8") for file in sorted(corpora_folder().glob("*.txt"))]
     lines = ["".join(c for c in line if c.isascii()) for text in texts for line in text.splitlines(True)]
@@ -43,7 +49,12 @@ def write_text(path: Path, kind: str, size: int) -> None:
 
 
 def measure(path: Path, tokenizer: str) -> dict[str, tuple[str, float]]:
-    """Encode in this process, which must be a new one: figure → unit and value."""
+    """Encode in this process, which must be a new one: figure → unit and value.
+
+    Args:
+        path: the text; its folder also holds the cache.
+        tokenizer: ``char`` or ``byte``.
+    """
     from charlstm.config import DataConfig
     from charlstm.corpora.encode import encode
     from charlstm.corpora.sources import open_sources

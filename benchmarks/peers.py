@@ -33,7 +33,12 @@ Curve = list[tuple[float, float]]
 
 
 def module_of(checkout: Path, name: str) -> Any:
-    """A module of a checkout, imported without putting the checkout on the import path."""
+    """A module of a checkout, imported without putting the checkout on the import path.
+
+    Args:
+        checkout: the folder of the program.
+        name: of the module, without ``.py``.
+    """
     spec = importlib.util.spec_from_file_location(f"peer_{name}", checkout / f"{name}.py")
     if spec is None or spec.loader is None:
         raise SystemExit(f"{checkout.name}: no module {name}")
@@ -44,7 +49,14 @@ def module_of(checkout: Path, name: str) -> Any:
 
 
 def char_rnn_training(checkout: Path, num_layers: int, hidden_size: int, batch_size: int) -> Callable[[], object]:
-    """A training step of char-rnn.pytorch: its network, its Adam, stepped one character at a time as its train.py."""
+    """A training step of char-rnn.pytorch: its network, its Adam, stepped one character at a time as its train.py.
+
+    Args:
+        checkout: of char-rnn.pytorch.
+        num_layers: LSTM layers.
+        hidden_size: units per layer.
+        batch_size: windows of `SEQ_LEN` characters at once.
+    """
     vocab = len(ALPHABET)
     decoder = module_of(checkout, "model").CharRNN(vocab, hidden_size, vocab, model="lstm", n_layers=num_layers)
     optimizer = torch.optim.Adam(decoder.parameters(), lr=0.01)
@@ -66,7 +78,16 @@ def char_rnn_training(checkout: Path, num_layers: int, hidden_size: int, batch_s
 def char_rnn_sampling(
     checkout: Path, num_layers: int, hidden_size: int, cell: str, threads: int, characters: int
 ) -> Callable[[], float]:
-    """Characters per second of char-rnn.pytorch, stepped and drawn from as its generate.py does."""
+    """Characters per second of char-rnn.pytorch, stepped and drawn from as its generate.py does.
+
+    Args:
+        checkout: of char-rnn.pytorch.
+        num_layers: recurrent layers.
+        hidden_size: units per layer.
+        cell: ``gru``; anything else is measured with its LSTM.
+        threads: CPU threads.
+        characters: to draw in a block.
+    """
     vocab = len(ALPHABET)
     kind = "gru" if cell == "gru" else "lstm"
     decoder = module_of(checkout, "model").CharRNN(vocab, hidden_size, vocab, model=kind, n_layers=num_layers)
@@ -87,7 +108,13 @@ def char_rnn_sampling(
 
 
 def nanogpt_sampling(checkout: Path, threads: int, characters: int) -> Callable[[], float]:
-    """Characters per second of nanoGPT's `generate`, for the network of its recipe for a CPU."""
+    """Characters per second of nanoGPT's `generate`, for the network of its recipe for a CPU.
+
+    Args:
+        checkout: of nanoGPT.
+        threads: CPU threads.
+        characters: to draw in a block.
+    """
     module = module_of(checkout, "model")
     sizes = {"block_size": 64, "vocab_size": len(ALPHABET), "n_layer": 4, "n_head": 4, "n_embd": 128}
     model = module.GPT(module.GPTConfig(**sizes, dropout=0.0, bias=False)).eval()

@@ -51,10 +51,18 @@ def train_once(source: str, budget: str, preset: str, seed: int, val_fraction: s
 
 
 def train_all(
-    source: str, budget: str, kinds: list[str], options: tuple[int, str], folder: Path
+    source: str, budget: str, kinds: list[str], rounds: int, val_fraction: str, folder: Path
 ) -> dict[str, list[tuple[float, str]]]:
-    """Kind → loss and network of each round; ``options`` are the rounds and the validation fraction."""
-    rounds, val_fraction = options
+    """Kind → loss and network of each round.
+
+    Args:
+        source: as ``charlstm train`` reads it.
+        budget: as ``--max-time`` reads it.
+        kinds: presets, and `AUTOMATIC`.
+        rounds: runs of each kind; the seeds are 1, 2, ….
+        val_fraction: share of the text kept for validation.
+        folder: for the runs.
+    """
     runs: dict[str, list[tuple[float, str]]] = {kind: [] for kind in kinds}
     for number in range(rounds):
         first = number % len(kinds)
@@ -78,8 +86,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for source in options.sources:
             for budget in options.budgets.split(","):
-                settings = (options.rounds, options.val_fraction)
-                runs = train_all(source, budget, kinds, settings, Path(folder))
+                runs = train_all(source, budget, kinds, options.rounds, options.val_fraction, Path(folder))
                 row = f"{Path(source).name}, {budget}"
                 for kind in kinds:
                     record.add(row, kind, "nats per token", [loss for loss, _ in runs[kind]])

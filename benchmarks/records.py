@@ -70,7 +70,12 @@ class Record:
         return json.dumps(fields, ensure_ascii=False, allow_nan=False)
 
     def finish(self, options: argparse.Namespace, folder: Path = RESULTS) -> None:
-        """Print the record as the last line, and append it to its file unless the options say otherwise."""
+        """Print the record as the last line, and append it to its file unless the options say otherwise.
+
+        Args:
+            options: of a `parser`.
+            folder: of the records.
+        """
         line = self.to_json()
         print(line)
         if options.record:
@@ -80,7 +85,12 @@ class Record:
 
 
 def load(benchmark: str, folder: Path = RESULTS) -> list[Record]:
-    """The records of a benchmark, oldest first."""
+    """The records of a benchmark, oldest first.
+
+    Args:
+        benchmark: its name.
+        folder: of the records.
+    """
     lines = (folder / f"{benchmark}.jsonl").read_text("utf-8").splitlines()
     records = []
     for line in lines:
@@ -107,13 +117,23 @@ def split_train_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]
 
 
 def begin(benchmark: str, seeds: Sequence[int] = ()) -> Record:
-    """A record without figures, made when a benchmark starts: the commit is that of the code about to be measured."""
+    """A record without figures, made when a benchmark starts: the commit is that of the code about to be measured.
+
+    Args:
+        benchmark: its name.
+        seeds: of the run, where they are known already.
+    """
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Record(benchmark, now, commit(), machine(), command_line(benchmark, sys.argv[1:]), tuple(seeds))
 
 
 def command_line(benchmark: str, arguments: Sequence[str]) -> str:
-    """The command as typed, with files named without their folders."""
+    """The command as typed, with files named without their folders.
+
+    Args:
+        benchmark: its name.
+        arguments: as typed.
+    """
     return shlex.join(["python", "-m", f"benchmarks.{benchmark}", *map(_without_folders, arguments)])
 
 

@@ -67,7 +67,12 @@ class Measured:
         return list(dict.fromkeys(row for row, _ in self.values))
 
     def median(self, row: str, name: str) -> float | None:
-        """The median of a cell; None if it was not measured."""
+        """The median of a cell; None if it was not measured.
+
+        Args:
+            row: of the table.
+            name: of the column.
+        """
         values = self.values.get((row, name))
         return statistics.median(values) if values else None
 
@@ -105,7 +110,12 @@ def number(value: float) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """A Markdown table.
+
+    Args:
+        head: the names of the columns.
+        rows: their cells.
+    """
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -187,7 +197,12 @@ README_ROWS = (
 
 
 def readme_block(folder: Path = records.RESULTS, rows: Sequence[ReadmeRow] = README_ROWS) -> str:
-    """The table between the markers, without them."""
+    """The table between the markers, without them.
+
+    Args:
+        folder: of the records.
+        rows: the comparisons to show.
+    """
     lines = []
     for row in rows:
         ours, theirs, measured = _newest_with_both(row, group(records.load(row.benchmark, folder)))
@@ -216,7 +231,12 @@ def pages(root: Path = ROOT) -> list[Path]:
 
 
 def with_block(page: str, block: str) -> str:
-    """A page with the block between its markers."""
+    """A page with the block between its markers.
+
+    Args:
+        page: its text.
+        block: what goes between the markers.
+    """
     before, _, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end:

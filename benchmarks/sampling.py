@@ -67,7 +67,15 @@ Block = Callable[[], float]
 def random_checkpoint(
     num_layers: int, hidden_size: int, cell: str = "lstm", attention_window: int = 0, *, side_inputs: bool = False
 ) -> Checkpoint:
-    """A network of random weights with the alphabet of tiny Shakespeare."""
+    """A network of random weights with the alphabet of tiny Shakespeare.
+
+    Args:
+        num_layers: recurrent layers.
+        hidden_size: units per layer.
+        cell: of every layer.
+        attention_window: states that attention looks back on; 0 for none.
+        side_inputs: whether it has n-gram embedding and match memory, as the defaults have them.
+    """
     tokenizer = CharTokenizer(ALPHABET)
     random = np.random.default_rng(0)
     model = {
@@ -83,7 +91,12 @@ def random_checkpoint(
 
 
 def torch_block(saved: Checkpoint, threads: int) -> Block:
-    """Steps torch's module as char-rnn programs do."""
+    """Steps torch's module as char-rnn programs do.
+
+    Args:
+        saved: the network whose shape is stepped.
+        threads: CPU threads.
+    """
     model = saved.config["model"]
     embedding = nn.Embedding(model["vocab_size"], EMBEDDING_SIZE)
     kind = {"gru": nn.GRU, "rnn": nn.RNN}.get(model["cell"], nn.LSTM)
@@ -110,7 +123,12 @@ def torch_block(saved: Checkpoint, threads: int) -> Block:
 
 
 def charlstm_block(saved: Checkpoint, threads: int | None = None) -> Block:
-    """Draws text as ``charlstm sample`` does."""
+    """Draws text as ``charlstm sample`` does.
+
+    Args:
+        saved: the network.
+        threads: CPU threads; None leaves it to the engine.
+    """
     engine = PacedEngine.from_checkpoint(saved, threads)
 
     def block() -> float:
@@ -137,7 +155,12 @@ def steps_block(saved: Checkpoint) -> Block:
 
 
 def batch_block(saved: Checkpoint, rows: int) -> Block:
-    """Draws several texts at once as ``charlstm sample -n`` does; counts the characters of all of them."""
+    """Draws several texts at once as ``charlstm sample -n`` does; counts the characters of all of them.
+
+    Args:
+        saved: the network.
+        rows: texts drawn at once.
+    """
     worker = ProcessPoolExecutor(1, get_context("spawn"))
     return lambda: worker.submit(_draw_batch, saved, rows).result()
 
@@ -167,7 +190,13 @@ def reading_block(saved: Checkpoint) -> Block:
 
 
 def blocks_of(num_layers: int, hidden_size: int, options: Any) -> dict[str, Block]:
-    """All programs to be measured at one shape."""
+    """All programs to be measured at one shape.
+
+    Args:
+        num_layers: recurrent layers.
+        hidden_size: units per layer.
+        options: of the command line.
+    """
     attention_window = 256 if options.attention else 0
     saved = random_checkpoint(num_layers, hidden_size, options.cell, attention_window)
     with_side_inputs = random_checkpoint(num_layers, hidden_size, options.cell, attention_window, side_inputs=True)

@@ -62,7 +62,13 @@ def matrix_product(precision: str) -> Step:
 
 
 def plain_training(model: ModelConfig, batch_size: int, precision: str) -> Step:
-    """A step of a one-page program around `nn.LSTM`."""
+    """A step of a one-page program around `nn.LSTM`.
+
+    Args:
+        model: the network's shape.
+        batch_size: windows at once.
+        precision: ``fp32`` or ``bf16``.
+    """
     network = PlainLSTM(model.num_layers, model.hidden_size, model.embedding_size)
     optimizer = torch.optim.AdamW(network.parameters())
     ids = torch.randint(VOCAB, (batch_size, SEQ_LEN + 1))
@@ -79,7 +85,15 @@ def plain_training(model: ModelConfig, batch_size: int, precision: str) -> Step:
 
 
 def charlstm_training(model: ModelConfig, batch_size: int, precision: str, optimizer: str, folder: Path) -> Step:
-    """A step of charlstm's own training, in the middle of a long run."""
+    """A step of charlstm's own training, in the middle of a long run.
+
+    Args:
+        model: the network's shape.
+        batch_size: windows at once.
+        precision: ``fp32`` or ``bf16``.
+        optimizer: ``soap`` or ``adamw``.
+        folder: for the run.
+    """
     run = RunConfig(
         name="run",
         model=model,
@@ -142,7 +156,12 @@ def _seconds() -> float:
 
 
 def measure(processes: dict[str, TimedProcess], rounds: int) -> dict[str, list[float]]:
-    """Seconds per step of each, one value per round."""
+    """Seconds per step of each, one value per round.
+
+    Args:
+        processes: name → the program; ended afterwards.
+        rounds: values per program.
+    """
     try:
         return interleaved({name: process.seconds for name, process in processes.items()}, rounds)
     finally:
@@ -170,7 +189,15 @@ def main() -> None:
 
 
 def measure_shape(shape: str, precision: str, options: Any, record: records.Record, folder: Path) -> None:
-    """Measure all programs at one shape; print and add what was measured."""
+    """Measure all programs at one shape; print and add what was measured.
+
+    Args:
+        shape: layers × hidden size × batch, as ``2x256x16``.
+        precision: ``fp32`` or ``bf16``.
+        options: of the command line.
+        record: the figures are added to it.
+        folder: for runs.
+    """
     num_layers, hidden_size, batch_size = map(int, shape.split("x"))
     embedding_size = options.embedding_size or hidden_size
     model = ModelConfig(vocab_size=VOCAB, hidden_size=hidden_size, num_layers=num_layers, embedding_size=embedding_size)
