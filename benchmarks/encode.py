@@ -62,7 +62,7 @@ def measure(path: Path, tokenizer: str) -> dict[str, tuple[str, float]]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         cache = Path(folder)
-        data = DataConfig(sources=(str(path),), tokenizer=tokenizer)  # type: ignore[arg-type]
+        data = DataConfig(sources=(str(path),), tokenizer=tokenizer)
         corpus = open_sources(data.sources, cache=cache)
         seconds, busy = [time.perf_counter()], time.process_time()
         encode(corpus, data, cache)

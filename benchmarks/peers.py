@@ -22,9 +22,11 @@ from benchmarks.plain_lstm import ALPHABET, SEQ_LEN
 from benchmarks.records import threads_environment
 from benchmarks.runs import loss_in_windows
 
+NANOGPT_CONTEXT = 64
 NANOGPT_RECIPE = {
-    "device": "cpu", "compile": False, "eval_iters": 20, "log_interval": 100, "block_size": 64, "batch_size": 12,
-    "n_layer": 4, "n_head": 4, "n_embd": 128, "max_iters": 2000, "lr_decay_iters": 2000, "dropout": 0.0,
+    "device": "cpu", "compile": False, "eval_iters": 20, "log_interval": 100, "block_size": NANOGPT_CONTEXT,
+    "batch_size": 12, "n_layer": 4, "n_head": 4, "n_embd": 128, "max_iters": 2000, "lr_decay_iters": 2000,
+    "dropout": 0.0,
 }  # fmt: skip
 """The command that nanoGPT's README gives for a computer without a GPU."""
 
@@ -116,7 +118,7 @@ def nanogpt_sampling(checkout: Path, threads: int, characters: int) -> Callable[
         characters: to draw in a block.
     """
     module = module_of(checkout, "model")
-    sizes = {"block_size": 64, "vocab_size": len(ALPHABET), "n_layer": 4, "n_head": 4, "n_embd": 128}
+    sizes = {"block_size": NANOGPT_CONTEXT, "vocab_size": len(ALPHABET), "n_layer": 4, "n_head": 4, "n_embd": 128}
     model = module.GPT(module.GPTConfig(**sizes, dropout=0.0, bias=False)).eval()
 
     def block() -> float:
@@ -167,7 +169,7 @@ def train_nanogpt(checkout: Path, text: str, threads: int, folder: Path) -> tupl
     def window_loss(inputs: Tensor, targets: Tensor) -> float:
         return float(model(inputs, targets)[1].item()) * targets.numel()
 
-    return curve, seconds, loss_in_windows(window_loss, val, NANOGPT_RECIPE["block_size"])
+    return curve, seconds, loss_in_windows(window_loss, val, NANOGPT_CONTEXT)
 
 
 def _write_nanogpt_data(folder: Path, text: str) -> np.ndarray:

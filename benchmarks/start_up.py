@@ -54,7 +54,7 @@ def first_step() -> float:
             process.stdout.readline()
             seconds = time.perf_counter() - began
             events = [json.loads(line) for line in process.stdout]
-    return seconds + next(event["seconds"] for event in events if event["event"] == "StepDone")
+    return seconds + float(next(event["seconds"] for event in events if event["event"] == "StepDone"))
 
 
 def main() -> None:
