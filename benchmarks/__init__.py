@@ -1,1 +1,1 @@
-"""One small script a question; each prints a table for people and one JSON line last."""
+"""One program per question. Each prints a table, and the record of its figures as one line of JSON last."""

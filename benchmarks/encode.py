@@ -1,12 +1,11 @@
-"""How fast a large text becomes ids, and in how much memory.
+"""How fast does a large text become token ids, and in how much memory?
 
-Run: ``python -m benchmarks.encode [--megabytes 1024] [--folder /tmp]``
+Run: ``python -m benchmarks.encode [--megabytes 1024] [--folder PATH] [--only ascii]``
 
-Makes a file of each kind in the folder, encodes it from a cold cache of ours (the system's own file cache is warm), and
-removes it. MB/s are bytes of the file over the whole of `encode`: both passes, hashing, and the flush to the disk. On a
-busy machine the CPU seconds tell more.
-Memory is the peak of a fresh process over what the interpreter has with NumPy and charlstm loaded. The last line is one
-JSON object.
+Writes a file of each kind to the folder, encodes it into an empty cache (the system's own file cache is warm), and
+removes it. MB/s are bytes of the file over the time of all of `encode`: both passes, hashing, and the flush to the
+disk; on a busy machine MB per CPU second is the better figure. Memory is the peak of a new process above what the
+interpreter has with NumPy and charlstm loaded. The last line is the record of the run as JSON.
 """
 
 from __future__ import annotations
@@ -21,17 +20,23 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.machine import machine
+from benchmarks import records
+from charlstm.paths import corpora_folder
 
 KINDS = ("ascii", "typographic", "chinese")
-CORPUS = Path(__file__).parents[1] / "corpora"
 
 
-def make(path: Path, kind: str, size: int) -> None:
-    """Write about ``size`` bytes: shuffled lines of the bundled corpus, with or without signs beyond ASCII."""
+def write_text(path: Path, kind: str, size: int) -> None:
+    """Write about ``size`` bytes: shuffled lines of the bundled corpus, with or without characters beyond ASCII.
+
+    Args:
+        path: the file to write.
+        kind: one of `KINDS`.
+        size: bytes, about.
+    """
     rng = random.Random(1)
-    lines = [line for file in sorted(CORPUS.glob("*.txt")) for line in file.read_text("utf-8").splitlines(True)]
-    lines = ["".join(c for c in line if c.isascii()) for line in lines]
+    texts = [file.read_text("utf-8") for file in sorted(corpora_folder().glob("*.txt"))]
+    lines = ["".join(c for c in line if c.isascii()) for text in texts for line in text.splitlines(True)]
     if kind == "typographic":
         lines = [line.replace("'", "’").replace(" a ", " “à” ") for line in lines]
     if kind == "chinese":
@@ -43,37 +48,42 @@ def make(path: Path, kind: str, size: int) -> None:
             written += file.write(rng.choice(blocks))
 
 
-def measure(path: Path, tokenizer: str) -> dict[str, float]:
-    """Encode in this process; called in a fresh one."""
+def measure(path: Path, tokenizer: str) -> dict[str, tuple[str, float]]:
+    """Encode in this process, which must be a new one: figure → unit and value.
+
+    Args:
+        path: the text; its folder also holds the cache.
+        tokenizer: ``char`` or ``byte``.
+    """
     from charlstm.config import DataConfig
     from charlstm.corpora.encode import encode
     from charlstm.corpora.sources import open_sources
+    from charlstm.schemas import parse
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         cache = Path(folder)
-        data = DataConfig(sources=(str(path),), tokenizer=tokenizer)  # type: ignore[arg-type]
+        data = parse(DataConfig, {"sources": [str(path)], "tokenizer": tokenizer})
         corpus = open_sources(data.sources, cache=cache)
         seconds, busy = [time.perf_counter()], time.process_time()
-        encoded = encode(corpus, data, cache)
+        encode(corpus, data, cache)
         seconds.append(time.perf_counter())
         busy = time.process_time() - busy
         encode(corpus, data, cache)
         seconds.append(time.perf_counter())
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    megabytes = corpus.size / 1e6
     return {
-        "megabytes": corpus.size / 1e6,
-        "mb_per_s": corpus.size / 1e6 / (seconds[1] - seconds[0]),
-        "mb_per_cpu_s": corpus.size / 1e6 / busy,
-        "cached_mb_per_s": corpus.size / 1e6 / (seconds[2] - seconds[1]),
-        "peak_mb": (after - before) / 1024,
-        "tokens": len(encoded.ids),
+        "encoding": ("MB/s", megabytes / (seconds[1] - seconds[0])),
+        "per CPU": ("MB per CPU second", megabytes / busy),
+        "from the cache": ("MB/s", megabytes / (seconds[2] - seconds[1])),
+        "peak memory": ("MB above the start", (after - before) / 1024),
     }
 
 
 def main() -> None:
-    """Measure each kind of text, each in its own process."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure each kind of text, each in a process of its own; print, record."""
+    parser = records.parser(__doc__)
     parser.add_argument("--megabytes", type=int, default=1024)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--only", choices=KINDS)
@@ -82,23 +92,21 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measure(Path(options.measure[0]), options.measure[1])))
         return
-    results: dict[str, dict[str, float]] = {}
+    record = records.begin("encode")
     for kind in [options.only] if options.only else KINDS:
         path = options.folder / f"charlstm-benchmark-{kind}.txt"
         try:
-            make(path, kind, options.megabytes * 1_000_000)
+            write_text(path, kind, options.megabytes * 1_000_000)
             for tokenizer in ("char", "byte") if kind == "ascii" else ("char",):
                 command = [sys.executable, "-m", "benchmarks.encode", "--measure", str(path), tokenizer]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
-                figures = results[f"{kind}, {tokenizer}"] = json.loads(done.stdout)
-                print(
-                    f"{kind:12s} {tokenizer:5s} {figures['megabytes']:6.0f} MB: {figures['mb_per_s']:5.0f} MB/s "
-                    f"({figures['mb_per_cpu_s']:4.0f} MB a CPU second), "
-                    f"cached {figures['cached_mb_per_s']:5.0f} MB/s, peak {figures['peak_mb']:5.1f} MB over the start"
-                )
+                row = f"{options.megabytes:,} MB, {kind}, {tokenizer}"
+                for name, (unit, value) in json.loads(done.stdout).items():
+                    record.add(row, name, unit, value)
+                    print(f"{row}: {name} {value:,.0f} {unit}")
         finally:
             path.unlink(missing_ok=True)
-    print(json.dumps({"benchmark": "encode", "results": results, **machine()}))
+    record.finish(options)
 
 
 if __name__ == "__main__":

@@ -1,71 +1,100 @@
-"""Do the settings that choose themselves learn more in the same time than every preset?
+"""Do the automatic settings learn more in the same time than every preset?
 
-Run: ``python -m benchmarks.presets SOURCE [SOURCE ...] [--budgets 30s,2m] [--presets tiny,small,medium] [--rounds 3]``
+Run: ``python -m benchmarks.presets SOURCE [SOURCE …] [--budgets 30s,2m] [--presets tiny,small,medium] [--rounds 3]``
 
-Each SOURCE is what ``charlstm train`` reads: a file, or a name such as ``python:docs``. The command is started as a
-person would, with nothing but the budget, then with each preset and the budget; all keep the last tenth of the text
-for validation, of a large text better less (``--val-fraction``). The figures are nats per token of all of that, by the
-weights that were saved; the end of a row has the networks of `auto`. A preset whose step is too slow for a first
-evaluation is still scored at its end. With several rounds each has a seed of its own, all take turns, each
-round begun by another, and the figures are medians: from run to run the same network may differ by 0.01. The last line
-is one JSON object, with every figure, network and step.
+Each SOURCE is one that ``charlstm train`` reads: a file, or a name such as ``python:docs``. The command is started as a
+person would start it, with nothing but the budget, then with the budget and each preset. All keep the last tenth of
+the text for validation (``--val-fraction``; less is better for a large text). The figures are nats per token of all of
+it, with the saved weights. A preset whose step is too slow for a first evaluation is still scored at its end. Each
+round has a seed of its own; within a round all take turns, and each round begins with another. Two runs of one network
+may differ by 0.01. The last line is the record of the run as JSON, with the network and step of each run.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.machine import machine
+from benchmarks import records
+from benchmarks.runs import CHARLSTM
 from charlstm.checkpoint.format import read
 
-AUTO = "auto"
+AUTOMATIC = "automatic"
 
 
-def trained(source: str, budget: str, preset: str, seed: int, val: str, folder: Path) -> tuple[float, str]:
-    """The validation loss of a run; the shape of its network, and the step its weights are of."""
+def train_once(source: str, budget: str, preset: str, seed: int, val_fraction: str, folder: Path) -> tuple[float, str]:
+    """Train one network.
+
+    Args:
+        source: as ``charlstm train`` reads it.
+        budget: as ``--max-time`` reads it.
+        preset: its name, or `AUTOMATIC`.
+        seed: of the run.
+        val_fraction: share of the text kept for validation.
+        folder: for the run.
+
+    Returns:
+        Its validation loss in nats per token; its network, and the step its weights are of.
+    """
     run = folder / f"{preset}-{budget}"
-    command = [sys.executable, "-m", "charlstm", "train", source, "--max-time", budget, "--out", str(run), "--force"]
-    command += ["--seed", str(seed), "--val-fraction", val, "--preview", "0", "-q"]
-    command += [] if preset == AUTO else ["--preset", preset]
+    command = [*CHARLSTM, "train", source, "--max-time", budget, "--out", str(run), "--force", "--seed", str(seed)]
+    command += ["--val-fraction", val_fraction, "--preview", "0", "-q"]
+    command += [] if preset == AUTOMATIC else ["--preset", preset]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     checkpoint = read(run / "model.safetensors", kind="model")
-    model = checkpoint.config["model"]
-    networks = f"{model['ensemble']}×" if model["ensemble"] > 1 else ""
-    shape = f"{networks}({model['num_layers']}×{model['hidden_size']})"
-    return float(checkpoint.provenance["val_loss"]), f"{shape} at step {checkpoint.provenance['step']:,}"
+    shape, about = checkpoint.architecture, checkpoint.provenance
+    members = f"{shape.ensemble} of " if shape.ensemble > 1 else ""
+    assert about.val_loss is not None
+    return about.val_loss, f"{members}{shape.num_layers}×{shape.hidden_size} at step {about.step:,}"
+
+
+def train_all(
+    source: str, budget: str, kinds: list[str], rounds: int, val_fraction: str, folder: Path
+) -> dict[str, list[tuple[float, str]]]:
+    """Kind → loss and network of each round.
+
+    Args:
+        source: as ``charlstm train`` reads it.
+        budget: as ``--max-time`` reads it.
+        kinds: presets, and `AUTOMATIC`.
+        rounds: runs of each kind; the seeds are 1, 2, ….
+        val_fraction: share of the text kept for validation.
+        folder: for the runs.
+    """
+    runs: dict[str, list[tuple[float, str]]] = {kind: [] for kind in kinds}
+    for number in range(rounds):
+        first = number % len(kinds)
+        for kind in kinds[first:] + kinds[:first]:
+            runs[kind].append(train_once(source, budget, kind, number + 1, val_fraction, folder))
+    return runs
 
 
 def main() -> None:
-    """Train each, print a table, and one JSON line last."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    """Train each, print a table, record."""
+    parser = records.parser(__doc__)
     parser.add_argument("sources", nargs="+")
     parser.add_argument("--budgets", default="30s,2m")
     parser.add_argument("--presets", default="tiny,small,medium,large,char-rnn")
     parser.add_argument("--val-fraction", default="0.1")
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
-    kinds = [AUTO, *options.presets.split(",")]
-    results: dict[str, dict[str, dict[str, list[tuple[float, str]]]]] = {}
+    record = records.begin("presets", seeds=range(1, options.rounds + 1))
+    kinds = [AUTOMATIC, *options.presets.split(",")]
     print(f"{'source':24}{'budget':>8}  " + "".join(f"{kind:>10}" for kind in kinds) + "   chosen")
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as folder:
         for source in options.sources:
             for budget in options.budgets.split(","):
-                runs: dict[str, list[tuple[float, str]]] = {kind: [] for kind in kinds}
-                for number in range(options.rounds):
-                    first = number % len(kinds)
-                    for kind in kinds[first:] + kinds[:first]:
-                        runs[kind].append(trained(source, budget, kind, number + 1, options.val_fraction, Path(name)))
-                figures = "".join(f"{statistics.median(loss for loss, _ in found):10.4f}" for found in runs.values())
-                chosen = "; ".join(shape for _, shape in runs[AUTO])
-                print(f"{source[-24:]:24}{budget:>8}  {figures}   {chosen}", flush=True)
-                results.setdefault(source, {})[budget] = runs
-    print(json.dumps({"benchmark": "presets", "results": results, **machine()}))
+                runs = train_all(source, budget, kinds, options.rounds, options.val_fraction, Path(folder))
+                row = f"{Path(source).name}, {budget}"
+                for kind in kinds:
+                    record.add(row, kind, "nats per token", [loss for loss, _ in runs[kind]])
+                networks = {kind: [network for _, network in runs[kind]] for kind in kinds}
+                record.details[row] = networks
+                medians = "".join(f"{statistics.median(loss for loss, _ in runs[kind]):10.4f}" for kind in kinds)
+                print(f"{source[-24:]:24}{budget:>8}  {medians}   {'; '.join(networks[AUTOMATIC])}", flush=True)
+    record.finish(options)
 
 
 if __name__ == "__main__":

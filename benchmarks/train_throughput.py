@@ -1,38 +1,32 @@
-"""How many characters a second does training read, and what share of this machine's arithmetic is that?
+"""How many characters per second does training read, and what share of this machine's arithmetic is that?
 
 Run: ``python -m benchmarks.train_throughput [--shapes 2x256x16,1x512x16,1x1024x64] [--rounds 7] [--threads 2]
 [--precisions fp32] [--embedding-size N] [--char-rnn-pytorch PATH]``
 
-A shape is layers × hidden size × batch; windows are 64 long, the alphabet has 65 characters, its embedding 64 features,
-or as many as ``--embedding-size`` says; 0 is as many as the network has. Each has a process of its own, since what one
-program asks of the system (how freed memory is kept) is no merit of another; blocks of steps one after the other in
-every round, medians:
+A shape is layers × hidden size × batch; windows are 64 long, the alphabet has 65 characters, its embedding 64 features
+or ``--embedding-size``; 0 is as many as the network is wide. Each program has a process of its own, since its settings
+of the process (such as how freed memory is kept) must not help the others. Blocks of steps of each in turn:
 
-- ``peak``: a product of two square matrices of 1,024 in the same precision, in GFLOP/s;
-- ``nn.LSTM``: embedding, `nn.LSTM`, softmax, loss and their gradients, and AdamW, as a program of a page has it;
-- ``charlstm``: `charlstm.training.Training` itself, a whole step: windows, state, gradients, clipping, optimizer, mean
-  of weights, events; with its default optimizer, and with AdamW. ``looking up`` adds a table of n-grams and recall, as
-  the defaults have them; characters are drawn at random, so that nearly all n-grams are different: a table costs its
-  most;
-- ``char-rnn.pytorch``: the network of that checkout's model.py, an LSTM stepped a character at a time as its train.py
-  does, with its Adam; PATH is never written to.
+- ``matrix product``: of two square matrices of 1,024 in the same precision, in GFLOP/s: the peak;
+- ``nn.LSTM``: embedding, `nn.LSTM`, softmax, loss, gradients and AdamW, as a one-page program has them;
+- ``charlstm``: a whole step of `charlstm.training.loop.Training`: windows, state, gradients, clipping, optimizer,
+  weight EMA, events; with its default optimizer SOAP, and with AdamW. ``side inputs`` adds n-gram embedding and match
+  memory, as the defaults have them; the characters are random, so nearly all n-grams differ, which is the worst case;
+- ``char-rnn.pytorch``: the network of that checkout's model.py, stepped one character at a time as its train.py does,
+  with its Adam, in fp32.
 
-The share is of operations: 6 a weight and character, without the embedding, which is not multiplied. The last line is
-one JSON object.
+The share counts 6 operations per weight and character, without the embedding, which is not multiplied. The last line is
+the record of the run as JSON.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
-import json
 import math
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -43,38 +37,44 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.cells import FEATURES, VOCAB, Network
-from benchmarks.machine import machine
-from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from benchmarks import records
+from benchmarks.peers import char_rnn_training
+from benchmarks.plain_lstm import ALPHABET, EMBEDDING_SIZE, SEQ_LEN, PlainLSTM
+from benchmarks.timing import autocast, interleaved
+from charlstm.config import DataConfig, RunConfig, TrainConfig
 from charlstm.events import StepDone
+from charlstm.nn.architecture import Architecture
 from charlstm.nn.shapes import parameter_count
+from charlstm.schemas import parse
 from charlstm.tokenizers import CharTokenizer
 from charlstm.training.loop import Training
 
-TIME = 64
-BLOCK = 0.3
-"""Seconds of steps at once."""
-ALPHABET = [chr(number) for number in range(48, 48 + VOCAB)]
+BLOCK_SECONDS = 0.3
+VOCAB = len(ALPHABET)
+SPEED = "characters per second"
+UNDISTURBED = {"max_steps": 10**9, "eval_every": 10**9, "save_every": 1e9, "preview": 0}
+SIDE_INPUTS = {"ngram_order": 6, "ngram_dropout": 0.1, "match_orders": (3, 6)}
 Step = Callable[[], object]
 
 
-def autocast(precision: str) -> AbstractContextManager[Any]:
-    """The context of a precision."""
-    return torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else nullcontext()
-
-
-def product(precision: str) -> Step:
+def matrix_product(precision: str) -> Step:
     """A product of 2 · 1024³ operations."""
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     left, right, product = (torch.randn(1024, 1024, dtype=kind) for _ in range(3))
     return lambda: torch.mm(left, right, out=product)
 
 
-def plain(model: ModelConfig, batch: int, precision: str) -> Step:
-    """A step of a program of a page around `nn.LSTM`."""
-    network = Network(model.num_layers, model.hidden_size, model.embedding_size)
+def plain_training(model: Architecture, batch_size: int, precision: str) -> Step:
+    """A step of a one-page program around `nn.LSTM`.
+
+    Args:
+        model: the network's shape.
+        batch_size: windows at once.
+        precision: ``fp32`` or ``bf16``.
+    """
+    network = PlainLSTM(model.num_layers, model.hidden_size, model.embedding_size)
     optimizer = torch.optim.AdamW(network.parameters())
-    ids = torch.randint(VOCAB, (batch, TIME + 1))
+    ids = torch.randint(VOCAB, (batch_size, SEQ_LEN + 1))
 
     def step() -> None:
         with autocast(precision):
@@ -87,19 +87,25 @@ def plain(model: ModelConfig, batch: int, precision: str) -> Step:
     return step
 
 
-def ours(model: ModelConfig, batch: int, precision: str, optimizer: str, folder: Path) -> Step:
-    """A step of training as it is, in the middle of a long run."""
+def charlstm_training(model: Architecture, batch_size: int, precision: str, optimizer: str, folder: Path) -> Step:
+    """A step of charlstm's own training, in the middle of a long run.
+
+    Args:
+        model: the network's shape.
+        batch_size: windows at once.
+        precision: ``fp32`` or ``bf16``.
+        optimizer: ``soap`` or ``adamw``.
+        folder: for the run.
+    """
     run = RunConfig(
         name="run",
         model=model,
-        data=DataConfig(batch_size=batch, seq_len=TIME, streams=batch),
-        train=TrainConfig(
-            max_steps=10**9, eval_every=10**9, save_every=1e9, preview=0, optimizer=optimizer, precision=precision
-        ),
+        data=DataConfig(batch_size=batch_size, seq_len=SEQ_LEN, streams=batch_size),
+        train=parse(TrainConfig, {**UNDISTURBED, "optimizer": optimizer, "precision": precision}),
     )
     ids = np.random.default_rng(0).integers(VOCAB, size=1_000_000).astype(np.uint8)
-    folder = tempfile.mkdtemp(dir=folder)
-    events: Iterator[Any] = Training(run, CharTokenizer(ALPHABET), ids, ids[:0], 0, Path(folder)).events()
+    run_folder = Path(tempfile.mkdtemp(dir=folder))
+    events: Iterator[Any] = Training(run, CharTokenizer(ALPHABET), ids, ids[:0], 0, run_folder).events()
 
     def step() -> None:
         while not isinstance(next(events), StepDone):
@@ -108,45 +114,20 @@ def ours(model: ModelConfig, batch: int, precision: str, optimizer: str, folder:
     return step
 
 
-def peer(checkout: Path, layers: int, hidden: int, batch: int) -> Step:
-    """A step of char-rnn.pytorch, from its own network and as its train.py takes it."""
-    spec = importlib.util.spec_from_file_location("peer_model", checkout / "model.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    decoder = module.CharRNN(VOCAB, hidden, VOCAB, model="lstm", n_layers=layers)
-    optimizer = torch.optim.Adam(decoder.parameters(), lr=0.01)
-    ids = torch.randint(VOCAB, (batch, TIME + 1))
-
-    def step() -> None:
-        state = decoder.init_hidden(batch)
-        decoder.zero_grad()
-        loss = torch.zeros(())
-        for place in range(TIME):
-            output, state = decoder(ids[:, place], state)
-            loss = loss + cross_entropy(output, ids[:, place + 1])
-        torch.autograd.backward(loss)
-        optimizer.step()
-
-    return step
-
-
-class Timed:
+class TimedProcess:
     """A step in a process of its own.
 
     Args:
         threads: of that process.
-        make: gives the step.
-        arguments: what it is given.
+        make: returns the step; called in the process.
+        arguments: of ``make``.
     """
 
     def __init__(self, threads: int, make: Callable[..., Step], *arguments: object) -> None:
         self._process = ProcessPoolExecutor(1, get_context("spawn"), _begin, (threads, make, arguments))
 
     def seconds(self) -> float:
-        """Of a step, the mean of a block; not a number where it does not work."""
-        time.sleep(0.05)  # the threads of whoever was before spin for a while
+        """The mean seconds per step of one block; NaN where the step cannot run."""
         return self._process.submit(_seconds).result()
 
     def end(self) -> None:
@@ -155,7 +136,7 @@ class Timed:
 
 
 _steps: list[Step] = []
-"""Of this process: the one it times."""
+"""In the process of a `TimedProcess`: its step."""
 
 
 def _begin(threads: int, make: Callable[..., Step], arguments: tuple[object, ...]) -> None:
@@ -165,9 +146,9 @@ def _begin(threads: int, make: Callable[..., Step], arguments: tuple[object, ...
 
 def _seconds() -> float:
     try:
-        _steps[0]()  # from caches that others have used
+        _steps[0]()  # the caches hold another program's data
         times = [time.perf_counter()]
-        while times[-1] - times[0] < BLOCK:
+        while times[-1] - times[0] < BLOCK_SECONDS:
             _steps[0]()
             times.append(time.perf_counter())
     except RuntimeError:  # oneDNN has no bf16 LSTM for this processor
@@ -175,58 +156,80 @@ def _seconds() -> float:
     return (times[-1] - times[0]) / (len(times) - 1)
 
 
-def seconds_of(steps: dict[str, Timed], rounds: int) -> dict[str, float]:
-    """Median seconds of each that works, one after the other in every round; the first round only warms up."""
-    seen = [{name: step.seconds() for name, step in steps.items()} for _ in range(rounds + 1)][1:]
-    medians = {name: statistics.median(times[name] for times in seen) for name in steps}
-    return {name: seconds for name, seconds in medians.items() if not math.isnan(seconds)}
+def measure(processes: dict[str, TimedProcess], rounds: int) -> dict[str, list[float]]:
+    """Seconds per step of each, one value per round.
+
+    Args:
+        processes: name → the program; ended afterwards.
+        rounds: values per program.
+    """
+    try:
+        return interleaved({name: process.seconds for name, process in processes.items()}, rounds)
+    finally:
+        for process in processes.values():
+            process.end()
 
 
 def main() -> None:
-    """Measure, print a table, and one JSON line last."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    """Measure, print a table, record."""
+    parser = records.parser(__doc__)
     parser.add_argument("--shapes", default="2x256x16,1x512x16,1x1024x64")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precisions", default="fp32")
-    parser.add_argument("--embedding-size", type=int, default=FEATURES)
+    parser.add_argument("--embedding-size", type=int, default=EMBEDDING_SIZE)
     parser.add_argument("--char-rnn-pytorch", type=Path)
     options = parser.parse_args()
-    timed = partial(Timed, options.threads)
-    results: dict[str, dict[str, dict[str, float]]] = {}
-    with tempfile.TemporaryDirectory() as name:
+    record = records.begin("train_throughput")
+    record.details = {"threads": options.threads}
+    with tempfile.TemporaryDirectory() as folder:
         for shape in options.shapes.split(","):
-            layers, hidden, batch = map(int, shape.split("x"))
-            model = ModelConfig(
-                vocab_size=VOCAB,
-                hidden_size=hidden,
-                num_layers=layers,
-                embedding_size=options.embedding_size or hidden,
-            )
-            looking_up = model.model_copy(update={"ngram_order": 6, "ngram_dropout": 0.1, "recall": (3, 6)})
-            weights = parameter_count(model.model_dump()) - VOCAB * model.embedding_size
             for precision in options.precisions.split(","):
-                folder = Path(name)
-                steps = {
-                    "peak": timed(product, precision),
-                    "nn.LSTM": timed(plain, model, batch, precision),
-                    "charlstm, soap": timed(ours, model, batch, precision, "soap", folder),
-                    "charlstm, adamw": timed(ours, model, batch, precision, "adamw", folder),
-                    "charlstm, looking up": timed(ours, looking_up, batch, precision, "soap", folder),
-                }
-                if options.char_rnn_pytorch and precision == "fp32":
-                    steps["char-rnn.pytorch"] = timed(peer, options.char_rnn_pytorch, layers, hidden, batch)
-                seconds = seconds_of(steps, options.rounds)
-                for step in steps.values():
-                    step.end()
-                peak = 2 * 1024**3 / seconds.pop("peak")
-                figures = {who: batch * TIME / took for who, took in seconds.items()}
-                print(f"{layers}×{hidden}, batch {batch}, {precision}: peak {peak / 1e9:.0f} GFLOP/s")
-                for who, speed in figures.items():
-                    share, ratio = 6 * weights * speed / peak, speed / figures.get("nn.LSTM", math.inf)
-                    print(f"  {who:24}{speed:10,.0f} characters/s   {share:5.2f} of the peak   {ratio:6.2f} of nn.LSTM")
-                results.setdefault(shape, {})[precision] = {"peak": peak, **figures}
-    print(json.dumps({"benchmark": "train_throughput", "results": results, "threads": options.threads, **machine()}))
+                measure_shape(shape, precision, options, record, Path(folder))
+    record.finish(options)
+
+
+def measure_shape(shape: str, precision: str, options: Any, record: records.Record, folder: Path) -> None:
+    """Measure all programs at one shape; print and add what was measured.
+
+    Args:
+        shape: layers × hidden size × batch, as ``2x256x16``.
+        precision: ``fp32`` or ``bf16``.
+        options: of the command line.
+        record: the figures are added to it.
+        folder: for runs.
+    """
+    num_layers, hidden_size, batch_size = map(int, shape.split("x"))
+    embedding_size = options.embedding_size or hidden_size
+    size = {"hidden_size": hidden_size, "num_layers": num_layers, "embedding_size": embedding_size}
+    model = Architecture.from_settings({"vocab_size": VOCAB, **size})
+    with_side_inputs = model.replace(**SIDE_INPUTS)
+    start = partial(TimedProcess, options.threads)
+    processes = {
+        "matrix product": start(matrix_product, precision),
+        "nn.LSTM": start(plain_training, model, batch_size, precision),
+        "charlstm, SOAP": start(charlstm_training, model, batch_size, precision, "soap", folder),
+        "charlstm, AdamW": start(charlstm_training, model, batch_size, precision, "adamw", folder),
+        "charlstm, SOAP, side inputs": start(
+            charlstm_training, with_side_inputs, batch_size, precision, "soap", folder
+        ),
+    }
+    if options.char_rnn_pytorch and precision == "fp32":
+        processes["char-rnn.pytorch"] = start(
+            char_rnn_training, options.char_rnn_pytorch, num_layers, hidden_size, batch_size
+        )
+    seconds = measure(processes, options.rounds)
+    row = f"{num_layers}×{hidden_size}, batch {batch_size}, embedding {embedding_size}, {precision}"
+    peaks = [2 * 1024**3 / one for one in seconds.pop("matrix product")]
+    record.add(row, "matrix product", "GFLOP/s", [peak / 1e9 for peak in peaks])
+    peak = statistics.median(peaks)
+    weights = parameter_count(model) - VOCAB * embedding_size
+    print(f"{row}: matrix product {peak / 1e9:.0f} GFLOP/s")
+    for name, several in seconds.items():
+        speeds = [batch_size * SEQ_LEN / one for one in several]
+        record.add(row, name, SPEED, speeds)
+        speed = statistics.median(speeds)
+        print(f"  {name:29}{speed:10,.0f} {SPEED}   {6 * weights * speed / peak:5.2f} of the peak")
 
 
 if __name__ == "__main__":

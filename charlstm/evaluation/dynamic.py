@@ -41,7 +41,7 @@ _EPSILON = 1e-8  # r is 0 where no gradient came yet, as in the rows of letters 
 
 @dataclass(frozen=True)
 class DynamicConfig:
-    """How a network learns from a text that it is scored on. The defaults are measured: `benchmarks/LOG.md`.
+    """How a network learns from a text that it is scored on. The defaults are measured: `docs/decisions`.
 
     Raises:
         UsageError: a value outside its range.

@@ -140,4 +140,4 @@ ELSEWHERE: dict[str, WholeWindow] = {
     "gru": fused.gru,
     "peephole": fused.peephole,
 }
-"""On a CPU only the LSTM has a oneDNN path; `benchmarks/LOG.md` has how it and ours compare, by shape."""
+"""On a CPU only the LSTM has a oneDNN path; `docs/decisions` has how it and ours compare, by shape."""

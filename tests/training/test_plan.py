@@ -52,7 +52,7 @@ def test_more_time_and_faster_machines_mean_wider_networks():
     ],
 )
 def test_the_speed_promised_is_about_the_speed_there_is(size, networks, measured):
-    # Tokens a second of the defaults where the probe said 1.06e11 (benchmarks/LOG.md).
+    # Tokens a second of the defaults where the probe said 1.06e11 (docs/decisions).
     given = {"model": {"hidden_size": size, "ensemble": networks}}
     made = choose("run", 1_000_000, 65, Machine(flops=1.06e11), given)
     assert made.tokens_per_second == pytest.approx(measured, rel=0.3)

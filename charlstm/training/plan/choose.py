@@ -1,7 +1,7 @@
 """The settings a text, a budget and a machine ask for, each with its reason. No torch, no clock: a pure function.
 
 Learning rate and β2 were read off runs on tiny Shakespeare on one machine, passes also off Python's documentation and
-off parts of both, width also off the King James Bible and a text of 11.5 MB (`benchmarks/LOG.md` has the figures); what
+off parts of both, width also off the King James Bible and a text of 11.5 MB (`docs/decisions` has the figures); what
 follows from them for other texts, budgets and machines is reasoned, not measured.
 """
 
