@@ -21,7 +21,7 @@ from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.store import METRICS, MODEL, RESUME
 from charlstm.config import BUDGETS, RunConfig
 from charlstm.corpora.encode import frequencies
-from charlstm.cpu import Threads
+from charlstm.cpu import AdaptiveThreads
 from charlstm.engine import BidirectionalEngine, Engine
 from charlstm.evaluation.calibration import calibrate
 from charlstm.evaluation.loss import bits_per_char, evaluate
@@ -186,11 +186,12 @@ class Training:
         before = torch.get_num_threads()
         torch.set_num_threads(config.threads or before)
         try:
-            yield from self._steps(stop, Threads(torch.get_num_threads(), torch.set_num_threads, adapt=adapt))
+            threads = AdaptiveThreads(torch.get_num_threads(), torch.set_num_threads, enabled=adapt)
+            yield from self._steps(stop, threads)
         finally:
             torch.set_num_threads(before)
 
-    def _steps(self, stop: Callable[[], bool], threads: Threads) -> Iterator[Event]:
+    def _steps(self, stop: Callable[[], bool], threads: AdaptiveThreads) -> Iterator[Event]:
         cursor, config = self.cursor, self.run.train
         last_save = time.monotonic()
         reason: _Reason = "finished"

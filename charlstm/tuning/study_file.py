@@ -1,0 +1,131 @@
+"""The SQLite file of a search: opened and checked, and its errors told apart.
+
+Each fact is one transaction, so a kill at any moment leaves those before it. Optuna's other store, a journal, was
+rejected: a line that a kill cut in two runs into the next one and makes the whole file unreadable
+(`JournalFileBackend.read_logs`), and its lock outlives its owner by 30 seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charlstm.errors import CharlstmError, CorruptError, StorageError, UsageError
+
+if TYPE_CHECKING:
+    import optuna
+
+_SYSTEM_ERRORS = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+}
+"""SQLite's error codes after which the file may well be whole."""
+
+
+def check_installed() -> None:
+    """Check that a search can be made here.
+
+    Raises:
+        UsageError: optuna is not installed.
+    """
+    if find_spec("optuna") is None:
+        raise UsageError("the search needs optuna, which is not installed", hint="pip install optuna")
+
+
+@contextmanager
+def open_storage(path: Path) -> Iterator[tuple[optuna.storages.RDBStorage, bool]]:
+    """Open the file of a search.
+
+    Args:
+        path: the file; it is made if there is none.
+
+    Yields:
+        The storage, and whether it is new: without a study, also if a kill left it half made.
+
+    Raises:
+        CorruptError: the file is damaged, or not a search's.
+        StorageError: the disk is full, or the file cannot be opened.
+    """
+    import optuna
+    from sqlalchemy import URL
+
+    with translated_errors(path):
+        is_new = _is_new(path)
+        url = URL.create("sqlite", database=str(path.absolute())).render_as_string()
+        # Optuna would add the tables that it misses in a damaged file, and formats the URL as a template.
+        storage = optuna.storages.RDBStorage(url.replace("{", "{{").replace("}", "}}"), skip_table_creation=not is_new)
+    try:
+        yield storage, is_new
+    except optuna.exceptions.StorageInternalError as error:
+        raise _storage_error("the results of the search cannot be saved", path) from error
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+@contextmanager
+def translated_errors(path: Path) -> Iterator[None]:
+    """Raise whatever goes wrong while a file is read as an error of ours: what a damaged file causes has no end.
+
+    Args:
+        path: the file.
+
+    Raises:
+        CorruptError: the file is damaged, or not a search's.
+        StorageError: the disk is full, or the file cannot be read or written.
+    """
+    try:
+        yield
+    except CharlstmError:
+        raise
+    except Exception as error:
+        if _is_system_error(error):
+            raise _storage_error("the search cannot be opened", path) from error
+        raise CorruptError(
+            "this search cannot be continued: its file is damaged, or of another version of charlstm or optuna",
+            where=path,
+            hint="Choose another name, or remove its folder.",
+        ) from error
+
+
+def _is_new(path: Path) -> bool:
+    """Whether the file holds no study; every page of it is read.
+
+    Raises:
+        ValueError, sqlite3.Error: the file is damaged, or another program's.
+    """
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        problem = database.execute("PRAGMA integrity_check").fetchone()[0]
+        if problem != "ok":
+            raise ValueError(problem)
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables and not tables & {"studies", "version_info"}:
+            raise ValueError("not a file of optuna")
+        filled = tables & {"studies", "trials"}
+        return not any(database.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in filled)
+
+
+def _is_system_error(error: BaseException) -> bool:
+    """Whether SQLite could not read or write a file that may well be a search's."""
+    cause: BaseException | None = error
+    while cause is not None:
+        code = getattr(getattr(cause, "orig", cause), "sqlite_errorcode", None)  # sqlalchemy wraps SQLite's error
+        if code is not None:
+            return code & 0xFF in _SYSTEM_ERRORS and code != sqlite3.SQLITE_IOERR_SHORT_READ
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def _storage_error(what: str, path: Path) -> StorageError:
+    hint = "Check that the disk is not full and that the file can be written; then the same command continues."
+    return StorageError(what, where=path, hint=hint)
