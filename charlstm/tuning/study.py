@@ -218,6 +218,8 @@ def _ended(trial: optuna.trial.FrozenTrial, axes: Sequence[Axis]) -> Trial:
 
 def _check_trial(trial: optuna.trial.FrozenTrial, axes: Sequence[Axis]) -> None:
     """Raise a `ValueError` if a stored trial is not one that `Study` could have stored."""
+    if not all(isinstance(key, str) for key in (*trial.system_attrs, *trial.user_attrs)):
+        raise ValueError("an attribute without a name")
     ended = _ended(trial, axes)
     queued = trial.system_attrs.get("fixed_params", {})
     by_name = {axis.name: axis for axis in axes}
@@ -225,7 +227,7 @@ def _check_trial(trial: optuna.trial.FrozenTrial, axes: Sequence[Axis]) -> None:
         _check_numbers([position])
         if not by_name[name].low <= position <= by_name[name].high:
             raise ValueError(f"{name} is out of range")
-    _check_numbers([ended.seconds, *trial.intermediate_values.values()])
+    _check_numbers([ended.seconds, *trial.intermediate_values, *trial.intermediate_values.values()])
     _check_numbers([number for number in (ended.loss, ended.bits_per_char) if number is not None])
     if ended.state == "finished" and (ended.loss is None or trial.values != [ended.loss]):
         raise ValueError("a finished trial without its loss")

@@ -54,10 +54,11 @@ def open_storage(path: Path) -> Iterator[tuple[optuna.storages.RDBStorage, bool]
 
     Raises:
         CorruptError: the file is damaged, or not a search's.
-        StorageError: the disk is full, or the file cannot be opened.
+        StorageError: the disk is full, or the file cannot be opened, or written while it is open.
     """
     import optuna
     from sqlalchemy import URL
+    from sqlalchemy.exc import SQLAlchemyError
 
     with translated_errors(path):
         is_new = _is_new(path)
@@ -66,8 +67,8 @@ def open_storage(path: Path) -> Iterator[tuple[optuna.storages.RDBStorage, bool]
         storage = optuna.storages.RDBStorage(url.replace("{", "{{").replace("}", "}}"), skip_table_creation=not is_new)
     try:
         yield storage, is_new
-    except optuna.exceptions.StorageInternalError as error:
-        raise _storage_error("the results of the search cannot be saved", path) from error
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+        raise _translated(error, path, "the results of the search cannot be saved") from error
     finally:
         storage.remove_session()
         storage.engine.dispose()
@@ -89,13 +90,7 @@ def translated_errors(path: Path) -> Iterator[None]:
     except CharlstmError:
         raise
     except Exception as error:
-        if _is_system_error(error):
-            raise _storage_error("the search cannot be opened", path) from error
-        raise CorruptError(
-            "this search cannot be continued: its file is damaged, or of another version of charlstm or optuna",
-            where=path,
-            hint="Choose another name, or remove its folder.",
-        ) from error
+        raise _translated(error, path, "the search cannot be opened") from error
 
 
 def _is_new(path: Path) -> bool:
@@ -111,6 +106,9 @@ def _is_new(path: Path) -> bool:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if tables and not tables & {"studies", "version_info"}:
             raise ValueError("not a file of optuna")
+        for table in tables:  # without a primary key, new rows could not be found again
+            if not any(column[5] for column in database.execute(f'PRAGMA table_info("{table}")')):
+                raise ValueError(f"{table} has no primary key")
         filled = tables & {"studies", "trials"}
         return not any(database.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in filled)
 
@@ -126,6 +124,10 @@ def _is_system_error(error: BaseException) -> bool:
     return False
 
 
-def _storage_error(what: str, path: Path) -> StorageError:
-    hint = "Check that the disk is not full and that the file can be written; then the same command continues."
-    return StorageError(what, where=path, hint=hint)
+def _translated(error: Exception, path: Path, system_error: str) -> CharlstmError:
+    """The error to raise in place of SQLite's or optuna's; `system_error` is its text where the file may be whole."""
+    if _is_system_error(error):
+        hint = "Check that the disk is not full and that the file can be written; then the same command continues."
+        return StorageError(system_error, where=path, hint=hint)
+    what = "this search cannot be continued: its file is damaged, or of another version of charlstm or optuna"
+    return CorruptError(what, where=path, hint="Choose another name, or remove its folder.")

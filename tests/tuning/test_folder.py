@@ -10,7 +10,7 @@ from charlstm.errors import UsageError
 from charlstm.events import Started, to_json
 from charlstm.tuning.folder import SearchFolder
 from tests.fake_checkpoints import make_checkpoint
-from tests.tuning.conftest import GOOD
+from tests.fake_worker import GOOD
 from tests.tuning.test_search import done, run_search
 
 

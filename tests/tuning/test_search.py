@@ -17,7 +17,7 @@ from charlstm.settings_file import read_settings
 from charlstm.training import prepare as preparing
 from charlstm.tuning.events import SearchDone, SearchStarted, TrialDone, TrialStarted
 from charlstm.tuning.search import open_search
-from tests.tuning.conftest import GOOD
+from tests.fake_worker import GOOD
 
 
 def run_search(spec, trials):
@@ -142,20 +142,24 @@ def test_what_a_stop_interrupts_is_tried_again(spec, fake_worker):
     assert 0 < again[0].seconds_left < events[0].seconds_left
 
 
-def test_results_that_cannot_be_saved_are_one_line_and_no_process_is_left(spec, fake_worker):
+@pytest.mark.parametrize(
+    ("statement", "message", "code"),
+    [("begin exclusive", "cannot be saved", 6), ("drop table trial_intermediate_values", "is damaged", 3)],
+)
+def test_results_that_cannot_be_saved_are_one_line_and_no_process_is_left(spec, fake_worker, statement, message, code):
     fake_worker(
-        """
+        f"""
         import sqlite3
-        with sqlite3.connect(f"{root}/study.sqlite") as database:
-            database.execute("drop table trial_intermediate_values")
-        open(f"{root}/pid", "w").write(str(os.getpid()))
+        database = sqlite3.connect(f"{{root}}/study.sqlite")
+        database.execute("{statement}")
+        open(f"{{root}}/pid", "w").write(str(os.getpid()))
         evaluate(loss, 0.5)
         time.sleep(100)
         """
     )
-    with pytest.raises(CharlstmError, match="cannot be saved") as error:
+    with pytest.raises(CharlstmError, match=message) as error:
         run_search(spec, 1)
-    assert error.value.exit_code == 6
+    assert error.value.exit_code == code
     with pytest.raises(ProcessLookupError):
         os.kill(int(spec.folder.joinpath("pid").read_text()), 0)
 
