@@ -1,4 +1,4 @@
-"""CPU cores and threads: how many this process may use, and fewer of them while other programs want the cores.
+"""CPU cores and threads: the cores this process may use, and fewer threads while other programs use them too.
 
 Threads that compute together wait for each other at every matrix product of a recurrence. When one of them loses its
 core to another program, all wait for the scheduler, thousands of times a second: with one busy neighbour on two cores
@@ -19,7 +19,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 4.0, 60.0
 
 
 class AdaptiveThreads:
-    """Halves the number of threads while steps are faster that way, and goes back to all of them afterwards.
+    """Halves the number of threads while that makes steps faster, and then returns to all of them.
 
     Args:
         max_threads: the number of threads on an idle machine.
@@ -82,8 +82,8 @@ def cores(root: Path = Path("/")) -> int:
     """Return the number of CPU cores that this process may use, at least 1.
 
     These are the cores of its affinity mask, or fewer where the CPU quota of its control group is smaller, as in a
-    container. A quota is rounded down, as Rust's `std::thread::available_parallelism` does: a thread too many would be
-    stopped until the next period, and the others would wait for it.
+    container. A quota is rounded down, as Rust's `std::thread::available_parallelism` does: more threads would use it
+    up early, and all of them would be stopped for the rest of each period.
 
     Args:
         root: the folder that holds ``proc`` and ``sys``.

@@ -37,7 +37,7 @@ class SearchIdentity(Settings):
 
         Args:
             other: what that session was started with.
-            trial_time: the trial time that it asked for, in seconds; None accepts this search's.
+            trial_time: the trial time it requests, in seconds; None accepts this search's.
         """
         checks = {
             "another text": self.text != other.text,

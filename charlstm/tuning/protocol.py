@@ -1,7 +1,7 @@
 """What a search and the worker process of a trial send each other: JSON, one message a line.
 
 The search writes one `TrialSpec` to the worker's standard input, and then keeps that open: its end asks the worker to
-save and stop. The worker writes the events of its training to standard output, all but `StepDone`, of which there are
+save and end. The worker writes the events of its training to standard output, all but `StepDone`, of which there are
 hundreds a second; if training fails, a `TrialError` comes last.
 """
 

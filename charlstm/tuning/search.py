@@ -1,4 +1,4 @@
-"""The search: trials are started while there is time, watched and judged, and the best of them is kept."""
+"""The search: starts trials while there is time, stops the hopeless ones, and keeps the best."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from charlstm.tuning.trial_process import Inbox, TrialProcess, is_finite
 _MAX_FAILURES = 5
 """Failures in a row that end the search: then the settings are not the cause."""
 _STUCK_FACTOR, _STUCK_SECONDS = 3, 120.0
-"""A trial is stuck after this many times its training time, and this many seconds more."""
+"""A trial is stuck after this many times its training time, plus this many seconds."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,9 @@ class Search:
         limit = _STUCK_FACTOR * self.trial_time + _STUCK_SECONDS
         for number, (process, _) in list(self._running.items()):
             if process.seconds > limit:
-                yield self._end_trial(number, "failed", f"killed: it had not ended after {process.seconds:.0f} s")
+                yield self._end_trial(
+                    number, "failed", f"killed, because it was still running after {process.seconds:.0f} s"
+                )
 
     def _end_trial(self, number: int, state: TrialState, reason: str = "") -> TrialDone:
         """End a trial's process, and record the result.

@@ -1,4 +1,4 @@
-"""What a search knows of its trials, which settings it tries next, and which trials it gives up.
+"""The trials of a search: stored on disk, proposed, and compared to stop the hopeless ones early.
 
 Optuna stores the trials and proposes settings. In its terms a trial that failed by itself is PRUNED, and we mark it as
 failed: FAIL would hide it from the sampler, which would try the same again, while pruned trials rank behind all that
@@ -114,7 +114,7 @@ class Study:
         return 0 < reported + 1 <= stage < _STAGES and trial.should_prune()
 
     def skip(self, number: int) -> None:
-        """Leave a trial that was asked for without a result; its settings are tried again under another number."""
+        """End a trial without a result; its settings are tried again under another number."""
         self._requeue(number, self._running.pop(number).params)
 
     def record(self, trial: Trial) -> None:
@@ -144,7 +144,7 @@ class Study:
         return min(finished, key=lambda trial: trial.loss or 0.0, default=None)
 
     def check(self) -> None:
-        """Check all that is stored, so that a damaged file is found now and not by a crash later.
+        """Check everything that is stored, so that a damaged file does not crash the search later.
 
         Raises:
             ValueError: a value is missing, of the wrong kind, or out of range.

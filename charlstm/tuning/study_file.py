@@ -1,4 +1,4 @@
-"""The SQLite file of a search: opened and checked, and its errors told apart.
+"""The SQLite file of a search: opened and checked, with its errors translated.
 
 Each fact is one transaction, so a kill at any moment leaves those before it. Optuna's other store, a journal, was
 rejected: a line that a kill cut in two runs into the next one and makes the whole file unreadable
@@ -29,11 +29,11 @@ _SYSTEM_ERRORS = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
 }
-"""SQLite's error codes after which the file may well be whole."""
+"""SQLite's error codes that do not mean that the file is damaged."""
 
 
 def check_installed() -> None:
-    """Check that a search can be made here.
+    """Check that optuna is installed.
 
     Raises:
         UsageError: optuna is not installed.
@@ -50,7 +50,7 @@ def open_storage(path: Path) -> Iterator[tuple[optuna.storages.RDBStorage, bool]
         path: the file; it is made if there is none.
 
     Yields:
-        The storage, and whether it is new: without a study, also if a kill left it half made.
+        The storage, and whether it is new: it has no study yet, perhaps because a kill interrupted its creation.
 
     Raises:
         CorruptError: the file is damaged, or not a search's.
@@ -76,7 +76,7 @@ def open_storage(path: Path) -> Iterator[tuple[optuna.storages.RDBStorage, bool]
 
 @contextmanager
 def translated_errors(path: Path) -> Iterator[None]:
-    """Raise whatever goes wrong while a file is read as an error of ours: what a damaged file causes has no end.
+    """Translate every error while a file is read: which ones a damaged file causes cannot be listed.
 
     Args:
         path: the file.
@@ -106,7 +106,7 @@ def _is_new(path: Path) -> bool:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if tables and not tables & {"studies", "version_info"}:
             raise ValueError("not a file of optuna")
-        for table in tables:  # without a primary key, new rows could not be found again
+        for table in tables:  # without a primary key optuna loses the rows it adds
             if not any(column[5] for column in database.execute(f'PRAGMA table_info("{table}")')):
                 raise ValueError(f"{table} has no primary key")
         filled = tables & {"studies", "trials"}
@@ -114,7 +114,7 @@ def _is_new(path: Path) -> bool:
 
 
 def _is_system_error(error: BaseException) -> bool:
-    """Whether SQLite could not read or write a file that may well be a search's."""
+    """Whether the system, and not the content of the file, is the cause of an error."""
     cause: BaseException | None = error
     while cause is not None:
         code = getattr(getattr(cause, "orig", cause), "sqlite_errorcode", None)  # sqlalchemy wraps SQLite's error
@@ -125,7 +125,7 @@ def _is_system_error(error: BaseException) -> bool:
 
 
 def _translated(error: Exception, path: Path, system_error: str) -> CharlstmError:
-    """The error to raise in place of SQLite's or optuna's; `system_error` is its text where the file may be whole."""
+    """The error to raise in place of SQLite's or optuna's; `system_error` is its text if the system is the cause."""
     if _is_system_error(error):
         hint = "Check that the disk is not full and that the file can be written; then the same command continues."
         return StorageError(system_error, where=path, hint=hint)

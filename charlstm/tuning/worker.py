@@ -1,8 +1,7 @@
 """The process of one trial: trains what standard input describes, and writes events to standard output.
 
 Started as ``python -m charlstm.tuning.worker`` by `trial_process`; `protocol` describes the lines. When standard input
-ends, because the search asks for it or has been killed, the worker finishes its step, saves and ends instead of
-training on for nobody.
+ends, normally because the search was killed, the worker finishes its step, saves and ends.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def main(stdin: BinaryIO, stdout: BinaryIO) -> int:
         try:
             stdout.write(encode(message))
             stdout.flush()
-        except OSError:  # the search has gone: save, which needs no reader
+        except OSError:  # the search has ended: save and end too
             stop.set()
 
     try:

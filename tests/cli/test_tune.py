@@ -105,7 +105,7 @@ def test_after_kill_9_the_same_command_continues_and_no_trial_outlives_its_searc
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (["my.txt", "--budget", "1m", "--trial-time", "31s"], 2, "two trials of 31 s"),
         (["my.txt", "--budget", "soon"], 2, "length of time"),
@@ -118,12 +118,12 @@ def test_after_kill_9_the_same_command_continues_and_no_trial_outlives_its_searc
         (["my.txt", "--out", "my.txt"], 6, "my.txt"),
     ],
 )
-def test_mistakes_are_one_line_and_leave_nothing(cli, words, code, told):
+def test_mistakes_are_one_line_and_leave_nothing(cli, words, code, message):
     cli.folder.joinpath("my.txt").write_text(TEXT)
     cli.folder.joinpath("short.txt").write_text("abcabc")
     result = cli("tune", *words)
     assert (result.code, result.err.count("\n")) == (code, 1), result.err
-    assert told in result.err
+    assert message in result.err
     assert not cli.folder.joinpath("tuning").exists()
 
 

@@ -1,4 +1,4 @@
-"""The study of a search on the disk: continued after a kill, and refused in one line however it is damaged."""
+"""The study of a search on the disk: continued after a kill, and refused in one line when it is damaged."""
 
 from __future__ import annotations
 
