@@ -36,7 +36,7 @@ def test_the_command_searches_and_its_settings_train(cli):
     assert re.search(r"^ +0 +\d\.\d{4} +\d\.\d{4} +default", result.out, re.M)
     assert re.search(r"^searching in tuning/my: 2s left, enough for at most 2 trials of 1s; trial 0", result.err, re.M)
     assert "Trials: 2 finished" in result.out
-    assert "So few trials find little" in result.out
+    assert "too few trials to find much" in result.out
     assert "a longer --budget continues" in result.out
     command = result.out.splitlines()[-1].strip()
     assert command == "charlstm train my.txt --config tuning/my/best.toml --max-time 10s"

@@ -148,7 +148,7 @@ def _sentences(done: SearchDone, trial_time: float) -> list[str]:
     ]
     if finished + pruned <= RANDOM_TRIALS:
         sentences.append(
-            f"So few trials find little: after the default, the first {RANDOM_TRIALS} have random settings, and only "
+            f"These are too few trials to find much: after the default, {RANDOM_TRIALS} have random settings, and only "
             "later ones build on the results. The same command with a longer --budget continues this search."
         )
     if done.checkpoint:
