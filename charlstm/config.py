@@ -124,7 +124,7 @@ class RunConfig(Schema, frozen=True, kw_only=True):
         return cls(name=name, model=model, data=data, train=train)
 
     def to_plain(self) -> dict[str, Any]:
-        """Everything by section, as JSON holds it."""
+        """Everything by section, ready for JSON."""
         return {
             "name": self.name,
             "model": self.model.settings(),

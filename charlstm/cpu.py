@@ -1,74 +1,128 @@
-"""Sharing a busy machine: fewer threads while other programs want the cores.
+"""CPU cores and threads: the cores this process may use, and fewer threads while other programs use them too.
 
-Threads that compute together wait for each other at every product of a recurrence. When one of them loses its core to
-another program, all wait for the scheduler, thousands of times a second: with one busy neighbour on two cores a step
-was seen to take a hundred times as long, while half the threads took twice as long.
+Threads that compute together wait for each other at every matrix product of a recurrence. When one of them loses its
+core to another program, all wait for the scheduler, thousands of times a second: with one busy neighbour on two cores
+a step took up to a hundred times as long, while half the threads took twice as long.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
 _FIRST_WAIT, _LONGEST_WAIT = 4.0, 60.0
-"""Seconds with half the threads until all are tried again; the wait doubles while that is in vain."""
+"""Seconds with half the threads before all are tried again; the wait doubles each time that does not help."""
 
 
-class Threads:
-    """Goes to half the threads when steps take longer with all of them, and back.
+class AdaptiveThreads:
+    """Halves the number of threads while that makes steps faster, and then returns to all of them.
 
     Args:
-        most: all of them.
-        use: takes a number of threads, which all that follows shall have.
-        adapt: whether to do anything; what must be the same to the last bit may not, where another number of threads
-            adds numbers up in another order.
-        steps: so many steps are enough to judge a number of threads,
-        seconds: or so many seconds of them.
+        max_threads: the number of threads on an idle machine.
+        set_num_threads: called with the number of threads that all further computation should use.
+        enabled: False keeps `max_threads` throughout. Results that must be equal to the last bit need this, because
+            another number of threads adds numbers up in another order.
+        min_steps: steps that are enough to judge a number of threads.
+        min_seconds: seconds of steps that are enough instead.
 
     Attributes:
-        now: the number of threads at the moment.
-        half: the other number.
+        num_threads: the current number of threads.
+        half_threads: the smaller of the two numbers it chooses from.
     """
 
     def __init__(
-        self, most: int, use: Callable[[int], object], *, adapt: bool = True, steps: int = 6, seconds: float = 0.5
+        self,
+        max_threads: int,
+        set_num_threads: Callable[[int], object],
+        *,
+        enabled: bool = True,
+        min_steps: int = 6,
+        min_seconds: float = 0.5,
     ) -> None:
-        self.now = self._most = most
-        self.half = max(1, most // 2)
-        self._use = use
-        self._adapt = adapt and most > 1
-        self._steps, self._seconds = steps, seconds
-        self._latest: dict[int, float] = {}
+        self.num_threads = self._max_threads = max_threads
+        self.half_threads = max(1, max_threads // 2)
+        self._set_num_threads = set_num_threads
+        self._enabled = enabled and max_threads > 1
+        self._min_steps, self._min_seconds = min_steps, min_seconds
+        self._mean_seconds: dict[int, float] = {}  # of the latest steps, by number of threads
         self._times: list[float] = []
         self._wait = _FIRST_WAIT
-        self._retry = 0.0
+        self._retry_at = 0.0
 
     def after_step(self, seconds: float) -> None:
-        """Take in how long a step took, and change the number of threads where that helps."""
-        if not self._adapt:
+        """Record how many seconds a step took, and change the number of threads where that helps."""
+        if not self._enabled:
             return
         self._times.append(seconds)
-        if len(self._times) < self._steps and sum(self._times) < self._seconds:
+        if len(self._times) < self._min_steps and sum(self._times) < self._min_seconds:
             return
         now = time.monotonic()
-        mean = self._latest[self.now] = sum(self._times) / len(self._times)
+        mean = self._mean_seconds[self.num_threads] = sum(self._times) / len(self._times)
         self._times.clear()
-        if self.now == self._most:
-            if mean > self._latest.get(self.half, 0.0):
-                self._change(self.half)
-                self._retry = now + self._wait
+        if self.num_threads == self._max_threads:
+            if mean > self._mean_seconds.get(self.half_threads, 0.0):
+                self._change(self.half_threads)
+                self._retry_at = now + self._wait
                 self._wait = min(2 * self._wait, _LONGEST_WAIT)
-        elif mean > self._latest[self._most] or now >= self._retry:
-            if mean > self._latest[self._most]:
+        elif mean > self._mean_seconds[self._max_threads] or now >= self._retry_at:
+            if mean > self._mean_seconds[self._max_threads]:
                 self._wait = _FIRST_WAIT
-            self._change(self._most)
+            self._change(self._max_threads)
 
-    def _change(self, threads: int) -> None:
-        self.now = threads
-        self._use(threads)
+    def _change(self, num_threads: int) -> None:
+        self.num_threads = num_threads
+        self._set_num_threads(num_threads)
 
 
-def cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores(root: Path = Path("/")) -> int:
+    """Return the number of CPU cores that this process may use, at least 1.
+
+    These are the cores of its affinity mask, or fewer where the CPU quota of its control group is smaller, as in a
+    container. A quota is rounded down, as Rust's `std::thread::available_parallelism` does: more threads would use it
+    up early, and all of them would be stopped for the rest of each period.
+
+    Args:
+        root: the folder that holds ``proc`` and ``sys``.
+    """
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = min(_cgroup_quotas(root), default=math.inf)
+    return available if quota >= available else max(1, int(quota))
+
+
+def _cgroup_quotas(root: Path) -> Iterator[float]:
+    """The CPU quotas, in cores, of this process's control groups and all groups above them."""
+    mount = root / "sys/fs/cgroup"
+    with suppress(OSError, ValueError):
+        for line in root.joinpath("proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers:
+                hierarchies = [mount, mount / "unified"]
+            elif "cpu" in controllers.split(","):
+                hierarchies = [mount / controllers, mount / "cpu"]
+            else:
+                continue
+            for hierarchy in hierarchies:
+                # Inside a container the path may be the host's: then only the mounted root itself can be found.
+                group = hierarchy / path.lstrip("/")
+                groups = [group, *(parent for parent in group.parents if parent.is_relative_to(hierarchy))]
+                yield from map(_quota_v1 if controllers else _quota_v2, groups)
+
+
+def _quota_v2(group: Path) -> float:
+    """Cores from ``cpu.max``: ``max 100000`` is no limit, ``150000 100000`` are 1.5 cores."""
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        quota, period = group.joinpath("cpu.max").read_text().split()
+        return int(quota) / int(period)
+    return math.inf
+
+
+def _quota_v1(group: Path) -> float:
+    """Cores from ``cpu.cfs_quota_us``, where -1 is no limit, and ``cpu.cfs_period_us``."""
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        quota, period = (int(group.joinpath(f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+        return quota / period if quota > 0 else math.inf
+    return math.inf

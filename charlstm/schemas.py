@@ -83,7 +83,7 @@ def settings_of(kind: type[Schema]) -> list[Setting]:
 
 
 def to_plain(schema: Schema) -> dict[str, Any]:
-    """The values by name, as JSON holds them: tuples as lists."""
+    """The values by name, ready for JSON; tuples stay tuples."""
     plain: dict[str, Any] = msgspec.to_builtins(schema)
     return plain
 

@@ -47,6 +47,10 @@ class Provenance(Schema, frozen=True, kw_only=True):
     """``last`` or ``ema``: which of the weights these are."""
     temperature: float | None = None
     """What the logits were divided by so that probabilities are as sure as they may be; it is part of the weights."""
+    search: str = ""
+    """Of a trial of `charlstm tune`: which search it belongs to."""
+    trial: int | None = None
+    """Its number there."""
     note: str = ""
     """What whoever copied the file wrote about it."""
 
@@ -65,7 +69,7 @@ class Provenance(Schema, frozen=True, kw_only=True):
         return parse(cls, {**known, "corpus": about})
 
     def to_plain(self) -> dict[str, Any]:
-        """What is known, by name, as JSON holds it."""
+        """What is known, by name, ready for JSON."""
         return {name: value for name, value in to_plain(self).items() if value not in (None, "")}
 
     def replace(self, **changes: Any) -> Provenance:

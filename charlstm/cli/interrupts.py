@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
-import threading
 import warnings
 from types import FrameType, TracebackType
 from typing import Any
@@ -55,22 +53,6 @@ class StopRequest:
         if is_terminal(sys.stderr):
             print(file=sys.stderr)  # the bar's line, or the ^C a terminal shows, ends here
         say(f"{self._doing}; once more leaves at once")
-
-
-def leash(descriptor: int) -> None:
-    """Ask this process to stop, as SIGTERM does, when an input ends: when whoever held its other end is gone.
-
-    Args:
-        descriptor: the input's. Not a stream: Python, leaving, would wait for the lock of one that is being read.
-    """
-
-    def watch() -> None:
-        with contextlib.suppress(OSError):
-            while os.read(descriptor, 1):
-                pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def load_torch() -> None:

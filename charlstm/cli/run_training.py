@@ -81,6 +81,7 @@ def begin(place: Place, start: Start, dry_run: bool) -> None:
 
 def _begin(place: Place, prepared: Prepared, ranks: Ranks, into: Path | None = None) -> None:
     """Train a prepared run, in a folder of its own or ``into`` one."""
+    from charlstm.checkpoint.provenance import Provenance
     from charlstm.cli.interrupts import StopRequest
     from charlstm.cli.views import plan as plan_view
     from charlstm.filling.preview import write_preview
@@ -92,7 +93,13 @@ def _begin(place: Place, prepared: Prepared, ranks: Ranks, into: Path | None = N
         folder = into or ranks.by_first(lambda: place.store.create(name, prepared.encoded.name, force))
         try:
             with _kept(place, folder, ranks):
-                training = prepare.begin(prepared, folder, command=_command(), ranks=ranks, write_preview=write_preview)
+                training = prepare.begin(
+                    prepared,
+                    folder,
+                    provenance=Provenance(command=_command()),
+                    ranks=ranks,
+                    write_preview=write_preview,
+                )
                 if ranks.is_first and not place.quiet and not place.json_lines:
                     plan_view.announce(prepared, folder)
                 _run(place, training, request)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from charlstm.checkpoint.format import Checkpoint
-from charlstm.cpu import Threads, cores
+from charlstm.cpu import AdaptiveThreads, cores
 from charlstm.engine.layers import Array
 from charlstm.engine.network import Engine
 from charlstm.engine.state import StepState, map_arrays
@@ -85,7 +85,7 @@ class AutoThreadsEngine(Engine):
         self._multiplied = matmul_weight_count(architecture)
         self._asked = threads
         self._blas = blas_threads()
-        self._of_rows: dict[int, Threads] = {}
+        self._of_rows: dict[int, AdaptiveThreads] = {}
         self._seen: Counter[int] = Counter()
 
     @classmethod
@@ -98,7 +98,7 @@ class AutoThreadsEngine(Engine):
         threads = self._of_rows.get(len(tokens))
         if threads is None:
             return self._first_steps(tokens, state)
-        self._blas.use(threads.now)
+        self._blas.use(threads.num_threads)
         began = time.perf_counter()
         stepped = super().step(tokens, state)
         threads.after_step(time.perf_counter() - began)
@@ -114,8 +114,8 @@ class AutoThreadsEngine(Engine):
             self._blas.use(1)
             return super().step(tokens, state)
         most = min(self._blas.most, _FEW_THREADS if rows <= _FEW_ROWS else cores())
-        threads = Threads(most, self._blas.use, steps=_STEPS, seconds=_SECONDS)
-        self._blas.use(threads.half)
+        threads = AdaptiveThreads(most, self._blas.use, min_steps=_STEPS, min_seconds=_SECONDS)
+        self._blas.use(threads.half_threads)
         by_half = super().step(tokens, state)
         self._blas.use(most)
         by_most = super().step(tokens, state)
@@ -127,7 +127,7 @@ class AutoThreadsEngine(Engine):
     def _settled(
         self, tokens: NDArray[np.integer[Any]], state: StepState | None, threads: int
     ) -> tuple[Array, StepState]:
-        self._of_rows[len(tokens)] = Threads(threads, self._blas.use, adapt=False)
+        self._of_rows[len(tokens)] = AdaptiveThreads(threads, self._blas.use, enabled=False)
         return self.step(tokens, state)
 
 

@@ -89,7 +89,7 @@ class Architecture(Schema, frozen=True, kw_only=True):
             raise ConfigError(f"attention_window and ensemble exclude each other: {reason}", where=where)
 
     def settings(self) -> dict[str, Any]:
-        """The flat settings of which `from_settings` makes this architecture again, as JSON holds them."""
+        """The flat settings of which `from_settings` makes this architecture again, ready for JSON."""
         plain = {name: value for name, value in to_plain(self).items() if name != "side_inputs"}
         for side in self.side_inputs.values():
             plain |= to_plain(side)

@@ -18,7 +18,7 @@ from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.store import METRICS
 from charlstm.config import BUDGETS, RunConfig
 from charlstm.corpora.encode import frequencies
-from charlstm.cpu import Threads
+from charlstm.cpu import AdaptiveThreads
 from charlstm.errors import DivergedError
 from charlstm.evaluation.loss import bits_per_char
 from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
@@ -188,13 +188,13 @@ class Training:
         before = torch.get_num_threads()
         torch.set_num_threads(config.threads or before)
         try:
-            yield from self._steps(stop, Threads(torch.get_num_threads(), torch.set_num_threads, adapt=adapt))
+            yield from self._steps(stop, AdaptiveThreads(torch.get_num_threads(), torch.set_num_threads, enabled=adapt))
         except DivergedError as fault:
             yield self._diverged(fault.what)
         finally:
             torch.set_num_threads(before)
 
-    def _steps(self, stop: Callable[[], bool], threads: Threads) -> Iterator[Event]:
+    def _steps(self, stop: Callable[[], bool], threads: AdaptiveThreads) -> Iterator[Event]:
         cursor, config = self.cursor, self.run.train
         last_save = time.monotonic()
         reason: _Reason = "finished"
@@ -227,7 +227,7 @@ class Training:
         yield from self._end(reason)
 
     def _step(
-        self, batch: Batch, stop: Callable[[], bool], save_due: bool, threads: Threads
+        self, batch: Batch, stop: Callable[[], bool], save_due: bool, threads: AdaptiveThreads
     ) -> tuple[StepDone, Agreed]:
         """Take one step, agree with the other ranks on what it came to, and move the cursor behind it."""
         share, began = self._progress(), time.perf_counter()

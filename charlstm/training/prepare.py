@@ -103,7 +103,7 @@ def begin(
     prepared: Prepared,
     folder: Path,
     *,
-    command: str = "",
+    provenance: Provenance | None = None,
     ranks: Ranks = ALONE,
     write_preview: WritePreview | None = None,
 ) -> Training:
@@ -112,7 +112,7 @@ def begin(
     Args:
         prepared: what `prepare` returned.
         folder: where rank 0 writes the run's files; its name becomes the run's.
-        command: as it was typed, for the checkpoint.
+        provenance: what its checkpoints record of their origin, besides the text and what training knows.
         ranks: this process among those that train together.
         write_preview: writes the samples shown during training; None shows none.
     """
@@ -121,8 +121,8 @@ def begin(
     corpus = CorpusProvenance(
         name=encoded.name, sha256=encoded.corpus_sha256, characters=encoded.characters, bytes=encoded.bytes
     )
-    provenance = Provenance(charlstm=__version__, command=command, corpus=corpus)
-    return assemble(run, encoded, folder, provenance, ranks, weights=weights, write_preview=write_preview)
+    about = (provenance or Provenance()).replace(charlstm=__version__, corpus=corpus)
+    return assemble(run, encoded, folder, about, ranks, weights=weights, write_preview=write_preview)
 
 
 _Reread = tuple[str, str]

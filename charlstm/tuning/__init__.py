@@ -1,1 +1,1 @@
-"""The search for the settings that learn a text best: trials, each a process of its own, chosen by optuna."""
+"""The search for the settings that learn a text best: optuna proposes them, and a process each tries them."""

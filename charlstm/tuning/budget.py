@@ -1,38 +1,36 @@
-"""How a budget is cut into trials. No torch and no optuna: a budget too short is told of at once."""
+"""How a budget of time is divided into trials. No torch and no optuna: one that is too short is refused at once."""
 
 from __future__ import annotations
 
-import os
-
+from charlstm.cpu import cores
 from charlstm.errors import UsageError
 
-TRIALS = 30
-"""As many as a search of seven settings needs to be worth its time, each with as much of it as that leaves."""
-SHORTEST = 20.0
-"""Seconds of a trial that chooses its own time: below it a process spends more on starting than on learning."""
-LEAST = 2
-"""Trials of any search: with fewer there is nothing to compare."""
+TARGET_TRIALS = 30
+"""The number of trials that a search of seven settings needs to be worth its time."""
+SHORTEST_TRIAL = 20.0
+"""Seconds; in a shorter trial starting the process takes longer than training. An explicit time may be shorter."""
+MIN_TRIALS = 2
+"""The default settings, and at least one trial to compare with them."""
 
 
-def trial_seconds(budget: float, asked: float | None) -> float:
-    """The time of each trial.
+def trial_seconds(budget: float, trial_time: float | None) -> float:
+    """Return the training time of each trial, in seconds.
 
     Args:
         budget: seconds of searching.
-        asked: seconds of training of each trial; None chooses them.
+        trial_time: seconds of training of each trial; None chooses them.
 
     Raises:
-        UsageError: the budget has no room for two.
+        UsageError: the budget is too short for two trials.
     """
-    seconds = max(SHORTEST, budget / TRIALS) if asked is None else asked
-    if budget < LEAST * seconds:
-        raise UsageError(
-            f"a budget of {budget:g} s has no room for two trials of {seconds:g} s",
-            hint="Give a longer --budget or a shorter --trial-time.",
-        )
+    seconds = max(SHORTEST_TRIAL, budget / TARGET_TRIALS) if trial_time is None else trial_time
+    shortest = MIN_TRIALS * seconds
+    if budget < shortest:
+        what = f"a budget of {budget:g} s is too short: the shortest is {shortest:g} s, two trials of {seconds:g} s"
+        raise UsageError(what, hint="Give a longer budget or a shorter trial time; 20 minutes make a useful search.")
     return seconds
 
 
 def trial_threads(jobs: int) -> int | None:
-    """Threads of each of so many trials at once; None leaves a trial that is alone its choice."""
-    return max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None
+    """Return the CPU threads of each of `jobs` parallel trials; None lets a single trial choose its own."""
+    return max(1, cores() // jobs) if jobs > 1 else None

@@ -1,4 +1,4 @@
-"""What a search tells while it runs: plain values, one JSON line each."""
+"""The events of a search: plain values, and one JSON line each."""
 
 from __future__ import annotations
 
@@ -6,31 +6,33 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
+TrialState: TypeAlias = Literal["finished", "pruned", "failed", "interrupted"]
+"""How a trial ended: it used all its time, was stopped early as hopeless, failed, or was cut off with the search."""
+
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial that is over."""
+    """A trial that has ended."""
 
     number: int
-    """From 0, which is the default choice."""
-    state: Literal["finished", "pruned", "failed", "interrupted"]
-    """Whether it ran to its end, was stopped as hopeless, failed by itself, or was cut off with the search."""
+    """From 0; trial 0 has the default settings."""
+    state: TrialState
     loss: float | None
-    """Its lowest validation loss so far, nats per token; None if it came to no evaluation."""
+    """Its lowest validation loss, nats per token; None if it had no evaluation."""
     bits_per_char: float | None
     seconds: float
     """From the start of its process to its end."""
     settings: dict[str, Any]
-    """Those that the search varies."""
+    """The settings that the search varies."""
     changed: dict[str, Any]
-    """Those of them that are not the default's."""
+    """Those of them that differ from the default."""
     reason: str = ""
-    """Why it failed, in plain words."""
+    """Why it failed."""
 
 
 @dataclass(frozen=True)
 class SearchStarted:
-    """The first trial is about to begin, or the search goes on."""
+    """The search starts or continues; always the first event."""
 
     folder: str
     default: dict[str, Any]
@@ -38,13 +40,14 @@ class SearchStarted:
     trial_time: float
     """Seconds of training of each trial."""
     trials: int
-    """Trials done in earlier sessions."""
+    """Trials completed in earlier sessions."""
     seconds_left: float
+    """Of the budget."""
 
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """A trial's process runs."""
+    """The process of a trial has started."""
 
     number: int
     settings: dict[str, Any]
@@ -53,26 +56,27 @@ class TrialStarted:
 
 @dataclass(frozen=True)
 class TrialDone:
-    """A trial's process has ended."""
+    """The process of a trial has ended."""
 
     trial: Trial
     best: Trial | None
-    """The best of all that finished."""
+    """The best of all finished trials."""
     seconds_left: float
+    """Of the budget."""
 
 
 @dataclass(frozen=True)
 class SearchDone:
-    """The search is over for this session; always the last event."""
+    """The search has ended for this session; always the last event."""
 
     reason: Literal["finished", "interrupted"]
     best: Trial | None
     trials: tuple[Trial, ...]
-    """All of all sessions, in their order."""
+    """Those of all sessions, in order."""
     settings_file: str | None
-    """The settings of the best, for ``charlstm train --config``."""
+    """The settings of the best trial, for ``charlstm train --config``."""
     checkpoint: str | None
-    """What the best trial learned."""
+    """The run folder of the best trial."""
     seconds: float
     """Of searching, over all sessions."""
 
@@ -81,5 +85,5 @@ Event: TypeAlias = SearchStarted | TrialStarted | TrialDone | SearchDone
 
 
 def to_json(event: Event) -> str:
-    """The event as one line of JSON, its type under ``"event"``."""
+    """Return the event as one line of JSON, with its type under ``"event"``."""
     return json.dumps({"event": type(event).__name__, **asdict(event)}, ensure_ascii=False, allow_nan=False)

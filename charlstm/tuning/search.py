@@ -1,338 +1,288 @@
-"""The search itself: trials started while there is time, watched, judged, and the best of them kept."""
+"""The search: starts trials while there is time, stops the hopeless ones, and keeps the best."""
 
 from __future__ import annotations
 
-import contextlib
-import json
+import os
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, Literal
 
-from charlstm.checkpoint.store import MODEL, Store
-from charlstm.config import RunConfig
+from charlstm.checkpoint.store import MODEL
 from charlstm.errors import CharlstmError, StorageError, UsageError
-from charlstm.files import storage_error, write_atomically
-from charlstm.settings_file import to_toml
+from charlstm.events import EvalDone
 from charlstm.training.plan.merge import Given, merge
 from charlstm.training.prepare import Prepared
 from charlstm.tuning import space
-from charlstm.tuning.budget import LEAST, trial_seconds, trial_threads
-from charlstm.tuning.events import Event, SearchDone, SearchStarted, Trial, TrialDone, TrialStarted
-from charlstm.tuning.study import FILE, Study, opened
-from charlstm.tuning.trial_process import Message, Process, is_number, name_of
+from charlstm.tuning.budget import MIN_TRIALS, trial_seconds, trial_threads
+from charlstm.tuning.events import Event, SearchDone, SearchStarted, Trial, TrialDone, TrialStarted, TrialState
+from charlstm.tuning.folder import STUDY, SearchFolder, provenance, trial_name
+from charlstm.tuning.identity import SearchIdentity, fixed_settings
+from charlstm.tuning.protocol import Message, TrialSpec
+from charlstm.tuning.settings import best_settings, trial_settings
+from charlstm.tuning.study import Study, open_study
+from charlstm.tuning.trial_process import Inbox, TrialProcess, is_finite
 
-SETTINGS = "best.toml"
-_LOCK = "study.lock"
-_GIVE_UP = 5
-"""Failures one after another that end the search: then it is not the settings."""
-_DISK = 6
-"""The exit code of a trial that cannot write."""
-_OVERTIME = 3, 120.0
-"""A trial that takes this many times its seconds, and as many seconds more, is stuck."""
-_NOT_OF_THE_BEST = {"max_time", "max_steps", "epochs", "eval_every", "save_every", "preview", "threads"}
-"""What is a trial's own, or chooses itself better from the time it is given: not for the settings file."""
+_MAX_FAILURES = 5
+"""Failures in a row that end the search: then the settings are not the cause."""
+_STUCK_FACTOR, _STUCK_SECONDS = 3, 120.0
+"""A trial is stuck after this many times its training time, plus this many seconds."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A search that could start now.
-
-    Args:
-        prepared: the default choice for a trial's time.
-        given: settings made by hand, by section; they are not varied.
-        folder: where its files go.
-        cache: where encoded texts are kept.
-        budget: seconds, over all sessions.
-        trial_time: seconds of training of each trial; None is a thirtieth of the budget, or what the search has.
-        seed: of the proposals.
-        jobs: trials at once.
-    """
+class SearchSpec:
+    """A search that could start now."""
 
     prepared: Prepared
-    given: Given
+    """The default settings for a trial's time, and the text."""
+    fixed: Given
+    """The settings that stay as they are, by section."""
     folder: Path
+    """The folder of the search."""
     cache: Path
+    """The folder of encoded texts."""
     budget: float
+    """Seconds of searching, over all sessions."""
     trial_time: float | None
+    """Seconds of training of each trial; None is a thirtieth of the budget, or what the search was started with."""
     seed: int
+    """Of the proposals."""
     jobs: int = 1
+    """Trials that run in parallel."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """What each trial's checkpoint records of its origin, besides what training records itself."""
 
 
-def search(plan: Plan, stop: Callable[[], bool] = lambda: False) -> Generator[Event, None, None]:
-    """Search, or go on searching, until the budget is used up.
+@contextmanager
+def open_search(spec: SearchSpec) -> Iterator[Search]:
+    """Start a search or continue it; its folder is locked until the end, when its processes have ended too.
 
     Args:
-        plan: what is searched for and how long.
-        stop: asked several times a second; once it says True, running trials are killed and the search ends.
-
-    Yields:
-        `SearchStarted` first, `SearchDone` last; the loss is always that on the validation part.
+        spec: what to search for, where, and for how long.
 
     Raises:
-        UsageError: another search, or one of another text, is in that folder; no validation part.
-        StorageError: the disk is full or closed.
-        CharlstmError: one trial after another fails.
+        UsageError: the text has no validation part, the budget is too short, or the folder holds something else or
+            another search.
+        CorruptError: the file of the search is damaged.
+        StorageError: the disk is full, or the folder cannot be used.
     """
-    run = plan.prepared.plan.run
+    run = spec.prepared.plan.run
     if not run.data.val_fraction:
-        raise UsageError("without a validation part no settings can be compared", hint="Give more text.")
-    about = {
-        "text": plan.prepared.encoded.corpus_sha256,
-        "given": _comparable(plan.given),
-        "seed": plan.seed,
-        "trial_time": trial_seconds(plan.budget, plan.trial_time),
-        "jobs": plan.jobs,
-        "run": run.to_plain(),
-    }
-    with _locked(plan.folder), opened(_own(plan.folder), about) as study:
-        _check_same(study.about, about, plan)
-        with contextlib.closing(_Session(plan, study).events(stop)) as events:
-            yield from events
-
-
-class _Session:
-    """From one start of the command to its end."""
-
-    def __init__(self, plan: Plan, study: Study) -> None:
-        self._plan, self._study, self._folder = plan, study, plan.folder
-        self._trial_time = float(study.about["trial_time"])
-        # The default as it was when the search began: measured again, the machine may seem another.
-        self._run = RunConfig(**study.about["run"])
-        fixed = [name for values in plan.given.values() for name in values]
-        self._space = space.axes(self._run, fixed)
-        self._messages: Queue[Message] = Queue()
-        self._running: dict[int, tuple[Process, TrialStarted]] = {}
-        self._began, self._before = time.monotonic(), study.spent
-        self._done, self._failures, self._overhead = 0, 0, 0.0
-
-    def events(self, stop: Callable[[], bool]) -> Generator[Event, None, None]:
-        """All of the session's."""
-        self._study.begin(self._space)
-        self._done = len([trial for trial in self._study.trials() if trial.state != "interrupted"])
-        self._keep_best()
-        default = space.values(self._space, space.start(self._space))
-        yield SearchStarted(str(self._folder), default, self._trial_time, self._done, self._left)
-        stopped = False
+        raise UsageError("settings cannot be compared without a validation part of the text", hint="Give more text.")
+    identity = SearchIdentity(
+        text=spec.prepared.encoded.corpus_sha256,
+        given=fixed_settings(spec.fixed),
+        seed=spec.seed,
+        trial_time=trial_seconds(spec.budget, spec.trial_time),
+        jobs=spec.jobs,
+        defaults=run.to_plain(),
+    )
+    folder = SearchFolder(spec.folder)
+    with folder.locked(), open_study(spec.folder / STUDY, identity) as study:
+        differences = study.identity.differences(identity, trial_time=spec.trial_time)
+        if differences:
+            what = f"the search in this folder was started with {differences[0]}"
+            raise UsageError(what, where=spec.folder, hint="Use the same, or choose another name or folder.")
+        search = Search(spec, study, folder)
         try:
-            while not (stopped := stop()):
-                while len(self._running) < self._plan.jobs and self._has_room():
-                    yield self._start()
-                if not self._running:
-                    break
-                yield from self._watch()
-            for number in list(self._running):
-                yield self._end(number, "interrupted")
+            yield search
         finally:
-            for process, _ in self._running.values():  # an error, or whoever listened has gone
-                process.end(kill=True)
-            self._study.spent = self._spent
+            search.close()
+
+
+class Search:
+    """One session of a search; made by `open_search`.
+
+    Args:
+        spec: what to search for, where, and for how long.
+        study: its trials.
+        folder: its folder, locked.
+
+    Attributes:
+        trial_time: seconds of training of each trial.
+    """
+
+    def __init__(self, spec: SearchSpec, study: Study, folder: SearchFolder) -> None:
+        self._spec, self._study, self._folder = spec, study, folder
+        self._run, self.trial_time = study.identity.run, study.identity.trial_time
+        self._fixed = merge({"data": {"sources": spec.prepared.plan.run.data.sources}}, spec.fixed)
+        self._inbox: Inbox = Queue()
+        self._running: dict[int, tuple[TrialProcess, TrialStarted]] = {}
+        self._start_time, self._earlier_seconds = time.monotonic(), study.seconds_spent
+        self._completed = 0  # trials of all sessions
+        self._failures = 0  # in a row
+        self._overhead = 0.0  # seconds that a trial takes beyond its training
+
+    def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+        """Search until the budget is used up.
+
+        Args:
+            stop: checked several times a second; True kills the running trials and ends the search.
+
+        Yields:
+            `SearchStarted` first, `SearchDone` last; all losses are those on the validation text.
+
+        Raises:
+            StorageError: the disk is full, or a file cannot be written.
+            CharlstmError: several trials in a row fail.
+        """
+        self._study.requeue_unfinished()
+        self._completed = sum(trial.state != "interrupted" for trial in self._study.trials())
+        self._keep_best()
+        default = space.values(self._study.space, space.start(self._study.space))
+        yield SearchStarted(str(self._folder.path), default, self.trial_time, self._completed, self._seconds_left)
+        stopped = False
+        while not (stopped := stop()):
+            while len(self._running) < self._spec.jobs and self._has_room():
+                yield self._start_trial()
+            if not self._running:
+                break
+            yield from self._watch()
+        for number in list(self._running):
+            yield self._end_trial(number, "interrupted")
         yield self._result("interrupted" if stopped else "finished")
 
-    @property
-    def _spent(self) -> float:
-        return self._before + time.monotonic() - self._began
+    def close(self) -> None:
+        """Kill the trials that an error, or a caller that stopped listening, left running."""
+        for process, _ in self._running.values():
+            process.end(kill=True)
+        self._running.clear()
+        self._study.seconds_spent = self._seconds_spent
 
     @property
-    def _left(self) -> float:
-        return max(0.0, self._plan.budget - self._spent)
+    def _seconds_spent(self) -> float:
+        return self._earlier_seconds + time.monotonic() - self._start_time
+
+    @property
+    def _seconds_left(self) -> float:
+        return max(0.0, self._spec.budget - self._seconds_spent)
 
     def _has_room(self) -> bool:
-        """Whether a whole trial still fits: one that had less time could not be compared."""
-        fits = self._left >= self._trial_time + self._overhead
-        return fits or self._done + len(self._running) < LEAST  # even if starting them took longer than thought
+        """Whether a whole trial still fits: one with less time could not be compared with the others."""
+        fits = self._seconds_left >= self.trial_time + self._overhead
+        return fits or self._completed + len(self._running) < MIN_TRIALS  # which `trial_seconds` has promised
 
-    def _start(self) -> TrialStarted:
-        number, settings = self._study.ask()
-        started = TrialStarted(number, settings, space.changed(self._space, settings))
-        config = self._folder / f"{name_of(number)}.toml"
-        write_atomically(config, to_toml(self._tables(settings)).encode())
-        process = Process(number, self._folder, config, self._plan.cache, self._messages)
-        self._running[number] = process, started
+    def _start_trial(self) -> TrialStarted:
+        number, varied = self._study.ask()
+        while os.path.lexists(self._folder.trial(number)):  # the user's: `remove_trials` has left it
+            self._study.skip(number)
+            number, varied = self._study.ask()
+        started = TrialStarted(number, varied, space.changed(self._study.space, varied))
+        spec = TrialSpec(
+            name=trial_name(number),
+            root=str(self._folder.path),
+            cache=str(self._spec.cache),
+            settings=trial_settings(
+                self._run, self._fixed, varied, seconds=self.trial_time, threads=trial_threads(self._spec.jobs)
+            ),
+            provenance={**self._spec.provenance, **provenance(self._study.search_id, number)},
+        )
+        self._running[number] = TrialProcess(number, spec, self._inbox), started
         return started
 
-    def _tables(self, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """A trial's settings; the few that stay open choose themselves to go with them."""
-        run, sources = self._run, self._plan.prepared.plan.run.data.sources
-        same: dict[str, dict[str, Any]] = {
-            "model": {"ensemble": run.model.ensemble},  # the default's: a width given by hand would mean one network
-            "data": {"sources": sources, "val_fraction": run.data.val_fraction},
-            "train": {
-                "max_time": self._trial_time,
-                "device": run.train.device,
-                "precision": run.train.precision,
-                "save_every": 1e6,
-                "preview": 0,
-                "threads": trial_threads(self._plan.jobs),
-            },
-        }
-        return merge(same, self._plan.given, space.by_section(settings))
-
     def _watch(self) -> Iterator[Event]:
-        """Wait a moment for what the trials tell, and act on it."""
+        """Wait a moment for a message of a trial, and act on it."""
         try:
-            number, event = self._messages.get(timeout=0.2)
+            number, message = self._inbox.get(timeout=0.2)
         except Empty:
             yield from self._end_stuck()
             return
-        if number not in self._running:  # the last words of one that was killed
+        if number not in self._running:  # the last messages of one that was killed
             return
-        process, _ = self._running[number]
-        if event is None:
-            yield self._end(number, "finished")
+        if message is None:
+            yield self._end_trial(number, "finished")
             return
-        process.take(event)
-        if event["event"] == "EvalDone" and is_number(event["val_loss"]):
-            self._study.spent = self._spent
-            if self._study.hopeless(number, event["val_loss"], event["seconds"] / self._trial_time):
-                yield self._end(number, "pruned")
+        self._running[number][0].record(message)
+        if self._is_hopeless(number, message):
+            yield self._end_trial(number, "pruned")
+
+    def _is_hopeless(self, number: int, message: Message) -> bool:
+        if not isinstance(message, EvalDone) or not is_finite(message.val_loss):
+            return False
+        self._study.seconds_spent = self._seconds_spent
+        return self._study.is_hopeless(number, message.val_loss, message.seconds / self.trial_time)
 
     def _end_stuck(self) -> Iterator[Event]:
-        times, more = _OVERTIME
+        limit = _STUCK_FACTOR * self.trial_time + _STUCK_SECONDS
         for number, (process, _) in list(self._running.items()):
-            if process.seconds > times * self._trial_time + more:
-                yield self._end(number, "failed", "it did not come to its end, and was killed")
+            if process.seconds > limit:
+                yield self._end_trial(
+                    number, "failed", f"killed, because it was still running after {process.seconds:.0f} s"
+                )
 
-    def _end(
-        self, number: int, state: Literal["finished", "pruned", "failed", "interrupted"], reason: str = ""
-    ) -> TrialDone:
+    def _end_trial(self, number: int, state: TrialState, reason: str = "") -> TrialDone:
+        """End a trial's process, and record the result.
+
+        Args:
+            number: the trial's.
+            state: how it ends; "finished" waits for it, and may find that it failed.
+            reason: why it failed, if that is known.
+        """
         process, started = self._running.pop(number)
         code = process.end(kill=state != "finished")
-        fault = process.fault(code)
         if state == "finished":
-            state, reason = ("failed", fault) if fault else ("finished", "")
-            if not fault:
-                self._overhead = max(self._overhead, process.seconds - self._trial_time)
-        best = process.best or {}
+            reason = process.failure(code)
+            if reason:
+                state = "failed"
+            else:
+                self._overhead = max(self._overhead, process.seconds - self.trial_time)
+        best = process.best
         trial = Trial(
-            number, state, best.get("val_loss"), best.get("bits_per_char"), round(process.seconds, 3),
-            started.settings, started.changed, reason,
-        )  # fmt: skip
-        self._study.tell(number, trial)
-        self._study.spent = self._spent
-        self._done += state != "interrupted"
+            number,
+            state,
+            best.val_loss if best is not None else None,
+            best.bits_per_char if best is not None else None,
+            round(process.seconds, 3),
+            started.settings,
+            started.changed,
+            reason,
+        )
+        self._study.record(trial)
+        self._study.seconds_spent = self._seconds_spent
+        self._completed += state != "interrupted"
         self._keep_best()
-        self._check_sense(trial, code)
-        return TrialDone(trial, self._study.best(), self._left)
+        self._check_failures(trial, process.error_code)
+        return TrialDone(trial, self._study.best(), self._seconds_left)
 
-    def _check_sense(self, trial: Trial, code: int) -> None:
-        """Whether to go on at all.
+    def _check_failures(self, trial: Trial, error_code: int) -> None:
+        """Check whether it makes sense to continue.
 
         Raises:
-            StorageError: the disk is full or closed.
-            CharlstmError: one trial after another fails.
+            StorageError: the disk is full, or a file cannot be written.
+            CharlstmError: several trials in a row failed.
         """
         if trial.state != "failed":
             self._failures = 0
             return
         self._failures += 1
-        again = "Once that is mended, the same command goes on."
-        if code == _DISK:
-            raise StorageError(trial.reason, hint=again)
-        if self._failures >= _GIVE_UP:
-            raise CharlstmError(f"{_GIVE_UP} trials in a row failed, the last one so: {trial.reason}", hint=again)
+        hint = "Once that is fixed, the same command continues the search."
+        if error_code == StorageError.exit_code:
+            raise StorageError(trial.reason, hint=hint)
+        if self._failures >= _MAX_FAILURES:
+            raise CharlstmError(f"{_MAX_FAILURES} trials in a row failed, the last one: {trial.reason}", hint=hint)
 
     def _keep_best(self) -> None:
-        """Write the settings of the best, and remove all other trials' files, also those a kill left."""
+        """Write the best settings, and remove the runs of all other trials, also those that a kill left."""
         best = self._study.best()
+        keep = set(self._running)
         if best is not None:
-            write_atomically(self._folder / SETTINGS, self._settings_file(best).encode())
-        running = {name_of(number) for number in self._running}
-        kept = running | ({name_of(best.number)} if best else set())
-        store = Store(self._folder)
-        for path in sorted(self._folder.glob("trial-*")):
-            with contextlib.suppress(CharlstmError, OSError):  # one that is just ending is removed next time
-                if path.suffix == ".toml" and path.stem not in running:
-                    path.unlink()
-                elif path.is_dir() and path.name not in kept:
-                    store.remove(path.name)
-
-    def _settings_file(self, best: Trial) -> str:
-        model, data, train = (self._run.to_plain()[name] for name in ("model", "data", "train"))
-        # Only what was searched for, or given: all else chooses itself, from more time another value than from less.
-        wanted = {"cell", "ensemble", "embedding_size", "optimizer", "val_fraction"} | set(best.settings)
-        tables = {
-            section: {name: value for name, value in values.items() if name in wanted}
-            for section, values in (("model", model), ("data", data), ("train", train))
-        }
-        given = {
-            section: {name: value for name, value in values.items() if name not in _NOT_OF_THE_BEST | {"sources"}}
-            for section, values in self._plan.given.items()
-        }
-        head = (
-            f"# Found by charlstm tune: the best of {self._done} trials of {self._trial_time:g} s of training each.\n"
-            f"# {best.loss:.4f} nats per token on the validation part, by which it was chosen.\n"
-        )
-        return head + to_toml(merge(tables, given, space.by_section(best.settings)))
+            keep.add(best.number)
+            self._folder.write_settings(
+                best_settings(self._run, self._fixed, best, trials=self._completed, seconds=self.trial_time)
+            )
+        self._folder.remove_trials(self._study.search_id, keep=keep)
 
     def _result(self, reason: Literal["finished", "interrupted"]) -> SearchDone:
         best = self._study.best()
-        checkpoint = self._folder / name_of(best.number) if best else None
+        run = self._folder.trial(best.number) if best is not None else None
         return SearchDone(
             reason,
             best,
             tuple(self._study.trials()),
-            str(self._folder / SETTINGS) if best else None,
-            str(checkpoint) if checkpoint and (checkpoint / MODEL).is_file() else None,
-            self._spent,
+            str(self._folder.settings_file) if best is not None else None,
+            str(run) if run is not None and (run / MODEL).is_file() else None,
+            self._seconds_spent,
         )
-
-
-def _check_same(kept: Mapping[str, Any], now: Mapping[str, Any], plan: Plan) -> None:
-    """Refuse to mix what cannot be compared: another text, other fixed settings, another time, another share."""
-    differs = {
-        "another text": kept["text"] != now["text"],
-        "another --config": kept["given"] != now["given"],
-        f"--seed {kept['seed']}": kept["seed"] != now["seed"],
-        f"--trial-time {kept['trial_time']:g}": plan.trial_time not in (None, kept["trial_time"]),
-        f"--jobs {kept.get('jobs')}": kept.get("jobs", now["jobs"]) != now["jobs"],  # older searches do not tell
-    }
-    for what, is_so in differs.items():
-        if is_so:
-            hint = "Give the same, or choose another --name."
-            raise UsageError(f"the search that is here was begun with {what}", where=plan.folder, hint=hint)
-
-
-def _comparable(given: Given) -> dict[str, Any]:
-    """Settings made by hand as JSON gives them back; the sources left out, as the text is what counts."""
-    plain: dict[str, Any] = json.loads(json.dumps(merge(given)))
-    plain["data"].pop("sources", None)
-    return plain
-
-
-def _own(folder: Path) -> Path:
-    """The folder, if it is a search's, or empty: what is called like a trial in it is removed.
-
-    Raises:
-        UsageError: it holds something else.
-    """
-    try:
-        names = {path.name for path in folder.iterdir()}
-    except OSError as fault:
-        raise storage_error(folder, fault, "cannot be used") from fault
-    if FILE not in names and names - {_LOCK}:
-        hint = "Choose another --name or --out: a search has a folder of its own."
-        raise UsageError("this folder is not empty, and no search's", where=folder, hint=hint)
-    return folder
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Make a search's folder, and keep it to this process."""
-    from filelock import FileLock, Timeout
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / _LOCK, timeout=0)
-        lock.acquire()
-    except Timeout as fault:
-        raise UsageError("another charlstm is searching here", where=folder, hint="Wait, or stop it.") from fault
-    except OSError as fault:
-        raise storage_error(folder, fault, "cannot be used") from fault
-    try:
-        yield
-    finally:
-        lock.release()

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from charlstm.checkpoint.names import AUTO
-from charlstm.cli import interrupts as signals
 from charlstm.cli import launch as several
 from charlstm.cli import options
 from charlstm.cli import run_training as trainer
@@ -169,7 +168,6 @@ def train(
     rnn_size: options.hidden(Whole, "--rnn-size") = None,  # type: ignore[valid-type]
     seq_length: options.hidden(Whole, "--seq-length", "--bptt") = None,  # type: ignore[valid-type]
     learning_rate: options.hidden(Real, "--learning-rate") = None,  # type: ignore[valid-type]
-    leash: options.hidden(bool, "--leash") = False,  # type: ignore[valid-type]
 ) -> None:
     """Train a network on a text; it writes like it afterwards.
 
@@ -232,8 +230,6 @@ def train(
         },
     }
     flags = {section: {k: v for k, v in values.items() if v is not None} for section, values in given.items()}
-    if leash:  # `charlstm tune` holds its trials by their standard input
-        signals.leash(0)
     if several.check(nproc) and not dry_run:
         several.start(nproc or 1)
         return

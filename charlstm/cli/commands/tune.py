@@ -1,7 +1,9 @@
-"""``charlstm tune``: which settings learn a text best."""
+"""``charlstm tune``: search for the settings with which a text is learned best."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,11 +19,11 @@ EPILOG = """Examples:
 
 \b
   charlstm tune my.txt --budget 1h                     thirty trials of two minutes
-  charlstm tune my.txt --budget 3h                     the same search, two hours more
+  charlstm tune my.txt --budget 3h                     continue it for two more hours
   charlstm tune my.txt --budget 20m --trial-time 30s   more trials, each shorter
-  charlstm tune my.txt --config mine.toml              what that file sets stays as it is
+  charlstm tune my.txt --config mine.toml              keep the settings of that file
   charlstm tune my.txt --out here --json               for a program
-  charlstm train my.txt --config tuning/my/best.toml --max-time 1h   train with what was found
+  charlstm train my.txt --config tuning/my/best.toml --max-time 1h   train with the best settings
 """
 
 app = options.one_command()
@@ -33,74 +35,82 @@ ROOT = Path("tuning")
 def tune(
     sources: Annotated[list[str], typer.Argument(metavar="TEXT", help="Files, folders, globs or names.")],
     budget: Annotated[
-        str, typer.Option("--budget", metavar="TIME", help="How long in all, over every start: 20m, 1h, 8h.")
+        str,
+        typer.Option("--budget", metavar="TIME", help="Total time of all sessions: 20m, 1h, 8h; at least two trials."),
     ] = "1h",
     trial_time: Annotated[
         str | None,
         typer.Option(
             "--trial-time",
             metavar="TIME",
-            help="Training of each trial. [default: a thirtieth of the budget, at least 20s]",
+            help="Training time of each trial. [default: a thirtieth of the budget, at least 20s]",
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", "-n", metavar="NAME", help="The search's. [default: the text's]")
+        str | None, typer.Option("--name", "-n", metavar="NAME", help="Name of the search. [default: the text's]")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="Keep it in this folder. [default: tuning/NAME]")
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Folder of the search. [default: tuning/NAME]")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Settings (TOML) that stay as they are.")
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings (TOML) to keep fixed.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed proposes the same first trials.")] = 1,
     jobs: Annotated[
-        int, typer.Option("--jobs", min=1, help="Trials at once: more share the machine, and each learns less.")
+        int, typer.Option("--jobs", min=1, help="Trials to run in parallel; they share the CPU cores.")
     ] = 1,
-    json_lines: Annotated[
-        bool, typer.Option("--json", help="For a program: one event a line of JSON, on stdout.")
-    ] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print events as JSON lines, for a program.")] = False,
     cache: Cache = None,
 ) -> None:
     """Search for the settings that learn a text best.
 
-    Trial 0 is what charlstm train would choose; the others change its width, layers, rate, dropout and cuts, and those
-    that do worse than most are stopped half-way. Each trial is a process of its own and may fail. Typed again after
-    Ctrl-C or a kill, the same command goes on with the rest of the budget. Needs optuna: pip install optuna.
+    Trial 0 uses the settings that charlstm train would choose. The others vary width, layers, learning rate, dropout,
+    batch size and sequence length; those that do worse than most are stopped early. After Ctrl-C or a kill, the same
+    command continues with the rest of the budget. Needs optuna: pip install optuna.
     """
-    from charlstm.cli.views import tune as tune_show
+    from charlstm.cli.views import tune as tune_view
     from charlstm.errors import UsageError
-    from charlstm.tuning.study import check_installed
+    from charlstm.tuning.study_file import check_installed
 
     check_installed()
     if name is not None and out is not None:
-        raise UsageError("--name and --out both say where the search is kept", hint="Give one of them.")
+        raise UsageError("--name and --out both set the folder of the search", hint="Give one of them.")
     if "-" in sources:
-        raise UsageError("every trial reads the text anew, standard input can be read once", hint="Give a file.")
+        raise UsageError("every trial reads the text again, but standard input can be read once", hint="Give a file.")
     from charlstm.tuning.budget import trial_seconds, trial_threads
 
-    seconds = options.seconds(budget)
-    asked = None if trial_time is None else options.seconds(trial_time)
-    given = _given(sources, config)
-    a_trials = {"max_time": trial_seconds(seconds, asked), "threads": trial_threads(jobs)}
-    prepared = _prepare(given, a_trials, options.cache_or_default(cache), quiet=json_lines)
-    from charlstm.tuning.search import Plan
+    budget_seconds = options.seconds(budget)
+    requested = None if trial_time is None else options.seconds(trial_time)
+    fixed = _fixed_settings(sources, config)
+    of_trial = {"max_time": trial_seconds(budget_seconds, requested), "threads": trial_threads(jobs)}
+    prepared = _prepare(fixed, of_trial, options.cache_or_default(cache), quiet=json_lines)
+    from charlstm.tuning.search import SearchSpec
 
-    folder = out if out is not None else ROOT / _folder_name(name, prepared.encoded.name)
-    plan = Plan(prepared, given, folder, options.cache_or_default(cache), seconds, asked, seed, jobs)
-    tune_show.perform(plan, sources, json_lines=json_lines)
+    spec = SearchSpec(
+        prepared,
+        fixed,
+        folder=out if out is not None else ROOT / _folder_name(name, prepared.encoded.name),
+        cache=options.cache_or_default(cache),
+        budget=budget_seconds,
+        trial_time=requested,
+        seed=seed,
+        jobs=jobs,
+        provenance={"command": shlex.join(["charlstm", *sys.argv[1:]])},
+    )
+    tune_view.run(spec, sources, json_lines=json_lines)
 
 
-def _given(sources: list[str], config: Path | None) -> dict[str, dict[str, Any]]:
-    """What is not to be varied; a settings file's own budget gives way to the trials'."""
+def _fixed_settings(sources: list[str], config: Path | None) -> dict[str, dict[str, Any]]:
+    """The settings that are not varied; the trials' time replaces a budget in the settings file."""
     from charlstm.settings_file import read_settings
 
-    given = read_settings(config) if config else {}
-    train = {k: v for k, v in given.get("train", {}).items() if k not in {"max_time", "max_steps", "epochs"}}
-    return {**given, "train": train, "data": {**given.get("data", {}), "sources": tuple(sources)}}
+    fixed = read_settings(config) if config else {}
+    train = {k: v for k, v in fixed.get("train", {}).items() if k not in {"max_time", "max_steps", "epochs"}}
+    return {**fixed, "train": train, "data": {**fixed.get("data", {}), "sources": tuple(sources)}}
 
 
-def _prepare(given: dict[str, dict[str, Any]], a_trials: dict[str, Any], cache: Path, *, quiet: bool) -> Prepared:
-    """The default choice for what a trial has."""
+def _prepare(fixed: dict[str, dict[str, Any]], of_trial: dict[str, Any], cache: Path, *, quiet: bool) -> Prepared:
+    """Encode the text, and choose the default settings for a trial."""
     from charlstm.cli.interrupts import load_torch
     from charlstm.cli.views.progress import bytes_bar
 
@@ -109,7 +119,7 @@ def _prepare(given: dict[str, dict[str, Any]], a_trials: dict[str, Any], cache: 
     from charlstm.training.prepare import prepare
 
     with bytes_bar("encoding", quiet=quiet) as progress:
-        return prepare(merge(given, {"train": a_trials}), cache, progress=progress)
+        return prepare(merge(fixed, {"train": of_trial}), cache, progress=progress)
 
 
 def _folder_name(name: str | None, default: str) -> str:
@@ -120,5 +130,5 @@ def _folder_name(name: str | None, default: str) -> str:
         return cleaned(default)
     fault = name_fault(name)
     if fault:
-        raise UsageError(f"{name!r} cannot be a search's name: {fault}")
+        raise UsageError(f"{name!r} cannot be the name of a search: {fault}")
     return name

@@ -1,8 +1,7 @@
-"""A search on the command line: a line a trial while it runs, the best trials at its end, and what to type next."""
+"""A search on the command line: one line per trial while it runs, then the best trials and what to type next."""
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
@@ -24,108 +23,112 @@ from charlstm.errors import CharlstmError
 
 if TYPE_CHECKING:
     from charlstm.tuning.events import Event, SearchDone, SearchStarted, Trial, TrialDone
-    from charlstm.tuning.search import Plan
+    from charlstm.tuning.search import SearchSpec
 
-SHOWN = 5
-"""Trials in the table, and the default, if it is not among them."""
-_LONGER = 10
-"""The training that is proposed lasts as many times as a trial."""
+_TABLE_ROWS = 5
+"""Trials in the table; the default is added if it is not among them."""
+_LONGER_TRAINING = 10
+"""The suggested training takes this many times as long as a trial."""
 
 
-def perform(plan: Plan, sources: list[str], *, json_lines: bool) -> None:
-    """Run a search, show it, and leave with the right exit code.
+def run(spec: SearchSpec, sources: list[str], *, json_lines: bool) -> None:
+    """Run a search and show it.
+
+    Args:
+        spec: what to search for, where, and for how long.
+        sources: the text, as it was typed.
+        json_lines: print events as JSON lines instead.
 
     Raises:
-        CharlstmError: no trial came to its end.
+        CharlstmError: no trial finished.
+        typer.Exit: the search was interrupted.
     """
-    from charlstm.tuning.events import SearchDone, SearchStarted, to_json
-    from charlstm.tuning.search import search
+    from charlstm.tuning.events import SearchDone, to_json
+    from charlstm.tuning.search import open_search
 
-    last: SearchDone | None = None
-    trial_time = 0.0
-    with StopRequest("stopping the running trials") as request, contextlib.closing(search(plan, request)) as events:
-        for event in events:
+    done: SearchDone | None = None
+    with StopRequest("stopping the running trials") as request, open_search(spec) as search:
+        for event in search.events(request):
             if json_lines:
                 print(to_json(event), flush=True)
             else:
-                _tell(event)
-            if isinstance(event, SearchStarted):
-                trial_time = event.trial_time
-            elif isinstance(event, SearchDone):
-                last = event
-    assert last is not None
-    if last.best is not None and not json_lines:
-        _show(last, sources, trial_time)
-    if last.reason == "interrupted":
-        say("stopped; the same command goes on with the rest of the budget")
+                _show_progress(event, spec.jobs)
+            if isinstance(event, SearchDone):
+                done = event
+        trial_time = search.trial_time
+    assert done is not None
+    if done.best is not None and not json_lines:
+        _show_result(done, sources, trial_time)
+    if done.reason == "interrupted":
+        say("stopped; the same command continues with the rest of the budget")
         raise typer.Exit(request.exit_code)
-    if last.best is None:
-        reasons = [trial.reason for trial in last.trials if trial.reason]
-        what = f"no trial came to its end ({reasons[-1]})" if reasons else "no trial came to its end"
-        raise CharlstmError(what, hint="Nothing was found; a longer --budget goes on.")
+    if done.best is None:
+        reasons = [trial.reason for trial in done.trials if trial.reason]
+        what = f"no trial finished; the last one failed: {reasons[-1]}" if reasons else "no trial finished"
+        raise CharlstmError(what, hint="The same command with a longer --budget continues.")
 
 
-def _tell(event: Event) -> None:
+def _show_progress(event: Event, jobs: int) -> None:
     from charlstm.tuning.events import SearchStarted, TrialDone
 
     if isinstance(event, SearchStarted):
-        say(_opening(event))
+        say(_start_line(event, jobs))
     elif isinstance(event, TrialDone):
-        say(_line(event), indent=2)
+        say(_trial_line(event), indent=2)
 
 
-def _opening(event: SearchStarted) -> str:
+def _start_line(event: SearchStarted, jobs: int) -> str:
     left = f"{duration(event.seconds_left)} left"
     if event.trials:
-        return f"going on after {counted(event.trials, 'trial')}, {left}. In {event.folder}"
+        return f"continuing the search in {event.folder} after {counted(event.trials, 'trial')}, {left}"
+    most = max(2, jobs * int(event.seconds_left / event.trial_time))
     return (
-        f"trials of {duration(event.trial_time)} of training, {left}; trial 0 is the default choice: "
-        f"{_settings(event.default)}. In {event.folder}"
+        f"searching in {event.folder}: {left}, enough for at most {most} trials of {duration(event.trial_time)}; "
+        f"trial 0 has the default settings: {_listed(event.default)}"
     )
 
 
-def _line(event: TrialDone) -> str:
+def _trial_line(event: TrialDone) -> str:
     trial, best = event.trial, event.best
     loss = "" if trial.loss is None else f"{trial.loss:.4f} nats/token"
-    told = {
+    result = {
         "finished": loss,
-        "pruned": f"{loss}, stopped as hopeless",
+        "pruned": f"{loss}, stopped early: worse than most",
         "failed": f"failed: {trial.reason}",
-        "interrupted": "cut off, to be tried again",
+        "interrupted": "interrupted; it will be tried again",
     }[trial.state]
-    so_far = f"best {best.loss:.4f} (trial {best.number})" if best else "no best yet"
-    return f"trial {trial.number}: {told} · {so_far} · {duration(event.seconds_left)} left · {_changes(trial)}"
+    best_loss = f"best {best.loss:.4f} (trial {best.number})" if best else "none finished yet"
+    return f"trial {trial.number}: {result} · {best_loss} · {duration(event.seconds_left)} left · {_changes(trial)}"
 
 
 def _changes(trial: Trial) -> str:
     if trial.changed:
-        return _settings(trial.changed)
-    return "the default" if trial.settings else ""
+        return _listed(trial.changed)
+    return "default" if trial.settings else ""
 
 
-def _settings(settings: dict[str, Any]) -> str:
+def _listed(settings: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in settings.items())
 
 
-def _show(done: SearchDone, sources: list[str], trial_time: float) -> None:
-    """The best trials as a table, and what follows from them."""
-    _draw(done)
+def _show_result(done: SearchDone, sources: list[str], trial_time: float) -> None:
+    _show_table(done)
     print()
     for sentence in map(visible, _sentences(done, trial_time)):
         print("\n".join(fold(sentence, terminal_width(), "  ")) if is_terminal(sys.stdout) else sentence)
-    print(f"  {visible(_command(done, sources, trial_time))}")  # never folded: it is there to be copied
+    print(f"  {visible(_train_command(done, sources, trial_time))}")  # never folded, so that it can be copied
 
 
-def _draw(done: SearchDone) -> None:
+def _show_table(done: SearchDone) -> None:
     from rich.table import Table
     from rich.text import Text
 
     finished = sorted((t for t in done.trials if t.state == "finished"), key=lambda t: (t.loss or 0.0, t.number))
-    rows = finished[:SHOWN] + [trial for trial in finished[SHOWN:] if not trial.changed]
+    rows = finished[:_TABLE_ROWS] + [trial for trial in finished[_TABLE_ROWS:] if not trial.changed]
     table = Table(box=None, pad_edge=False)
     for column in ("trial", "nats/token", "bits/char"):
         table.add_column(column, justify="right")
-    table.add_column("changed from the default")
+    table.add_column("changed settings")
     for trial in rows:
         bits = "" if trial.bits_per_char is None else f"{trial.bits_per_char:.4f}"
         table.add_row(str(trial.number), f"{trial.loss:.4f}", bits, Text(_changes(trial)))
@@ -133,31 +136,43 @@ def _draw(done: SearchDone) -> None:
 
 
 def _sentences(done: SearchDone, trial_time: float) -> list[str]:
+    from charlstm.tuning.study import RANDOM_TRIALS
+
     states = [trial.state for trial in done.trials]
+    finished, pruned, failed = (states.count(state) for state in ("finished", "pruned", "failed"))
+    sentences = [
+        f"Trials: {finished} finished, {pruned} stopped early, {failed} failed, in {duration(done.seconds)}.",
+        "The loss is measured on the validation text, which also chose the best trial: expect a slightly higher one on "
+        "new text. Each trial was trained once, so small differences may be chance.",
+        _comparison(done),
+    ]
+    if finished + pruned <= RANDOM_TRIALS:
+        sentences.append(
+            f"These are too few trials to find much: after the default, {RANDOM_TRIALS} have random settings, and only "
+            "later ones build on the results. The same command with a longer --budget continues this search."
+        )
+    if done.checkpoint:
+        sentences.append(f"Sample from the best trial: charlstm sample {shlex.quote(done.checkpoint)}")
+    sentences.append(
+        f"All trials trained for {duration(trial_time)}; with much more time a wider network and more dropout may be "
+        "better. To train longer with the best settings:"
+    )
+    return sentences
+
+
+def _comparison(done: SearchDone) -> str:
+    """How the best trial compares with the default settings."""
     best = done.best
     assert best is not None
-    told = [
-        f"Trials that finished: {states.count('finished')}; stopped as hopeless: {states.count('pruned')}; failed: "
-        f"{states.count('failed')}; {duration(done.seconds)} in all.",
-        "The loss is on the validation part, by which the best was chosen: on text never seen expect a little more. "
-        "Each trial was trained once; small differences may be chance.",
-    ]
-    default = next((trial for trial in done.trials if not trial.changed and trial.loss is not None), None)
+    assert best.loss is not None
     if not best.changed:
-        told.append("Nothing was better than the default, which for a longer training charlstm train chooses anew.")
-    elif default is not None and default.state == "finished":
-        told.append(f"The best needs {default.loss - best.loss:.4f} nats/token less than the default.")  # type: ignore[operator]
-    if done.checkpoint:
-        told.append(f"Write with: charlstm sample {shlex.quote(done.checkpoint)}")
-    won = "These settings won" if best.changed else "The default won"
-    told.append(
-        f"{won} in trainings of {duration(trial_time)}; in a far longer one a wider network and more dropout may win. "
-        f"{'Train with them for longer:' if best.changed else 'To train for longer with just these settings:'}"
-    )
-    return told
+        return "No trial was better than the default settings, which charlstm train would choose by itself."
+    default = next((trial for trial in done.trials if not trial.changed and trial.state == "finished"), None)
+    if default is None or default.loss is None:
+        return f"Trial {best.number} was the best; the default settings did not finish."
+    return f"Trial {best.number} was the best, {default.loss - best.loss:.4f} nats/token better than the default."
 
 
-def _command(done: SearchDone, sources: list[str], trial_time: float) -> str:
-    """What trains with the settings found, for longer."""
+def _train_command(done: SearchDone, sources: list[str], trial_time: float) -> str:
     words = ["charlstm", "train", *sources, "--config", str(done.settings_file)]
-    return f"{shlex.join(words)} --max-time {duration(_LONGER * trial_time).replace(' ', '')}"
+    return f"{shlex.join(words)} --max-time {duration(_LONGER_TRAINING * trial_time).replace(' ', '')}"
