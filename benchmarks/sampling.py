@@ -54,7 +54,8 @@ from charlstm.checkpoint.format import Checkpoint, write
 from charlstm.engine.auto_threads import PacedEngine, blas_threads
 from charlstm.nn.attention import Attention
 from charlstm.nn.shapes import CELLS, tensor_shapes
-from charlstm.sampling.sampler import SampleConfig, sample
+from charlstm.sampling.config import SampleConfig
+from charlstm.sampling.sampler import sample
 from charlstm.tokenizers import CharTokenizer
 
 ALPHABET = "\n !$&',-.3:;?" + "".join(map(chr, range(65, 91))) + "".join(map(chr, range(97, 123)))

@@ -15,12 +15,9 @@ from charlstm.engine.layers import Array
 from charlstm.engine.stack import Stack, State, alone, in_rows
 from charlstm.tokenizers import from_state
 
-_WEIGHED = 8
-"""Tokens behind a blank of free length that are weighed: they tell what length fits."""
-
 
 class BidirectionalEngine:
-    """A trained network that reads both ways; a `filling.Reader`, to which a left is the forward stack's state.
+    """A trained network that reads both ways; a left is the forward stack's state.
 
     Attributes:
         config: the run's settings as plain values.
@@ -61,7 +58,7 @@ class BidirectionalEngine:
             left = self.advance(left, np.array([token]))
         return found
 
-    # ---- as `filling.Reader` has it ---------------------------------------------------------------------------------
+    # ---- step by step -----------------------------------------------------------------------------------------------
 
     def begin(self, left: Sequence[int]) -> State:
         """Read what stands before the first blank, as far back as windows reach in training."""
@@ -95,10 +92,6 @@ class BidirectionalEngine:
     def join(self, lefts: Sequence[State]) -> State:
         """All rows of several, one below the other."""
         return stack.join(lefts)
-
-    def weighs(self, free: bool) -> int:
-        """None behind a blank of known length: the right side is in view."""
-        return _WEIGHED if free else 0
 
     def _read_backwards(self, layout: tuple[int, ...]) -> list[Array]:
         """The backward stack's features at each place of a layout: what it has read of all behind that place."""

@@ -28,6 +28,7 @@ from charlstm.evaluation.loss import bits_per_char, evaluate
 from charlstm.evaluation.masked import evaluate_cloze
 from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
 from charlstm.filling import fill as filling
+from charlstm.filling.readers import MaskedReader
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import CharLM, State, detach, reset_rows
 from charlstm.nn.parameters import dense_weights, tables
@@ -377,7 +378,7 @@ class Training:
     def _proof(self, length: int) -> str:
         parts = self.model.to_tensors(), self._config(), self.tokenizer.to_state()
         if self.run.model.bidirectional:
-            return filling.preview(BidirectionalEngine(*parts), self.tokenizer, self._passage(length))
+            return filling.preview(MaskedReader(BidirectionalEngine(*parts)), self.tokenizer, self._passage(length))
         return sampling.preview(Engine(*parts), length, seed=self.run.train.seed)
 
     def _out_of_patience(self) -> bool:
