@@ -74,7 +74,12 @@ def load(reference: str | None, root: Path, device: str = "cpu", threads: int | 
     """
     from charlstm.checkpoint.format import check_writes_on
 
-    path, checkpoint = read_model(reference, root)
+    try:
+        path, checkpoint = read_model(reference, root)
+    except NotFoundError as fault:
+        if reference is not None and " " in reference:
+            fault.hint = "If this is a prompt, put --prompt before it."
+        raise
     check_writes_on(checkpoint, path)
     if device == "cpu":
         from charlstm.engine.auto_threads import PacedEngine
@@ -177,7 +182,7 @@ def fit_prompt(tokenizer: Tokenizer, text: str, unknown: str) -> str:
 
 
 def reject_prompt_words(command: str, checkpoint: str | None, words: list[str]) -> None:
-    """Check that no prompt was typed where only a checkpoint can be.
+    """Check that no prompt was typed after the checkpoint.
 
     Args:
         command: what the person runs.
@@ -185,13 +190,11 @@ def reject_prompt_words(command: str, checkpoint: str | None, words: list[str]) 
         words: those after it.
 
     Raises:
-        UsageError: there is a second word, or the first has several words in it.
+        UsageError: there are some.
     """
-    if not words and not (checkpoint and re.search(r"\s", checkpoint) and not Path(checkpoint).exists()):
-        return
-    run, prompt = (checkpoint, " ".join(words)) if words else (None, checkpoint or "")
-    line = " ".join(["charlstm", command, *([shlex.quote(run)] if run else []), "--prompt", shlex.quote(prompt)])
-    raise UsageError("a prompt is given with --prompt", hint=f"Try: {line}")
+    if words:
+        typed = shlex.join([checkpoint or "", "--prompt", " ".join(words)])
+        raise UsageError("a prompt is given with --prompt", hint=f"Try: charlstm {command} {typed}")
 
 
 def seed_or_random(seed: int | None) -> int:
