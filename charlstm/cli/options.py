@@ -49,8 +49,6 @@ Model = Annotated[
         show_default=False,
     ),
 ]
-PromptWords = Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")]
-"""Takes what a person types as a prompt without its option, so that the error can name the option."""
 PromptFile = Annotated[Path | None, typer.Option("--prompt-file", metavar="FILE", help="Continue the text of a file.")]
 RepetitionPenalty = Annotated[
     float, typer.Option("--repetition-penalty", help="Above 1 makes the last 64 tokens less likely; 1 is off.")
@@ -83,6 +81,10 @@ Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.
 def hidden(kind: Any, *names: str) -> Any:
     """An option that works and is not shown: the name another program has for it."""
     return Annotated[kind, typer.Option(*names, hidden=True)]
+
+
+EXTRA_WORDS = {"allow_extra_args": True}
+"""The context settings of a command that checks words after its arguments itself, to say what they should be."""
 
 
 def one_command() -> typer.Typer:

@@ -51,10 +51,10 @@ _TOKENS_PER_LINE = 1000
 """Tokens a line may have on average with --lines: some models get stuck among spaces and never end a line."""
 
 
-@app.command(epilog=EPILOG)
+@app.command(epilog=EPILOG, context_settings=options.EXTRA_WORDS)
 def sample(
+    context: typer.Context,
     checkpoint: options.Model = None,
-    words: options.PromptWords = None,
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="Continue this text; - reads stdin.")] = None,
     prompt_file: options.PromptFile = None,
     length: Annotated[
@@ -90,7 +90,7 @@ def sample(
         typer.Option(
             "--threads",
             min=1,
-            help="CPU threads. [default: 1; more for wide networks and many texts, while they are idle]",
+            help="CPU threads. [default: 1; more for wide networks and many texts, if cores are idle]",
         ),
     ] = None,
     root: Root = DEFAULT_ROOT,
@@ -107,7 +107,7 @@ def sample(
     """
     from charlstm.sampling.config import SampleConfig
 
-    reject_prompt_words("sample", checkpoint, words or [])
+    reject_prompt_words("sample", checkpoint, context.args)
     if samples < 1:
         raise UsageError(f"-n {samples} must be 1 or more")
     config = SampleConfig(

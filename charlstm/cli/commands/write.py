@@ -25,10 +25,10 @@ EPILOG = """Examples:
 app = options.one_command()
 
 
-@app.command(epilog=EPILOG)
+@app.command(epilog=EPILOG, context_settings=options.EXTRA_WORDS)
 def write(
+    context: typer.Context,
     checkpoint: options.Model = None,
-    words: options.PromptWords = None,
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="Start with this text.")] = None,
     prompt_file: options.PromptFile = None,
     length: Annotated[int, typer.Option("--length", "-l", help="Tokens the model adds at a time.")] = 100,
@@ -55,7 +55,7 @@ def write(
     from charlstm.sampling.cowriter import CoWriter
     from charlstm.sampling.prompts import parse_unknown
 
-    reject_prompt_words("write", checkpoint, words or [])
+    reject_prompt_words("write", checkpoint, context.args)
     if prompt == "-" or str(prompt_file) == "-":
         raise UsageError("commands come from stdin, so the prompt cannot", hint="Use --prompt-file FILE.")
     require("length", length, length >= 1, "1 or more")
