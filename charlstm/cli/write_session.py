@@ -9,9 +9,8 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -19,6 +18,7 @@ from charlstm.cli.spelling import respell
 from charlstm.cli.views.stream import Output, writable
 from charlstm.cli.views.terminal import is_terminal, say
 from charlstm.cli.write_input import Lines, Terminated, interrupt_flag, raising_termination
+from charlstm.cli.write_settings import SessionSettings, parse_number, shortened
 from charlstm.errors import CharlstmError, UsageError
 from charlstm.files import write_atomically
 
@@ -53,17 +53,8 @@ _SHORT = {
     "?": "help",
     "q": "quit",
 }
-_NUMBERS: dict[str, type[int] | type[float]] = {
-    "temperature": float,
-    "length": int,
-    "top-k": int,
-    "top-p": float,
-    "min-p": float,
-    "repetition-penalty": float,
-}
 _MAX_ALTERNATIVES = 9
 _CONTEXT = 200  # characters of an unfinished line that are shown before its continuation
-_SHOWN = 40  # characters of a wrong number that a message repeats
 
 
 class Session:
@@ -76,7 +67,7 @@ class Session:
 
     def __init__(self, writer: CoWriter, unknown: Unknown) -> None:
         self.writer = writer
-        self._unknown = unknown
+        self._settings = SessionSettings(writer, unknown)
         self._text_to_stdout = not is_terminal(sys.stdout)
         self._lines = Lines(edited=not self._text_to_stdout)
         self._screen = Output(sys.stderr if self._text_to_stdout else sys.stdout)
@@ -90,8 +81,8 @@ class Session:
             "nl": lambda argument: self._add("\n" + argument),
             "undo": lambda argument: self._move(self.writer.undo, "removed", "undo"),
             "redo": lambda argument: self._move(self.writer.redo, "put back", "redo"),
-            "temp": lambda argument: self._set(f"temperature {argument}"),
-            "set": self._set,
+            "temp": lambda argument: self._settings.command(f"temperature {argument}"),
+            "set": self._settings.command,
             "show": lambda argument: self._show(),
             "save": lambda argument: self._save(argument, overwrite=False),
             "save!": lambda argument: self._save(argument, overwrite=True),
@@ -153,7 +144,7 @@ class Session:
             if name == "quit":
                 return not self._may_leave()
             if name not in self._commands or not name:
-                raise UsageError(f"there is no command /{_shortened(name, _SHOWN)}", hint="/help lists them all.")
+                raise UsageError(f"there is no command /{shortened(name)}", hint="/help lists them all.")
             self._commands[name](argument)
         self._warned = False
         return True
@@ -200,13 +191,13 @@ class Session:
         self._extend(at_line_end)
 
     def _add(self, text: str) -> None:
-        for note in self.writer.add(text, self._unknown):
+        for note in self.writer.add(text, self._settings.unknown):
             say(note)
 
     def _propose(self, argument: str) -> None:
-        count = int(_number("the number of alternatives", argument or "4", int))
+        count = int(parse_number("the number of alternatives", argument or "4", int))
         if not 1 <= count <= _MAX_ALTERNATIVES:
-            raise UsageError(f"/alt {_shortened(argument, _SHOWN)}: must be between 1 and {_MAX_ALTERNATIVES}")
+            raise UsageError(f"/alt {shortened(argument)}: must be between 1 and {_MAX_ALTERNATIVES}")
         self._show_context()
         self._screen.end_line()
         with interrupt_flag() as interrupted:
@@ -216,9 +207,9 @@ class Session:
             self._screen.end_line()
 
     def _choose(self, digits: str) -> None:
-        number = int(_number("the choice", digits, int))
+        number = int(parse_number("the choice", digits, int))
         if not 1 <= number <= len(self.writer.choices):
-            raise UsageError(f"there is no alternative {_shortened(digits, _SHOWN)}")
+            raise UsageError(f"there is no alternative {shortened(digits)}")
         self.writer.choose(number - 1)
         self._show_context()
         self._screen.end_line()
@@ -230,32 +221,6 @@ class Session:
         say(f"{done}: {_quoted(piece.text)}")
         self._show_context()
         self._screen.end_line()
-
-    def _set(self, argument: str) -> None:
-        from charlstm.sampling.config import require
-        from charlstm.sampling.prompts import parse_unknown
-
-        name, _, value = argument.strip().partition(" ")
-        if not name:
-            say(", ".join(f"{name} {self._value(name)}" for name in (*_NUMBERS, "unknown")))
-            return
-        if name not in (*_NUMBERS, "unknown"):
-            what = f"there is no setting {_shortened(name, _SHOWN)!r}"
-            raise UsageError(what, hint=f"Choose from {', '.join(_NUMBERS)}, unknown.")
-        if value and name == "unknown":
-            self._unknown = parse_unknown(value.strip())
-        elif value:
-            number = _number(name, value, _NUMBERS[name])
-            require("length", number, name != "length" or number >= 1, "1 or more")
-            change: dict[str, Any] = {name.replace("-", "_"): number}
-            self.writer.config = replace(self.writer.config, **change)
-        say(f"{name} {self._value(name)}")
-
-    def _value(self, name: str) -> float | str:
-        if name == "unknown":
-            return self._unknown
-        value: float = getattr(self.writer.config, name.replace("-", "_"))
-        return value
 
     def _show(self) -> None:
         self._screen.write(self.writer.text)
@@ -285,21 +250,6 @@ def _say_help() -> None:
     """Print the help in two columns, which stay apart when a line is folded."""
     for line in _HELP.splitlines():
         say(line, indent=_HELP_INDENT)
-
-
-def _number(name: str, text: str, kind: type[int] | type[float]) -> float:
-    try:
-        return kind(text)
-    except ValueError:
-        if text.strip().lstrip("+-").isdecimal():  # Python converts at most 4,300 digits
-            problem = "is too large"
-        else:
-            problem = "is not a whole number" if kind is int else "is not a number"
-        raise UsageError(f"{name}: {_shortened(text, _SHOWN)!r} {problem}") from None
-
-
-def _shortened(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _quoted(text: str) -> str:

@@ -14,9 +14,9 @@ from itertools import islice
 import numpy as np
 
 from charlstm.engine.protocol import TextModel
-from charlstm.sampling.config import SampleConfig
+from charlstm.sampling.config import SampleConfig, require
 from charlstm.sampling.draft import Draft, IsComplete, Piece, at_word_end, draw_pieces
-from charlstm.sampling.generate import PENALTY_WINDOW, Draw, generate, row_generators
+from charlstm.sampling.generate import PENALTY_WINDOW, Draw, check_drawable, generate, row_generators
 from charlstm.sampling.position import Position, prefill
 from charlstm.sampling.prompts import Unknown, banned_ids, bos_ids, fit_prompt
 from charlstm.tokenizers import Tokenizer
@@ -29,12 +29,16 @@ class CoWriter:
         model: the network and its tokenizer.
         config: filters and seed; its length is that of a piece, in tokens.
 
+    Raises:
+        UsageError: the vocabulary holds nothing but the unknown symbol.
+
     Attributes:
         config: as given, with a seed in any case; it may be replaced at any time.
         choices: alternatives that were drawn and not yet chosen from.
     """
 
     def __init__(self, model: TextModel, config: SampleConfig) -> None:
+        check_drawable(model.vocab_size, banned_ids(model.tokenizer))
         # The seed is fixed here, so that every draw of a session has its own place in one sequence.
         self.config = replace(config, seed=_fresh_seed() if config.seed is None else config.seed)
         self.choices: list[Piece] = []
@@ -109,7 +113,11 @@ class CoWriter:
 
         Returns:
             The alternatives, which are also in `choices`.
+
+        Raises:
+            UsageError: ``count`` is below 1.
         """
+        require("count", count, count >= 1, "1 or more")
         drafts = self._drafts(count)
         with closing(self._draw(drafts, is_complete)) as fragments:
             for _ in fragments:

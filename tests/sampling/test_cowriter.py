@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.errors import UnknownCharacter
+from charlstm.errors import UnknownCharacter, UsageError
 from charlstm.sampling.config import SampleConfig
 from charlstm.sampling.cowriter import CoWriter
 from charlstm.sampling.draft import at_line_end, at_word_end
@@ -190,6 +190,15 @@ def test_an_unknown_character_adds_nothing() -> None:
     assert co.text == ""
     assert co.add("áb", "map") != []
     assert co.text == "ab"
+
+
+def test_wrong_arguments_are_errors_at_the_call() -> None:
+    co, model = writer()
+    with pytest.raises(UsageError, match=r"^`count=0` must be 1 or more"):
+        co.propose(0)
+    with pytest.raises(UsageError, match="every token is banned"):
+        CoWriter(random_markov("", unknown=True), CONFIG)
+    assert model.steps == []
 
 
 def test_a_new_setting_applies_from_the_next_piece_on() -> None:
