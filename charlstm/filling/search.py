@@ -56,23 +56,33 @@ class Search:
 
     def _fill_blank(self, candidates: Candidates, number: int) -> Candidates:
         """Fill one blank with every length it may have, and read the text after it as far as that is needed."""
-        blank, text = self._blanks[number], self._texts[number + 1]
-        last = number == len(self._blanks) - 1
+        blank, text, last = self._blanks[number], self._texts[number + 1], self._is_last(number)
         lookahead = self._reader.lookahead(blank.variable)
         scored = len(text) if lookahead is None else min(lookahead, len(text))
         needed = scored if last else len(text)
-        by_length = []
-        for length, branch in self._lengths(candidates, blank):
-            right = self._reader.read_right([MASK] * (length + scored) + text[scored:] + self._rest(number + 1))
-            for index in range(length):
-                branch = self._fill_token(branch, right, index)
-            for index, token in enumerate(text[: min(_NEAR, needed)]):
-                branch = branch.read(self._reader, token, right=right, index=length + index, scored=index < scored)
-            by_length.append(self._end_word(branch, right, length) if last and self._word_ends else branch)
+        by_length = [
+            self._fill_length(branch, number, length, scored, min(_NEAR, needed))
+            for length, branch in self._lengths(candidates, blank)
+        ]
         candidates = Candidates.join(self._reader, by_length)
         candidates = candidates.select(self._reader, candidates.beam.best(self._config.beam_width))
         far = text[_NEAR:needed]
         return read_ahead(self._reader, candidates, far, scored=scored > _NEAR, last=last, count=self._config.count)
+
+    def _fill_length(self, candidates: Candidates, number: int, length: int, scored: int, near: int) -> Candidates:
+        """Fill a blank with one length, read ``near`` tokens of the text after it, and score the first ``scored``."""
+        text = self._texts[number + 1]
+        right = self._reader.read_right([MASK] * (length + scored) + text[scored:] + self._rest(number + 1))
+        for index in range(length):
+            candidates = self._fill_token(candidates, right, index)
+        for index, token in enumerate(text[:near]):
+            candidates = candidates.read(self._reader, token, right=right, index=length + index, scored=index < scored)
+        if self._word_ends and self._is_last(number):
+            candidates = self._end_word(candidates, right, length)
+        return candidates
+
+    def _is_last(self, number: int) -> bool:
+        return number == len(self._blanks) - 1
 
     def _lengths(self, candidates: Candidates, blank: Blank) -> Iterator[tuple[int, Candidates]]:
         """Each length a blank may have, all equally likely, with the candidates that start it."""

@@ -105,7 +105,7 @@ def test_without_a_checkpoint_the_newest_run_fills(cli):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (["on", "the cat"], 2, "no blank"),
         (["the cat"], 2, "no blank"),
@@ -124,11 +124,11 @@ def test_without_a_checkpoint_the_newest_run_fills(cli):
         (["on", "the ___", "--unknown", "guess"], 2, "--unknown"),
     ],
 )
-def test_every_mistake_is_one_line(cli, words, code, told):
+def test_every_mistake_is_one_line(cli, words, code, message):
     done = cli("fill", *words)
     assert done.code == code
     assert done.out == ""
-    assert told in done.err
+    assert message in done.err
     assert done.err.count("\n") == 1
 
 
@@ -159,11 +159,11 @@ def test_a_bidirectional_run_is_scored_listed_verified_and_resumed(cli):
     assert "gzip" not in shown.out
     assert "1×32 bi" in cli("checkpoints", "list").out
     assert cli("checkpoints", "verify", "both").code == 0
-    gone_on = cli("train", "--resume", "both", "--max-steps", "64")
-    assert gone_on.code == 0, gone_on.err
-    told = shlex.split(gone_on.err.rpartition("with: ")[2])
-    assert told[:3] == ["charlstm", "fill", "both"]
-    assert cli(*told[1:]).code == 0
+    resumed = cli("train", "--resume", "both", "--max-steps", "64")
+    assert resumed.code == 0, resumed.err
+    example = shlex.split(resumed.err.rpartition("with: ")[2])
+    assert example[:3] == ["charlstm", "fill", "both"]
+    assert cli(*example[1:]).code == 0
 
 
 @pytest.mark.parametrize(
@@ -192,10 +192,10 @@ def test_fine_tuning_a_bidirectional_run_keeps_the_mask_and_grows_the_alphabet(c
 
 
 def test_settings_that_exclude_bidirectional_are_an_error_before_anything_is_read(cli):
-    for more, told in ((["--attention"], "looks back only"), (["--windows", "stateful"], "shuffled")):
+    for more, message in ((["--attention"], "looks back only"), (["--windows", "stateful"], "shuffled")):
         done = cli("train", "pets.txt", "--bidirectional", *more, *SMALL)
         assert done.code == 2
-        assert told in done.err
+        assert message in done.err
 
 
 def test_models_of_bytes_and_word_pieces_fill_too(cli):

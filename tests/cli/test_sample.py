@@ -77,9 +77,9 @@ def test_a_seed_repeats_a_text_and_is_reported(run: Any) -> None:
 
 
 def test_a_root_without_runs_reports_that_the_starter_writes(run: Any, tmp_path: Path) -> None:
-    told = run("--root", str(tmp_path / "empty"), "--length", "20")
-    assert told.code == 0
-    assert f"no runs in {tmp_path / 'empty'} yet: this is the starter" in told.err.replace("\n", " ")
+    ran = run("--root", str(tmp_path / "empty"), "--length", "20")
+    assert ran.code == 0
+    assert f"no runs in {tmp_path / 'empty'} yet: this is the starter" in ran.err.replace("\n", " ")
     assert "this is the starter" not in run("--length", "20").err
 
 
@@ -147,17 +147,17 @@ def test_a_stop_text_is_not_printed(run: Any) -> None:
 
 
 def test_threads_go_to_the_engine(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    requested = []
     used = PacedEngine.__init__
 
     def noted(self: PacedEngine, *given: Any) -> None:
-        asked.append(given[-1])
+        requested.append(given[-1])
         used(self, *given)
 
     monkeypatch.setattr(PacedEngine, "__init__", noted)
     words = ("plain-1", "--length", "5", "--seed", "1")
     assert run(*words).out == run(*words, "--threads", "1").out
-    assert asked == [None, 1]
+    assert requested == [None, 1]
 
 
 def test_greedy_needs_no_seed(run: Any) -> None:
@@ -331,10 +331,10 @@ def test_a_prompt_that_is_not_text_reports_which_byte(run: Any) -> None:
 
 def test_a_hint_names_only_options_of_this_command(run: Any, tmp_path: Path) -> None:
     (tmp_path / "image.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\r")
-    told = run("--prompt-file", str(tmp_path / "image.png")).err
-    assert "UTF-8" in told
-    assert "--tokenizer" not in told
-    assert "--encoding" not in told
+    ran = run("--prompt-file", str(tmp_path / "image.png")).err
+    assert "UTF-8" in ran
+    assert "--tokenizer" not in ran
+    assert "--encoding" not in ran
     assert "--unknown skip" in run("--prompt", "é").err
 
 
@@ -346,11 +346,11 @@ def test_a_prompt_for_bytes_may_be_any_bytes(run: Any, root: Path) -> None:
 
 
 def test_raw_bytes_are_written_as_they_are_drawn(run: Any, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A model that likes 0xFF and bytes that go on a character, so nearly nothing it draws is UTF-8.
+    # A model that favours continuation bytes and 0xFF, so that almost nothing it draws is UTF-8.
     make_checkpoint(root / "disk" / "model.safetensors", ByteTokenizer(), favour=dict.fromkeys(range(128, 256), 9.0))
     drawn = ("disk", "--length", "200", "--seed", "3", "--prompt", "-")
-    told = json.loads(run(*drawn, "--json", stdin=b"a\xff").out)
-    octets = b"a\xff" + bytes(token["id"] for token in told["tokens"])
+    ran = json.loads(run(*drawn, "--json", stdin=b"a\xff").out)
+    octets = b"a\xff" + bytes(token["id"] for token in ran["tokens"])
     assert run(*drawn, "--raw", stdin=b"a\xff").out.encode("utf-8", "surrogateescape") == octets
     assert "\ufffd" in run(*drawn, stdin=b"a\xff").out
     assert run(*drawn, "--raw", "--json").code == run(*drawn, "--raw", "-n", "2").code == 2
@@ -437,7 +437,7 @@ def on_a_terminal(arguments: list[str], root: Path) -> str:
     keyboard, screen = pty.openpty()
     with subprocess.Popen([*COMMAND, *arguments], stdout=screen, stderr=subprocess.DEVNULL, env=environment(root)):
         os.close(screen)
-        seen = b""
+        screen = b""
         while True:
             try:
                 block = os.read(keyboard, 65536)
@@ -445,9 +445,9 @@ def on_a_terminal(arguments: list[str], root: Path) -> str:
                 break
             if not block:
                 break
-            seen += block
+            screen += block
     os.close(keyboard)
-    return seen.decode().replace("\r\n", "\n")
+    return screen.decode().replace("\r\n", "\n")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
@@ -459,10 +459,12 @@ def test_a_terminal_is_shown_control_characters_and_a_pipe_gets_them(root: Path)
         [*COMMAND, *arguments], capture_output=True, env=environment(root), check=True
     ).stdout.decode()
     assert set(piped) == set(alphabet)
-    seen = on_a_terminal(arguments, root)
-    assert not set(seen) & set("\x1b\x07\x7f\x9b\u202e\u2066")
+    screen = on_a_terminal(arguments, root)
+    assert not set(screen) & set("\x1b\x07\x7f\x9b\u202e\u2066")
     shown = {"\x1b": "␛", "\x07": "␇", "\x7f": "␡", "\x9b": "<U+009B>", "\u202e": "<U+202E>", "\u2066": "<U+2066>"}
-    assert seen.removesuffix("\n") == "".join(shown.get(character, character) for character in piped).removesuffix("\n")
+    assert screen.removesuffix("\n") == "".join(shown.get(character, character) for character in piped).removesuffix(
+        "\n"
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")

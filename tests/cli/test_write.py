@@ -217,7 +217,7 @@ class Terminal:
             stdin=screen, stdout=screen, stderr=screen, env={**environment, "TERM": "dumb"}, start_new_session=True,
         )  # fmt: skip
         os.close(screen)
-        self.seen = ""
+        self.screen = ""
         self._place = 0
 
     def type(self, text: str) -> None:
@@ -225,12 +225,12 @@ class Terminal:
 
     def wait_for(self, text: str) -> str:
         """Wait for a text; return everything after the text waited for before, up to the end of this one."""
-        while text not in self.seen[self._place :]:
+        while text not in self.screen[self._place :]:
             block = self._read()
-            assert block, f"it ended before {text!r}: {self.seen!r}"
-            self.seen += block.decode("utf-8", "replace").replace("\r\n", "\n")
-        start, self._place = self._place, self.seen.index(text, self._place) + len(text)
-        return self.seen[start : self._place]
+            assert block, f"it ended before {text!r}: {self.screen!r}"
+            self.screen += block.decode("utf-8", "replace").replace("\r\n", "\n")
+        start, self._place = self._place, self.screen.index(text, self._place) + len(text)
+        return self.screen[start : self._place]
 
     def interrupt(self) -> None:
         """Press Ctrl-C, a moment after the invitation appears: readline would notice it only with the next key."""
@@ -252,7 +252,7 @@ class Terminal:
         if not select.select([self._keyboard], [], [], 20)[0]:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"no more output: {self.seen!r}")
+            raise AssertionError(f"no more output: {self.screen!r}")
         try:
             return os.read(self._keyboard, 4096)
         except OSError:  # how Linux says that the other end is closed
@@ -376,11 +376,11 @@ def test_messages_are_folded_between_words_and_help_keeps_its_columns(
     terminal = Terminal(root)
     terminal.wait_for("> ")
     terminal.type("/help\n")
-    seen = terminal.wait_for("\n> ")
+    shown = terminal.wait_for("\n> ")
     terminal.type("/quit\n")
     terminal.leave()
-    lines = seen.replace("\r", "").split("\n")
+    lines = shown.replace("\r", "").split("\n")
     assert max(map(len, lines)) <= columns
-    assert set(unfolded[unfolded.index("(Enter)") :]) <= set(seen.split()), "a word was cut at the edge"
+    assert set(unfolded[unfolded.index("(Enter)") :]) <= set(shown.split()), "a word was cut at the edge"
     folded = [line for line in lines if line.startswith(" " * 18)]
     assert len(folded) >= (10 if columns == 40 else 2)

@@ -155,7 +155,7 @@ def test_neither_the_unknown_symbol_nor_a_newline_fills_a_blank():
 
 
 def test_a_blank_at_the_end_ends_a_word():
-    # After a comes b or c; b goes on with d, c with a full stop.
+    # After a comes b or c; after b comes d, after c a full stop.
     alphabet = "abcd."
     table = np.full((5, 5), -20.0)
     for before, after, logit in (("a", "b", 1.0), ("a", "c", 0.0), ("b", "d", 0.0), ("c", ".", 0.0)):
