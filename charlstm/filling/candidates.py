@@ -73,7 +73,12 @@ class Candidates:
 
     @staticmethod
     def join(reader: Reader, parts: Sequence[Candidates]) -> Candidates:
-        """Concatenate the candidates of several parts."""
+        """Concatenate candidates.
+
+        Args:
+            reader: the network.
+            parts: candidates at the same position of the text.
+        """
         left = reader.join([part.left for part in parts])
         fillings = tuple(filling for part in parts for filling in part.fillings)
         return Candidates(left, fillings, Beam.join([part.beam for part in parts]))

@@ -48,10 +48,23 @@ class Reader(Protocol):
         """
 
     def advance(self, left: Any, ids: TokenIds) -> Any:
-        """Add one token per row, ids (B,), to the left."""
+        """Add one token per row to the left.
+
+        Args:
+            left: B rows.
+            ids: (B,), the tokens.
+
+        Returns:
+            A left of B rows.
+        """
 
     def select(self, left: Any, rows: Sequence[int]) -> Any:
-        """Take some rows, in the order given, any number of times."""
+        """Take some rows of a left.
+
+        Args:
+            left: B rows.
+            rows: row numbers, in any order, any number of times.
+        """
 
     def join(self, lefts: Sequence[Any]) -> Any:
         """Concatenate the rows of several lefts."""

@@ -82,6 +82,10 @@ def require(name: str, value: object, holds: bool, rule: str) -> None:
 def require_whole(name: str, value: object) -> None:
     """Check that a setting is a whole number.
 
+    Args:
+        name: the setting.
+        value: its value.
+
     Raises:
         UsageError: it is not.
     """
@@ -90,6 +94,10 @@ def require_whole(name: str, value: object) -> None:
 
 def require_number(name: str, value: object) -> None:
     """Check that a setting is a number.
+
+    Args:
+        name: the setting.
+        value: its value.
 
     Raises:
         UsageError: it is not.

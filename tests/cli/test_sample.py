@@ -434,19 +434,19 @@ def on_a_terminal(arguments: list[str], root: Path) -> str:
     """Run the command on a terminal; return its stdout."""
     import pty
 
-    keyboard, screen = pty.openpty()
-    with subprocess.Popen([*COMMAND, *arguments], stdout=screen, stderr=subprocess.DEVNULL, env=environment(root)):
-        os.close(screen)
+    controller, terminal = pty.openpty()
+    with subprocess.Popen([*COMMAND, *arguments], stdout=terminal, stderr=subprocess.DEVNULL, env=environment(root)):
+        os.close(terminal)
         screen = b""
         while True:
             try:
-                block = os.read(keyboard, 65536)
-            except OSError:  # how Linux says that the other end is closed
+                block = os.read(controller, 65536)
+            except OSError:  # how Linux reports that the other end is closed
                 break
             if not block:
                 break
             screen += block
-    os.close(keyboard)
+    os.close(controller)
     return screen.decode().replace("\r\n", "\n")
 
 

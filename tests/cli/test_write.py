@@ -211,12 +211,12 @@ class Terminal:
         import pty
 
         environment = {**os.environ, "CHARLSTM_CHECKPOINTS": str(root), "PYTHONPATH": os.pathsep.join(sys.path)}
-        self._keyboard, screen = pty.openpty()
+        self._keyboard, terminal = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "charlstm", "write", "--seed", "1", *options],
-            stdin=screen, stdout=screen, stderr=screen, env={**environment, "TERM": "dumb"}, start_new_session=True,
+            stdin=terminal, stdout=terminal, stderr=terminal, env={**environment, "TERM": "dumb"}, start_new_session=True,
         )  # fmt: skip
-        os.close(screen)
+        os.close(terminal)
         self.screen = ""
         self._place = 0
 
@@ -255,7 +255,7 @@ class Terminal:
             raise AssertionError(f"no more output: {self.screen!r}")
         try:
             return os.read(self._keyboard, 4096)
-        except OSError:  # how Linux says that the other end is closed
+        except OSError:  # how Linux reports that the other end is closed
             return b""
 
 
