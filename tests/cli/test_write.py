@@ -214,7 +214,8 @@ class Terminal:
         self._keyboard, terminal = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "charlstm", "write", "--seed", "1", *options],
-            stdin=terminal, stdout=terminal, stderr=terminal, env={**environment, "TERM": "dumb"}, start_new_session=True,
+            stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+            env={**environment, "TERM": "dumb"},
         )  # fmt: skip
         os.close(terminal)
         self.screen = ""
