@@ -321,6 +321,7 @@ def test_an_interrupted_session_hands_its_text_over(root: Path, tmp_path: Path, 
         subprocess.Popen(
             [sys.executable, "-m", "charlstm", "write", "--seed", "1", "--length", "100000000"],
             stdin=subprocess.PIPE, stdout=stdout, stderr=subprocess.PIPE, env=environment, text=True, bufsize=1,
+            preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # these tests may run under nohup
         ) as process,
     ):  # fmt: skip
         assert process.stdin is not None
