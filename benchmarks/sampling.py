@@ -53,7 +53,8 @@ from charlstm.engine.auto_threads import AutoThreadsEngine, blas_threads
 from charlstm.nn.architecture import Architecture
 from charlstm.nn.attention import Attention
 from charlstm.nn.shapes import CELLS, tensor_shapes
-from charlstm.sampling.sampler import SampleConfig, sample
+from charlstm.sampling.config import SampleConfig
+from charlstm.sampling.sampler import sample
 from charlstm.tokenizers import CharTokenizer
 
 CHARACTERS = 1500

@@ -19,11 +19,12 @@ from charlstm.engine.network import Engine
 from charlstm.errors import ConfigError, UsageError
 from charlstm.events import Event
 from charlstm.filling.config import FillConfig, Filling
-from charlstm.filling.fill import fill, fitted
+from charlstm.filling.fill import fill, fit_text
 from charlstm.filling.readers import reader_of
 from charlstm.paths import cache_folder
-from charlstm.sampling.prompts import Unknown, fit_prompt, opening
-from charlstm.sampling.sampler import SampleConfig, sample
+from charlstm.sampling.config import SampleConfig
+from charlstm.sampling.prompts import Unknown, bos_ids, fit_prompt
+from charlstm.sampling.sampler import sample
 from charlstm.schemas import no_such_setting
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class Model:
             UsageError: a blank or a setting that cannot be, or no blank.
         """
         config = _configured(FillConfig, settings)
-        typed, read, _ = fitted(self.tokenizer, text, unknown)
+        typed, read, _ = fit_text(self.tokenizer, text, unknown)
         return fill(reader_of(self.engine), self.tokenizer, read, config, shown=typed)
 
     def score(self, text: str, *, progress: Callable[[int], object] = lambda more: None) -> Score:
@@ -145,7 +146,7 @@ class Model:
         if self.bidirectional:
             nats = surprise_both_sides(model, ids, self.config.data.seq_len, progress=progress)
         else:
-            nats = surprise(model, ids, np.array(opening(self.tokenizer)), progress=progress)
+            nats = surprise(model, ids, np.array(bos_ids(self.tokenizer)), progress=progress)
         return self._scored(text, ids, nats)
 
     def score_dynamic(
@@ -171,7 +172,7 @@ class Model:
         checkpoint_format.check_causal(self.checkpoint, lacking="has no order in which to learn from a text")
         config = _configured(DynamicConfig, settings)
         ids = self._scorable(text)
-        before = opening(self.tokenizer)[-1]
+        before = bos_ids(self.tokenizer)[-1]
         nats = surprise_while_learning(torch_model(self.checkpoint), ids, before, config, progress=progress)
         return self._scored(text, ids, nats)
 

@@ -13,6 +13,7 @@ import typer
 import charlstm
 from charlstm.cli import launch as several
 from charlstm.cli.lazy_group import Commands
+from charlstm.cli.spelling import error_line
 from charlstm.cli.views.terminal import say
 from charlstm.errors import CharlstmError
 
@@ -78,7 +79,7 @@ def _run() -> int:
     try:
         result = app(prog_name="charlstm", standalone_mode=False)
     except CharlstmError as fault:
-        return _tell(str(fault), fault.exit_code)
+        return _tell(error_line(fault), fault.exit_code)
     except typer.Abort as fault:  # at a question
         say("")
         return _tell("nothing was done", 130 if isinstance(fault.__context__, KeyboardInterrupt) else 1)

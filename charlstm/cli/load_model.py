@@ -1,12 +1,13 @@
-"""From what a person types to a model ready to write and a prompt it can read: shared by ``sample`` and ``write``."""
+"""From what a person types to a loaded model and a prompt it can read: shared by sample, write and fill."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from charlstm.cli.options import DEFAULT_ROOT
 from charlstm.cli.views.terminal import is_terminal, say
@@ -16,7 +17,6 @@ from charlstm.paths import starter_folder
 if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
     from charlstm.engine.protocol import TextModel
-    from charlstm.sampling.prompts import Unknown
     from charlstm.tokenizers import Tokenizer
 
 _Model = TypeVar("_Model")
@@ -24,12 +24,12 @@ _Model = TypeVar("_Model")
 
 @dataclass(frozen=True)
 class Loaded(Generic[_Model]):
-    """A model, and the file it came from."""
+    """A model and the file it was read from."""
 
     path: Path
     checkpoint: Checkpoint
     model: _Model
-    """What has at least a tokenizer."""
+    """Anything with a tokenizer."""
 
     @property
     def newlines(self) -> Literal["normalise", "keep"]:
@@ -38,7 +38,11 @@ class Loaded(Generic[_Model]):
 
 
 def read_model(reference: str | None, root: Path) -> tuple[Path, Checkpoint]:
-    """The checkpoint of a reference, checked.
+    """Read and check the model file that a reference names.
+
+    Args:
+        reference: as `Store.find` takes it.
+        root: the folder of runs.
 
     Raises:
         NotFoundError, CheckpointError, StorageError: there is no such model, or it cannot be used.
@@ -53,13 +57,13 @@ def read_model(reference: str | None, root: Path) -> tuple[Path, Checkpoint]:
 
 
 def load(reference: str | None, root: Path, device: str = "cpu", threads: int | None = None) -> Loaded[TextModel]:
-    """The model of a reference: on a CPU in NumPy, so that torch is not imported.
+    """Load a causal model to write with: on a CPU in NumPy, so that torch is not imported.
 
     Args:
         reference: as `Store.find` takes it.
         root: the folder of runs.
         device: ``cpu``, or as torch names it.
-        threads: on a CPU; None finds out.
+        threads: of a CPU; None measures which number is fastest.
 
     Raises:
         NotFoundError, CheckpointError, StorageError: there is no such model, or it cannot be used.
@@ -67,7 +71,12 @@ def load(reference: str | None, root: Path, device: str = "cpu", threads: int | 
     """
     from charlstm.checkpoint.format import check_causal
 
-    path, checkpoint = read_model(reference, root)
+    try:
+        path, checkpoint = read_model(reference, root)
+    except NotFoundError as fault:
+        if reference is not None and " " in reference:
+            fault.hint = "If this is a prompt, put --prompt before it."
+        raise
     check_causal(checkpoint, path)
     if device == "cpu":
         from charlstm.engine.auto_threads import AutoThreadsEngine
@@ -87,16 +96,20 @@ def _torch_model(checkpoint: Checkpoint, device: str) -> TextModel:
     try:
         return TorchBackend(torch_model(checkpoint).to(parse_device(device)), checkpoint.load_tokenizer())
     except (RuntimeError, AssertionError, NotImplementedError) as fault:
-        # Torch's words for "no such device" run over many lines; its first sentence says it.
+        # Torch reports a missing device over many lines; the first sentence is enough.
         reason = re.split(r"[\n.]", str(fault))[0]
         raise UsageError(f"device {device!r} cannot be used here ({reason})", hint="cpu always can.") from fault
 
 
 def one_of(*given: str | None, name: str) -> str | None:
-    """The one value given under an option's several names.
+    """Return the value of an option that has several names; None if it is not given.
+
+    Args:
+        given: the value under each name.
+        name: of the option, for the message.
 
     Raises:
-        UsageError: more than one.
+        UsageError: it is given under more than one.
     """
     values = [value for value in given if value is not None]
     if len(values) > 1:
@@ -105,20 +118,20 @@ def one_of(*given: str | None, name: str) -> str | None:
 
 
 def prompt_text(text: str | None, file: Path | None, loaded: Loaded[Any], what: str = "prompt") -> str:
-    """The prompt as it was typed, or from a file or standard input (``-``), read as training reads a text.
+    """Return a prompt as typed, or read it from a file or standard input the way training reads a text.
 
     Args:
-        text: as it was typed, ``-`` for standard input.
-        file: where it stands, if that was given.
-        loaded: the model that is to read it.
-        what: the command's word for it.
+        text: as typed; ``-`` is standard input.
+        file: the file to read instead; ``-`` is standard input.
+        loaded: the model.
+        what: the command's word for the prompt.
 
     Raises:
         NotFoundError, StorageError, TextError: the file cannot be read, or not as text.
-        UsageError: a prompt and a file.
+        UsageError: both a text and a file are given.
     """
     if text is not None and file is not None:
-        raise UsageError("--prompt and --prompt-file are both given")
+        raise UsageError("--prompt and --prompt-file exclude each other", hint="Leave one of them out.")
     if text == "-" or (file is not None and str(file) == "-"):
         if is_terminal(sys.stdin):
             say(f"type the {what}; Ctrl-D on a line of its own ends it")
@@ -130,8 +143,8 @@ def prompt_text(text: str | None, file: Path | None, loaded: Loaded[Any], what: 
     except FileNotFoundError as fault:
         raise NotFoundError("no such prompt file", where=file) from fault
     except OSError as fault:
-        if file.is_dir():  # asked only now: Windows calls it "no permission"
-            raise UsageError("a folder, where a file with the prompt is wanted", where=file) from fault
+        if file.is_dir():  # checked only now: Windows reports a folder as "no permission"
+            raise UsageError("is a folder, and the prompt has to be a file", where=file) from fault
         raise StorageError(f"cannot be read ({fault.strerror})", where=file) from fault
 
 
@@ -143,38 +156,48 @@ def _decoded(data: bytes, name: str, loaded: Loaded[Any]) -> str:
     try:
         return "".join(text for text, _ in Decoder(name, None, loaded.newlines).decode([data]))
     except TextError as fault:
-        fault.hint = "It has to be text in UTF-8."  # the corpus's hints name options there are not here
+        fault.hint = "It has to be text in UTF-8."  # the corpus's hint names options that these commands lack
         raise
 
 
-def fitted_prompt(tokenizer: Tokenizer, text: str, unknown: str) -> str:
-    """The prompt in characters the model knows; says what was changed.
+def fit_prompt(tokenizer: Tokenizer, text: str, unknown: str) -> str:
+    """Put a prompt into characters of the model's alphabet, and report what was replaced.
+
+    Args:
+        tokenizer: the model's.
+        text: the prompt.
+        unknown: what happens to other characters: ``error``, ``skip`` or ``map``.
 
     Raises:
-        UnknownCharacter: it has others, and they are neither to be skipped nor mapped.
+        UnknownCharacter: there is such a character, and it has to be an error.
         UsageError: ``unknown`` is none of the three.
     """
-    from charlstm.sampling.prompts import fit_prompt
+    from charlstm.sampling import prompts
 
-    fitted, notes = fit_prompt(tokenizer, text, unknown_choice(unknown, "--unknown"), remedy="--unknown {}")
+    fitted, notes = prompts.fit_prompt(tokenizer, text, prompts.parse_unknown(unknown))
     for note in notes:
         say(f"prompt: {note}")
     return fitted
 
 
-def unknown_choice(value: str, name: str) -> Unknown:
-    """What to do with characters the model does not know, as it was typed.
+def reject_prompt_words(command: str, checkpoint: str | None, words: list[str]) -> None:
+    """Check that no prompt was typed after the checkpoint.
+
+    Args:
+        command: what the person runs.
+        checkpoint: the first word.
+        words: those after it.
 
     Raises:
-        UsageError: it is none of the three.
+        UsageError: there are some.
     """
-    if value not in ("error", "skip", "map"):
-        raise UsageError(f"{name} {value}: it is error, skip or map")
-    return cast("Unknown", value)
+    if words:
+        typed = shlex.join([checkpoint or "", "--prompt", " ".join(words)])
+        raise UsageError("a prompt is given with --prompt", hint=f"Try: charlstm {command} {typed}")
 
 
-def told_seed(seed: int | None) -> int:
-    """The seed given, or a random one short enough to be typed again."""
+def seed_or_random(seed: int | None) -> int:
+    """Return the seed given, or a random one short enough to type again."""
     if seed is not None:
         return seed
     from secrets import randbelow
@@ -183,7 +206,12 @@ def told_seed(seed: int | None) -> int:
 
 
 def describe(loaded: Loaded[Any], **facts: Any) -> str:
-    """Which checkpoint, and what else is worth a line: ``checkpoints/english-1 (1.92 bits/character), seed 7``."""
+    """Describe a model in one line: ``checkpoints/english-1 (1.92 bits/character), seed 7``.
+
+    Args:
+        loaded: the model.
+        facts: further facts, each a name and a value.
+    """
     from charlstm.checkpoint.summary import bits_per_byte
 
     path, provenance = loaded.path, loaded.checkpoint.provenance

@@ -39,7 +39,7 @@ Cache = Annotated[
 ]
 DEFAULT_ROOT = Path("checkpoints")
 
-# ---- of all that write --------------------------------------------------------------------------------------------
+# ---- shared by sample, write and fill -----------------------------------------------------------------------------
 
 Model = Annotated[
     str | None,
@@ -49,20 +49,31 @@ Model = Annotated[
         show_default=False,
     ),
 ]
-PromptFile = Annotated[Path | None, typer.Option("--prompt-file", metavar="FILE", help="Go on from this file's text.")]
+PromptFile = Annotated[Path | None, typer.Option("--prompt-file", metavar="FILE", help="Continue the text of a file.")]
+RepetitionPenalty = Annotated[
+    float, typer.Option("--repetition-penalty", help="Above 1 makes the last 64 tokens less likely; 1 is off.")
+]
 Temperature = Annotated[
     float, typer.Option("--temperature", "-t", help="Low is careful, high is wild; 0 always takes the likeliest.")
 ]
-TopK = Annotated[int, typer.Option("--top-k", help="Only the k likeliest; 0 is off.")]
-TopP = Annotated[float, typer.Option("--top-p", help="Only the likeliest that reach this share; 1 is off.")]
-MinP = Annotated[float, typer.Option("--min-p", help="Only those this share as likely as the likeliest; 0 is off.")]
-RepetitionPenalty = Annotated[
-    float, typer.Option("--repetition-penalty", help="Above 1: less of the last 64 tokens; 1 is off.")
+TopK = Annotated[int, typer.Option("--top-k", help="Then keep only the k likeliest tokens; 0 is off.")]
+TopP = Annotated[
+    float,
+    typer.Option("--top-p", help="Then keep only the fewest likeliest that add up to this probability; 1 is off."),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="The same seed and inputs write the same. [default: random]")]
+MinP = Annotated[
+    float,
+    typer.Option("--min-p", help="Then keep only those at least this many times as likely as the likeliest; 0 is off."),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", help="0 to 2^64 - 1; the same seed and inputs give the same text. [default: random]"),
+]
 Unknown = Annotated[
     str,
-    typer.Option("--unknown", help="A character the model does not know: error, skip, or map to the nearest known."),
+    typer.Option(
+        "--unknown", help="Characters outside the model's alphabet: error, skip, or map to the nearest known ones."
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
 
@@ -70,6 +81,10 @@ Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.
 def hidden(kind: Any, *names: str) -> Any:
     """An option that works and is not shown: the name another program has for it."""
     return Annotated[kind, typer.Option(*names, hidden=True)]
+
+
+EXTRA_WORDS = {"allow_extra_args": True}
+"""The context settings of a command that checks words after its arguments itself, to say what they should be."""
 
 
 def one_command() -> typer.Typer:

@@ -1,41 +1,43 @@
-"""The terminal's side of writing together: lines are read, obeyed, and what came of them is shown.
+"""The terminal's side of writing together: it reads lines, executes them, and shows the result.
 
-Line by line and without any drawing on the screen: it works over every connection, in a pipe, and for a screen reader.
+Line by line and without drawing on the screen: so it works over every connection, in a pipe, and with a screen reader.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from charlstm.cli.load_model import unknown_choice
-from charlstm.cli.views.stream import Output
+from charlstm.cli.spelling import respell
+from charlstm.cli.views.stream import Output, writable
 from charlstm.cli.views.terminal import is_terminal, say
+from charlstm.cli.write_input import Lines, Terminated, interrupt_flag, raising_termination
+from charlstm.cli.write_settings import SessionSettings, parse_number, shortened
 from charlstm.errors import CharlstmError, UsageError
 from charlstm.files import write_atomically
 
 if TYPE_CHECKING:
-    from charlstm.sampling.cowriter import CoWriter, Piece, Rule
+    from charlstm.sampling.cowriter import CoWriter
+    from charlstm.sampling.draft import IsComplete, Piece
+    from charlstm.sampling.prompts import Unknown
 
 _HELP = """\
-  (Enter)         the model goes on
-  any text        is added as you type it; begin with a space for a new word, with // for a /
-  /alt [N]        N ways to go on (4); then a number chooses one
-  /line           the model goes on to the end of the line
+  (Enter)         the model continues
+  any text        is added as typed; begin with a space for a new word, with // for a /
+  /alt [N]        N alternatives (4) for what comes next; then a number chooses one
+  /line           the model continues to the end of the line
   /nl [TEXT]      a new line, and TEXT on it
-  /undo /redo     take back the last piece, put it back
+  /undo /redo     remove the last piece, put it back
   /temp X         temperature: low is careful, high is wild, 0 always takes the likeliest
-  /set [NAME X]   length, top-k, top-p, min-p, repetition-penalty, unknown; alone it shows them all
+  /set [NAME X]   length, top-k, top-p, min-p, repetition-penalty, unknown; alone it lists them all
   /show           the whole text
-  /save [FILE]    write the text to a file; /save! replaces one that is there
+  /save [FILE]    save the text to a file; /save! replaces an existing one
   /quit           leave (also Ctrl-D); Ctrl-C stops the model"""
 
 _HELP_INDENT = 18
@@ -51,264 +53,206 @@ _SHORT = {
     "?": "help",
     "q": "quit",
 }
-_NUMBERS: dict[str, type[int] | type[float]] = {
-    "temperature": float,
-    "length": int,
-    "top-k": int,
-    "top-p": float,
-    "min-p": float,
-    "repetition-penalty": float,
-}
-_MOST_CHOICES = 9
-_TAIL = 200  # characters of an unfinished line shown before what follows
-
-
-def some(length: int) -> int:
-    """The length, if it is one.
-
-    Raises:
-        UsageError: it is below 1.
-    """
-    if length < 1:
-        raise UsageError(f"length = {length}: must be 1 or more")
-    return length
+_MAX_ALTERNATIVES = 9
+_CONTEXT = 200  # characters of an unfinished line that are shown before its continuation
 
 
 class Session:
-    """The terminal's side of a `CoWriter`: reads lines, does what they say, shows what came of it.
+    """Executes a person's lines on a `CoWriter`.
 
     Args:
         writer: the text.
-        unknown: what to do with characters the model does not know.
+        unknown: what happens to characters outside the model's alphabet.
     """
 
-    def __init__(self, writer: CoWriter, unknown: str) -> None:
+    def __init__(self, writer: CoWriter, unknown: Unknown) -> None:
         self.writer = writer
-        self._unknown = unknown_choice(unknown, "--unknown")
-        self._asks = is_terminal(sys.stdin)
-        self._keeps = is_terminal(sys.stdout)
-        self._screen = Output(sys.stdout if self._keeps else sys.stderr)
+        self._settings = SessionSettings(writer, unknown)
+        self._text_to_stdout = not is_terminal(sys.stdout)
+        self._lines = Lines(edited=not self._text_to_stdout)
+        self._screen = Output(sys.stderr if self._text_to_stdout else sys.stdout)
         self._saved_text = writer.text
         self._saved_to: Path | None = None
         self._warned = False
         self._commands: dict[str, Callable[[str], None]] = {
-            "": lambda rest: self._go_on(),
-            "alt": self._offer,
-            "line": lambda rest: self._line(),
-            "nl": lambda rest: self._add("\n" + rest),
-            "undo": lambda rest: self._move(self.writer.undo, "taken back"),
-            "redo": lambda rest: self._move(self.writer.redo, "put back"),
-            "temp": lambda rest: self._set(f"temperature {rest}"),
-            "set": self._set,
-            "show": lambda rest: self._show(),
-            "save": lambda rest: self._save(rest, replace_it=False),
-            "save!": lambda rest: self._save(rest, replace_it=True),
-            "help": lambda rest: say_lines(_HELP),
+            "": lambda argument: self._extend(),
+            "alt": self._propose,
+            "line": lambda argument: self._extend_line(),
+            "nl": lambda argument: self._add("\n" + argument),
+            "undo": lambda argument: self._move(self.writer.undo, "removed", "undo"),
+            "redo": lambda argument: self._move(self.writer.redo, "put back", "redo"),
+            "temp": lambda argument: self._settings.command(f"temperature {argument}"),
+            "set": self._settings.command,
+            "show": lambda argument: self._show(),
+            "save": lambda argument: self._save(argument, overwrite=False),
+            "save!": lambda argument: self._save(argument, overwrite=True),
+            "help": lambda argument: _say_help(),
         }
 
     def run(self) -> None:
-        """Read and obey lines until the session is over.
+        """Execute lines until the session is over; if stdout is not a terminal, write the finished text to it.
+
+        The text is also written after Ctrl-C, SIGTERM and SIGHUP, but not after an error.
 
         Raises:
-            CharlstmError: a line from a pipe that cannot be done.
+            CharlstmError: a line from a pipe failed.
         """
+        code = 0
+        try:
+            if self._text_to_stdout:
+                with raising_termination():
+                    self._loop()
+            else:
+                self._loop()
+        except KeyboardInterrupt:
+            code = 130
+        except Terminated as end:
+            code = 128 + end.number
+        if self._text_to_stdout:
+            output = Output(sys.stdout)
+            output.write(self.writer.text)
+            output.flush()
+        if code:
+            raise typer.Exit(code)
+
+    def _loop(self) -> None:
         if self.writer.text:
-            self._context()
+            self._show_context()
             self._screen.end_line()
-        while (entry := self._read()) is not None:
+        while (line := self._next_line()) is not None:
             try:
-                if not self._obey(entry):
+                if not self._execute(line):
                     break
             except CharlstmError as fault:
-                if not self._asks:
+                respell(fault, lambda setting: f"/set {setting.replace('_', '-')}")
+                if not self._lines.interactive:
                     raise
                 say(str(fault))
-        if not self._keeps:
-            self._hand_over()
 
-    def _obey(self, entry: str) -> bool:
-        """Do what a line says; whether the session goes on."""
-        if entry.strip().isdecimal() and self.writer.choices:
-            self._choose(int(entry))
-        elif entry.startswith("//") or not entry.startswith("/"):
-            if entry:
-                self._add(entry.removeprefix("/"))
+    def _execute(self, line: str) -> bool:
+        """Execute a line; return whether the session continues."""
+        if line.strip().isdecimal() and self.writer.choices:
+            self._choose(line.strip())
+        elif line.startswith("//") or not line.startswith("/"):
+            if line:
+                self._add(line.removeprefix("/"))
             else:
-                self._go_on()
+                self._extend()
         else:
-            name, _, rest = entry[1:].partition(" ")
+            name, _, argument = line[1:].partition(" ")
             name = _SHORT.get(name, name)
             if name == "quit":
                 return not self._may_leave()
             if name not in self._commands or not name:
-                raise UsageError(f"there is no command /{name}", hint="/help shows them all.")
-            self._commands[name](rest)
+                raise UsageError(f"there is no command /{shortened(name)}", hint="/help lists them all.")
+            self._commands[name](argument)
         self._warned = False
         return True
 
     # ---- reading ------------------------------------------------------------------------------------------------
 
-    def _read(self) -> str | None:
-        """The next line, without its end; None when the session is over."""
+    def _next_line(self) -> str | None:
+        """The next line; None when the session is over."""
         while True:
+            choices = len(self.writer.choices)
             try:
-                return self._line_typed()
+                return self._lines.read(f"1-{choices}> " if choices else "> ")
             except EOFError:
-                if not self._asks or self._may_leave():
+                if not self._lines.interactive or self._may_leave():
                     return None
             except KeyboardInterrupt:
                 print(file=sys.stderr)
-                if not self._asks or self._may_leave():
-                    raise typer.Exit(130) from None
-
-    def _line_typed(self) -> str:
-        choices = len(self.writer.choices)
-        invitation = f"1-{choices}> " if choices else "> "
-        if self._asks and self._keeps:
-            with suppress(ImportError):  # not on Windows, which edits lines by itself
-                import readline  # noqa: F401 - being there, it gives `input` editing and history
-            return input(invitation)
-        if self._asks:
-            print(invitation, end="", file=sys.stderr, flush=True)
-        entry = sys.stdin.readline()
-        if not entry:
-            raise EOFError
-        return entry.removesuffix("\n")
+                if not self._lines.interactive or self._may_leave():
+                    raise
 
     def _may_leave(self) -> bool:
-        """Whether to leave now: not at the first try when that would lose text a person has seen."""
-        lost = self._asks and self._keeps and self.writer.text != self._saved_text
-        if lost and not self._warned:
+        """Whether to leave now: not at the first attempt if that would lose text a person has seen."""
+        unsaved = self._lines.interactive and not self._text_to_stdout and self.writer.text != self._saved_text
+        if unsaved and not self._warned:
             self._warned = True
-            say("the text is not saved: /save FILE keeps it, the same again leaves without")
+            say("the text is not saved: save it with /save FILE, or do the same again to leave without saving")
             return False
         return True
 
-    # ---- what lines do ------------------------------------------------------------------------------------------
+    # ---- commands -----------------------------------------------------------------------------------------------
 
-    def _go_on(self, rule: Rule | None = None) -> None:
-        self._context()
-        with closing(self.writer.go_on(rule)) as fragments, _interruption() as asked:
+    def _extend(self, is_complete: IsComplete | None = None) -> None:
+        self._show_context()
+        with closing(self.writer.extend(is_complete)) as fragments, interrupt_flag() as interrupted:
             for fragment in fragments:
                 self._screen.write(fragment)
-                if asked:
+                if interrupted:
                     break
         self._screen.end_line()
 
-    def _line(self) -> None:
-        from charlstm.sampling.cowriter import line
+    def _extend_line(self) -> None:
+        from charlstm.sampling.draft import at_line_end
 
-        self._go_on(line)
+        self._extend(at_line_end)
 
     def _add(self, text: str) -> None:
-        from charlstm.sampling.prompts import fit_prompt
-
-        fitted, notes = fit_prompt(self.writer.tokenizer, text, self._unknown, remedy="/set unknown {}")
-        for note in notes:
+        for note in self.writer.add(text, self._settings.unknown):
             say(note)
-        self.writer.add(fitted)
 
-    def _offer(self, rest: str) -> None:
-        count = int(_number("the number of alternatives", rest or "4", int))
-        if not 1 <= count <= _MOST_CHOICES:
-            raise UsageError(f"/alt {count}: between 1 and {_MOST_CHOICES}")
-        self._context()
+    def _propose(self, argument: str) -> None:
+        count = int(parse_number("the number of alternatives", argument or "4", int))
+        if not 1 <= count <= _MAX_ALTERNATIVES:
+            raise UsageError(f"/alt {shortened(argument)}: must be between 1 and {_MAX_ALTERNATIVES}")
+        self._show_context()
         self._screen.end_line()
-        with _interruption() as asked:
-            pieces = self.writer.offer(count, stop=lambda: bool(asked))
+        with interrupt_flag() as interrupted:
+            pieces = self.writer.propose(count, stop=lambda: bool(interrupted))
         for number, piece in enumerate(pieces, 1):
             self._screen.write(f"{number:>3}  " + piece.text.rstrip("\n").replace("\n", "\n     "))
             self._screen.end_line()
 
-    def _choose(self, number: int) -> None:
+    def _choose(self, digits: str) -> None:
+        number = int(parse_number("the choice", digits, int))
         if not 1 <= number <= len(self.writer.choices):
-            raise UsageError(f"there is no alternative {number}")
+            raise UsageError(f"there is no alternative {shortened(digits)}")
         self.writer.choose(number - 1)
-        self._context()
+        self._show_context()
         self._screen.end_line()
 
-    def _move(self, move: Callable[[], Piece | None], done: str) -> None:
+    def _move(self, move: Callable[[], Piece | None], done: str, command: str) -> None:
         piece = move()
         if piece is None:
-            raise UsageError(f"there is nothing to be {done}")
-        say(f"{done}: {_shortened(piece.text)}")
-        self._context()
+            raise UsageError(f"there is nothing to {command}")
+        say(f"{done}: {_quoted(piece.text)}")
+        self._show_context()
         self._screen.end_line()
-
-    def _set(self, rest: str) -> None:
-        name, _, value = rest.strip().partition(" ")
-        if not name:
-            say(", ".join(f"{name} {self._value(name)}" for name in (*_NUMBERS, "unknown")))
-            return
-        if name not in (*_NUMBERS, "unknown"):
-            raise UsageError(f"there is no setting {name!r}", hint=f"There are {', '.join(_NUMBERS)}, unknown.")
-        if value and name == "unknown":
-            self._unknown = unknown_choice(value.strip(), "unknown")
-        elif value:
-            number = _number(name, value, _NUMBERS[name])
-            some(int(number) if name == "length" else 1)
-            change: dict[str, Any] = {name.replace("-", "_"): number}
-            self.writer.config = replace(self.writer.config, **change)
-        say(f"{name} {self._value(name)}")
-
-    def _value(self, name: str) -> float | str:
-        if name == "unknown":
-            return self._unknown
-        value: float = getattr(self.writer.config, name.replace("-", "_"))
-        return value
 
     def _show(self) -> None:
         self._screen.write(self.writer.text)
         self._screen.end_line()
 
-    def _save(self, rest: str, *, replace_it: bool) -> None:
-        path = Path(os.path.expanduser(rest.strip())) if rest.strip() else self._saved_to
+    def _save(self, argument: str, *, overwrite: bool) -> None:
+        path = Path(os.path.expanduser(argument.strip())) if argument.strip() else self._saved_to
         if path is None:
-            raise UsageError("/save needs a file's name")
-        if os.path.lexists(path) and not replace_it and path != self._saved_to:
-            raise UsageError("there is such a file already", where=path, hint=f"/save! {path} replaces it.")
-        data = self.writer.text.encode("utf-8", "surrogateescape")
+            raise UsageError("/save needs the name of a file")
+        if os.path.lexists(path) and not overwrite and path != self._saved_to:
+            raise UsageError("this file exists already", where=path, hint=f"/save! {path} replaces it.")
+        text = writable(self.writer.text)
+        data = text.encode("utf-8", "surrogateescape")
         write_atomically(path, data)
         self._saved_to, self._saved_text = path, self.writer.text
-        say(f"{path}: {len(data):,} bytes saved")
+        lost = sum(one != other for one, other in zip(text, self.writer.text, strict=True))
+        note = f"; {lost} lone surrogates, which UTF-8 cannot hold, are saved as ?" if lost else ""
+        say(f"{path}: {len(data):,} bytes saved{note}")
 
-    # ---- showing ------------------------------------------------------------------------------------------------
-
-    def _context(self) -> None:
-        """Show the unfinished line, so that what follows is seen where it belongs."""
-        tail = self.writer.text.rpartition("\n")[2]
-        self._screen.write(tail if len(tail) <= _TAIL else "…" + tail[-_TAIL:])
-
-    def _hand_over(self) -> None:
-        output = Output(sys.stdout)
-        output.write(self.writer.text)
-        output.flush()
+    def _show_context(self) -> None:
+        """Show the unfinished line, so that its continuation is seen in its place."""
+        line = self.writer.text.rpartition("\n")[2]
+        self._screen.write(line if len(line) <= _CONTEXT else "…" + line[-_CONTEXT:])
 
 
-def say_lines(text: str) -> None:
-    """Several lines of talk, each two columns that a fold keeps apart."""
-    for row in text.splitlines():
-        say(row, indent=_HELP_INDENT)
+def _say_help() -> None:
+    """Print the help in two columns, which stay apart when a line is folded."""
+    for line in _HELP.splitlines():
+        say(line, indent=_HELP_INDENT)
 
 
-def _number(name: str, text: str, kind: type[int] | type[float]) -> float:
-    try:
-        return kind(text)
-    except ValueError:
-        raise UsageError(f"{name}: {text!r} is no {'whole ' if kind is int else ''}number") from None
-
-
-def _shortened(text: str) -> str:
+def _quoted(text: str) -> str:
+    """A piece in one line: its beginning and its end."""
     flat = " ".join(text.split())
     return repr(flat if len(flat) <= 60 else f"{flat[:40]} … {flat[-15:]}")
-
-
-@contextmanager
-def _interruption() -> Iterator[list[int]]:
-    """Ctrl-C as a list that is no longer empty: the model stops after a whole character, and what came stays."""
-    asked: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -19,12 +19,9 @@ from charlstm.tokenizers import Tokenizer
 
 _StackState = tuple[LayerState, ...]
 
-_WEIGHED = 8
-"""Tokens behind a blank of free length that are weighed: they tell what length fits."""
-
 
 class BidirectionalEngine:
-    """A trained network that reads both ways; a `filling.Reader`, to which a left is the forward stack's state.
+    """A trained network that reads both ways; a left is the forward stack's state.
 
     Args:
         architecture: of the network.
@@ -72,7 +69,7 @@ class BidirectionalEngine:
             left = self.advance(left, np.array([token]))
         return found
 
-    # ---- as `filling.Reader` has it ---------------------------------------------------------------------------------
+    # ---- step by step -----------------------------------------------------------------------------------------------
 
     def begin(self, left: Sequence[int]) -> _StackState:
         """Read what stands before the first blank, as far back as windows reach in training."""
@@ -107,10 +104,6 @@ class BidirectionalEngine:
     def join(self, lefts: Sequence[_StackState]) -> _StackState:
         """All rows of several, one below the other."""
         return map_layers(lambda *parts: np.concatenate(parts), *lefts)
-
-    def weighs(self, free: bool) -> int:
-        """None behind a blank of known length: the right side is in view."""
-        return _WEIGHED if free else 0
 
     def _read_backwards(self, layout: tuple[int, ...]) -> list[Array]:
         """The backward stack's features at each place of a layout: what it has read of all behind that place."""

@@ -1,4 +1,4 @@
-"""What a stepping network is to those who use it: token ids in, logits and a state out."""
+"""The interface of a network that steps: token ids in, logits and a state out."""
 
 from __future__ import annotations
 
@@ -11,35 +11,52 @@ from numpy.typing import NDArray
 from charlstm.tokenizers import Tokenizer
 
 Logits = NDArray[np.floating[Any]]
+"""Unnormalised log-probabilities of the next token, (B, V)."""
 TokenIds = NDArray[np.integer[Any]]
+"""One token id per row, (B,)."""
 
 
 class Stepper(Protocol):
-    """A trained network, one token at a time; the NumPy engine and the torch backend are two of them."""
+    """A trained network that is fed one token at a time, such as the NumPy engine or the torch backend."""
 
     @property
     def vocab_size(self) -> int:
         """V, the number of different tokens."""
 
     def step(self, tokens: TokenIds, state: Any) -> tuple[Logits, Any]:
-        """Read one token a row, ids (B,); return the logits (B, V) of what follows and the new state.
+        """Feed one token per row.
 
-        ``state`` None means zeros. No state is changed once it has been returned.
+        Args:
+            tokens: (B,) ids.
+            state: the state before, of B rows; None is zeros. It is never changed in place.
+
+        Returns:
+            The logits (B, V) of the next token, and the state after.
         """
 
     def expand(self, state: Any, rows: int) -> Any:
-        """The state of one row, repeated for ``rows`` rows."""
+        """Repeat the state of one row.
+
+        Args:
+            state: of one row.
+            rows: how many rows the result has.
+        """
 
     def select(self, state: Any, rows: Sequence[int]) -> Any:
-        """The state of some rows, in the order given."""
+        """Take some rows of a state.
+
+        Args:
+            state: of B rows.
+            rows: row numbers, in any order, any number of times.
+        """
 
     def join(self, states: Sequence[Any]) -> Any:
-        """The state of all rows of several, one below the other."""
+        """Concatenate the rows of several states."""
 
 
 class TextModel(Stepper, Protocol):
-    """A stepper that brings the tokenizer it was trained with."""
+    """A stepper together with the tokenizer it was trained with."""
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Text to ids and back."""
+        """Converts text to ids and back."""

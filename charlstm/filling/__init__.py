@@ -1,1 +1,1 @@
-"""What stands in the blanks of a text."""
+"""Filling the blanks of a text."""

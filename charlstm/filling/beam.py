@@ -1,9 +1,10 @@
-"""Candidates that grow side by side, and which of them stay: beam search, and drawing without replacement.
+"""The scores of candidates side by side, and which candidates are kept: beam search, or a draw without replacement.
 
-At temperature 0 those stay whose log-probability is highest. Above it Gumbel noise is added to each log-probability
-divided by the temperature, and those stay that come out highest: a draw without replacement (Vieira 2014). So that it
-holds for whole texts and not for single tokens, the noise of all texts that begin alike is drawn at once, as its
-maximum, and shared out as the texts go apart: stochastic beam search (Kool, van Hoof & Welling 2019, section 3).
+At temperature 0 the candidates with the highest log-probability are kept. Above it, Gumbel noise is added to each
+log-probability divided by the temperature, and the highest sums are kept: a draw without replacement (Vieira 2014). To
+make that hold for whole texts and not for single tokens, the noise of all texts with a common prefix is drawn at once,
+as its maximum, and divided among them as they diverge: stochastic beam search (Kool, van Hoof & Welling 2019,
+section 3).
 
 Letters: B candidates, C children of each.
 """
@@ -18,73 +19,81 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.engine.protocol import Logits
-from charlstm.sampling.filters import COLDEST
+from charlstm.sampling.filters import LOWEST_TEMPERATURE
 
-Scores = NDArray[np.float64]
+Nats = NDArray[np.float64]
 """Log-probabilities, in nats."""
 
 
 @dataclass(frozen=True)
 class Beam:
-    """Candidates side by side: a value."""
+    """The scores of candidates side by side: a value."""
 
-    nats: Scores
-    """(B,) log-probability of all that was weighed so far."""
-    warm: Scores
+    nats: Nats
+    """(B,) log-probability of everything scored so far."""
+    scaled: Nats
     """(B,) the same at the temperature."""
-    key: Scores
-    """(B,) what decides who stays: ``nats`` at temperature 0, else ``warm`` with noise."""
+    key: Nats
+    """(B,) decides which candidates are kept: ``nats`` at temperature 0, otherwise ``scaled`` plus noise."""
     temperature: float
 
     @classmethod
-    def start(cls, temperature: float, random: np.random.Generator) -> Beam:
-        """One candidate of which nothing is known."""
-        zero = np.zeros(1)
-        return cls(zero, zero, zero if temperature < COLDEST else random.gumbel(size=1), temperature)
-
-    def branch(self, logits: Logits, random: np.random.Generator) -> Beam:
-        """Every child of every candidate, row after row, (B * C,).
+    def start(cls, temperature: float, rng: np.random.Generator) -> Beam:
+        """Create a beam of one candidate with nothing scored.
 
         Args:
-            logits: of the children, (B, C).
-            random: of the noise.
+            temperature: 0 for the likeliest, above it for a draw.
+            rng: draws the noise.
+        """
+        zero = np.zeros(1)
+        return cls(zero, zero, zero if temperature < LOWEST_TEMPERATURE else rng.gumbel(size=1), temperature)
+
+    def branch(self, logits: Logits, rng: np.random.Generator) -> Beam:
+        """Score every child of every candidate.
+
+        Args:
+            logits: (B, C), of the children.
+            rng: draws the noise.
+
+        Returns:
+            A beam of B * C candidates, row after row.
         """
         logits = logits.astype(np.float64)  # a float32 overflows at a high temperature
         nats = self.nats[:, None] + log_softmax(logits)
-        if self.temperature < COLDEST:
+        if self.temperature < LOWEST_TEMPERATURE:
             return Beam(nats.ravel(), nats.ravel(), nats.ravel(), self.temperature)
-        warm = self.warm[:, None] + log_softmax(logits / self.temperature)
-        # A Gumbel for each child, all moved so that the highest comes out where the parent's is.
-        noisy = warm + random.gumbel(size=warm.shape)
-        with np.errstate(divide="ignore"):  # log 0 of the highest itself
+        scaled = self.scaled[:, None] + log_softmax(logits / self.temperature)
+        # Gumbel noise for each child, shifted so that the highest has its parent's key (Kool et al., appendix B.3).
+        noisy = scaled + rng.gumbel(size=scaled.shape)
+        with np.errstate(divide="ignore"):  # log 0 for the highest child itself
             gap = self.key[:, None] - noisy + np.log1p(-np.exp(noisy - noisy.max(1, keepdims=True)))
         key = self.key[:, None] - np.maximum(0, gap) - np.log1p(np.exp(-np.abs(gap)))
-        return Beam(nats.ravel(), warm.ravel(), key.ravel(), self.temperature)
+        return Beam(nats.ravel(), scaled.ravel(), key.ravel(), self.temperature)
 
-    def weigh(self, gained: Scores) -> Beam:
-        """With something more weighed, (B,) nats."""
-        warm = gained if self.temperature < COLDEST else gained / self.temperature
-        return replace(self, nats=self.nats + gained, warm=self.warm + warm, key=self.key + warm)
+    def add(self, nats: Nats) -> Beam:
+        """Add the log-probability (B,) of something that follows every candidate alike, such as known text."""
+        scaled = nats if self.temperature < LOWEST_TEMPERATURE else nats / self.temperature
+        return replace(self, nats=self.nats + nats, scaled=self.scaled + scaled, key=self.key + scaled)
 
-    def best(self, most: int) -> NDArray[np.intp]:
-        """Where the highest keys are, the highest first; never one of minus infinity."""
-        order = np.argsort(-self.key, kind="stable")[:most]
+    def best(self, count: int) -> NDArray[np.intp]:
+        """The indices of the ``count`` highest keys, the highest first; never one of minus infinity."""
+        order = np.argsort(-self.key, kind="stable")[:count]
         return order[self.key[order] > -math.inf]
 
     def select(self, rows: NDArray[np.intp]) -> Beam:
-        """Some candidates, in the order given."""
-        return replace(self, nats=self.nats[rows], warm=self.warm[rows], key=self.key[rows])
+        """Take some candidates, in the order given."""
+        return replace(self, nats=self.nats[rows], scaled=self.scaled[rows], key=self.key[rows])
 
     @staticmethod
     def join(beams: Sequence[Beam]) -> Beam:
-        """All candidates of several of one temperature."""
-        nats, warm, key = zip(*((beam.nats, beam.warm, beam.key) for beam in beams), strict=True)
-        return Beam(np.concatenate(nats), np.concatenate(warm), np.concatenate(key), beams[0].temperature)
+        """Concatenate the candidates of several beams of one temperature."""
+        nats, scaled, key = zip(*((beam.nats, beam.scaled, beam.key) for beam in beams), strict=True)
+        return Beam(np.concatenate(nats), np.concatenate(scaled), np.concatenate(key), beams[0].temperature)
 
 
-def log_softmax(logits: Logits) -> Scores:
-    """Log-probabilities of each row of logits (B, C), in nats."""
+def log_softmax(logits: Logits) -> Nats:
+    """Compute the log-probabilities of each row of logits (B, C), in nats."""
     wide = logits.astype(np.float64)
     shifted = wide - wide.max(axis=1, keepdims=True)
-    logs: Scores = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return logs
+    nats: Nats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return nats

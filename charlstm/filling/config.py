@@ -1,11 +1,10 @@
-"""How blanks are filled, and what comes of it."""
+"""How blanks are filled, and the result."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from charlstm.errors import UsageError
+from charlstm.sampling.config import require, require_number, require_seed, require_temperature, require_whole
 
 
 @dataclass(frozen=True)
@@ -13,34 +12,32 @@ class FillConfig:
     """How blanks are filled.
 
     Raises:
-        UsageError: a value outside its range.
+        UsageError: a value has the wrong type or is out of range.
     """
 
     count: int = 1
-    """Alternatives to give, all different."""
+    """How many answers, all different."""
     temperature: float = 0.0
-    """0 gives the likeliest; above it alternatives are drawn, their log-probabilities divided by it."""
+    """0 gives the likeliest answers; above it answers are drawn, their log-probabilities divided by it."""
     candidates: int = 100
-    """K, how many are weighed."""
+    """K, the width of the beam."""
     newlines: bool = False
-    """Whether a blank may run over the end of a line."""
+    """Whether a blank may hold newlines."""
     seed: int | None = None
-    """Of the draw; None takes fresh entropy."""
+    """The seed of the draw, 0 to 2⁶⁴ - 1; None takes fresh entropy."""
 
     def __post_init__(self) -> None:
-        ranges = {
-            "n": (self.count, self.count >= 1, "1 or more"),
-            "temperature": (self.temperature, 0 <= self.temperature < math.inf, "0 (the likeliest) or more"),
-            "candidates": (self.candidates, self.candidates >= 1, "1 or more"),
-            "seed": (self.seed, self.seed is None or self.seed >= 0, "0 or more"),
-        }
-        for name, (value, fits, rule) in ranges.items():
-            if not fits:
-                raise UsageError(f"{name} = {value!r}: must be {rule}")
+        for name in ("count", "candidates"):
+            value = getattr(self, name)
+            require_whole(name, value)
+            require(name, value, value >= 1, "1 or more")
+        require_number("temperature", self.temperature)
+        require_temperature(self.temperature)
+        require_seed(self.seed)
 
     @property
-    def width(self) -> int:
-        """How many candidates are kept: never fewer than are asked for."""
+    def beam_width(self) -> int:
+        """How many candidates the search keeps: K, or the number of answers if that is larger."""
         return max(self.count, self.candidates)
 
 
@@ -51,6 +48,6 @@ class Filling:
     text: str
     """The whole text."""
     blanks: tuple[str, ...]
-    """What stands in each blank."""
+    """The text in each blank."""
     probability: float
-    """Its share among all candidates that were weighed, by the network itself: at temperature 1."""
+    """Its share of the probability of all candidates the search ended with, under the network at temperature 1."""

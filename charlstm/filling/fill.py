@@ -1,17 +1,16 @@
-"""Filling blanks in a text, by a network that writes on or by one that reads both ways. NumPy only, no torch.
+"""Filling the blanks of a text, with a causal network or a bidirectional one. NumPy only, no torch.
 
-Candidates grow from the left, a token at a time, the best K kept (beam search). What stands behind a blank then weighs
-them: x fills it as well as the whole text is likely with x in it ::
+Candidates grow from the left, a token at a time, and the best K are kept (beam search). The text after a blank then
+scores them: x fills it as well as the whole text is likely with x in it ::
 
-    log p(x | left, right) = log p(x | left) + log p(right | left x) - what is the same for every x
+    log p(x | left, right) = log p(x | left) + log p(right | left x) - a constant
 
-A network that writes on proposes blind and weighs every token to the text's end. One that reads both ways proposes with
-the right side in view, and that is all, unless the length is free: as p(x | left, right, n hidden) tells nothing of n,
-a few tokens of the right are hidden as well, and weighed.
+A causal network proposes without seeing the right side, and scores every token to the end of the text. A bidirectional
+one sees the right side as it proposes, and that is enough unless the length is variable: since p(x | left, right, n
+masks) says nothing about n, a few tokens to the right are masked as well, and scored.
 
-With a temperature above 0 the K are drawn without replacement, and the answers from what was weighed: see `beam`.
-
-Letters: B candidates side by side, V the vocabulary.
+With a temperature above 0 the K candidates are drawn without replacement, and the answers are the first of them: see
+`beam`.
 """
 
 from __future__ import annotations
@@ -20,37 +19,38 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from charlstm.errors import UnknownCharacter
-from charlstm.filling.blanks import Blank, Blanked, parse, place_of
+from charlstm.filling.blanks import Blank, Blanked, index_outside_blanks, parse
 from charlstm.filling.config import FillConfig, Filling
 from charlstm.filling.readers import Reader
 from charlstm.filling.search import Search
 from charlstm.sampling.prompts import Unknown, fit_prompt
 from charlstm.tokenizers import Tokenizer
 
-_PREVIEW_EVERY = 28  # tokens from gap to gap
+_PREVIEW_PERIOD, _PREVIEW_BLANK = 28, 4
+"""A preview fills a blank of 4 tokens in every 28."""
 
 
-def fitted(
-    tokenizer: Tokenizer, text: str, unknown: Unknown = "error", *, remedy: str = 'unknown="{}"'
-) -> tuple[Blanked, Blanked, list[str]]:
-    """A text with its blanks as it was typed, the same in characters the model can read, and a line about each change.
+def fit_text(tokenizer: Tokenizer, text: str, unknown: Unknown = "error") -> tuple[Blanked, Blanked, list[str]]:
+    """Parse a text with blanks, and put it into characters of the model's alphabet.
 
     Args:
         tokenizer: the model's.
-        text: with blanks as `blanks.parse` reads them.
-        unknown: what is read for a character the model does not know, as `prompts.fit_prompt`.
-        remedy: as `prompts.fit_prompt`.
+        text: with blanks as `blanks.parse` finds them.
+        unknown: what happens to characters outside the alphabet, as in `prompts.fit_prompt`.
+
+    Returns:
+        The text as it was typed, the text as the network reads it, and a line about each character that was replaced.
 
     Raises:
-        UnknownCharacter: a character the model does not know.
-        UsageError: no blank, or one that cannot be.
+        UnknownCharacter: a character is outside the alphabet.
+        UsageError: there is no blank, or one of an impossible length.
     """
     typed = parse(text)
     try:
-        _, notes = fit_prompt(tokenizer, "".join(typed.texts), unknown, remedy=remedy)
-    except UnknownCharacter as fault:  # its place is that in what was typed, the blanks among it
-        place = place_of(text, fault.character)
-        raise UnknownCharacter(fault.character, place, where="text", hint=fault.hint) from None
+        _, notes = fit_prompt(tokenizer, "".join(typed.texts), unknown)
+    except UnknownCharacter as fault:  # report its index in the text as typed, blanks included
+        index = index_outside_blanks(text, fault.character)
+        raise UnknownCharacter(fault.character, index, where="text", hint=fault.hint) from None
     texts = tuple(fit_prompt(tokenizer, part, unknown)[0] for part in typed.texts)
     return typed, replace(typed, texts=texts), notes
 
@@ -60,20 +60,20 @@ def fill(
 ) -> list[Filling]:
     """Fill blanks, the likeliest answer first.
 
-    Where the text ends with a blank, a word is taken to end there.
+    If the text ends with a blank, a word is assumed to end there.
 
     Args:
         reader: the network.
-        tokenizer: its tokenizer; a blank is as many of its tokens.
-        blanked: the text, in characters the tokenizer knows.
+        tokenizer: its tokenizer; the length of a blank counts its tokens.
+        blanked: the text, in characters of the tokenizer's alphabet.
         config: how many answers, and how they are found.
-        shown: the text as it is to stand in the answers, if that is not how it is read.
+        shown: the text to show in the answers, if it differs from the text that is read.
 
     Returns:
-        ``config.count`` fillings, or as many as there are.
+        ``config.count`` fillings, or all there are if those are fewer.
 
     Raises:
-        CheckpointError: the network gave a number that is not finite.
+        CheckpointError: a logit of the network is not finite.
         UsageError: there is no token that may stand in a blank.
     """
     answers = Search(reader, tokenizer, blanked, config).run()
@@ -81,17 +81,18 @@ def fill(
 
 
 def preview(reader: Reader, tokenizer: Tokenizer, ids: Sequence[int]) -> str:
-    """A passage in which every so often four tokens are filled anew, in brackets; always the same for the same weights.
+    """Fill blanks cut into a passage, and put the fillings in brackets; always the same for the same weights.
 
     Args:
         reader: the network.
         tokenizer: its tokenizer.
         ids: of the passage.
     """
-    texts, gap = [], 4
-    for begin in range(0, len(ids), _PREVIEW_EVERY):
-        texts.append(tokenizer.decode(ids[begin + (gap if begin else 0) : begin + _PREVIEW_EVERY]))
-    blanked = Blanked(tuple(texts), (Blank(gap, gap),) * (len(texts) - 1))
+    texts = []
+    for begin in range(0, len(ids), _PREVIEW_PERIOD):
+        after_blank = begin + (_PREVIEW_BLANK if begin else 0)
+        texts.append(tokenizer.decode(ids[after_blank : begin + _PREVIEW_PERIOD]))
+    blanked = Blanked(tuple(texts), (Blank(_PREVIEW_BLANK, _PREVIEW_BLANK),) * (len(texts) - 1))
     if not blanked.blanks:
         return texts[0] if texts else ""
     best, *_ = fill(reader, tokenizer, blanked, FillConfig(candidates=10))

@@ -8,6 +8,7 @@ from charlstm.checkpoint.format import Checkpoint
 from charlstm.engine.bidirectional import BidirectionalEngine
 from charlstm.engine.load import load_engine
 from charlstm.filling import fill
+from charlstm.filling.readers import MaskedReader
 from charlstm.sampling import sampler
 
 
@@ -21,5 +22,5 @@ def write_preview(checkpoint: Checkpoint, passage: Sequence[int]) -> str:
     """
     engine = load_engine(checkpoint)
     if isinstance(engine, BidirectionalEngine):
-        return fill.preview(engine, engine.tokenizer, passage)
+        return fill.preview(MaskedReader(engine), engine.tokenizer, passage)
     return sampler.preview(engine, checkpoint.run.train.preview, seed=checkpoint.run.train.seed)

@@ -1,1 +1,1 @@
-"""One sampler for every network: filters, a draw, stop rules, text."""
+"""Drawing text from any network: prompts, filters, the draw, stop rules, writing together."""

@@ -1,74 +1,25 @@
-"""Writing together with a model: a text in pieces, typed or drawn, that can be continued, taken back and chosen from.
+"""Writing together with a model: a text in pieces, typed or drawn, with undo, redo and alternatives.
 
-Behind every piece stands the position of the network there, a value. So nothing is ever read twice: taking back is
-going to an older position, and alternatives go on from the same one.
+Each piece holds the network's position after it, a value. So nothing is ever fed to the network twice: undo goes back
+to an earlier position, and alternatives start from the same one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 
 from charlstm.engine.protocol import TextModel
-from charlstm.sampling.position import Position, advance, pick, read
-from charlstm.sampling.prompts import Unknown, fit_prompt, opening
-from charlstm.sampling.sampler import RECENT, Draw, SampleConfig, generate, generators
-from charlstm.tokenizers import Decoder, Tokenizer
-
-_WORD_ENDS = frozenset(" \n\t.,;:!?")
-_LONGEST_WORD = 40  # tokens: what is longer is cut in the middle
-_LONGEST_LINE = 1000  # tokens
-
-Rule = Callable[[str, int], bool]
-"""Whether a piece is complete, from its text and its number of tokens."""
-
-
-def words(length: int) -> Rule:
-    """Complete at the first end of a word behind ``length`` tokens."""
-    return lambda text, tokens: tokens >= length and (text[-1:] in _WORD_ENDS or tokens >= length + _LONGEST_WORD)
-
-
-def line(text: str, tokens: int) -> bool:
-    """Complete at the end of the line."""
-    return text.endswith("\n") or tokens >= _LONGEST_LINE
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of the text that came at once."""
-
-    text: str
-    ids: tuple[int, ...]
-    after: Position
-    """Where the text stands behind it; the network has read it."""
-
-
-@dataclass
-class _Growing:
-    """A piece being drawn, in one row of a batch."""
-
-    row: int
-    decoder: Decoder
-    text: str = ""
-    ids: list[int] = field(default_factory=list)
-    complete: bool = False
-    piece: Piece | None = None
-
-    def push(self, token: int) -> str:
-        self.ids.append(token)
-        fragment = self.decoder.push(token)
-        self.text += fragment
-        return fragment
-
-    def seal(self, model: TextModel, position: Position) -> Piece:
-        """The piece, once the network has read its last token."""
-        if self.piece is None:
-            self.piece = Piece(self.text + self.decoder.flush(), tuple(self.ids), pick(model, position, self.row))
-        return self.piece
+from charlstm.sampling.config import SampleConfig, require
+from charlstm.sampling.draft import Draft, IsComplete, Piece, at_word_end, draw_pieces
+from charlstm.sampling.generate import PENALTY_WINDOW, Draw, check_drawable, generate, row_generators
+from charlstm.sampling.position import Position, prefill
+from charlstm.sampling.prompts import Unknown, banned_ids, bos_ids, fit_prompt
+from charlstm.tokenizers import Tokenizer
 
 
 class CoWriter:
@@ -76,99 +27,121 @@ class CoWriter:
 
     Args:
         model: the network and its tokenizer.
-        config: filters and seed; the length is that of a piece in tokens. It may be replaced at any time.
+        config: filters and seed; its length is that of a piece, in tokens.
+
+    Raises:
+        UsageError: the vocabulary holds nothing but the unknown symbol.
 
     Attributes:
-        config: as given.
-        choices: alternatives drawn and not yet chosen from.
+        config: as given, with a seed in any case; it may be replaced at any time.
+        choices: alternatives that were drawn and not yet chosen from.
     """
 
     def __init__(self, model: TextModel, config: SampleConfig) -> None:
-        # The seed is settled here, so that each draw of a session has its own place in one sequence.
-        self.config = replace(config, seed=config.seed if config.seed is not None else _entropy())
+        check_drawable(model.vocab_size, banned_ids(model.tokenizer))
+        # The seed is fixed here, so that every draw of a session has its own place in one sequence.
+        self.config = replace(config, seed=_fresh_seed() if config.seed is None else config.seed)
         self.choices: list[Piece] = []
         self._model = model
         self._pieces: list[Piece] = []
         self._undone: list[Piece] = []
-        self._opening: Position | None = None
+        self._empty_position: Position | None = None
         self._draws = 0
 
     @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The pieces of the text, in order."""
+        return tuple(self._pieces)
+
+    @property
     def text(self) -> str:
-        """The text as it stands."""
+        """The whole text."""
         return "".join(piece.text for piece in self._pieces)
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The model's."""
+        """The model's tokenizer."""
         return self._model.tokenizer
 
     def add(self, text: str, unknown: Unknown = "error") -> list[str]:
-        """Put a text behind what is there.
+        """Append a text.
 
         Args:
-            text: added exactly as it is.
-            unknown: what to do with characters the model does not know, as `prompts.fit_prompt`.
+            text: appended exactly as it is.
+            unknown: what happens to characters outside the alphabet, as in `prompts.fit_prompt`.
 
         Returns:
-            A line about each character that had to change.
+            A line about each character that was replaced.
 
         Raises:
-            UnknownCharacter: a character the model does not know; nothing is added.
+            UnknownCharacter: a character is outside the alphabet; nothing is appended.
         """
         fitted, notes = fit_prompt(self._model.tokenizer, text, unknown)
         ids = self._model.tokenizer.encode(fitted).tolist()
         if ids:
-            before = self._pieces[-1].after if self._pieces else None
-            self._commit(Piece(fitted, tuple(ids), read(self._model, ids, before)))
+            position = self._pieces[-1].position if self._pieces else None
+            self._append(Piece(fitted, tuple(ids), prefill(self._model, ids, position)))
         return notes
 
-    def go_on(self, rule: Rule | None = None) -> Generator[str]:
-        """Draw the next piece, fragment by fragment; whoever stops asking keeps what came so far.
+    def extend(self, is_complete: IsComplete | None = None) -> Generator[str]:
+        """Draw the next piece and append it; closing the generator early appends what was drawn so far.
 
         Args:
-            rule: when the piece is complete; None is the configured length, up to the end of a word.
-        """
-        grown: list[_Growing] = []
-        try:
-            for _, fragment in self._grow(grown, 1, rule):
-                yield fragment
-        finally:
-            if grown and grown[0].piece:
-                self._commit(grown[0].piece)
+            is_complete: decides when the piece is complete; None is at the end of a word, after the configured length.
 
-    def offer(self, count: int, rule: Rule | None = None, stop: Callable[[], bool] = lambda: False) -> list[Piece]:
-        """Draw ``count`` ways to go on, side by side; the text stays as it is until `choose`.
+        Yields:
+            The text of the piece, fragment by fragment.
+        """
+        drafts = self._drafts(1)
+        try:
+            with closing(self._draw(drafts, is_complete)) as fragments:
+                for _, fragment in fragments:
+                    yield fragment
+        finally:
+            if drafts[0].piece:
+                self._append(drafts[0].piece)
+
+    def propose(
+        self, count: int, is_complete: IsComplete | None = None, stop: Callable[[], bool] = lambda: False
+    ) -> list[Piece]:
+        """Draw alternatives for the next piece; the text stays as it is until `choose`.
 
         Args:
             count: how many.
-            rule: when one is long enough; None takes the length of `config`.
-            stop: asked after every character; once it says True, all of them end there.
+            is_complete: as in `extend`.
+            stop: called after every character; if it returns True, all alternatives end there.
+
+        Returns:
+            The alternatives, which are also in `choices`.
+
+        Raises:
+            UsageError: ``count`` is below 1.
         """
-        grown: list[_Growing] = []
-        with closing(self._grow(grown, count, rule)) as fragments:
+        require("count", count, count >= 1, "1 or more")
+        drafts = self._drafts(count)
+        with closing(self._draw(drafts, is_complete)) as fragments:
             for _ in fragments:
                 if stop():
                     break
-        self.choices = [one.piece for one in grown if one.piece]
+        self.choices = [draft.piece for draft in drafts if draft.piece]
         return self.choices
 
     def choose(self, number: int) -> Piece:
-        """Go on with one of the `choices`, counted from 0.
+        """Append one of the `choices`, counted from 0, and return it.
 
         Raises:
-            IndexError: there is none of that number.
+            IndexError: there is no such choice.
         """
         piece = self.choices[number]
-        self._commit(piece)
+        self._append(piece)
         return piece
 
     def undo(self) -> Piece | None:
-        """Take back the last piece; None if there is none."""
+        """Remove the last piece and return it; None if there is none."""
         return self._move(self._pieces, self._undone)
 
     def redo(self) -> Piece | None:
-        """Put back what was last taken back; None if there is nothing, or something was written since."""
+        """Append the last piece removed and return it; None if there is none, or if the text has changed since."""
         return self._move(self._undone, self._pieces)
 
     def _move(self, source: list[Piece], target: list[Piece]) -> Piece | None:
@@ -178,58 +151,38 @@ class CoWriter:
         target.append(source.pop())
         return target[-1]
 
-    def _commit(self, piece: Piece) -> None:
+    def _append(self, piece: Piece) -> None:
         self._pieces.append(piece)
         self._undone, self.choices = [], []
 
-    def _grow(self, grown: list[_Growing], rows: int, rule: Rule | None) -> Generator[tuple[int, str], None, None]:
-        """Draw ``rows`` pieces side by side into ``grown``; gives each row's fragments out as they come."""
-        model, complete = self._model, rule or words(self.config.length)
-        grown += [_Growing(row, model.tokenizer.decoder()) for row in range(rows)]
-        last: Draw | None = None
-        try:
-            for draw in self._draw(rows):
-                for one in grown:
-                    if one.complete:  # the network has read its last token by now
-                        one.seal(model, draw.position)
-                last, tokens = draw, draw.ids.tolist()
-                fresh = [(one, one.push(tokens[one.row])) for one in grown if not one.complete]
-                for one, fragment in fresh:  # never in the middle of a character: then there is no fragment
-                    one.complete = fragment != "" and complete(one.text, len(one.ids))
-                yield from ((one.row, fragment) for one, fragment in fresh)
-                if all(one.complete for one in grown):
-                    break
-        finally:
-            if last is not None:
-                position = advance(model, last.position, last.ids)
-                for one in grown:
-                    one.seal(model, position)
+    def _drafts(self, rows: int) -> list[Draft]:
+        return [Draft(row, self._model.tokenizer.decoder()) for row in range(rows)]
 
-    def _draw(self, rows: int) -> Iterator[Draw]:
-        """Tokens without end, from where the text stands; each call draws others."""
+    def _draw(self, drafts: list[Draft], is_complete: IsComplete | None) -> Generator[tuple[int, str]]:
+        """Draw into the drafts, from the end of the text on; each call draws something else."""
         self._draws += 1
-        unknown = self._model.tokenizer.unknown_id
-        return generate(
+        draws: Iterator[Draw] = generate(
             self._model,
             self._position(),
             replace(self.config, length=0),
-            generators(self.config.seed, rows, (self._draws,)),
-            recent=self._recent(),
-            banned=() if unknown is None else (unknown,),
+            row_generators(self.config.seed, len(drafts), (self._draws,)),
+            recent=self._recent_ids(),
+            banned=banned_ids(self._model.tokenizer),
         )
+        return draw_pieces(self._model, drafts, draws, is_complete or at_word_end(self.config.length))
 
     def _position(self) -> Position:
         if self._pieces:
-            return self._pieces[-1].after
-        if self._opening is None:
-            self._opening = read(self._model, opening(self._model.tokenizer))
-        return self._opening
+            return self._pieces[-1].position
+        if self._empty_position is None:
+            self._empty_position = prefill(self._model, bos_ids(self._model.tokenizer))
+        return self._empty_position
 
-    def _recent(self) -> list[int]:
-        """The last ids, for the repetition penalty."""
+    def _recent_ids(self) -> list[int]:
+        """The last ids of the text, for the repetition penalty."""
         backwards = (token for piece in reversed(self._pieces) for token in reversed(piece.ids))
-        return list(islice(backwards, RECENT))[::-1]
+        return list(islice(backwards, PENALTY_WINDOW))[::-1]
 
 
-def _entropy() -> int:
+def _fresh_seed() -> int:
     return int(np.random.SeedSequence().generate_state(1)[0])

@@ -1,4 +1,4 @@
-"""Where a text stands: the logits of the next token, and the state of the network that has read all of it."""
+"""A position in a text: the recurrent state after all of it, and the logits of the next token."""
 
 from __future__ import annotations
 
@@ -12,48 +12,81 @@ from charlstm.engine.protocol import Logits, Stepper, TokenIds
 from charlstm.errors import CheckpointError, UsageError
 from charlstm.tokenizers import Ids
 
-# ---- token ids --------------------------------------------------------------------------------------------------
-
 
 class Position(NamedTuple):
-    """Where a text stands: the network has read all of it. A value: go on from it as often as you like."""
+    """The network after a text. A value: any number of continuations can start from it."""
 
     logits: Logits
-    """(B, V) float64: of the token that follows, as the network gave them."""
+    """(B, V) float64, of the next token, before any filter."""
     state: Any
-    """The stepper's own state of B rows."""
+    """The stepper's state of B rows."""
 
 
 def advance(stepper: Stepper, position: Position | None, ids: TokenIds) -> Position:
-    """Read one token a row, ids (B,); from a zero state if ``position`` is None.
+    """Feed the network one token per row.
+
+    Args:
+        stepper: the network.
+        position: the position before; None is the zero state.
+        ids: (B,), one token id per row.
+
+    Returns:
+        The position after these tokens.
 
     Raises:
-        CheckpointError: the network gave a number that is not finite.
+        CheckpointError: a logit is not finite.
     """
     logits, state = stepper.step(ids, None if position is None else position.state)
     wide = logits.astype(np.float64)
-    # One sum of squares sees every NaN and infinity: a float32's square is far from overflowing a float64.
+    # One sum of squares finds every NaN and infinity: the square of a float32 is far from overflowing a float64.
     if not math.isfinite(np.vdot(wide, wide)):
         raise CheckpointError(
-            "its network gives numbers that are not finite", hint="The weights are damaged, or training diverged."
+            "the network's logits are not finite", hint="The weights are damaged, or training diverged."
         )
     return Position(wide, state)
 
 
-def read(stepper: Stepper, ids: Iterable[int] | Ids, position: Position | None = None) -> Position:
-    """Read a text's ids at batch 1, going on from ``position``; None is the zero state.
+def prefill(stepper: Stepper, ids: Iterable[int] | Ids, position: Position | None = None) -> Position:
+    """Feed the network a text, one row, token by token.
+
+    Args:
+        stepper: the network.
+        ids: the token ids of the text.
+        position: the position before; None is the zero state.
+
+    Returns:
+        The position after the text.
 
     Raises:
-        UsageError: there is neither an id nor a position, so nothing says what could follow.
-        CheckpointError: the network gave a number that is not finite.
+        UsageError: there is neither a token nor a position, so the next token has no distribution.
+        CheckpointError: a logit is not finite.
     """
     for token in ids:
         position = advance(stepper, position, np.array([token]))
     if position is None:
-        raise UsageError("nothing to go on from", hint="Give at least one token.")
+        raise UsageError("the network needs at least one token to predict the next")
     return position
 
 
-def pick(stepper: Stepper, position: Position, row: int) -> Position:
-    """One row of a position, as a position of one row."""
+def select_row(stepper: Stepper, position: Position, row: int) -> Position:
+    """Return one row of a position, as a position of one row.
+
+    Args:
+        stepper: the network.
+        position: of B rows.
+        row: 0 to B - 1.
+    """
     return Position(position.logits[row : row + 1], stepper.select(position.state, [row]))
+
+
+def repeat_row(stepper: Stepper, position: Position, rows: int) -> Position:
+    """Return a position of one row, repeated for several rows that will differ from here on.
+
+    Args:
+        stepper: the network.
+        position: of one row.
+        rows: B, how many.
+    """
+    if rows == 1:
+        return position
+    return Position(position.logits.repeat(rows, axis=0), stepper.expand(position.state, rows))

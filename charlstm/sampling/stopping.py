@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
-Ending: TypeAlias = Literal["", "stop", "lines"]
-"""Which rule ended a text; empty while none has."""
+FinishReason: TypeAlias = Literal["length", "stop", "lines"]
+"""Why a text ended: it reached its length, a stop text, or its number of lines."""
 
 
 class StopRules:
     """Ends a text at a stop text or after a number of lines, whichever is complete first.
 
-    A stop text may arrive in any number of pieces. No more is held back than the longest end of the text that could
-    still become a stop text. Of two that are complete at the same character, the one that begins first counts.
+    A stop text may arrive in any number of fragments. Only the longest suffix that could still grow into a stop text
+    is held back. If two stop texts are complete at the same character, the one that begins first counts.
 
     Args:
-        stop: texts that end it; they are not given out.
-        lines: line ends after which it ends; the last one is given out. 0 does not count.
+        stop: texts that end it; they are not returned.
+        lines: newlines after which it ends, the last one included; 0 is no limit.
 
     Attributes:
-        ending: which rule has been met.
+        finish_reason: the rule that ended the text; None before that.
     """
 
     def __init__(self, stop: Sequence[str] = (), lines: int = 0) -> None:
-        self.ending: Ending = ""
+        self.finish_reason: FinishReason | None = None
         self._stop = tuple(stop)
         self._longest = max(map(len, self._stop), default=0)
         self._lines = lines
@@ -32,15 +32,15 @@ class StopRules:
         self._held = ""
 
     def push(self, text: str) -> str:
-        """What can be given out now that ``text`` has arrived; nothing once the text has ended."""
+        """Add a fragment; return the text that is now certain, or nothing once the text has ended."""
         if self._idle:
             return text
-        if self.ending:
+        if self.finish_reason:
             return ""
         held = self._held + text
-        met = self._met(held)
-        if met:
-            _, cut, self.ending = min(met)
+        matches = self._matches(held)
+        if matches:
+            _, cut, self.finish_reason = min(matches)
             self._held = ""
             return held[:cut]
         cut = len(held) - self._possible_stop(held)
@@ -49,34 +49,34 @@ class StopRules:
         return held[:cut]
 
     def flush(self) -> str:
-        """What was held back: the text is over, so it cannot become a stop text any more."""
+        """Return what was held back: the text is over, so it cannot become a stop text any more."""
         rest, self._held = self._held, ""
         return rest
 
-    def _met(self, held: str) -> list[tuple[int, int, Ending]]:
-        """The rules met within the text: where each is complete, where it cuts the text, which it is."""
-        met: list[tuple[int, int, Ending]] = []
+    def _matches(self, held: str) -> list[tuple[int, int, FinishReason]]:
+        """Each rule that the text meets: where the match is complete, where to cut the text, which rule."""
+        matches: list[tuple[int, int, FinishReason]] = []
         for stop in self._stop:
             start = held.find(stop)
             if start >= 0:
-                met.append((start + len(stop), start, "stop"))
-        # The count goes on below 0 when lines are not asked for, and is then never met.
+                matches.append((start + len(stop), start, "stop"))
+        # Without a limit the count starts at 0 and goes below, so it is never met.
         if self._lines > 0 and held.count("\n") >= self._lines:
-            end = _behind_newline(held, self._lines)
-            met.append((end, end, "lines"))
-        return met
+            end = _end_of_line(held, self._lines)
+            matches.append((end, end, "lines"))
+        return matches
 
     def _possible_stop(self, text: str) -> int:
-        """The length of the longest end of the text that begins a stop text."""
+        """The length of the longest suffix of the text that is a prefix of a stop text."""
         for length in range(min(self._longest - 1, len(text)), 0, -1):
             if any(stop.startswith(text[-length:]) for stop in self._stop):
                 return length
         return 0
 
 
-def _behind_newline(text: str, number: int) -> int:
-    """The place behind the ``number``-th newline."""
-    place = 0
+def _end_of_line(text: str, number: int) -> int:
+    """The index just after the ``number``-th newline."""
+    index = 0
     for _ in range(number):
-        place = text.index("\n", place) + 1
-    return place
+        index = text.index("\n", index) + 1
+    return index

@@ -12,15 +12,17 @@ import pytest
 import charlstm
 from charlstm.cli.run_training import _gapped
 from charlstm.nn.device import parse_device
+from charlstm.tokenizers import CharTokenizer
 from charlstm.training.plan import probe
 from tests.command_line import Cli
+from tests.fake_checkpoints import make_checkpoint
 
 LINES = ["the cat sat on the mat", "the dog sat on the log", "a cat and a dog met on the mat"]
 TEXT = "\n".join(LINES * 40) + "\n"
 SMALL = ["--max-steps", "60", "--hidden-size", "32", "--batch-size", "8", "--preview", "0", "--device", "cpu", "-q"]
 
 
-def made(folder, monkeypatch, capsys):
+def command_line(folder, monkeypatch, capsys):
     machine = probe.Machine("cpu", "fp32", 5e10, 8 << 30, "made up")
     monkeypatch.setattr(probe, "probe", lambda device, *_: parse_device(device or "cpu") and machine)
     return Cli(folder, monkeypatch, capsys)
@@ -28,7 +30,7 @@ def made(folder, monkeypatch, capsys):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A folder in which ``on`` writes on and ``both`` reads both ways."""
+    """A folder with a causal run, ``on``, and a bidirectional one, ``both``."""
     folder = tmp_path_factory.mktemp("fill")
     (folder / "pets.txt").write_text(TEXT)
     machine = probe.Machine("cpu", "fp32", 5e10, 8 << 30, "made up")
@@ -44,7 +46,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture
 def cli(runs, monkeypatch, capsys):
-    return made(runs, monkeypatch, capsys)
+    return command_line(runs, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("run", ["on", "both"])
@@ -56,7 +58,7 @@ def test_a_blank_is_filled_and_the_text_is_all_of_stdout(cli, run):
 
 
 @pytest.mark.parametrize("run", ["on", "both"])
-def test_several_answers_come_with_their_chances_the_likeliest_first(cli, run):
+def test_several_answers_come_with_their_probabilities_the_likeliest_first(cli, run):
     done = cli("fill", run, "the ___ sat {2} the ___", "-n", "4")
     assert done.code == 0, done.err
     lines = done.out.splitlines()
@@ -66,7 +68,7 @@ def test_several_answers_come_with_their_chances_the_likeliest_first(cli, run):
     assert lines[0].endswith(("sat on the mat", "sat on the log"))
 
 
-def test_json_has_the_blanks_and_what_they_came_from(cli):
+def test_json_holds_the_fillings_and_all_settings(cli):
     done = cli("fill", "on", "the {3} sat", "-n", "2", "--json", "--seed", "3", "-t", "0.5")
     first, second = map(json.loads, done.out.splitlines())
     assert first["text"] == f"the {first['blanks'][0]} sat"
@@ -74,12 +76,20 @@ def test_json_has_the_blanks_and_what_they_came_from(cli):
     assert (first["seed"], first["temperature"], len(first["sha256"])) == (3, 0.5, 64)
 
 
-def test_a_seed_repeats_a_draw_and_the_seed_is_told(cli):
+def test_a_seed_repeats_a_draw_and_is_reported(cli):
     first = cli("fill", "on", "the {2-8} sat", "-t", "1.5", "-n", "3", "--seed", "5")
     assert first == cli("fill", "on", "the {2-8} sat", "-t", "1.5", "-n", "3", "--seed", "5")
     assert "seed 5" in first.err
     assert first.out != cli("fill", "on", "the {2-8} sat", "-t", "1.5", "-n", "3", "--seed", "6").out
     assert "seed" not in cli("fill", "on", "the ___ sat").err
+
+
+def test_half_a_surrogate_pair_is_printed_as_a_question_mark(cli):
+    make_checkpoint(cli.folder / "odd/model.safetensors", CharTokenizer("\ud800a"), favour={0: 90.0})
+    for more in ([], ["-n", "2"]):
+        done = cli("fill", "odd", "a_a", *more)
+        assert done.code == 0, done.err
+        assert "a?a\n" in done.out
 
 
 def test_the_text_may_come_from_a_pipe_with_line_ends_of_any_kind(cli, monkeypatch):
@@ -95,31 +105,34 @@ def test_without_a_checkpoint_the_newest_run_fills(cli):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (["on", "the cat"], 2, "no blank"),
         (["the cat"], 2, "no blank"),
         (["on", "the {9-2} cat"], 2, "{9-2}"),
         (["on", "two ___", "words"], 2, "in quotes"),
-        ([], 2, "no text to fill. Try"),
+        ([], 2, "there is no text to fill. Try"),
         (["on"], 2, "on is a run, and the text is missing"),
         (["off-1"], 2, "off-1 is a run, and the text is missing"),
         (["nothing", "the ___"], 4, "nothing"),
         (["on", "the ___ é"], 2, "é"),
-        (["on", "the ___", "-n", "0"], 2, "n = 0"),
-        (["on", "the ___", "-t", "-1"], 2, "temperature"),
+        (["on", "the ___", "-n", "0"], 2, "-n 0 must be"),
+        (["on", "the ___", "-t", "-1"], 2, "--temperature -1.0 must be"),
+        (["on", "the ___", "--seed", "-1"], 2, "--seed -1 must be from 0 to 18446744073709551615"),
+        (["on", "the ___", "-t", "1", "--seed", str(2**64)], 2, "must be from 0 to 18446744073709551615"),
+        (["on", "the {" + "9" * 5000 + "}"], 2, "no such blank: {999"),
         (["on", "the ___", "--unknown", "guess"], 2, "--unknown"),
     ],
 )
-def test_every_mistake_is_one_line(cli, words, code, told):
+def test_every_mistake_is_one_line(cli, words, code, message):
     done = cli("fill", *words)
     assert done.code == code
     assert done.out == ""
-    assert told in done.err
+    assert message in done.err
     assert done.err.count("\n") == 1
 
 
-def test_unknown_characters_are_mapped_if_asked(cli):
+def test_unknown_characters_can_be_mapped(cli):
     done = cli("fill", "on", "thé ___ sat", "--unknown", "map")
     assert done.code == 0
     assert done.out.startswith("thé ")
@@ -128,15 +141,15 @@ def test_unknown_characters_are_mapped_if_asked(cli):
 
 
 @pytest.mark.parametrize("command", ["sample", "write"])
-def test_a_network_that_reads_both_ways_says_that_it_cannot_write(cli, command):
+def test_a_bidirectional_network_cannot_write_and_says_so(cli, command):
     done = cli(command, "both")
     assert done.code == 3
-    assert "cannot write on" in done.err
+    assert "cannot write" in done.err
     assert "charlstm fill" in done.err
     assert cli("lab", "gradient", "both").code == 3
 
 
-def test_a_network_that_reads_both_ways_is_scored_shown_and_gone_on_with(cli):
+def test_a_bidirectional_run_is_scored_listed_verified_and_resumed(cli):
     score = json.loads(cli("eval", "both", "pets.txt", "--json").out)
     assert score["tokens"] == len(TEXT)
     assert 0 < score["nats_per_token"] < json.loads(cli("eval", "on", "pets.txt", "--json").out)["nats_per_token"]
@@ -146,11 +159,11 @@ def test_a_network_that_reads_both_ways_is_scored_shown_and_gone_on_with(cli):
     assert "gzip" not in shown.out
     assert "1×32 bi" in cli("checkpoints", "list").out
     assert cli("checkpoints", "verify", "both").code == 0
-    gone_on = cli("train", "--resume", "both", "--max-steps", "64")
-    assert gone_on.code == 0, gone_on.err
-    told = shlex.split(gone_on.err.rpartition("with: ")[2])
-    assert told[:3] == ["charlstm", "fill", "both"]
-    assert cli(*told[1:]).code == 0
+    resumed = cli("train", "--resume", "both", "--max-steps", "64")
+    assert resumed.code == 0, resumed.err
+    example = shlex.split(resumed.err.rpartition("with: ")[2])
+    assert example[:3] == ["charlstm", "fill", "both"]
+    assert cli(*example[1:]).code == 0
 
 
 @pytest.mark.parametrize(
@@ -162,11 +175,11 @@ def test_a_network_that_reads_both_ways_is_scored_shown_and_gone_on_with(cli):
         ("", "_"),
     ],
 )
-def test_the_gap_that_is_shown_can_be_typed(passage, typed):
+def test_the_example_printed_after_training_can_be_typed(passage, typed):
     assert _gapped(passage) == typed
 
 
-def test_fine_tuning_both_ways_keeps_the_mask_and_grows_the_alphabet(cli):
+def test_fine_tuning_a_bidirectional_run_keeps_the_mask_and_grows_the_alphabet(cli):
     (cli.folder / "new.txt").write_text("the bird and the zebra: ünder\n" * 40)
     more = ["--max-steps", "2", "--preview", "0", "-q"]
     assert cli("train", "new.txt", "--init-from", "both", "-n", "tuned", *more).code == 0
@@ -178,14 +191,14 @@ def test_fine_tuning_both_ways_keeps_the_mask_and_grows_the_alphabet(cli):
     cli("checkpoints", "rm", "tuned", "--yes")
 
 
-def test_what_goes_against_both_ways_is_told_before_anything_is_read(cli):
-    for more, told in ((["--attention"], "looks back only"), (["--windows", "stateful"], "shuffled")):
+def test_settings_that_exclude_bidirectional_are_an_error_before_anything_is_read(cli):
+    for more, message in ((["--attention"], "looks back only"), (["--windows", "stateful"], "shuffled")):
         done = cli("train", "pets.txt", "--bidirectional", *more, *SMALL)
         assert done.code == 2
-        assert told in done.err
+        assert message in done.err
 
 
-def test_bytes_and_parts_of_words_are_filled_too(cli):
+def test_models_of_bytes_and_word_pieces_fill_too(cli):
     for kind in ("byte", "unigram"):
         vocab = ["--vocab-size", "270"] if kind == "unigram" else []
         assert cli("train", "pets.txt", "--tokenizer", kind, *vocab, *SMALL, "-n", kind).code == 0
@@ -195,7 +208,7 @@ def test_bytes_and_parts_of_words_are_filled_too(cli):
         cli("checkpoints", "rm", kind, "--yes")
 
 
-def test_a_preview_shows_filled_gaps(cli):
+def test_a_preview_shows_filled_blanks(cli):
     more = ["--max-steps", "20", "--preview", "80", "-n", "shown", "--force", "--device", "cpu"]
     done = cli("train", "pets.txt", "--bidirectional", "--hidden-size", "16", "--seq-len", "32", *more)
     assert done.code == 0
@@ -203,14 +216,14 @@ def test_a_preview_shows_filled_gaps(cli):
     cli("checkpoints", "rm", "shown", "--yes")
 
 
-def test_bits_of_the_run_are_told_as_what_they_are(cli):
+def test_the_bits_of_a_bidirectional_run_are_labelled(cli):
     err = cli("fill", "both", "the c_t").err
     assert "bits/character, both sides seen)" in err
     assert math.isfinite(float(err.split("(")[1].split()[0]))
 
 
-def test_fewer_answers_than_asked_for_are_told(cli):
+def test_too_few_answers_are_reported(cli):
     done = cli("fill", "on", "the _ sat", "-n", "100")
     assert done.code == 0
     assert len(done.out.splitlines()) < 100
-    assert "no more" in done.err
+    assert f"there are only {len(done.out.splitlines())} different answers" in done.err

@@ -1,4 +1,4 @@
-"""Filling, against every possible filling weighed one by one."""
+"""Filling, against every possible filling scored one by one."""
 
 import itertools
 import math
@@ -9,19 +9,18 @@ import pytest
 import torch
 
 import charlstm
-from charlstm.engine import BidirectionalEngine, Engine
 from charlstm.errors import UnknownCharacter, UsageError
 from charlstm.filling.blanks import Blank, Blanked, parse
 from charlstm.filling.config import FillConfig
-from charlstm.filling.fill import fill, fitted, preview
-from charlstm.filling.readers import WritesOn, reader_of
+from charlstm.filling.fill import fill, fit_text, preview
+from charlstm.filling.readers import CausalReader, MaskedReader, reader_of
 from charlstm.nn.model import CharLM
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer
 from tests.fake_models import Markov, cycle, random_markov
-from tests.networks import architecture
+from tests.networks import architecture, bidirectional_engine_for, engine_for
 
 ALL = 100_000
-"""Candidates enough to weigh every filling."""
+"""Enough candidates for every filling."""
 
 
 def log_softmax(row):
@@ -60,7 +59,7 @@ def recurrent(alphabet, seed=0):
         for weight in model.parameters():
             weight.normal_(std=0.8)
     tokenizer = CharTokenizer(alphabet)
-    return Engine(model.to_tensors(), {"model": model.architecture.settings()}, tokenizer.to_state())
+    return engine_for(model, tokenizer)
 
 
 @pytest.mark.parametrize(
@@ -68,10 +67,10 @@ def recurrent(alphabet, seed=0):
     ["ab__ca", "c_ab", "a{1-3}bc", "ab_c_a", "a{1-2}b{0}c".replace("{0}", "{1-2}"), "bc" * 12 + "__" + "ac" * 20],
 )
 @pytest.mark.parametrize("make", [recurrent, random_markov])
-def test_a_network_that_writes_on_gives_the_exact_posterior(make, text):
+def test_a_causal_network_gives_the_exact_posterior(make, text):
     model = make("abc")
     want = posterior(model, parse(text), "abc")
-    got = fill(WritesOn(model), model.tokenizer, parse(text), FillConfig(count=ALL, candidates=ALL))
+    got = fill(CausalReader(model), model.tokenizer, parse(text), FillConfig(count=ALL, candidates=ALL))
     assert {filling.blanks for filling in got} == want.keys()
     for filling in got:
         assert filling.probability == pytest.approx(want[filling.blanks], abs=1e-6)
@@ -85,18 +84,18 @@ def test_few_candidates_find_the_best_of_many():
     model = recurrent("abc", seed=3)
     text = parse("cab____bca")
     want = posterior(model, text, "abc")
-    (best,) = fill(WritesOn(model), model.tokenizer, text, FillConfig(candidates=20))
+    (best,) = fill(CausalReader(model), model.tokenizer, text, FillConfig(candidates=20))
     assert want[best.blanks] == max(want.values())
 
 
-def test_what_stands_right_decides_what_the_left_leaves_open():
-    # After a comes b or c, as likely; after b always d, after c always e.
+def test_the_right_side_decides_what_the_left_leaves_open():
+    # After a comes b or c, equally likely; after b always d, after c always e.
     table = np.full((5, 5), -20.0)
     for before, after in ("ab", "ac", "bd", "ce", "da", "ea"):
         table["abcde".index(before), "abcde".index(after)] = 0.0
     model = Markov(table)
     for text, answer in (("a_d", "b"), ("a_e", "c"), ("a{1-2}ea_d", ("c", "b"))):
-        (best,) = fill(WritesOn(model), model.tokenizer, parse(text), FillConfig())
+        (best,) = fill(CausalReader(model), model.tokenizer, parse(text), FillConfig())
         assert best.blanks == tuple(answer)
         assert best.probability > 0.99
 
@@ -104,11 +103,11 @@ def test_what_stands_right_decides_what_the_left_leaves_open():
 def share_of(model, text, temperature, runs=1500, **more):
     """How often each filling comes first."""
     config = [FillConfig(temperature=temperature, candidates=ALL, seed=seed, **more) for seed in range(runs)]
-    firsts = (fill(WritesOn(model), model.tokenizer, parse(text), one)[0].blanks for one in config)
+    firsts = (fill(CausalReader(model), model.tokenizer, parse(text), one)[0].blanks for one in config)
     return {blanks: number / runs for blanks, number in Counter(firsts).items()}
 
 
-def test_draws_have_the_posteriors_frequencies():
+def test_draws_have_the_frequencies_of_the_posterior():
     model = random_markov("abc", spread=1.0)
     want = posterior(model, parse("a{1-2}b"), "abc")
     got = share_of(model, "a{1-2}b", 1.0)
@@ -120,7 +119,7 @@ def test_temperature_sharpens_and_flattens_the_draw():
     model = random_markov("abcd", spread=1.0)
     exact = posterior(model, parse("a_b"), "abcd")
     for temperature in (0.5, 2.0):
-        # One character: what is proposed and what is weighed are both divided by it.
+        # One character: both the proposal and the score of the right side are divided by the temperature.
         powers = {filling: probability ** (1 / temperature) for filling, probability in exact.items()}
         got = share_of(model, "a_b", temperature)
         for filling, power in powers.items():
@@ -131,50 +130,50 @@ def test_temperature_sharpens_and_flattens_the_draw():
 def test_several_draws_are_different_and_a_seed_repeats_them():
     model = random_markov("abcdef")
     config = FillConfig(count=6, temperature=1.5, seed=4)
-    first = fill(WritesOn(model), model.tokenizer, parse("a__b"), config)
-    assert first == fill(WritesOn(model), model.tokenizer, parse("a__b"), config)
+    first = fill(CausalReader(model), model.tokenizer, parse("a__b"), config)
+    assert first == fill(CausalReader(model), model.tokenizer, parse("a__b"), config)
     assert len({filling.blanks for filling in first}) == 6
-    other = fill(WritesOn(model), model.tokenizer, parse("a__b"), FillConfig(count=6, temperature=1.5, seed=5))
+    other = fill(CausalReader(model), model.tokenizer, parse("a__b"), FillConfig(count=6, temperature=1.5, seed=5))
     assert first != other
 
 
-def test_neither_the_unknown_symbol_nor_a_newline_stands_in_a_blank():
+def test_neither_the_unknown_symbol_nor_a_newline_fills_a_blank():
     model = random_markov("a\nb", unknown=True)
     every = FillConfig(count=ALL, candidates=ALL)
-    assert {filling.blanks[0] for filling in fill(WritesOn(model), model.tokenizer, parse("a_b"), every)} == {
+    assert {filling.blanks[0] for filling in fill(CausalReader(model), model.tokenizer, parse("a_b"), every)} == {
         "a",
         "b",
     }
     every = FillConfig(count=ALL, candidates=ALL, newlines=True)
-    found = {filling.blanks[0] for filling in fill(WritesOn(model), model.tokenizer, parse("a_b"), every)}
+    found = {filling.blanks[0] for filling in fill(CausalReader(model), model.tokenizer, parse("a_b"), every)}
     assert found == {"a", "b", "\n"}
     lines = cycle("\n")
     with pytest.raises(UsageError, match="may stand in a blank"):
-        fill(WritesOn(lines), lines.tokenizer, parse("\n_"), FillConfig())
+        fill(CausalReader(lines), lines.tokenizer, parse("\n_"), FillConfig())
 
 
 def test_a_blank_at_the_end_ends_a_word():
-    # After a comes b or c; b goes on with d, c with a full stop.
+    # After a comes b or c; after b comes d, after c a full stop.
     alphabet = "abcd."
     table = np.full((5, 5), -20.0)
     for before, after, logit in (("a", "b", 1.0), ("a", "c", 0.0), ("b", "d", 0.0), ("c", ".", 0.0)):
         table[alphabet.index(before), alphabet.index(after)] = logit
     model = Markov(table, CharTokenizer(alphabet))
     tokenizer = model.tokenizer
-    (best,) = fill(WritesOn(model), tokenizer, parse("a_"), FillConfig())
+    (best,) = fill(CausalReader(model), tokenizer, parse("a_"), FillConfig())
     assert best.blanks == ("c",)
-    (best,) = fill(WritesOn(model), tokenizer, parse("a_d"), FillConfig())
+    (best,) = fill(CausalReader(model), tokenizer, parse("a_d"), FillConfig())
     assert best.blanks == ("b",)
 
 
-def test_an_empty_left_side_begins_as_a_text_begins():
+def test_an_empty_left_side_starts_after_a_newline():
     model = random_markov("\nab")
-    found = fill(WritesOn(model), model.tokenizer, parse("_b"), FillConfig(count=2))
+    found = fill(CausalReader(model), model.tokenizer, parse("_b"), FillConfig(count=2))
     want = posterior(model, Blanked(("\n", "b"), (Blank(1, 1),)), "ab")
     assert {filling.blanks: pytest.approx(filling.probability) for filling in found} == want
 
 
-def both_ways(alphabet, layers=1, seed=0, seq_len=64, **more):
+def bidirectional(alphabet, layers=1, seed=0, seq_len=64, **more):
     torch.manual_seed(seed)
     shape = {"vocab_size": len(alphabet), "embedding_size": 4, "hidden_size": 8, "num_layers": layers, **more}
     model = CharLM(architecture(bidirectional=True, **shape)).eval()
@@ -182,14 +181,13 @@ def both_ways(alphabet, layers=1, seed=0, seq_len=64, **more):
         for weight in model.parameters():
             weight.normal_(std=0.8)
     tokenizer = CharTokenizer(alphabet)
-    config = {"model": model.architecture.settings(), "data": {"seq_len": seq_len}}
-    return model, BidirectionalEngine(model.to_tensors(), config, tokenizer.to_state())
+    return model, bidirectional_engine_for(model, seq_len, tokenizer)
 
 
-def chain(model, tokenizer, before, hidden, after):
-    """log p of hidden characters one after the other, each by the torch model reading the whole text anew."""
+def chain(model, tokenizer, before, masked, after):
+    """log p of masked characters, one after the other, each by the torch model from the whole text."""
     mask, total = tokenizer.vocab_size, 0.0
-    truth = tokenizer.encode(hidden).tolist()
+    truth = tokenizer.encode(masked).tolist()
     for k, token in enumerate(truth):
         ids = [*tokenizer.encode(before).tolist(), *truth[:k], *[mask] * (len(truth) - k)]
         place = len(ids) - (len(truth) - k)
@@ -200,20 +198,20 @@ def chain(model, tokenizer, before, hidden, after):
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_a_network_that_reads_both_ways_gives_the_chain_of_its_guesses(layers):
-    model, engine = both_ways("abc", layers, skip=layers == 2)
+def test_a_bidirectional_network_gives_the_product_of_its_predictions(layers):
+    model, engine = bidirectional("abc", layers, skip_connections=layers == 2)
     blanked = parse("abca__cb")
-    got = fill(engine, engine.tokenizer, blanked, FillConfig(count=ALL, candidates=ALL))
+    got = fill(MaskedReader(engine), engine.tokenizer, blanked, FillConfig(count=ALL, candidates=ALL))
     assert len(got) == 9
     for filling in got:
         want = chain(model, engine.tokenizer, "abca", filling.blanks[0], "cb")
         assert filling.probability == pytest.approx(math.exp(want), rel=1e-4)
 
 
-def test_a_free_length_is_weighed_by_the_eight_characters_behind_it():
-    model, engine = both_ways("abc")
+def test_a_variable_length_is_scored_by_the_eight_characters_after_it():
+    model, engine = bidirectional("abc")
     right = "cbaabcabcb"
-    got = fill(engine, engine.tokenizer, parse("ab{1-3}" + right), FillConfig(count=ALL, candidates=ALL))
+    got = fill(MaskedReader(engine), engine.tokenizer, parse("ab{1-3}" + right), FillConfig(count=ALL, candidates=ALL))
     nats = {
         filling.blanks[0]: chain(model, engine.tokenizer, "ab", filling.blanks[0] + right[:8], right[8:])
         - chain(model, engine.tokenizer, "ab", "", "")
@@ -225,10 +223,10 @@ def test_a_free_length_is_weighed_by_the_eight_characters_behind_it():
         assert filling.probability == pytest.approx(math.exp(nats[filling.blanks[0]] - total), rel=1e-3)
 
 
-def test_later_blanks_are_hidden_while_earlier_ones_are_filled():
-    model, engine = both_ways("abc")
+def test_later_blanks_are_masked_while_earlier_ones_are_filled():
+    model, engine = bidirectional("abc")
     tokenizer = engine.tokenizer
-    got = fill(engine, tokenizer, parse("ab_ca__b"), FillConfig(count=ALL, candidates=ALL))
+    got = fill(MaskedReader(engine), tokenizer, parse("ab_ca__b"), FillConfig(count=ALL, candidates=ALL))
     mask = tokenizer.vocab_size
     assert len(got) == 27
     for filling in got:
@@ -239,45 +237,45 @@ def test_later_blanks_are_hidden_while_earlier_ones_are_filled():
         assert filling.probability == pytest.approx(math.exp(want), rel=1e-4)
 
 
-def test_no_more_is_seen_of_either_side_than_a_window_holds():
-    _, engine = both_ways("abc", seq_len=6)
+def test_neither_side_reaches_farther_than_a_window():
+    _, engine = bidirectional("abc", seq_len=6)
     far, near = "ababab", "caabcb"
-    one = fill(engine, engine.tokenizer, parse(far + near + "__" + near + far), FillConfig(count=9))
-    other = fill(engine, engine.tokenizer, parse(near + "__" + near), FillConfig(count=9))
+    one = fill(MaskedReader(engine), engine.tokenizer, parse(far + near + "__" + near + far), FillConfig(count=9))
+    other = fill(MaskedReader(engine), engine.tokenizer, parse(near + "__" + near), FillConfig(count=9))
     for first, second in zip(one, other, strict=True):
         assert first.blanks == second.blanks
         assert first.probability == pytest.approx(second.probability)
 
 
 def test_each_kind_of_engine_has_its_reader():
-    _, both = both_ways("abc")
-    assert reader_of(both) is both
-    assert isinstance(reader_of(recurrent("abc")), WritesOn)
+    _, both = bidirectional("abc")
+    assert isinstance(reader_of(both), MaskedReader)
+    assert isinstance(reader_of(recurrent("abc")), CausalReader)
 
 
-def test_strange_characters_are_read_as_others_and_stay_in_the_answer():
+def test_unknown_characters_are_read_as_others_and_stay_in_the_answer():
     model = random_markov("caf e")
     with pytest.raises(UnknownCharacter, match=r"^text: character 'é'.* position 5 "):
-        fitted(model.tokenizer, "caf_ é _")
+        fit_text(model.tokenizer, "caf_ é _")
     with pytest.raises(UnknownCharacter, match=r"'3'.* position 6 "):
-        fitted(model.tokenizer, "a{1-3}3")
+        fit_text(model.tokenizer, "a{1-3}3")
     for unknown, read_as in (("map", "cafe _ cafe"), ("skip", "caf _ caf")):
-        typed, read, notes = fitted(model.tokenizer, "café _ café", unknown)
+        typed, read, notes = fit_text(model.tokenizer, "café _ café", unknown)
         assert read == parse(read_as)
         assert len(notes) == 1
         assert "2 times" in notes[0]
-        (got,) = fill(WritesOn(model), model.tokenizer, read, FillConfig(), shown=typed)
+        (got,) = fill(CausalReader(model), model.tokenizer, read, FillConfig(), shown=typed)
         assert got.text == f"café {got.blanks[0]} café"
 
 
-def test_a_long_right_side_is_read_until_it_makes_no_difference():
-    # The last token alone decides what follows: two tokens behind a blank nothing can differ any more.
+def test_a_long_right_side_is_read_only_as_far_as_it_makes_a_difference():
+    # Only the last token decides what follows: from the second token after a blank on, nothing differs.
     model = random_markov("abc")
     far = "ab" * 5000
-    found = fill(WritesOn(model), model.tokenizer, parse(f"a_{far}_{far}"), FillConfig(count=9))
-    assert len(model.steps) < 12_000, "one candidate reads on for all"
+    found = fill(CausalReader(model), model.tokenizer, parse(f"a_{far}_{far}"), FillConfig(count=9))
+    assert len(model.steps) < 12_000, "one candidate reads for all"
     assert sum(len(step) for step in model.steps) < 12_000 + 3 * 9 * 100
-    near = fill(WritesOn(model), model.tokenizer, parse(f"a_{far[:200]}_{far[:200]}"), FillConfig(count=9))
+    near = fill(CausalReader(model), model.tokenizer, parse(f"a_{far[:200]}_{far[:200]}"), FillConfig(count=9))
     for one, other in zip(found, near, strict=True):
         assert one.blanks == other.blanks
         assert one.probability == pytest.approx(other.probability)
@@ -289,27 +287,21 @@ def test_whole_characters_are_preferred_to_stray_bytes():
     table[:, 0xC3] += 5  # half of an é, and what would complete it is as unlikely as all else
     table[:, ord("x")] += 4
     model = Markov(table, ByteTokenizer())
-    (best,) = fill(WritesOn(model), model.tokenizer, parse("a_b"), FillConfig())
+    (best,) = fill(CausalReader(model), model.tokenizer, parse("a_b"), FillConfig())
     assert best.blanks == ("x",)
 
 
-def test_a_preview_shows_a_passage_and_what_was_filled_into_it():
+def test_a_preview_shows_a_passage_with_its_fillings():
     model = cycle("abcdefg")
     ids = model.tokenizer.encode("abcdefg" * 10).tolist()
     assert (
-        preview(WritesOn(model), model.tokenizer, ids)
+        preview(CausalReader(model), model.tokenizer, ids)
         == "abcdefg" * 4 + "[abcd]efg" + "abcdefg" * 3 + "[abcd]efg" + "abcdefg"
     )
-    assert preview(WritesOn(model), model.tokenizer, ids[:5]) == "abcde"
+    assert preview(CausalReader(model), model.tokenizer, ids[:5]) == "abcde"
 
 
-@pytest.mark.parametrize("setting", [{"count": 0}, {"temperature": -1}, {"candidates": 0}, {"seed": -1}])
-def test_settings_that_cannot_be_are_named(setting):
-    with pytest.raises(UsageError, match=next(iter(setting)).replace("count", "n")):
-        FillConfig(**setting)
-
-
-def test_the_library_fills():
+def test_the_library_fills_blanks():
     starter = charlstm.load("starter")
     (best,) = starter.fill("The lamp w_s lit, and the ferryman said nothing.")
     assert best.blanks == ("a",)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from charlstm.sampling import filters
+from charlstm.sampling.config import SampleConfig
 
 LOGIT = st.floats(-30, 30, width=32)
 BATCHES = hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12), elements=LOGIT)
@@ -34,7 +35,7 @@ def ranking(row: Any) -> list[int]:
     return sorted(range(len(row)), key=lambda token: (-row[token], token))
 
 
-def kept(row: Any) -> set[int]:
+def remaining(row: Any) -> set[int]:
     return {token for token, value in enumerate(row) if value > -math.inf}
 
 
@@ -62,61 +63,61 @@ def test_a_filter_is_pure_and_leaves_a_distribution(name: str, logits: Any, data
     assert np.array_equal(logits, before)
     assert after.shape == logits.shape
     for row in after:
-        assert kept(row)
+        assert remaining(row)
         assert math.fsum(probabilities(row)) == pytest.approx(1, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["top_k", "top_p", "min_p", "temperature"])
 @given(logits=st.one_of(BATCHES, TIED), data=st.data())
-def test_what_one_filter_removed_no_other_brings_back(name: str, logits: Any, data: Any) -> None:
+def test_a_removed_token_stays_removed(name: str, logits: Any, data: Any) -> None:
     removed = np.array(data.draw(st.lists(st.booleans(), min_size=logits.shape[1], max_size=logits.shape[1])))
     removed[data.draw(st.integers(0, logits.shape[1] - 1))] = False
     logits[:, removed] = -np.inf
     after = FILTERS[name](logits, data)
     assert (after[:, removed] == -np.inf).all()
-    assert all(kept(row) for row in after)
+    assert all(remaining(row) for row in after)
 
 
 @given(logits=st.one_of(BATCHES, TIED), k=st.integers(1, 14))
 def test_top_k_keeps_exactly_k_and_of_equals_the_lower_ids(logits: Any, k: int) -> None:
     for before, after in zip(logits, filters.top_k(logits, k), strict=True):
-        assert kept(after) == set(ranking(before)[:k])
-        assert all(after[token] == before[token] for token in kept(after))
+        assert remaining(after) == set(ranking(before)[:k])
+        assert all(after[token] == before[token] for token in remaining(after))
 
 
 @given(logits=st.one_of(BATCHES, TIED), share=st.floats(0, 1, exclude_min=True))
 def test_top_p_keeps_the_fewest_that_reach_the_share(logits: Any, share: float) -> None:
     for before, after in zip(logits, filters.top_p(logits, share), strict=True):
         order, p = ranking(before), probabilities(before)
-        count = len(kept(after))
-        assert kept(after) == set(order[:count])
+        count = len(remaining(after))
+        assert remaining(after) == set(order[:count])
         assert math.fsum(p[token] for token in order[:count]) >= share - 1e-12
         assert count == 1 or math.fsum(p[token] for token in order[: count - 1]) < share + 1e-12
 
 
 @given(logits=BATCHES, share=st.floats(0.001, 1))
-def test_min_p_keeps_what_is_near_enough_to_the_likeliest(logits: Any, share: float) -> None:
+def test_min_p_keeps_tokens_of_at_least_a_share_of_the_highest_probability(logits: Any, share: float) -> None:
     for before, after in zip(logits, filters.min_p(logits, share), strict=True):
         p = probabilities(before)
         for token, value in enumerate(p):
             if value > share * max(p) * (1 + 1e-9):
-                assert token in kept(after)
+                assert token in remaining(after)
             if value < share * max(p) * (1 - 1e-9):
-                assert token not in kept(after)
+                assert token not in remaining(after)
 
 
 def test_min_p_of_1_keeps_only_the_likeliest_and_its_equals() -> None:
-    assert kept(filters.min_p(np.array([[1.0, 3.0, 3.0, 2.9]]), 1.0)[0]) == {1, 2}
+    assert remaining(filters.min_p(np.array([[1.0, 3.0, 3.0, 2.9]]), 1.0)[0]) == {1, 2}
 
 
 @given(logits=st.one_of(BATCHES, TIED))
 def test_temperature_0_is_the_first_of_the_likeliest(logits: Any) -> None:
     for before, after in zip(logits, filters.temperature(logits, 0), strict=True):
-        assert kept(after) == {ranking(before)[0]}
+        assert remaining(after) == {ranking(before)[0]}
 
 
 @given(logits=BATCHES, value=st.floats(0, 1e-8))
-def test_a_temperature_near_0_draws_as_0_does(logits: Any, value: float) -> None:
+def test_a_temperature_near_0_draws_the_likeliest(logits: Any, value: float) -> None:
     rows = [np.random.default_rng(1) for _ in logits]
     drawn = filters.draw(filters.temperature(logits, value), rows)
     for row, token in zip(logits, drawn, strict=True):
@@ -130,7 +131,7 @@ def test_temperature_is_the_power_of_the_probabilities(row: list[float], value: 
     assert probabilities(filters.temperature(np.array([row]), value)[0]) == pytest.approx(expected, abs=1e-9)
 
 
-def test_repetition_penalty_touches_only_what_was_seen_and_once() -> None:
+def test_repetition_penalty_changes_only_recent_tokens_and_each_once() -> None:
     logits = np.array([[2.0, -2.0, 1.0, -1.0], [4.0, 4.0, 4.0, 4.0]])
     after = filters.repetition_penalty(logits, np.array([[0, 1, 0], [3, 3, 3]]), 2.0)
     assert after.tolist() == [[1.0, -4.0, 1.0, -1.0], [4.0, 4.0, 4.0, 2.0]]
@@ -138,7 +139,7 @@ def test_repetition_penalty_touches_only_what_was_seen_and_once() -> None:
 
 def test_ban_removes_from_every_row() -> None:
     after = filters.ban(np.zeros((2, 4)), [1, 3])
-    assert [kept(row) for row in after] == [{0, 2}, {0, 2}]
+    assert [remaining(row) for row in after] == [{0, 2}, {0, 2}]
 
 
 @given(logits=st.one_of(BATCHES, TIED), seed=st.integers(0, 2**32), data=st.data())
@@ -151,7 +152,7 @@ def test_a_removed_token_is_never_drawn(logits: Any, seed: int, data: Any) -> No
 
 
 class Extreme:
-    """A generator that wants the first and the last token as much as a generator of doubles can."""
+    """A generator whose noise favours the first and the last token as much as doubles allow."""
 
     def gumbel(self, size: int) -> Any:
         noise = np.full(size, -math.log(-math.log(2**-53)))
@@ -165,7 +166,7 @@ def test_not_even_extreme_noise_draws_a_removed_token(rows: int, row: list[float
     row[0] = row[-1] = -math.inf
     drawn = filters.draw(np.array([row] * rows), [Extreme()] * rows)  # type: ignore[list-item]
     assert drawn.shape == (rows,)
-    assert set(drawn.tolist()) <= kept(row)
+    assert set(drawn.tolist()) <= remaining(row)
 
 
 @given(logits=BATCHES, seed=st.integers(0, 2**32))
@@ -185,7 +186,7 @@ def test_frequencies_are_those_of_the_softmax(rows: int) -> None:
     for _ in range(draws // rows):
         np.add.at(counts, filters.draw(logits, generators), 1)
     expected = [p * draws for p in probabilities(row)]
-    chi_square = sum((seen - wanted) ** 2 / wanted for seen, wanted in zip(counts, expected, strict=True))
+    chi_square = sum((number - mean) ** 2 / mean for number, mean in zip(counts, expected, strict=True))
     assert chi_square < 22.46  # six degrees of freedom: passed by chance in 999 of 1000 seeds; this one is fixed
 
 
@@ -197,3 +198,29 @@ def test_log_probabilities_are_those_of_the_softmax(logits: Any, data: Any) -> N
         for row, token in zip(logits, ids, strict=True)
     ]
     assert filters.log_probabilities(logits, ids).tolist() == pytest.approx(expected, abs=1e-9)
+
+
+@given(logits=BATCHES, seed=st.integers(0, 1000))
+def test_filters_apply_in_the_documented_order(logits: Any, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    size = logits.shape[1]
+    recent = random.integers(size, size=(len(logits), 3))
+    banned = random.permutation(size)[: size // 3].tolist()
+    config = SampleConfig(temperature=0.5, top_k=4, top_p=0.8, min_p=0.3, repetition_penalty=1.7)
+    for before, ids, after in zip(logits, recent, filters.apply_filters(logits, config, recent, banned), strict=True):
+        row = {token: float(value) for token, value in enumerate(before) if token not in banned}
+        for token in set(ids.tolist()) & row.keys():
+            row[token] = row[token] / 1.7 if row[token] > 0 else row[token] * 1.7
+        row = {token: value / 0.5 for token, value in row.items()}
+        for rule in ("k", "p", "min"):
+            order = sorted(row, key=lambda token: (-row[token], token))
+            p = dict(zip(order, probabilities([row[token] for token in order]), strict=True))
+            if rule == "k":
+                row = {token: row[token] for token in order[:4]}
+            elif rule == "p":
+                count = next(k for k in range(1, len(order) + 1) if sum(p[t] for t in order[:k]) >= 0.8 - 1e-12)
+                row = {token: row[token] for token in order[:count]}
+            else:
+                row = {token: value for token, value in row.items() if p[token] >= 0.3 * max(p.values()) - 1e-12}
+        assert remaining(after) == row.keys()
+        assert [after[token] for token in row] == pytest.approx(list(row.values()))

@@ -1,4 +1,4 @@
-"""Prompts with characters the model has never seen, and prompts with none at all."""
+"""Prompts with characters outside the alphabet, and empty prompts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.errors import UnknownCharacter
-from charlstm.sampling.prompts import fit_prompt, name, nearest, opening
+from charlstm.errors import UnknownCharacter, UsageError
+from charlstm.sampling.nearest import describe_character, nearest
+from charlstm.sampling.prompts import bos_ids, fit_prompt
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer
 
 PLAIN = CharTokenizer(string.ascii_letters + string.digits + " \n.,;:!?'\"-()")
@@ -44,38 +45,38 @@ def mapped(text: str, tokenizer: CharTokenizer = PLAIN) -> str:
         ("ł", "l"),
     ],
 )
-def test_map_writes_the_nearest_known_characters(text: str, expected: str) -> None:
+def test_map_replaces_by_the_nearest_known_characters(text: str, expected: str) -> None:
     assert mapped(text) == expected
 
 
-def test_map_takes_the_other_case_when_that_is_all_there_is() -> None:
+def test_map_falls_back_to_the_other_case() -> None:
     capitals = CharTokenizer(string.ascii_uppercase + " ")
     assert mapped("once é", capitals) == "ONCE E"
     assert mapped("ÉÀ", CharTokenizer("ea")) == "ea"
 
 
-def test_map_follows_chains_of_likeness() -> None:
+def test_map_tries_several_replacements() -> None:
     assert mapped("a\u2003b", CharTokenizer("ab ")) == "a b"
     assert mapped("…", CharTokenizer(".")) == "..."
     assert mapped("\u2019", CharTokenizer("`")) == "`"
 
 
-def test_what_is_near_to_nothing_becomes_the_unknown_symbol_or_is_left_out() -> None:
+def test_a_character_near_no_other_becomes_the_unknown_symbol_or_is_left_out() -> None:
     text, notes = fit_prompt(WITH_UNKNOWN, "a漢b漢", "map")
     assert WITH_UNKNOWN.encode(text).tolist() == [0, WITH_UNKNOWN.unknown_id, 1, WITH_UNKNOWN.unknown_id]
     assert notes == ["'漢' (U+6F22 CJK UNIFIED IDEOGRAPH-6F22), 2 times: read as the unknown symbol"]
     text, notes = fit_prompt(PLAIN, "aé漢b", "map")
     assert text == "aeb"
-    assert notes[1] == "'漢' (U+6F22 CJK UNIFIED IDEOGRAPH-6F22), once: left out, as nothing known is near it"
+    assert notes[1] == "'漢' (U+6F22 CJK UNIFIED IDEOGRAPH-6F22), once: left out, as no known character is near it"
 
 
-def test_skip_leaves_out_and_says_so() -> None:
+def test_skip_leaves_out_and_reports_it() -> None:
     text, notes = fit_prompt(PLAIN, "caffè è", "skip")
     assert text == "caff "
     assert notes == ["'è' (U+00E8 LATIN SMALL LETTER E WITH GRAVE), 2 times: left out"]
 
 
-def test_error_names_character_place_and_what_is_near() -> None:
+def test_an_error_names_the_character_its_place_and_the_nearest_known() -> None:
     with pytest.raises(UnknownCharacter) as caught:
         fit_prompt(PLAIN, "The café, 漢字")
     line = str(caught.value)
@@ -92,15 +93,18 @@ def test_error_names_character_place_and_what_is_near() -> None:
     assert (caught.value.character, caught.value.offset, caught.value.exit_code) == ("é", 7, 2)
 
 
-@pytest.mark.parametrize(
-    ("options", "choices"),
-    [({}, ('unknown="map"', 'unknown="skip"')), ({"remedy": "--unknown {}"}, ("--unknown map", "--unknown skip"))],
-)
-def test_the_hint_is_spelt_as_the_caller_spells_it(options: dict[str, str], choices: tuple[str, str]) -> None:
+def test_the_hint_spells_the_setting_as_python_does() -> None:
     with pytest.raises(UnknownCharacter) as caught:
-        fit_prompt(PLAIN, "é", **options)
-    assert all(choice in caught.value.hint for choice in choices)
-    assert ("--" in caught.value.hint) == bool(options)
+        fit_prompt(PLAIN, "é")
+    assert '`unknown="map"`' in caught.value.hint
+    assert '`unknown="skip"`' in caught.value.hint
+    assert "--" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["known", "é"])
+def test_a_wrong_choice_is_an_error(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^`unknown='guess'` must be error, skip or map"):
+        fit_prompt(PLAIN, text, "guess")  # type: ignore[arg-type]
 
 
 def test_an_error_never_puts_a_control_character_on_the_line() -> None:
@@ -115,13 +119,13 @@ def test_a_model_with_an_unknown_symbol_still_refuses_by_default() -> None:
 
 
 @pytest.mark.parametrize("unknown", ["error", "skip", "map"])
-def test_what_is_known_stays_as_it_is(unknown: str) -> None:
+def test_known_characters_stay_as_they_are(unknown: str) -> None:
     assert fit_prompt(PLAIN, "Once upon a time", unknown) == ("Once upon a time", [])  # type: ignore[arg-type]
     assert fit_prompt(ByteTokenizer(), "漢 \ue000 \udc80", unknown) == ("漢 \ue000 \udc80", [])  # type: ignore[arg-type]
 
 
 @given(text=st.text(max_size=30), alphabet=st.sets(st.characters(), min_size=1, max_size=20))
-def test_what_comes_out_can_always_be_read(text: str, alphabet: set[str]) -> None:
+def test_a_fitted_prompt_can_always_be_encoded(text: str, alphabet: set[str]) -> None:
     tokenizer = CharTokenizer(sorted(alphabet))
     skipped, _ = fit_prompt(tokenizer, text, "skip")
     assert skipped == "".join(character for character in text if character in alphabet)
@@ -133,21 +137,21 @@ def test_what_comes_out_can_always_be_read(text: str, alphabet: set[str]) -> Non
         assert sum("left out" in note for note in notes) == len(lost)
 
 
-def test_a_character_is_named_for_looking_it_up() -> None:
-    assert name("é") == "'é' (U+00E9 LATIN SMALL LETTER E WITH ACUTE)"
-    assert name("\x07") == "U+0007"
+def test_a_character_is_described_by_code_point_and_name() -> None:
+    assert describe_character("é") == "'é' (U+00E9 LATIN SMALL LETTER E WITH ACUTE)"
+    assert describe_character("\x07") == "U+0007"
 
 
 @pytest.mark.parametrize(
     ("alphabet", "unknown", "expected"),
     [("ab\n ", False, "\n"), ("ab ", False, " "), ("ba", False, "b"), ("b", True, "b")],
 )
-def test_an_empty_prompt_begins_behind_newline_space_or_the_first_there_is(
+def test_an_empty_prompt_starts_after_a_newline_a_space_or_the_first_token(
     alphabet: str, unknown: bool, expected: str
 ) -> None:
     tokenizer = CharTokenizer(alphabet, unknown=unknown)
-    assert tokenizer.decode(opening(tokenizer)) == expected
+    assert tokenizer.decode(bos_ids(tokenizer)) == expected
 
 
-def test_bytes_begin_behind_a_newline() -> None:
-    assert opening(ByteTokenizer()) == [10]
+def test_a_text_of_bytes_starts_after_a_newline() -> None:
+    assert bos_ids(ByteTokenizer()) == [10]

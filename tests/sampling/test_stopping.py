@@ -13,15 +13,15 @@ PIECES = st.lists(st.text("ab\n", max_size=4), max_size=20)
 STOPS = st.lists(st.text("ab\n", min_size=1, max_size=4), max_size=3)
 
 
-def cut(text: str, stops: list[str], lines: int) -> tuple[str, str]:
-    """What is left of a text and why it ends, by trying every end in turn."""
+def cut(text: str, stops: list[str], lines: int) -> tuple[str, str | None]:
+    """The text up to its end and the reason for it, by trying every end in turn."""
     for end in range(1, len(text) + 1):
         starts = [end - len(stop) for stop in stops if text[:end].endswith(stop)]
         if starts:
             return text[: min(starts)], "stop"
         if lines and text[:end].count("\n") == lines:
             return text[:end], "lines"
-    return text, ""
+    return text, None
 
 
 @given(pieces=PIECES, stops=STOPS, lines=st.integers(0, 3))
@@ -30,36 +30,36 @@ def cut(text: str, stops: list[str], lines: int) -> tuple[str, str]:
 @example(pieces=["ab", "a"], stops=["b", "aba"], lines=0)
 def test_pieces_end_where_the_whole_text_does(pieces: list[str], stops: list[str], lines: int) -> None:
     rules = StopRules(stops, lines)
-    given_out = "".join(rules.push(piece) for piece in pieces)
-    given_out += rules.flush()
-    assert (given_out, rules.ending) == cut("".join(pieces), stops, lines)
+    returned = "".join(rules.push(piece) for piece in pieces)
+    returned += rules.flush()
+    assert (returned, rules.finish_reason) == cut("".join(pieces), stops, lines)
 
 
 @given(text=LETTERS, stops=STOPS)
-def test_no_more_is_held_back_than_could_become_a_stop_text(text: str, stops: list[str]) -> None:
-    rules, given_out = StopRules(stops), ""
+def test_only_text_that_could_become_a_stop_text_is_held_back(text: str, stops: list[str]) -> None:
+    rules, returned = StopRules(stops), ""
     for place, character in enumerate(text, 1):
-        given_out += rules.push(character)
-        if rules.ending:
+        returned += rules.push(character)
+        if rules.finish_reason:
             break
-        held = text[len(given_out) : place]
-        assert given_out + held == text[:place]
-        # What is held begins a stop text, and nothing that begins earlier does.
+        held = text[len(returned) : place]
+        assert returned + held == text[:place]
+        # The held text is a prefix of a stop text, and no longer suffix is.
         assert not held or any(stop.startswith(held) for stop in stops)
-        for start in range(len(given_out)):
+        for start in range(len(returned)):
             assert not any(stop.startswith(text[start:place]) for stop in stops)
 
 
 def test_nothing_is_held_back_without_stop_texts() -> None:
     rules = StopRules(lines=2)
     assert [rules.push(piece) for piece in ("a", "b\nc", "d\ne", "f")] == ["a", "b\nc", "d\n", ""]
-    assert rules.ending == "lines"
+    assert rules.finish_reason == "lines"
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
-def test_a_stop_text_may_come_in_any_pieces(size: int) -> None:
+def test_a_stop_text_may_be_cut_anywhere(size: int) -> None:
     text = "Speak. THE END and more"
     rules = StopRules(["THE END"])
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
     assert "".join(map(rules.push, pieces)) == "Speak. "
-    assert (rules.ending, rules.flush()) == ("stop", "")
+    assert (rules.finish_reason, rules.flush()) == ("stop", "")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from charlstm.cli import options
-from charlstm.cli.load_model import unknown_choice
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
 from charlstm.cli.views.terminal import counted, is_terminal, say, stdout_console
 from charlstm.errors import UsageError
@@ -72,7 +71,9 @@ def evaluate(
     With --dynamic the text is read a second time by a copy of the network that goes on learning (Krause et al. 2018):
     each part is scored first, then learned from. Both figures are shown; --surprise then is that of the copy.
     """
-    choice = unknown_choice(unknown, "--unknown")
+    from charlstm.sampling.prompts import parse_unknown
+
+    choice = parse_unknown(unknown)
     given = {name: value for name, value in [("segment", segment), ("lr", lr), ("decay", decay)] if value is not None}
     if given and not dynamic:
         raise UsageError(f"--{next(iter(given))} is for --dynamic", hint="Add --dynamic.")
@@ -133,7 +134,7 @@ def _read(
         text = b"".join(corpus.raw_chunks()).decode("utf-8", "surrogateescape")
     else:
         text = "".join(corpus.chunks())
-    fitted, notes = fit_prompt(model.tokenizer, text, unknown, remedy="--unknown {}", where="text")
+    fitted, notes = fit_prompt(model.tokenizer, text, unknown, where="text")
     for note in notes:
         say(note)
     return model, fitted, path

@@ -1,4 +1,4 @@
-"""``charlstm fill``: what stands in the blanks of a text, as a network guesses it."""
+"""``charlstm fill``: the likeliest text for the blanks of a text."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlstm.cli import options
-from charlstm.cli.load_model import Loaded, describe, prompt_text, read_model, told_seed, unknown_choice
+from charlstm.cli.load_model import Loaded, describe, prompt_text, read_model, seed_or_random
 from charlstm.cli.options import DEFAULT_ROOT, Root
+from charlstm.cli.views.stream import writable
 from charlstm.cli.views.terminal import is_terminal, say, stdout_console, visible
 from charlstm.errors import CharlstmError, UsageError
 
@@ -25,20 +26,20 @@ EPILOG = """Blanks:
 
 \b
   ____         as many characters as underscores
-  {}           some characters, 1 to 12
-  {3-9}  {5}   so many characters
-  \\_  \\{       an underscore, a brace
+  {}           1 to 12 characters
+  {3-9}  {5}   3 to 9 characters, 5 characters
+  \\_  \\{       a literal underscore, a literal brace
 
 Examples:
 
 \b
   charlstm fill "I have n_v_r s_en the s_a."
-  charlstm fill "The s__ was rising." -n 3                three answers and how likely each is
-  charlstm fill my-1 "I have {} seen the {3-9}." -n 5     by the run my-1
-  charlstm fill "She {} and left." -t 0.8 --seed 7        a drawn one, always the same
-  charlstm fill - -n 3 --json < letter.txt                for a program, the text from a pipe
-  charlstm train my.txt --bidirectional -n both           a network that sees both sides,
-  charlstm fill both "The s__ was rising."                and what it fills
+  charlstm fill "The s__ was rising." -n 3                three answers, each with its probability
+  charlstm fill my-1 "I have {} seen the {3-9}." -n 5     with the run my-1
+  charlstm fill "She {} and left." -t 0.8 --seed 7        a random answer, always the same
+  charlstm fill - -n 3 --json < letter.txt                for a program, the text from a file
+  charlstm train my.txt --bidirectional --name both       a network that sees both sides,
+  charlstm fill both "The s__ was rising."                and what it fills in
 """
 
 app = options.one_command()
@@ -46,85 +47,75 @@ app = options.one_command()
 
 @app.command(epilog=EPILOG)
 def fill(
-    checkpoint: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="CHECKPOINT",
-            help="A run's name, a folder, a file, 'latest' or 'starter'. [default: the newest run, else the starter]",
-            show_default=False,
-        ),
-    ] = None,
+    checkpoint: options.Model = None,
     words: Annotated[
         list[str] | None,
         typer.Argument(metavar="TEXT", help="A text with blanks, in quotes; - reads stdin.", show_default=False),
     ] = None,
-    count: Annotated[int, typer.Option("-n", "--alternatives", help="Answers to give, all different.")] = 1,
+    count: Annotated[int, typer.Option("-n", "--alternatives", help="Number of answers, all different.")] = 1,
     temperature: Annotated[
-        float, typer.Option("--temperature", "-t", help="0 gives the likeliest; above, answers are drawn.")
+        float, typer.Option("--temperature", "-t", help="0 gives the likeliest answers; above 0 they are random draws.")
     ] = 0.0,
     candidates: Annotated[
-        int, typer.Option("--candidates", help="How many are compared: more find better ones, slower.")
+        int, typer.Option("--candidates", help="Beam width: more candidates find better answers, more slowly.")
     ] = 100,
-    newlines: Annotated[bool, typer.Option("--newlines", help="A blank may run over the end of a line.")] = False,
+    newlines: Annotated[bool, typer.Option("--newlines", help="Allow newlines in a blank.")] = False,
     seed: options.Seed = None,
     unknown: options.Unknown = "error",
-    json_out: Annotated[bool, typer.Option("--json", help="One JSON object an answer.")] = False,
+    json_out: Annotated[bool, typer.Option("--json", help="One JSON object per answer.")] = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Fill the blanks in a text.
 
-    Every network can, in one of two ways. One that writes on guesses a hundred ways to go on from the left side, and
-    takes the one after which all that stands to the right is likeliest. One trained with --bidirectional has read both
-    sides before it guesses: that is quicker, and it can do nothing else. Try both kinds: in equal time of training the
-    one that writes on has learnt more.
+    Every network can do it, in one of two ways. A causal network proposes many ways to continue the left side, and
+    chooses the one that makes the text on the right likeliest. A network trained with --bidirectional sees both sides
+    as it proposes: that is quicker, but such a network can do nothing else. Try both kinds: after equal training time
+    the causal network has learnt more.
 
-    With -n each answer has its share among the candidates that were compared. Where a text ends with a blank, a word is
-    taken to end there. A model of bytes, or of parts of words, puts as many of those in a blank.
+    With -n each answer has its share of the probability of all candidates. If a text ends with a blank, a word is
+    assumed to end there. For a model of bytes or of word pieces, the length of a blank counts those.
     """
     from charlstm.engine.load import load_engine_with_threads
-    from charlstm.filling import fill as search
+    from charlstm.filling import fill as filling
     from charlstm.filling.blanks import parse
     from charlstm.filling.config import FillConfig
     from charlstm.filling.readers import reader_of
+    from charlstm.sampling.prompts import parse_unknown
 
-    reference, text = _words(checkpoint, words or [], root)
-    drawn = temperature > 0
-    config = FillConfig(count, temperature, candidates, newlines, told_seed(seed) if drawn else seed)
+    reference, text = _parse_words(checkpoint, words or [], root)
+    random = temperature > 0
+    config = FillConfig(count, temperature, candidates, newlines, seed_or_random(seed) if random else seed)
     if text != "-":
-        parse(text)  # a text without blanks is told of before a model is read
-    choice = unknown_choice(unknown, "--unknown")
-    path, saved = read_model(reference, root)
-    engine = load_engine_with_threads(saved)
-    loaded = Loaded(path, saved, engine)
+        parse(text)  # reports a text without blanks before a model is read
+    choice = parse_unknown(unknown)
+    path, checkpoint_file = read_model(reference, root)
+    engine = load_engine_with_threads(checkpoint_file)
+    loaded = Loaded(path, checkpoint_file, engine)
     text = prompt_text(text, None, loaded, "text")
-    typed, read, notes = search.fitted(engine.tokenizer, text, choice, remedy="--unknown {}")
+    typed, fitted, notes = filling.fit_text(engine.tokenizer, text, choice)
     for note in notes:
         say(f"text: {note}")
-    say(describe(loaded, **({"seed": config.seed} if drawn else {})))
+    say(describe(loaded, **({"seed": config.seed} if random else {})))
     try:
-        found = search.fill(reader_of(engine), engine.tokenizer, read, config, shown=typed)
+        answers = filling.fill(reader_of(engine), engine.tokenizer, fitted, config, shown=typed)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if json_out:
-        common = {"checkpoint": str(path), "sha256": saved.sha256, **asdict(config)}
-        for answer in found:
+        common = {"checkpoint": str(path), "sha256": checkpoint_file.sha256, **asdict(config)}
+        for answer in answers:
             print(json.dumps(common | asdict(answer)))
     else:
-        _show(typed.texts, found)
-    if len(found) < count:
-        say("there are no more")
+        _show(typed.texts, answers)
+    if len(answers) < count:
+        say(f"there are only {len(answers)} different answers" if len(answers) != 1 else "there is only one answer")
 
 
-def _words(first: str | None, others: list[str], root: Path) -> tuple[str | None, str]:
-    """The checkpoint if one is named, and the text.
-
-    Raises:
-        UsageError: there is no text, or its words came one by one.
-    """
+def _parse_words(first: str | None, others: list[str], root: Path) -> tuple[str | None, str]:
+    """The checkpoint if one is named, and the text."""
     if first is None:
-        raise UsageError("no text to fill", hint='Try: charlstm fill "I have n_v_r s_en the s_a."')
+        raise UsageError("there is no text to fill", hint='Try: charlstm fill "I have n_v_r s_en the s_a."')
     if len(others) > 1:
-        raise UsageError("the text came in several words", hint='Put it in quotes: charlstm fill "The s__ was rising."')
+        raise UsageError("the text has to be one word", hint='Put it in quotes: charlstm fill "The s__ was rising."')
     if others:
         return first, others[0]
     if first != "-" and not set("_{") & set(first):
@@ -134,39 +125,39 @@ def _words(first: str | None, others: list[str], root: Path) -> tuple[str | None
             Store(root).find(first)
         except CharlstmError:
             return None, first
-        raise UsageError(f"{first} is a run, and the text is missing", hint="Put it behind the run, in quotes.")
+        raise UsageError(f"{first} is a run, and the text is missing", hint="Put it after the run, in quotes.")
     return None, first
 
 
-def _show(texts: tuple[str, ...], found: list[Filling]) -> None:
-    """Each answer, what was filled in made to stand out where that can be; of several, how likely each is."""
+def _show(texts: tuple[str, ...], answers: list[Filling]) -> None:
+    """Print each answer, its fillings highlighted on a terminal; if there are several, each with its probability."""
     from rich.table import Table
 
     console = stdout_console()
-    fold = is_terminal(sys.stdout)  # between words, and below each other; a pipe gets the lines as they are
+    terminal = is_terminal(sys.stdout)  # which folds lines between words; a pipe gets them unchanged
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right", style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for answer in found:
-        line = _marked(texts, answer)
-        if len(found) == 1:
-            console.print(line, soft_wrap=not fold, end="" if line.plain.endswith("\n") else "\n")
-        elif fold:
+    for answer in answers:
+        line = _highlighted(texts, answer)
+        if len(answers) == 1:
+            console.print(line, soft_wrap=not terminal, end="" if line.plain.endswith("\n") else "\n")
+        elif terminal:
             table.add_row(_percent(answer.probability), line)
         else:
             print(f"{_percent(answer.probability):>4}  {line.plain}")
-    if len(found) > 1 and fold:
+    if len(answers) > 1 and terminal:
         console.print(table)
 
 
-def _marked(texts: tuple[str, ...], answer: Filling) -> Text:
-    """The text with what was filled in bold and underlined."""
+def _highlighted(texts: tuple[str, ...], answer: Filling) -> Text:
+    """The text with its fillings in bold and underlined."""
     from rich.text import Text
 
-    shown = visible if is_terminal(sys.stdout) else str
+    shown = visible if is_terminal(sys.stdout) else writable
     line = Text()
-    for part, filled in zip(texts, (*answer.blanks, ""), strict=True):
-        line.append(shown(part)).append(shown(filled), "bold underline")
+    for part, filling in zip(texts, (*answer.blanks, ""), strict=True):
+        line.append(shown(part)).append(shown(filling), "bold underline")
     return line
 
 

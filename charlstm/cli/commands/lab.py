@@ -187,7 +187,8 @@ def _of_checkpoint(reference: str, root: Path, seeds: int) -> Iterator[Event]:
     from charlstm.api import load
     from charlstm.engine.load import torch_model
     from charlstm.lab import gradient as lab
-    from charlstm.sampling.sampler import SampleConfig, sample
+    from charlstm.sampling.config import SampleConfig
+    from charlstm.sampling.sampler import sample
 
     model = load(reference, root=root)
     config = SampleConfig(length=lab.LENGTH, temperature=1.0, seed=1)

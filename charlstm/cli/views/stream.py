@@ -1,8 +1,9 @@
-"""Text to stdout as it is drawn: at once on a terminal and harmless to it, in blocks and unchanged into a pipe."""
+"""Drawn text to stdout: at once and made harmless on a terminal, in blocks and unchanged into a pipe or file."""
 
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 import sys
 import time
@@ -10,22 +11,30 @@ from typing import IO
 
 from charlstm.cli.views.terminal import is_terminal, visible
 
-_TERMINAL_PAUSE = 1 / 60
-_PIPE_PAUSE = 0.2
+_TERMINAL_INTERVAL = 1 / 60  # seconds
+_PIPE_INTERVAL = 0.2  # seconds
 _BLOCK = 32_768  # characters
+
+_LONE_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Half a surrogate pair. An alphabet may hold it, and no encoding can write it; U+DC80 to U+DCFF stand for bytes."""
+
+
+def writable(text: str) -> str:
+    """Replace each lone surrogate by ``?``, so that UTF-8 with surrogate escapes can encode the text."""
+    return _LONE_SURROGATE.sub("?", text)
 
 
 class Output:
     """Where drawn text goes.
 
-    The first text goes out at once. After that a terminal gets what has come every sixtieth of a second, which looks
-    like every character and costs a hundredth of it; a pipe gets blocks, five times a second at least.
+    The first text is written at once. After that a terminal gets the text of every sixtieth of a second, which looks
+    like every character and costs a hundredth of it; a pipe gets blocks, at least five a second.
 
     Args:
-        stream: a text stream; standard output unless told otherwise.
+        stream: a text stream; None is standard output.
 
     Attributes:
-        terminal: whether a person looks at it.
+        terminal: whether the stream is a terminal.
     """
 
     def __init__(self, stream: IO[str] | None = None) -> None:
@@ -33,47 +42,47 @@ class Output:
         self.terminal = is_terminal(self._stream)
         if not self.terminal and hasattr(self._stream, "reconfigure"):
             self._stream.reconfigure(newline="\n")  # Windows would write \r\n
-        self._pause = _TERMINAL_PAUSE if self.terminal else _PIPE_PAUSE
+        self._interval = _TERMINAL_INTERVAL if self.terminal else _PIPE_INTERVAL
         self._waiting: list[str] = []
         self._size = 0
-        self._next = 0.0
+        self._next_flush = 0.0
         self._line_open = False
 
     def write(self, text: str) -> None:
-        """Give text out, now or shortly.
+        """Write text, now or shortly.
 
         Raises:
-            BrokenPipeError: nobody reads any more.
+            BrokenPipeError: the reader has closed the pipe.
         """
         if not text:
             return
         self._waiting.append(text)
         self._size += len(text)
-        if time.monotonic() >= self._next or self._size >= _BLOCK:
+        if time.monotonic() >= self._next_flush or self._size >= _BLOCK:
             self.flush()
 
     def flush(self) -> None:
-        """Give out what has waited.
+        """Write the text that is waiting.
 
         Raises:
-            BrokenPipeError: nobody reads any more.
+            BrokenPipeError: the reader has closed the pipe.
         """
         text = "".join(self._waiting)
         self._waiting, self._size = [], 0
         if text:
             self._line_open = not text.endswith("\n")
             self._put(visible(text) if self.terminal else text)
-        self._next = time.monotonic() + self._pause
+        self._next_flush = time.monotonic() + self._interval
 
     def end_line(self) -> None:
-        """Begin a new line unless one has just begun."""
+        """Start a new line unless one has just started."""
         self.flush()
         if self._line_open:
             self.write("\n")
             self.flush()
 
     def rule(self, title: str) -> None:
-        """A line that parts two texts: drawn across a terminal, ``=== title ===`` into a pipe."""
+        """Separate two texts: by a line across a terminal, by ``=== title ===`` in a pipe."""
         self.end_line()
         if self.terminal:
             width = min(shutil.get_terminal_size().columns, 100)
@@ -83,12 +92,9 @@ class Output:
 
     def _put(self, text: str) -> None:
         try:
-            try:
-                self._stream.write(text)
-            except UnicodeEncodeError:  # half a surrogate pair: an alphabet may hold it, no encoding can write it
-                self._stream.write(text.encode("utf-8", "replace").decode("utf-8"))
+            self._stream.write(writable(text))
             self._stream.flush()
         except OSError as fault:
-            if fault.errno == errno.EINVAL:  # how Windows says that nobody reads any more
+            if fault.errno == errno.EINVAL:  # how Windows reports a closed pipe
                 raise BrokenPipeError(fault.errno, fault.strerror) from fault
             raise

@@ -1,4 +1,4 @@
-"""What a person sees: consoles, one-line messages, numbers with units, and control characters made harmless."""
+"""What a person sees: consoles, one-line messages, numbers with units, and control characters made visible."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\
 
 
 def is_terminal(stream: IO[Any]) -> bool:
-    """Whether a person is looking at this stream."""
+    """Whether a stream is a terminal."""
     try:
         return stream.isatty()
     except ValueError:  # closed
@@ -24,43 +24,47 @@ def is_terminal(stream: IO[Any]) -> bool:
 
 
 def stdout_console() -> Console:
-    """A console for results. Off a terminal it keeps tables whole instead of folding them at 80 columns."""
+    """Create a console for results; in a pipe it is 120 columns wide, so that tables are not folded at 80."""
     from rich.console import Console
 
     return Console(highlight=False, width=None if is_terminal(sys.stdout) else 120)
 
 
 def say(text: str, *, indent: int = 0) -> None:
-    """Talk on stderr: one line, whatever it holds; a terminal folds it between words at its edge.
+    """Print a message to stderr as one line; a terminal folds it between words.
 
     Args:
-        text: what to say.
-        indent: columns by which the lines after a fold are moved in.
+        text: the message; newlines become spaces, control characters become visible.
+        indent: columns by which folded lines are indented.
     """
     line = visible(text).replace("\n", " ")
     lines = fold(line, terminal_width(), " " * indent) if is_terminal(sys.stderr) else [line]
-    with contextlib.suppress(BrokenPipeError, ValueError):  # nobody listens any more: no fault of the work
+    with contextlib.suppress(BrokenPipeError, ValueError):  # stderr has no reader any more, which must not end the work
         print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def terminal_width() -> int:
-    """Columns to write in: the last stays free, where some terminals begin a new line too early."""
+    """The columns to write in; the last one stays free, as some terminals start a new line there too early."""
     return max(20, shutil.get_terminal_size().columns - 1)
 
 
 def fold(line: str, width: int, indent: str = "") -> list[str]:
-    """A line cut between words into lines of at most ``width`` columns, all but the first behind ``indent``.
+    """Fold a line between words.
 
-    Only a word that is longer by itself, a path above all, stands out: cut, it could not be copied.
+    Args:
+        line: the text.
+        width: columns of each folded line; only a longer word, such as a path, exceeds it: cut, it could not be copied.
+        indent: put before each line but the first.
     """
     folded = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
     return folded or [""]
 
 
 def visible(text: str) -> str:
-    """Text that a terminal cannot obey: escapes, other controls and bidi controls become visible signs.
+    """Replace control characters, which a terminal would obey, by visible ones.
 
-    Newlines and tabs stay. C0 controls become their control pictures (U+2400…), all others ``<U+XXXX>``.
+    Newlines and tabs stay. C0 controls become their control pictures (U+2400…); other controls, bidirectional controls
+    and lone surrogates become ``<U+XXXX>``.
     """
     if text.isprintable() and text.isascii():
         return text
@@ -81,7 +85,7 @@ def _visible_character(character: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: ``45s``, ``3m 20s``, ``2h 05m``, ``1d 4h``."""
+    """Format seconds: ``45s``, ``3m 20s``, ``2h 05m``, ``1d 4h``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"
@@ -93,7 +97,7 @@ def duration(seconds: float) -> str:
 
 
 def count(number: float) -> str:
-    """A number in three digits and a letter: ``812``, ``1.3 M``."""
+    """Format a number with three digits and a letter: ``812``, ``1.3 M``."""
     for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= scale:
             return f"{number / scale:.3g} {unit}"
@@ -101,10 +105,15 @@ def count(number: float) -> str:
 
 
 def counted(number: float, thing: str) -> str:
-    """So many of them: ``1 step``, ``1.3 M characters``."""
+    """Format a number of things: ``1 step``, ``1.3 M characters``.
+
+    Args:
+        number: how many.
+        thing: the noun, in the singular.
+    """
     return f"{count(number)} {thing}{'s' * (number != 1)}"
 
 
 def size(octets: float) -> str:
-    """Bytes in three digits and a unit: ``2.6 MB``."""
+    """Format bytes with three digits and a unit: ``2.6 MB``."""
     return f"{count(octets)}B" if octets >= 1000 else f"{octets:.0f} B"

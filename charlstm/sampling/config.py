@@ -1,0 +1,133 @@
+"""The settings of a draw, and the checks they share with the settings of filling."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+from charlstm.errors import UsageError
+
+MAX_SEED = 2**64 - 1
+"""The largest seed; NumPy and torch both take every whole number up to it."""
+
+_SHOWN = 40  # characters of a wrong value that a message repeats
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """How text is drawn, and when it ends: at the first of length, stop text and lines that is reached.
+
+    Not a pydantic model like the settings of a run: importing those takes half the time of a first character.
+
+    Raises:
+        UsageError: a value has the wrong type or is out of range.
+    """
+
+    length: int = 500
+    """Tokens to draw; 0 is endless."""
+    temperature: float = 0.8
+    """The logits are divided by it; 0 always takes the likeliest token."""
+    top_k: int = 0
+    """Keep only the k likeliest tokens; 0 is off."""
+    top_p: float = 1.0
+    """Keep only the fewest likeliest tokens whose probabilities add up to this; 1 is off."""
+    min_p: float = 0.0
+    """Keep only tokens at least this many times as likely as the likeliest; 0 is off."""
+    repetition_penalty: float = 1.0
+    """For each of the last 64 tokens, a positive logit is divided by it and a negative one multiplied; 1 is off."""
+    stop: str | tuple[str, ...] = ()
+    """One text or several that end the draw. Only drawn text is searched, and the stop text is not returned."""
+    lines: int = 0
+    """Newlines to draw, the last one included; 0 is no limit."""
+    seed: int | None = None
+    """The seed, 0 to 2⁶⁴ - 1; None takes fresh entropy."""
+
+    def __post_init__(self) -> None:
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        object.__setattr__(self, "stop", stop)
+        for name in ("length", "top_k", "lines"):
+            require_whole(name, getattr(self, name))
+        for name in ("temperature", "top_p", "min_p", "repetition_penalty"):
+            require_number(name, getattr(self, name))
+        require("length", self.length, self.length >= 0, "0 (endless) or more")
+        require_temperature(self.temperature)
+        require("top_k", self.top_k, self.top_k >= 0, "0 (off) or more")
+        require("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1 (off)")
+        require("min_p", self.min_p, 0 <= self.min_p <= 1, "between 0 (off) and 1")
+        penalty = self.repetition_penalty
+        require("repetition_penalty", penalty, 0 < penalty < math.inf, "above 0; 1 is off")
+        for text in stop:
+            require("stop", text, isinstance(text, str) and text != "", "a text of at least one character")
+        require("lines", self.lines, self.lines >= 0, "0 (no limit) or more")
+        require_seed(self.seed)
+
+
+def require(name: str, value: object, holds: bool, rule: str) -> None:
+    """Check a setting.
+
+    Args:
+        name: the setting.
+        value: its value, for the message.
+        holds: whether the value is allowed.
+        rule: what it must be, as the end of a sentence.
+
+    Raises:
+        UsageError: ``holds`` is false.
+    """
+    if not holds:
+        raise UsageError(f"`{name}={_shown(value)}` must be {rule}")
+
+
+def require_whole(name: str, value: object) -> None:
+    """Check that a setting is a whole number.
+
+    Args:
+        name: the setting.
+        value: its value.
+
+    Raises:
+        UsageError: it is not.
+    """
+    require(name, value, isinstance(value, Integral), "a whole number")
+
+
+def require_number(name: str, value: object) -> None:
+    """Check that a setting is a number.
+
+    Args:
+        name: the setting.
+        value: its value.
+
+    Raises:
+        UsageError: it is not.
+    """
+    require(name, value, isinstance(value, Real), "a number")
+
+
+def require_temperature(value: float) -> None:
+    """Check a temperature.
+
+    Raises:
+        UsageError: it is negative or not finite.
+    """
+    require("temperature", value, 0 <= value < math.inf, "0 (always the likeliest) or more")
+
+
+def require_seed(value: int | None) -> None:
+    """Check a seed.
+
+    Raises:
+        UsageError: it is neither None nor a whole number from 0 to 2⁶⁴ - 1.
+    """
+    if value is not None:
+        require_whole("seed", value)
+        require("seed", value, 0 <= value <= MAX_SEED, f"from 0 to {MAX_SEED} (2^64 - 1)")
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to print a whole number of more than 4,300 digits
+        return "…"
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
