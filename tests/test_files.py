@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.errors import StorageError
-from charlstm.files import storage_error, temporary_for, write_atomically
+from charlstm.errors import StorageError, UsageError
+from charlstm.files import locked, make_folder, storage_error, temporary_for, write_atomically
 
 CHECKOUT = Path(__file__).parent.parent
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and permissions of POSIX")
@@ -125,7 +125,7 @@ except StorageError as fault:
     path = tmp_path / "file"
     path.write_bytes(b"old")
     told = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True, cwd=CHECKOUT)
-    assert "cannot be written: larger than a file may be" in told.stdout
+    assert "cannot be written: the file exceeds the size limit" in told.stdout
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
 
@@ -206,6 +206,71 @@ def test_in_a_container_the_next_process_has_the_same_number(tmp_path: Path) -> 
     write_atomically(tmp_path / "file", b"new")
     assert not leftover.exists()
     assert len(os.listdir(tmp_path)) == 3  # what belongs to another file is not ours to remove
+
+
+# Locks
+
+HOLDER = """
+import sys
+from pathlib import Path
+from charlstm.errors import UsageError
+from charlstm.files import locked
+with locked(Path(sys.argv[1]), UsageError("busy")):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_lock_is_held_by_one_process_and_ends_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    holder = start(HOLDER, path)
+    try:
+        with pytest.raises(UsageError, match="busy"), locked(path, UsageError("busy")):
+            pass
+    finally:
+        stop(holder)
+    with locked(path, UsageError("busy")):
+        pass
+    with pytest.raises(StorageError, match="cannot be locked"), locked(path / "file", UsageError("busy")):
+        pass
+
+
+@posix
+def test_nobody_can_take_a_lock_between_its_release_and_its_removal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, removed = tmp_path / "lock", []
+
+    def unlink(lock: Path, missing_ok: bool = False) -> None:
+        with pytest.raises(UsageError, match="busy"), locked(lock, UsageError("busy")):
+            pass
+        os.unlink(lock)
+        removed.append(lock)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink)
+        with locked(path, UsageError("busy"), remove=True):
+            pass
+    assert removed == [path]
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_block_that_fails_keeps_the_lock_file_and_frees_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with pytest.raises(KeyboardInterrupt), locked(path, UsageError("busy"), remove=True):
+        raise KeyboardInterrupt
+    with locked(path, UsageError("busy"), remove=True):
+        assert path.exists()
+    assert not path.exists()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    (tmp_path / "file").write_bytes(b"")
+    for folder in (tmp_path / "file", tmp_path / "file" / "c"):
+        with pytest.raises(StorageError, match="cannot be created"):
+            make_folder(folder)
 
 
 def kill_at_random_moments(folder: Path, rounds: int) -> None:

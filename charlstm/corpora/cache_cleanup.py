@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from charlstm.files import remove_unless_written
+from charlstm.files import remove_unless_in_use
 
 FOLDERS = ("encoded", "tokenizers")
 """Of the cache: what is in them follows from a text, and nothing else."""
@@ -48,7 +48,7 @@ def remove(unwanted: Iterable[Entry]) -> Iterator[Entry]:
     """Remove files; gives out each that is gone. One that cannot be removed, being in use or another's, stays."""
     for entry in unwanted:
         with suppress(OSError):
-            remove_unless_written(entry.path)
+            remove_unless_in_use(entry.path)
             yield entry
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from charlstm.corpora import synthetic
-from charlstm.corpora.catalogue import BUNDLED, CATALOGUE, Entry, bundled, is_fetched, is_sound, place
+from charlstm.corpora.catalogue import BUNDLED, CATALOGUE, Entry, bundled, is_fetched, is_intact, place
 from charlstm.corpora.decode import Newlines
 from charlstm.corpora.encodings import looks_binary, lookup
 from charlstm.corpora.local import VIRTUAL
@@ -146,7 +146,7 @@ def _fetched(entry: Entry, cache: Path) -> FilePart:
     again = f"charlstm corpora fetch {entry.name}"
     if not is_fetched(entry, cache):
         raise NotFoundError("not fetched yet", where=entry.name, hint=f"Fetch it first: {again}")
-    if not is_sound(entry, cache):
+    if not is_intact(entry, cache):
         where = place(entry, cache)
         raise CorruptError("its file was changed since it was fetched", where=where, hint=f"Fetch it again: {again}")
     return FilePart.open(place(entry, cache), entry.name)

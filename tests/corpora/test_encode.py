@@ -259,7 +259,7 @@ except StorageError as fault:
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         )  # fmt: skip
     assert done.stdout.startswith("told: "), done.stderr
-    assert "larger than a file may be" in done.stdout
+    assert "the file exceeds the size limit" in done.stdout
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.suffix != ".json"]
 
 

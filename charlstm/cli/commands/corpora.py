@@ -83,11 +83,11 @@ def fetch(
     as_json: Json = False,
 ) -> None:
     """Fetch a corpus of the catalogue. Its size and hash are checked, whatever brought it."""
-    from charlstm.corpora.catalogue import find, is_sound, place
+    from charlstm.corpora.catalogue import find, is_intact, place
 
     folder = cache_or_default(cache)
     entry = find(name)
-    fetched = from_file is not None or not is_sound(entry, folder)
+    fetched = from_file is not None or not is_intact(entry, folder)
     if fetched:
         _fetch(entry, folder, from_file)
     path = place(entry, folder)
