@@ -118,21 +118,81 @@ def test_bad_bytes_of_other_encodings(encoding: str, cuts: list[int]) -> None:
         decoded(head + bad + "more".encode(encoding), cuts, encoding)
 
 
-def test_what_a_fault_suggests() -> None:
-    def hint(data: bytes, encoding: str | None = None, cuts: Sequence[int] = ()) -> str:
-        with pytest.raises(TextError) as caught:
-            decoded(data, list(cuts), encoding)
-        return caught.value.hint
+def hint(data: bytes, encoding: str | None = None, cuts: Sequence[int] = ()) -> str:
+    with pytest.raises(TextError) as caught:
+        decoded(data, list(cuts), encoding)
+    return caught.value.hint
 
-    assert "--encoding cp1252" in hint("Ça va, naïve “fiancée”? Voilà le café.".encode("cp1252") * 20)
-    assert "--encoding utf-16-le" in hint("plain words".encode("utf-16-le"))
-    assert "--encoding utf-16-be" in hint("plain words".encode("utf-16-be"))
-    assert "--encoding utf-16-le" in hint("漢字漢plain words".encode("utf-16-le"), cuts=[4, 1])
+
+RUSSIAN = """Все люди рождаются свободными и равными в своем достоинстве и правах. Они наделены разумом и совестью
+и должны поступать в отношении друг друга в духе братства. Каждый человек должен обладать всеми правами и всеми
+свободами, провозглашенными настоящей Декларацией, без какого бы то ни было различия.
+"""
+JAPANESE = """すべての人間は、生まれながらにして自由であり、かつ、尊厳と権利とについて平等である。人間は、理性と良心とを
+授けられており、互いに同胞の精神をもって行動しなければならない。すべて人は、人種、皮膚の色、性、言語、宗教、政治上その他の
+意見による差別を受けることなく、この宣言に掲げるすべての権利と自由とを享有することができる。
+"""
+CHINESE = """人人生而自由，在尊严和权利上一律平等。他们赋有理性和良心，并应以兄弟关系的精神相对待。人人有资格享有本宣言所载的
+一切权利和自由，不分种族、肤色、性别、语言、宗教、政治或其他见解、国籍或社会出身、财产、出生或其他身份等任何区别。
+"""
+TAIWANESE = """人人生而自由，在尊嚴和權利上一律平等。他們賦有理性和良心，並應以兄弟關係的精神相對待。人人有資格享有本宣言所載的
+一切權利和自由，不分種族、膚色、性別、語言、宗教、政治或其他見解、國籍或社會出身、財產、出生或其他身份等任何區別。
+"""
+KOREAN = """모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다. 인간은 천부적으로 이성과 양심을 부여받았으며
+서로 형제애의 정신으로 행동하여야 한다. 모든 사람은 인종, 피부색, 성, 언어, 종교와 같은 어떠한 종류의 차별이 없이 이 선언에
+규정된 모든 권리와 자유를 향유할 자격이 있다.
+"""
+HEBREW = """כל בני אדם נולדו בני חורין ושווים בערכם ובזכויותיהם. כולם חוננו בתבונה ובמצפון, לפיכך חובה עליהם לנהוג איש ברעהו
+ברוח של אחווה. כל אדם זכאי לזכויות ולחרויות שנקבעו בהכרזה זו ללא הפליה כלשהי מטעמי גזע, צבע, מין, לשון, דת, דעה פוליטית.
+"""
+FRENCH = """Tous les êtres humains naissent libres et égaux en dignité et en droits. Ils sont doués de raison et de conscience
+et doivent agir les uns envers les autres dans un esprit de fraternité. Chacun peut se prévaloir de tous les droits et de
+toutes les libertés proclamés dans la présente Déclaration, sans distinction aucune, notamment de race, de couleur.
+"""
+PORTUGUESE = """Todos os seres humanos nascem livres e iguais em dignidade e em direitos. Dotados de razão e de consciência,
+devem agir uns para com os outros em espírito de fraternidade. Todos podem invocar os direitos e as liberdades proclamados
+na presente Declaração, sem distinção alguma, de língua, de religião, de opinião política ou outra, de situação.
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "suggestion"),
+    [
+        (RUSSIAN, "cp1251", "cp1251"),
+        (RUSSIAN, "koi8_r", "koi8-r"),
+        (RUSSIAN, "cp866", "cp866"),
+        (RUSSIAN, "utf-16-be", "utf-16-be"),
+        (HEBREW, "cp1255", "cp1255"),
+        (JAPANESE, "shift_jis", "shift-jis"),
+        (JAPANESE, "euc_jp", "euc-jp"),
+        (JAPANESE, "utf-16-le", "utf-16-le"),
+        (CHINESE, "gb18030", "gb18030"),
+        (CHINESE, "utf-16-le", "utf-16-le"),
+        (TAIWANESE, "big5", "big5"),
+        (KOREAN, "euc_kr", "euc-kr"),
+        (FRENCH, "latin_1", "cp1252"),
+        (PORTUGUESE, "latin_1", "cp1252"),
+        (FRENCH, "utf-16-le", "utf-16-le"),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 10, 60])
+def test_a_text_of_another_encoding_is_told_which(text: str, encoding: str, suggestion: str, times: int) -> None:
+    data = (text * times).encode(encoding)
+    assert hint(data) == f"It reads well as {suggestion}: set encoding to {suggestion}."
+    assert decoded(data, [], suggestion) == text * times
+
+
+def test_what_a_fault_suggests() -> None:
+    assert "encoding to cp1252" in hint("Ça va, naïve “fiancée”? Voilà le café.".encode("cp1252") * 20)
+    assert "encoding to utf-16-le" in hint("plain words".encode("utf-16-le"))
+    assert "encoding to utf-16-be" in hint("plain words".encode("utf-16-be"))
+    assert "encoding to utf-16-le" in hint("漢字漢plain words".encode("utf-16-le"), cuts=[4, 1])
     assert "not look like text" in hint(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0\0\0\1\0\x08\2\0\0\0")
     assert "not look like text" in hint(b"\x1f\x8b\x08\0" + hashlib.sha512(b"noise").digest() * 9)
     assert "damaged" in hint("Größe, Übermut, Ärger, süß".encode() + b"\xff" + "Öl".encode())
-    assert "cp1252" not in hint("Привет, мир. Это текст.".encode("cp1251"))
-    assert "leave --encoding out" in hint("naïve café, déjà vu, à côté".encode(), "ascii")
+    assert "encoding to cp1251" in hint("Привет, мир. Это текст.".encode("cp1251"))
+    assert "leave encoding unset" in hint("naïve café, déjà vu, à côté".encode(), "ascii")
+    assert hint("Привет, мир".encode("cp1251"), "ascii") == "Set encoding to the right one."
 
 
 def test_a_zero_byte_is_a_sign_of_no_text_unless_the_encoding_is_said() -> None:
