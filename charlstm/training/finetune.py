@@ -55,10 +55,7 @@ def fitted_weights(init: Checkpoint, run: RunConfig, tokenizer: Tokenizer) -> di
     tensors = {name: np.asarray(tensor, np.float32) for name, tensor in init.tensors.items()}
     if not (isinstance(old, CharTokenizer) and isinstance(new, CharTokenizer)):
         return tensors
-    rows = [old.alphabet.index(c) if c in old.alphabet else -1 for c in new.alphabet]
-    if new.unknown_id is not None:
-        rows.append(-1 if old.unknown_id is None else old.unknown_id)
-    known = np.array(rows)
+    known = new.ids_in(old)
     mask = tensors["embedding.weight"][old.vocab_size :]  # of a bidirectional network
     for name in ("embedding.weight", "head.weight", "head.bias"):
         tensor = tensors[name][: old.vocab_size]

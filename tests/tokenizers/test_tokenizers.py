@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from functools import cache
 from itertools import pairwise
@@ -196,6 +197,30 @@ def test_an_alphabet_grows_behind_its_end() -> None:
     assert new.encode("bd").tolist() == old.encode("bd").tolist()
     assert new.unknown_id is None
     assert old.grown("adz", unknown=True).unknown_id == CharTokenizer("bd", unknown=True).grown("az").unknown_id == 4
+
+
+@given(st.sets(st.characters()), st.sets(st.characters()), st.booleans(), st.booleans())
+def test_ids_are_found_in_another_tokenizer(old: set[str], new: set[str], first: bool, second: bool) -> None:
+    other, mine = CharTokenizer(sorted(old), unknown=first), CharTokenizer(sorted(new, reverse=True), unknown=second)
+    ids = mine.ids_in(other).tolist()
+    assert len(ids) == mine.vocab_size
+    for token, found in enumerate(ids):
+        if token == mine.unknown_id:
+            assert found == (other.unknown_id if first else -1)
+        elif found < 0:
+            assert mine.alphabet[token] not in other.alphabet
+        else:
+            assert other.alphabet[found] == mine.alphabet[token]
+
+
+def test_growing_a_large_alphabet_takes_linear_time() -> None:
+    alphabet = list(map(chr, range(0x10000, 0x10000 + 50_000)))
+    start = time.perf_counter()
+    old = CharTokenizer(alphabet[::2])
+    grown = old.grown(alphabet)
+    ids = grown.ids_in(old)
+    assert time.perf_counter() - start < 2  # a search of the alphabet for every character took 18 seconds
+    assert ids.tolist() == [*range(25_000), *[-1] * 25_000]
 
 
 # ---- bytes ------------------------------------------------------------------------------------------------------
