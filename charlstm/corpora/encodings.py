@@ -33,6 +33,8 @@ _BY_MARK = {
 
 _CONTROLS = re.compile(rb"[\x01-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _CP1252_SIGNS = frozenset("€‚„…‘’“”•–—™¡§©«®°·»¿½¼¾£¥\xa0")
+_SHORTEST = 16
+"""Bytes below which a sample reads well in too many encodings."""
 _UTF16 = ("utf_16_le", "utf_16_be")
 _CANDIDATES = (
     *("cp1252", "shift_jis", "cp932", "euc_jp", "gb18030", "big5", "euc_kr", "cp949", "cp1251", "koi8_r", "cp866"),
@@ -146,6 +148,8 @@ def _guess(sample: bytes, candidates: tuple[str, ...]) -> str:
     """The candidate that the sample reads best in; "" if it reads well in none."""
     from charset_normalizer import from_bytes
 
+    if len(sample) < _SHORTEST:
+        return ""
     for cut in range(4):  # the sample may end inside a character
         matches = from_bytes(sample[: len(sample) - cut], cp_isolation=list(candidates))
         if matches:

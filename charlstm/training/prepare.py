@@ -66,7 +66,8 @@ def prepare(
     encoded = encode(corpus, data, cache, tokenizer=tokenizer, progress=progress)
     train = given.get("train", {})
     machine = probe.probe(train.get("device"), train.get("precision"), train.get("threads"))
-    plan = choose(corpus.name, len(encoded.ids), encoded.tokenizer.vocab_size, machine, given, common=encoded.common())
+    vocab_size, common = encoded.tokenizer.vocab_size, encoded.effective_vocab_size()
+    plan = choose(corpus.name, len(encoded.ids), vocab_size, machine, given, common=common)
     return Prepared(encoded, plan, init)
 
 
@@ -102,7 +103,7 @@ def begin(prepared: Prepared, folder: Path, provenance: Mapping[str, Any], ranks
     """The training of a prepared run, its files to be written into ``folder`` by rank 0."""
     run, encoded = prepared.plan.run.model_copy(update={"name": folder.name}), prepared.encoded
     weights = None if prepared.init is None else fitted_weights(prepared.init, run, encoded.tokenizer)
-    about = {"charlstm": __version__, "corpus": encoded.about(), **provenance}
+    about = {"charlstm": __version__, "corpus": encoded.provenance(), **provenance}
     return assemble(run, encoded, folder, about, ranks, weights=weights)
 
 
@@ -150,7 +151,7 @@ def assemble(
 ) -> Training:
     """The training of a run, its text split into a training and a validation part."""
     train_ids, val_ids = split(encoded.ids, run.data.val_fraction)
-    characters = encoded.count(len(train_ids), len(encoded.ids)).characters
+    characters = encoded.text_size(len(train_ids), len(encoded.ids)).characters
     return Training(
         run,
         encoded.tokenizer,

@@ -19,7 +19,7 @@ from charlstm.cli.commands import corpora as module
 from charlstm.cli.views import corpora as tables
 from charlstm.corpora.catalogue import CATALOGUE, Entry
 from charlstm.corpora.check import check
-from charlstm.corpora.describe import describe, digest, first_lines, named
+from charlstm.corpora.describe import describe, digest, first_lines, named_corpora
 from charlstm.corpora.sources import names, open_sources
 from charlstm.corpora.stats import stats
 from charlstm.errors import CharlstmError, NotFoundError, TextError, UsageError
@@ -96,7 +96,7 @@ def test_fetch_from_a_file_then_show_and_use(shelf: Path) -> None:
 def test_show(shelf: Path) -> None:
     plain = run("show", "mine").stdout
     assert "https://127.0.0.1:9/x" in plain
-    assert "not here yet: charlstm corpora fetch mine" in plain
+    assert "not fetched yet: charlstm corpora fetch mine" in plain
     name = next(name for name in names() if name.startswith("english/"))
     path = corpora_folder() / f"{name.partition('/')[2]}.txt"
     assert digest(describe(name, shelf)) == digest_of(path.read_text("utf-8"))
@@ -116,7 +116,7 @@ def test_show(shelf: Path) -> None:
 
 
 def test_what_is_told_of_each_is_true(shelf: Path) -> None:
-    for corpus in named(shelf / "cache"):
+    for corpus in named_corpora(shelf / "cache"):
         assert describe(corpus.name, shelf / "cache") == corpus
         if corpus.kind == "synthetic":
             assert open_sources([corpus.address], cache=shelf).name == corpus.name.partition(":")[2]
@@ -136,7 +136,7 @@ def test_stats_and_check(shelf: Path) -> None:
     assert json.loads(run("stats", "-", "--json", stdin=TEXT.encode()).stdout)["sha256"] == digest_of(TEXT)
     assert "ISO8859-1" in run("stats", "my.txt", "--encoding", "latin-1").stdout
     (shelf / "image.png").write_bytes(b"\x89PNG\0")
-    assert "left out, as they look like no text: image.png" in run("check", ".").stderr
+    assert "left out, since it does not look like text: image.png" in run("check", ".").stderr
     with pytest.raises(TextError, match=r"image.png: byte 0 is 0x89.*does not look like text\.$"):
         run("check", "image.png")
 
@@ -146,7 +146,7 @@ def test_nothing_is_wider_than_the_terminal_and_nothing_is_obeyed(shelf: Path, w
     corpus = open_sources(["my.txt"], cache=shelf)
     shown = {**describe("mine", shelf).__dict__, "sha256": digest_of(TEXT), "first_lines": TEXT.split("\n")[:3]}
     pages = [
-        drawn(tables.draw_list, named(shelf), Path("cache"), width=width),
+        drawn(tables.draw_list, named_corpora(shelf), Path("cache"), width=width),
         drawn(tables.draw_show, shown, width=width),
         drawn(tables.draw_stats, stats(corpus), width=width),
         drawn(tables.draw_check, check(corpus), width=width),
@@ -168,10 +168,10 @@ def test_large_alphabets_and_estimates_are_cut_short(shelf: Path, monkeypatch: p
     corpus = open_sources(["wide.txt"], cache=shelf)
     assert "the 100 most frequent" in drawn(tables.draw_stats, stats(corpus), width=80)
     page = drawn(tables.draw_check, check(corpus), width=80)
-    assert "more kinds; --json tells all" in page
-    assert "Repetitions are estimated: 1 window in 8" in page
+    assert "more kinds; --json shows all" in page
+    assert "Repetitions are estimated: 1 window in 8 was examined" in page
     (shelf / "fine.txt").write_text("plain words\n")
-    assert "Nothing odd" in drawn(tables.draw_check, check(open_sources(["fine.txt"], cache=shelf)), width=80)
+    assert "No problems" in drawn(tables.draw_check, check(open_sources(["fine.txt"], cache=shelf)), width=80)
 
 
 def test_every_example_of_the_help_is_a_command_that_parses() -> None:

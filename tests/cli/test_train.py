@@ -138,7 +138,7 @@ def test_any_text_trains_and_samples(cli, text):
     done = cli("train", "odd.txt", *SMALL, "--name", "odd")
     if "\x00" in text:
         assert done.code == 2
-        assert "--tokenizer byte" in done.err
+        assert "set tokenizer to byte" in done.err
         done = cli("train", "odd.txt", *SMALL, "--name", "odd", "--tokenizer", "byte")
     assert done.code == 0, done.err
     assert cli("sample", "odd", "--length", "30").code == 0

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from charlstm.corpora import repeats as module
 from charlstm.corpora.check import Check, check, oddity, verdict
-from charlstm.corpora.encode import boundary
-from charlstm.corpora.repeats import WINDOW, Passages, leakage, repeats, window_hashes, windows
+from charlstm.corpora.encode import train_size
+from charlstm.corpora.repeats import WINDOW, Passages, hash_windows, leakage, repeats, window_hashes
 from charlstm.corpora.sources import open_sources
 from charlstm.corpora.stats import compressors, count_newlines, entropy, stats
 from charlstm.errors import TextError
@@ -81,7 +81,7 @@ TILED = st.lists(st.one_of(st.sampled_from(TILES), st.text("abc", max_size=5)), 
 def test_repeats_by_brute_force(text: str, cut: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_PIECE", cut)
-        kept = windows([text[:cut], text[cut:]], len(text))
+        kept = hash_windows([text[:cut], text[cut:]], len(text))
     assert (kept.characters, kept.every) == (len(text), 1)
     places, longest = covered(text, 0, None)
     found = repeats(kept)
@@ -96,11 +96,11 @@ def test_repeats_by_brute_force(text: str, cut: int) -> None:
 @given(TILED, st.floats(0.05, 0.5))
 @example(TILES[3] * 2, 0.5)
 def test_leakage_by_brute_force(text: str, val_fraction: float) -> None:
-    border = boundary(len(text), val_fraction)
+    border = train_size(len(text), val_fraction)
     if border == len(text):
         return
     places, _ = covered(text, border, border)
-    found = leakage(windows([text], len(text)), border)
+    found = leakage(hash_windows([text], len(text)), border)
     assert found.share * (len(text) - border) == pytest.approx(len(places))
     if found.longest:
         assert text[found.at : found.at + found.longest] == text[found.earlier : found.earlier + found.longest]
@@ -110,7 +110,7 @@ def test_leakage_by_brute_force(text: str, val_fraction: float) -> None:
 @given(st.integers(0, 400), st.integers(0, 400))
 def test_a_planted_repetition_is_found_to_the_character(gap: int, length: int) -> None:
     copy = "<" + noise(length, 5)
-    found = repeats(windows(["(" + copy + ")" + noise(gap, 6) + "[" + copy + "]"], 2 * length + gap + 5))
+    found = repeats(hash_windows(["(" + copy + ")" + noise(gap, 6) + "[" + copy + "]"], 2 * length + gap + 5))
     if length + 1 < WINDOW:
         assert found == Passages(0.0)
     else:
@@ -121,7 +121,7 @@ def test_a_sample_of_the_windows_tells_the_same(monkeypatch: pytest.MonkeyPatch)
     fresh, copy = noise(600_000, 7), noise(200_000, 8)
     text = fresh[:300_000] + copy + fresh[300_000:] + copy
     monkeypatch.setattr(module, "_MOST", 50_000)
-    kept = windows([text], len(text))
+    kept = hash_windows([text], len(text))
     assert kept.every == 32
     assert len(kept.hashes) == pytest.approx(len(text) / 32, rel=0.05)
     found = repeats(kept)
@@ -242,7 +242,7 @@ def test_garbled_denormal_rare_and_mixed(tmp_path: Path) -> None:
     assert "2 lines not in composed form" in words(looked_over(tmp_path, text + "cafe\u0301\ncafé\nnai\u0308ve"))
     rare = looked_over(tmp_path, text + "ΩΩΣ")
     assert rare.rare == {"Ω": 2, "Σ": 1}
-    assert "2 characters of 30 occur less than 10 times" in words(rare)
+    assert "2 characters of 30 occur fewer than 10 times" in words(rare)
     assert "CR LF" in words(looked_over(tmp_path, text + "\r\n\r"))
     many = "".join(map(chr, range(0x4E00, 0x4E00 + 3000)))
     assert "An alphabet of 3,000" in words(looked_over(tmp_path, many))
@@ -255,7 +255,7 @@ def test_repetition_and_leakage_are_told(tmp_path: Path) -> None:
     assert found.leakage is not None
     assert found.leakage.share == pytest.approx(1.0)
     assert "10.0% of the text repeats" in words(found)
-    assert "at character 90,000 as at 0" in words(found)
+    assert "at character 90,000 and at 0" in words(found)
     assert found.findings[0].grave
     assert "100.0% of the validation part" in found.findings[0].text
     assert looked_over(tmp_path, copy + text + copy, val_fraction=0.0).leakage is None
@@ -274,4 +274,4 @@ def test_verdicts_rise_with_the_size() -> None:
     sizes = [1, 4_999, 5_000, 49_999, 50_000, 10**6, 10**7, 10**9]
     assert len(dict.fromkeys(map(verdict, sizes))) == 6
     assert verdict(60).startswith("Far too little")
-    assert math.isclose(boundary(60, 0.1), 54)
+    assert math.isclose(train_size(60, 0.1), 54)

@@ -27,7 +27,7 @@ from charlstm.corpora.count import CharacterCounter, byte_counts
 from charlstm.corpora.encode import cached, encode, fit_tokenizer, frequencies, split
 from charlstm.corpora.read import Corpus, FilePart
 from charlstm.corpora.sources import open_sources
-from charlstm.corpora.text_size import extent
+from charlstm.corpora.text_size import text_size
 from charlstm.errors import CharlstmError, StorageError, TextError, UnknownCharacter
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, narrowest, sentencepiece
 
@@ -82,7 +82,7 @@ def test_ids_are_those_of_the_whole_text(tmp_path: Path, text: str, cuts: list[i
     assert encoded.tokenizer.to_state() == whole.to_state()
     assert (encoded.characters, encoded.bytes) == (len(text), len(text.encode()))
     assert encoded.corpus_sha256 == hashlib.sha256(text.encode()).hexdigest()
-    assert encoded.about() == {
+    assert encoded.provenance() == {
         "name": "made",
         "sha256": encoded.corpus_sha256,
         "characters": len(text),
@@ -120,7 +120,7 @@ def test_sentencepiece_is_trained_once_and_gives_the_text_back(
     for damage in (b"", b"{}", b'{"kind": "sentencepiece", "model": "AAAA"}', b"\xff"):
         kept.write_bytes(damage)
         assert (encode(corpus_of(text.encode()), data, tmp_path).ids == encoded.ids).all()
-    counted = encoded.count(0, len(encoded.ids))
+    counted = encoded.text_size(0, len(encoded.ids))
     assert (counted.characters, counted.bytes) == (len(text), len(text.encode()))
 
 
@@ -158,7 +158,7 @@ def test_what_is_cached_is_not_written_again(tmp_path: Path) -> None:
     part = Changing([[b"some text"], [AssertionError("read twice")]])
     again = encode(Corpus("other name", (part,)), DataConfig(), tmp_path)
     assert again.path.stat().st_ino == made.st_ino
-    assert again.about() == {**first.about(), "name": "other name"}
+    assert again.provenance() == {**first.provenance(), "name": "other name"}
 
 
 @pytest.mark.parametrize("kind", ["char", "byte", "bpe"])
@@ -220,7 +220,7 @@ def test_what_was_encoded_is_found_though_its_source_is_gone(tmp_path: Path) -> 
         found = cached(encoded.corpus_sha256, encoded.tokenizer, tmp_path)
         assert found is not None
         assert found.ids.tolist() == encoded.ids.tolist()
-        assert {**found.about(), "name": "made"} == encoded.about()
+        assert {**found.provenance(), "name": "made"} == encoded.provenance()
         assert cached("0" * 64, encoded.tokenizer, tmp_path) is None
         encoded.path.unlink()
         assert cached(encoded.corpus_sha256, encoded.tokenizer, tmp_path) is None
@@ -300,7 +300,7 @@ def test_a_long_text_is_counted_in_parts_of_all_of_it() -> None:
 
 @pytest.mark.parametrize(("text", "common"), [("a" * 100, 1), ("ab" * 50, 2), ("abc" * 400 + "漢字😀", 3)])
 def test_what_is_rare_is_not_common(tmp_path: Path, text: str, common: int) -> None:
-    assert encode(corpus_of(text.encode()), DataConfig(), tmp_path).common() == common
+    assert encode(corpus_of(text.encode()), DataConfig(), tmp_path).effective_vocab_size() == common
 
 
 @given(st.integers(0, 5000), st.floats(0, 0.99))
@@ -321,7 +321,7 @@ def test_extents_of_slices_add_up_to_the_text(tmp_path: Path, text: str, data: s
     kind = data.draw(st.sampled_from(["char", "byte"]))
     encoded = encode(corpus_of(text.encode()), DataConfig(tokenizer=kind), tmp_path)  # type: ignore[arg-type]
     cut = data.draw(st.integers(0, len(encoded.ids)))
-    first, second = encoded.count(0, cut), encoded.count(cut, len(encoded.ids))
+    first, second = encoded.text_size(0, cut), encoded.text_size(cut, len(encoded.ids))
     assert first.characters + second.characters == len(text)
     assert first.bytes + second.bytes == len(text.encode())
     if kind == "char":
@@ -330,7 +330,7 @@ def test_extents_of_slices_add_up_to_the_text(tmp_path: Path, text: str, data: s
 
 def test_extent_of_the_unknown_symbol() -> None:
     tokenizer = CharTokenizer("a", unknown=True)
-    counted = extent(tokenizer, [np.array([0, 1, 1], np.uint8), np.array([0], np.uint8)])
+    counted = text_size(tokenizer, [np.array([0, 1, 1], np.uint8), np.array([0], np.uint8)])
     assert (counted.characters, counted.bytes) == (4, 8)
 
 
@@ -407,7 +407,7 @@ from charlstm.corpora.encode import encode
 from charlstm.corpora.sources import open_sources
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 encoded = encode(open_sources([sys.argv[1]], cache=Path("cache")), DataConfig(), Path("cache"))
-encoded.count(0, len(encoded.ids))
+encoded.text_size(0, len(encoded.ids))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     path = tmp_path / "large.txt"

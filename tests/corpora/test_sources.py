@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from charlstm.corpora.catalogue import CATALOGUE
-from charlstm.corpora.local import _docstrings
+from charlstm.corpora.local import docstrings
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.sources import names, open_sources
 from charlstm.errors import NotFoundError, StorageError, TextError, UsageError
@@ -82,7 +82,7 @@ def test_a_glob(texts: Path, cache: Path) -> None:
     assert open_sources(["*.txt"], cache=cache).name == "a+1"
     (texts / "odd[1].txt").write_text("brackets")
     assert text_of(open_sources(["odd[1].txt"], cache=cache)) == "brackets"
-    with pytest.raises(NotFoundError, match="Only folders do"):
+    with pytest.raises(NotFoundError, match="Only folders match"):
         open_sources(["a?b"], cache=cache)
     with pytest.raises(NotFoundError, match="no file matches"):
         open_sources(["*.pdf"], cache=cache)
@@ -97,7 +97,7 @@ def test_standard_input_is_read_twice(cache: Path) -> None:
     assert not any(cache.iterdir())
     with pytest.raises(UsageError, match="only once"):
         open_sources(["-", "-"], stdin=io.BytesIO(b"x"), cache=cache)
-    with pytest.raises(UsageError, match="standard input: there is none here"):
+    with pytest.raises(UsageError, match="standard input: not available here"):
         open_sources(["-"], cache=cache)
 
 
@@ -123,7 +123,7 @@ def test_a_folder_without_text(texts: Path, cache: Path) -> None:
     with pytest.raises(TextError, match="no text in this folder"):
         open_sources(["new"], cache=cache)
     (folder / "x.bin").write_bytes(b"\0")
-    with pytest.raises(TextError, match="look like no text"):
+    with pytest.raises(TextError, match="do not look like text"):
         open_sources(["new"], cache=cache)
 
 
@@ -230,8 +230,8 @@ if True:
 def g(): "Four \\d."
 def h(): ""
 '''
-    assert "".join(_docstrings(source)) == "One.\n\nTwo.\n\nIndented.\n\nThree.\n\nFour \\d.\n\n"
-    assert list(_docstrings("def :")) == []
+    assert "".join(docstrings(source)) == "One.\n\nTwo.\n\nIndented.\n\nThree.\n\nFour \\d.\n\n"
+    assert list(docstrings("def :")) == []
 
 
 @pytest.mark.slow

@@ -149,14 +149,14 @@ def test_names(tmp_path: object) -> None:
         parse("synthetic:marko")
     for wrong, told in {
         "synthetic:dyck,deep=3": "depth=NUMBER",
-        "synthetic:dyck,depth": "'depth' is no setting",
-        "synthetic:dyck,depth=-1": "no setting",
-        "synthetic:dyck,depth=٣": "no setting",
+        "synthetic:dyck,depth": "'depth' is not one of its settings",
+        "synthetic:dyck,depth=-1": "not one of its settings",
+        "synthetic:dyck,depth=٣": "not one of its settings",
         "synthetic:dyck,depth=0": "between 1",
         "synthetic:dyck,size=0": "size = 0",
         "synthetic:markov,order=9,alphabet=26": "contexts",
         "synthetic:markov,alphabet=27": "between 2 and 26",
-        "synthetic:anbn,": "no setting",
+        "synthetic:anbn,": "not one of its settings",
     }.items():
         with pytest.raises(UsageError, match=told) as caught:
             parse(wrong)

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from charlstm.config import DataConfig, ModelConfig, RunConfig, TrainConfig
-from charlstm.corpora.encode import boundary
+from charlstm.corpora.encode import train_size
 from charlstm.errors import ConfigError, OutOfMemoryError, TextError
 from charlstm.nn.shapes import multiplied_count, parameter_count
 from charlstm.settings_file import explain
@@ -79,7 +79,7 @@ def choose(
     rules.machine(train, machine)
     budget = seconds if seconds is not None else math.inf
     val = rules.validation(data, tokens, budget, machine)
-    train_tokens = boundary(tokens, val)
+    train_tokens = train_size(tokens, val)
     common = common or vocab_size
     rules.look_ups(model, train_tokens, common, train.values["device"])
     rules.shape(model, common)
