@@ -47,8 +47,8 @@ def fit(corpus: Corpus, config: DataConfig, scan: ScanResult, cache: Path) -> To
 
 
 def _train_sentencepiece(corpus: Corpus, config: DataConfig, scan: ScanResult) -> Tokenizer:
-    from charlstm.tokenizers import sentencepiece  # slow to import, and seldom needed
+    from charlstm.tokenizers import train_sentencepiece  # slow to import, and seldom needed
 
     pieces = evenly(corpus.chunks(), SENTENCEPIECE_SAMPLE / scan.bytes)
     model: Literal["unigram", "bpe"] = "bpe" if config.tokenizer == "bpe" else "unigram"
-    return sentencepiece.train(pieces, model=model, vocab_size=config.vocab_size)
+    return train_sentencepiece.train(pieces, model=model, vocab_size=config.vocab_size)

@@ -29,7 +29,7 @@ from charlstm.corpora.read import Corpus, FilePart
 from charlstm.corpora.sources import open_sources
 from charlstm.corpora.text_size import text_size
 from charlstm.errors import CharlstmError, StorageError, TextError, UnknownCharacter
-from charlstm.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, narrowest, sentencepiece
+from charlstm.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, narrowest, train_sentencepiece
 
 LAW = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 TEXT = st.text(st.one_of(st.sampled_from("abc \n“é漢😀"), st.characters(exclude_categories=["Cs"])), min_size=1).filter(
@@ -111,7 +111,7 @@ def test_sentencepiece_is_trained_once_and_gives_the_text_back(
     encoded = encode(corpus_of(text.encode()), data, tmp_path)
     assert encoded.tokenizer.vocab_size == 280
     assert encoded.tokenizer.decode(encoded.ids.tolist()) == text
-    monkeypatch.setattr(sentencepiece, "train", None)
+    monkeypatch.setattr(train_sentencepiece, "train", None)
     again = encode(corpus_of(text.encode(), [3, 5, 100]), data, tmp_path)
     assert (again.ids == encoded.ids).all()
     assert fit_tokenizer(corpus_of(text.encode()), data, tmp_path).to_state() == encoded.tokenizer.to_state()
