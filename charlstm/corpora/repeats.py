@@ -21,9 +21,10 @@ from charlstm.tokenizers.char import code_points
 WINDOW = 64
 """The shortest repetition, in characters, that cannot be chance."""
 
-_MOST = 1 << 21
+MAX_HASHES = 1 << 21
 """About the most hashes stored."""
-_PIECE = 1 << 16
+CHUNK = 1 << 16
+"""Characters hashed at a time."""
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _Places = NDArray[np.int64]
 
@@ -63,11 +64,11 @@ def hash_windows(chunks: Iterable[str], characters: int) -> HashedWindows:
         characters: its approximate length.
     """
     every = 1
-    while characters > every * _MOST:
+    while characters > every * MAX_HASHES:
         every *= 2
     hashes, places = [], []
     tail, begin = "", 0
-    for piece in recut(chunks, _PIECE):
+    for piece in recut(chunks, CHUNK):
         text = tail + piece
         every_hash = window_hashes(code_points(text))
         limit = np.uint64((1 << 64) // every - 1)

@@ -1,4 +1,4 @@
-"""``charlstm corpora``: results on stdout, talk on stderr, nothing wider than the terminal, nothing obeyed."""
+"""``charlstm corpora``: results on stdout, messages on stderr, nothing too wide, no control character let through."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_show(shelf: Path) -> None:
         run("show", "englich")
 
 
-def test_what_is_told_of_each_is_true(shelf: Path) -> None:
+def test_each_description_is_true(shelf: Path) -> None:
     for corpus in named_corpora(shelf / "cache"):
         assert describe(corpus.name, shelf / "cache") == corpus
         if corpus.kind == "synthetic":
@@ -142,7 +142,7 @@ def test_stats_and_check(shelf: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
-def test_nothing_is_wider_than_the_terminal_and_nothing_is_obeyed(shelf: Path, width: int) -> None:
+def test_nothing_is_too_wide_and_no_control_character_gets_through(shelf: Path, width: int) -> None:
     corpus = open_sources(["my.txt"], cache=shelf)
     shown = {**describe("mine", shelf).__dict__, "sha256": digest_of(TEXT), "first_lines": TEXT.split("\n")[:3]}
     pages = [
@@ -160,10 +160,10 @@ def test_nothing_is_wider_than_the_terminal_and_nothing_is_obeyed(shelf: Path, w
     assert "! " in pages[3]
 
 
-def test_large_alphabets_and_estimates_are_cut_short(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_alphabets_are_cut_short_and_estimates_are_marked(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from charlstm.corpora import repeats
 
-    monkeypatch.setattr(repeats, "_MOST", 500)
+    monkeypatch.setattr(repeats, "MAX_HASHES", 500)
     (shelf / "wide.txt").write_text("".join(map(chr, range(0x400, 0x800))) * 2 + "".join(map(chr, range(0x80, 0xA0))))
     corpus = open_sources(["wide.txt"], cache=shelf)
     assert "the 100 most frequent" in drawn(tables.draw_stats, stats(corpus), width=80)
@@ -174,7 +174,7 @@ def test_large_alphabets_and_estimates_are_cut_short(shelf: Path, monkeypatch: p
     assert "No problems" in drawn(tables.draw_check, check(open_sources(["fine.txt"], cache=shelf)), width=80)
 
 
-def test_every_example_of_the_help_is_a_command_that_parses() -> None:
+def test_every_example_in_the_help_parses() -> None:
     group = typer.main.get_command(module.app)
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         assert command.help
@@ -187,7 +187,7 @@ def test_every_example_of_the_help_is_a_command_that_parses() -> None:
         assert "Examples:" in run(name, "--help").stdout
 
 
-def test_the_module_loads_nothing_heavy() -> None:
+def test_the_module_imports_nothing_heavy() -> None:
     heavy = ("numpy", "torch", "rich.table", "pydantic")
     body = f"import sys, charlstm.cli.commands.corpora; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True, check=True)

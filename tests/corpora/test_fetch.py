@@ -65,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self.wfile.write(body)
         except OSError:
-            assert self.path == "/longer-unannounced"  # the reader has had enough
+            assert self.path == "/longer-unannounced"  # the client has stopped reading
         self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
@@ -102,7 +102,7 @@ def entry(url: str, text: bytes = TEXT) -> Entry:
     return Entry("test", url, len(text), hashlib.sha256(text).hexdigest(), "public domain", "a text for this test")
 
 
-def left(cache: Path) -> list[Path]:
+def files_in(cache: Path) -> list[Path]:
     return [path for path in cache.rglob("*") if path.is_file()]
 
 
@@ -114,7 +114,7 @@ def test_a_good_text(server: str, tmp_path: Path, path: str) -> None:
     assert counts == sorted(counts)
     assert counts[-1] == len(TEXT)
     assert len(counts) > 3
-    assert left(tmp_path) == [file]
+    assert files_in(tmp_path) == [file]
 
 
 def test_nothing_is_printed_and_the_logger_is_left_as_it_was(
@@ -151,7 +151,7 @@ def test_pooch_is_imported_only_to_download(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "error", "told"),
+    ("path", "error", "message"),
     [
         ("/longer", CorruptError, "288,001 bytes announced instead of 288,000"),
         ("/longer-unannounced", CorruptError, "longer than the 288,000 bytes expected"),
@@ -167,16 +167,16 @@ def test_pooch_is_imported_only_to_download(tmp_path: Path) -> None:
         ("/to/http://127.0.0.1:9/x", NotFoundError, "only https.*http://127.0.0.1:9/x"),
     ],
 )
-def test_a_bad_answer_leaves_what_was_there(
-    server: str, tmp_path: Path, path: str, error: type[Exception], told: str
+def test_a_bad_answer_leaves_the_existing_file(
+    server: str, tmp_path: Path, path: str, error: type[Exception], message: str
 ) -> None:
-    wanted = entry(server + path)
-    place(wanted, tmp_path).parent.mkdir()
-    place(wanted, tmp_path).write_bytes(b"older")
-    with pytest.raises(error, match=told) as caught:
-        fetch(wanted, tmp_path)
+    expected = entry(server + path)
+    place(expected, tmp_path).parent.mkdir()
+    place(expected, tmp_path).write_bytes(b"older")
+    with pytest.raises(error, match=message) as caught:
+        fetch(expected, tmp_path)
     assert "\n" not in str(caught.value)
-    assert [path.read_bytes() for path in left(tmp_path)] == [b"older"]
+    assert [path.read_bytes() for path in files_in(tmp_path)] == [b"older"]
     if error is NotFoundError:
         assert "--from FILE" in str(caught.value)
 
@@ -187,14 +187,14 @@ def test_a_bad_answer_leaves_what_was_there(
 def test_only_https_is_fetched(tmp_path: Path, url: str) -> None:
     with pytest.raises(NotFoundError, match="only https"):
         fetch(entry(url), tmp_path)
-    assert not left(tmp_path)
+    assert not files_in(tmp_path)
 
 
 def test_a_server_with_a_foreign_certificate(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with pytest.raises(NotFoundError, match="certificate verify failed"):
         fetch(entry(server + "/good"), tmp_path)
-    assert not left(tmp_path)
+    assert not files_in(tmp_path)
 
 
 def test_without_a_network(tmp_path: Path) -> None:
@@ -229,41 +229,41 @@ except StorageError as fault:
     done = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True, check=True, cwd=tmp_path,
                           env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})  # fmt: skip
     assert "cannot be written: the file exceeds the size limit" in done.stdout
-    assert not left(tmp_path / "cache")
+    assert not files_in(tmp_path / "cache")
 
 
 def test_from_a_file(tmp_path: Path) -> None:
     good, cache = tmp_path / "my file.txt", tmp_path / "cache"
     good.write_bytes(TEXT)
-    wanted = entry("https://example.org/x")
-    assert not is_fetched(wanted, cache)
-    assert fetch(wanted, cache, from_file=good).read_bytes() == TEXT
-    assert is_intact(wanted, cache)
-    for wrong, told in [
+    expected = entry("https://example.org/x")
+    assert not is_fetched(expected, cache)
+    assert fetch(expected, cache, from_file=good).read_bytes() == TEXT
+    assert is_intact(expected, cache)
+    for wrong, message in [
         (TEXT + b"x", "288,001 bytes instead of 288,000"),
         (TEXT[1:], "287,999 bytes instead of 288,000"),
         (b"x" + TEXT[1:], "SHA-256 is not the catalogue"),
     ]:
         good.write_bytes(wrong)
-        with pytest.raises(CorruptError, match=f"my file.txt: .*{told}"):
-            fetch(wanted, cache, from_file=good)
-        assert is_intact(wanted, cache)
+        with pytest.raises(CorruptError, match=f"my file.txt: .*{message}"):
+            fetch(expected, cache, from_file=good)
+        assert is_intact(expected, cache)
     with pytest.raises(NotFoundError, match="no such file"):
-        fetch(wanted, cache, from_file=tmp_path / "none")
+        fetch(expected, cache, from_file=tmp_path / "none")
     with pytest.raises(StorageError):
-        fetch(wanted, good, from_file=good)
+        fetch(expected, good, from_file=good)
 
 
 def test_a_fetched_text_is_a_source_and_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "f"
     file.write_bytes(TEXT)
-    wanted = replace(entry("https://example.org/x"), name="winter")
-    monkeypatch.setitem(CATALOGUE, "winter", wanted)
+    expected = replace(entry("https://example.org/x"), name="winter")
+    monkeypatch.setitem(CATALOGUE, "winter", expected)
     with pytest.raises(NotFoundError, match="Fetch it first: charlstm corpora fetch winter"):
         open_sources(["winter"], cache=tmp_path)
-    fetch(wanted, tmp_path, from_file=file)
+    fetch(expected, tmp_path, from_file=file)
     assert "".join(open_sources(["winter"], cache=tmp_path).chunks()).encode() == TEXT
-    place(wanted, tmp_path).write_bytes(b"x" + TEXT[1:])
+    place(expected, tmp_path).write_bytes(b"x" + TEXT[1:])
     with pytest.raises(CorruptError, match="Fetch it again"):
         open_sources(["winter"], cache=tmp_path)
 
