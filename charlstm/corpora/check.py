@@ -135,9 +135,7 @@ def verdict(characters: int) -> str:
     if characters < 50_000:
         return "Too little: expect invented words and overfitting. Use a small network and dropout."
     if characters < 500_000:
-        return (
-            "Small: expect real words, names and layout, but little sense. Use dropout, and watch the validation loss."
-        )
+        return "Small: expect real words, names and layout, little sense. Use dropout, and watch the validation loss."
     if characters < 10_000_000:
         return "A good size for minutes to an hour of training: expect whole phrases and the style of the text."
     if characters < 200_000_000:
@@ -175,12 +173,12 @@ class _CharacterCheck:
             line += text.count("\n")
 
     def odd(self) -> tuple[OddCharacter, ...]:
-        """The odd characters seen."""
-        found = [
+        """The odd characters of the text."""
+        characters = [
             OddCharacter(each, character_name(each), kind, self._counts[each], *self._first[each])
             for each, kind in self._kinds.items()
         ]
-        return tuple(sorted(found, key=lambda odd: (odd.kind, -odd.count, odd.character)))
+        return tuple(sorted(characters, key=lambda odd: (odd.kind, -odd.count, odd.character)))
 
     def _check_beyond_ascii(self, text: str, line: int) -> None:
         places = [match.start() for match in _GARBLED.finditer(text)]

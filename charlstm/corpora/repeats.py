@@ -112,11 +112,11 @@ def leakage(windows: HashedWindows, border: int) -> Passages:
     second = np.searchsorted(windows.places, border)
     order = np.argsort(windows.hashes[:first], kind="stable")
     known = windows.hashes[:first][order]
-    wanted = windows.hashes[second:]
-    index = np.searchsorted(known, wanted, side="right") - 1
-    earlier = np.full(len(wanted), -1, np.int64)
+    second_hashes = windows.hashes[second:]
+    index = np.searchsorted(known, second_hashes, side="right") - 1
+    earlier = np.full(len(second_hashes), -1, np.int64)
     if len(known):
-        hit = (index >= 0) & (known[index] == wanted)
+        hit = (index >= 0) & (known[index] == second_hashes)
         earlier[hit] = windows.places[order[index[hit]]]
     return _passages(windows.places[second:], earlier, windows.characters - border)
 

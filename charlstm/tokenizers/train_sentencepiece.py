@@ -156,11 +156,11 @@ def _alphabet(counts: Counter[str], most: int) -> set[str]:
     has no bytes for surrogates.
     """
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    wanted = _COVERAGE * sum(counts.values())
+    enough = _COVERAGE * sum(counts.values())
     alphabet = {" "}
     covered = 0
     for character, count in ranked:
-        if len(alphabet) > most or covered >= wanted:
+        if len(alphabet) > most or covered >= enough:
             break
         covered += count
         if character not in "\u2581\u2585\t\0" and not "\ud800" <= character <= "\udfff":

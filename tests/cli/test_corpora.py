@@ -72,6 +72,8 @@ def test_list(shelf: Path) -> None:
 def test_fetch_from_a_file_then_show_and_use(shelf: Path) -> None:
     with pytest.raises(NotFoundError, match="charlstm corpora fetch mine"):
         run("stats", "mine")
+    with pytest.raises(NotFoundError, match="cannot be reached.*charlstm corpora fetch mine --from FILE"):
+        run("fetch", "mine")
     result = run("fetch", "mine", "--from", "my.txt")
     assert result.stdout == ""
     assert result.stderr.startswith("fetched: ")
@@ -126,11 +128,11 @@ def test_each_description_is_true(shelf: Path) -> None:
 
 
 def test_stats_and_check(shelf: Path) -> None:
-    found = json.loads(run("stats", "my.txt", "--json").stdout)
-    assert found["alphabet"]["\x1b"] == 300
-    assert found["sha256"] == digest_of(TEXT)
+    measured = json.loads(run("stats", "my.txt", "--json").stdout)
+    assert measured["alphabet"]["\x1b"] == 300
+    assert measured["sha256"] == digest_of(TEXT)
     checked = json.loads(run("check", "my.txt", "--json", "--val-fraction", "0.2").stdout)
-    assert checked["stats"] == {key: value for key, value in found.items() if key != "skipped"}
+    assert checked["stats"] == {key: value for key, value in measured.items() if key != "skipped"}
     assert {odd["kind"] for odd in checked["odd"]} == {"control", "bidi control"}
     assert checked["leakage"]["share"] == 1
     assert json.loads(run("stats", "-", "--json", stdin=TEXT.encode()).stdout)["sha256"] == digest_of(TEXT)

@@ -121,8 +121,8 @@ def test_encoding_while_another_process_cleans_up(tmp_path: Path) -> None:
                 result = encoded(cache, text)
                 assert result.tokenizer.decode(result.ids) == text
                 assert result.text_size(0, len(result.ids)).characters == len(text)
-                found = cached(result.corpus_sha256, result.tokenizer, cache)
-                assert found is None or found.characters == len(text)
+                loaded = cached(result.corpus_sha256, result.tokenizer, cache)
+                assert loaded is None or loaded.characters == len(text)
         finally:
             cleaner.kill()
 

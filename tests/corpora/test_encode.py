@@ -60,11 +60,11 @@ class Changing:
 
 
 def blocks(data: bytes, cuts: list[int]) -> list[bytes]:
-    found = []
+    pieces = []
     for cut in cuts:
-        found.append(data[:cut])
+        pieces.append(data[:cut])
         data = data[cut:]
-    return [block for block in [*found, data] if block]
+    return [block for block in [*pieces, data] if block]
 
 
 def corpus_of(data: bytes, cuts: list[int] | None = None) -> Corpus:
@@ -217,10 +217,10 @@ def test_an_encoded_text_is_found_without_its_source(tmp_path: Path) -> None:
     for kind in ("char", "byte", "bpe"):
         text = "über den Wolken muß die Freiheit\n" * 40
         encoded = encode(corpus_of(text.encode()), DataConfig(tokenizer=kind), tmp_path)  # type: ignore[arg-type]
-        found = cached(encoded.corpus_sha256, encoded.tokenizer, tmp_path)
-        assert found is not None
-        assert found.ids.tolist() == encoded.ids.tolist()
-        assert {**found.provenance(), "name": "made"} == encoded.provenance()
+        loaded = cached(encoded.corpus_sha256, encoded.tokenizer, tmp_path)
+        assert loaded is not None
+        assert loaded.ids.tolist() == encoded.ids.tolist()
+        assert {**loaded.provenance(), "name": "made"} == encoded.provenance()
         assert cached("0" * 64, encoded.tokenizer, tmp_path) is None
         encoded.path.unlink()
         assert cached(encoded.corpus_sha256, encoded.tokenizer, tmp_path) is None

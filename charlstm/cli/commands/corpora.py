@@ -209,6 +209,7 @@ def _fetch(entry: Entry, cache: Path, from_file: Path | None) -> None:
     from tqdm import tqdm
 
     from charlstm.corpora.fetch import fetch as fetch_entry
+    from charlstm.errors import NotFoundError
 
     with tqdm(
         total=entry.size, desc=entry.name, unit="B", unit_scale=True, leave=False, file=sys.stderr,
@@ -218,7 +219,12 @@ def _fetch(entry: Entry, cache: Path, from_file: Path | None) -> None:
         def advance(received: int) -> None:
             bar.update(received - bar.n)
 
-        fetch_entry(entry, cache, from_file=from_file, progress=advance)
+        try:
+            fetch_entry(entry, cache, from_file=from_file, progress=advance)
+        except NotFoundError as fault:
+            if from_file is None:
+                fault.hint = f"If you have the file already: charlstm corpora fetch {entry.name} --from FILE"
+            raise
 
 
 def _print_json(value: Any) -> None:
