@@ -72,7 +72,7 @@ def test_list(shelf: Path) -> None:
 def test_fetch_from_a_file_then_show_and_use(shelf: Path) -> None:
     with pytest.raises(NotFoundError, match="charlstm corpora fetch mine"):
         run("stats", "mine")
-    with pytest.raises(NotFoundError, match="cannot be reached.*charlstm corpora fetch mine --from FILE"):
+    with pytest.raises(NotFoundError, match=r"cannot be reached.*charlstm corpora fetch mine --from FILE"):
         run("fetch", "mine")
     result = run("fetch", "mine", "--from", "my.txt")
     assert result.stdout == ""
