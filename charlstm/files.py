@@ -1,7 +1,8 @@
-"""Whole files or none: what is read under a name was written to its last byte, whatever was killed when.
+"""Files written whole or not at all, and locks between processes.
 
-Bytes go to a temporary file beside the place, are flushed to the disk, and take the name in one step; the folder is
-flushed behind them. A writer that was killed leaves only its temporary file, which the next writer sweeps away.
+`write_atomically` writes to a temporary file beside the target, flushes it to disk, renames it over the target and
+flushes the folder. A process killed halfway leaves only its temporary file, which the next writer of the same target
+removes.
 """
 
 from __future__ import annotations
@@ -11,50 +12,51 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from charlstm.errors import StorageError
+from charlstm.errors import CharlstmError, StorageError
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
-"""What can be written as it is."""
+"""Anything that can be written as it is."""
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d{1,10})\.[0-9a-f]{8}\.tmp", re.DOTALL)
 
-_FAULTS: dict[int, tuple[str, str]] = {
+_REASONS: dict[int, tuple[str, str]] = {
     errno.ENOSPC: ("no space left on the disk", "Free some and run the same command again."),
     errno.EDQUOT: ("your disk quota is used up", "Free some space and run the same command again."),
-    errno.EFBIG: ("larger than a file may be here", "Choose another place, or raise the limit (ulimit -f)."),
-    errno.EACCES: ("no permission", "Choose a place that is yours, or ask for its permissions to be changed."),
-    errno.EPERM: ("no permission", "Choose a place that is yours, or ask for its permissions to be changed."),
+    errno.EFBIG: ("the file exceeds the size limit", "Choose another place, or raise the limit (ulimit -f)."),
+    errno.EACCES: ("no permission", "Choose a place of your own, or have its permissions changed."),
+    errno.EPERM: ("no permission", "Choose a place of your own, or have its permissions changed."),
     errno.EROFS: ("the disk is read-only", "Choose another place."),
-    errno.ENOENT: ("its folder does not exist", "Make the folder first."),
+    errno.ENOENT: ("its folder does not exist", "Create the folder first."),
     errno.EEXIST: ("something else has this name", "Choose another name or place."),
     errno.ENOTDIR: ("part of its path is a file, not a folder", "Choose another place."),
     errno.EISDIR: ("a folder has this name", "Choose another name."),
     errno.ENAMETOOLONG: ("the name is too long for this disk", "Choose a shorter one."),
 }
+"""For each error number: the reason in plain words, and what to do."""
 
 
 def write_atomically(path: Path, data: Bytes | Iterable[Bytes]) -> None:
-    """Write a whole file or nothing; what was there before stays until the new file is safely on the disk.
+    """Write a whole file or nothing; an existing file stays until the new one is safely on disk.
 
     Args:
         path: the file; its folder must exist.
         data: its bytes, in one piece or several.
 
     Raises:
-        StorageError: the disk is full, read-only or closed to this user; nothing is left behind.
+        StorageError: the disk is full, read-only or not writable by this user; nothing is left behind.
     """
     pieces = (data,) if isinstance(data, Bytes) else data
-    with suppress(OSError):  # a folder one may write to, but not list
-        _sweep(path)
+    with suppress(OSError):  # a folder may be writable but not listable
+        _remove_leftovers(path)
     try:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
         try:
-            _write_through(temporary, pieces)
+            _write_and_flush(temporary, pieces)
             _rename(temporary, path)
         except BaseException:
             with suppress(OSError):
@@ -65,20 +67,68 @@ def write_atomically(path: Path, data: Bytes | Iterable[Bytes]) -> None:
         raise storage_error(path, fault, "cannot be written") from fault
 
 
-def storage_error(path: Path, fault: OSError, failed: str) -> StorageError:
-    """The system's refusal in plain words.
+@contextmanager
+def locked(path: Path, busy: CharlstmError, *, remove: bool = False) -> Iterator[None]:
+    """Hold a lock between processes for the length of a ``with`` block; it ends with the process at the latest.
 
     Args:
-        path: the file or folder it is about.
-        fault: what the system said.
-        failed: what did not work, as ``"cannot be written"``.
+        path: the lock file, created if missing; its folder must exist.
+        busy: the error to raise if another process holds the lock.
+        remove: whether to remove the lock file after a block that succeeded. It is removed while the lock is still
+            held, so that nobody can take the lock in between; Windows can remove it only afterwards.
+
+    Raises:
+        CharlstmError: ``busy``.
+        StorageError: the folder is not writable.
     """
-    words, hint = _FAULTS.get(fault.errno or 0, ((fault.strerror or str(fault)).lower(), ""))
-    return StorageError(f"{failed}: {words}", where=path, hint=hint)
+    from filelock import FileLock, Timeout  # takes a tenth of a second, and readers need no lock
+
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as fault:
+        raise busy from fault
+    except OSError as fault:
+        raise storage_error(path.parent, fault, "cannot be locked") from fault
+    try:
+        yield
+        if remove and sys.platform != "win32":
+            path.unlink(missing_ok=True)
+    finally:
+        lock.release()
+    if remove and sys.platform == "win32":
+        path.unlink(missing_ok=True)
 
 
-def remove_unless_written(path: Path) -> None:
-    """Remove a file, but no temporary one whose writer is at work.
+def make_folder(folder: Path) -> None:
+    """Create a folder and its parents if they are missing.
+
+    Raises:
+        StorageError: the system refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise storage_error(folder, fault, "cannot be created") from fault
+
+
+def storage_error(path: Path, fault: OSError, failed: str) -> StorageError:
+    """An operating system error in plain words.
+
+    Args:
+        path: the file or folder concerned.
+        fault: the error.
+        failed: what failed, such as ``"cannot be written"``.
+
+    Returns:
+        The error to raise.
+    """
+    reason, hint = _REASONS.get(fault.errno or 0, ((fault.strerror or str(fault)).lower(), ""))
+    return StorageError(f"{failed}: {reason}", where=path, hint=hint)
+
+
+def remove_unless_in_use(path: Path) -> None:
+    """Remove a file, unless it is a temporary file that is still being written.
 
     Raises:
         OSError: it is being written, or cannot be removed.
@@ -89,17 +139,17 @@ def remove_unless_written(path: Path) -> None:
     elif _alive(int(match["pid"])):
         raise BlockingIOError(errno.EWOULDBLOCK, "it is being written", str(path))
     else:
-        _remove_unused(path)
+        _remove_unlocked(path)
 
 
 def temporary_for(name: str) -> str | None:
-    """The file a temporary file was to become, by their names; None for any other file."""
+    """The name of the file that a temporary file was to become; None if ``name`` is not a temporary file's."""
     match = _TEMPORARY.fullmatch(name)
     return match["name"] if match else None
 
 
-def _write_through(temporary: Path, pieces: Iterable[Bytes]) -> None:
-    # Not tempfile: its files are closed to the group whatever the umask says, and the name must tell the process.
+def _write_and_flush(temporary: Path, pieces: Iterable[Bytes]) -> None:
+    # Not tempfile: its files are private to the user whatever the umask, and the name must contain the process's id.
     descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
     with open(descriptor, "wb") as file:
         _mark_in_use(descriptor)
@@ -110,30 +160,30 @@ def _write_through(temporary: Path, pieces: Iterable[Bytes]) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make the new name itself survive a power cut, where the system knows how."""
-    if sys.platform == "win32":  # there a folder cannot be opened
+    """Make the new name itself survive a power cut, where the system can."""
+    if sys.platform == "win32":  # a folder cannot be opened there
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as fault:
-        # Some network and FUSE file systems refuse this; the file itself was flushed all the same.
+        # Some network and FUSE file systems refuse this; the file itself has been flushed.
         if fault.errno not in {errno.EINVAL, errno.ENOTSUP, errno.EBADF}:
             raise
     finally:
         os.close(descriptor)
 
 
-def _sweep(path: Path) -> None:
-    """Remove the temporary files that killed writers of the same file left."""
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary files left by killed writers of the same file."""
     for entry in path.parent.iterdir():
         if temporary_for(entry.name) == path.name:
-            with suppress(OSError):  # gone already, or in use, if only on another machine
-                remove_unless_written(entry)
+            with suppress(OSError):  # already removed, or in use, perhaps on another machine
+                remove_unless_in_use(entry)
 
 
 if sys.platform == "win32":
-    # There nobody can remove a file that another process has open: trying is the test.
+    # A file that another process has open cannot be removed there: trying to is the test.
 
     def _alive(pid: int) -> bool:
         return False
@@ -141,11 +191,11 @@ if sys.platform == "win32":
     def _mark_in_use(descriptor: int) -> None:
         pass
 
-    def _remove_unused(entry: Path) -> None:
+    def _remove_unlocked(entry: Path) -> None:
         entry.unlink()
 
     def _rename(temporary: Path, path: Path) -> None:
-        # Nor replace one that is open: a sample that loads the model at this moment has it for some milliseconds.
+        # An open file cannot be replaced either: a process that is loading the model has it open for milliseconds.
         for _ in range(50):
             try:
                 os.replace(temporary, path)
@@ -158,7 +208,7 @@ else:
     import fcntl
 
     def _alive(pid: int) -> bool:
-        """Whether another process has this number. Our own is not asked: in a container it is the same each time."""
+        """Whether another process has this id. Our own does not count: in a container it is the same every time."""
         if pid == os.getpid():
             return False
         try:
@@ -173,11 +223,11 @@ else:
         os.replace(temporary, path)
 
     def _mark_in_use(descriptor: int) -> None:
-        """Lock the file: the lock ends with the process, and is seen from containers and over NFS; a pid is not."""
-        with suppress(OSError):  # a file system without locks: the pid in the name must do
+        """Lock the file: unlike a process id, a lock ends with its process and is visible from containers and NFS."""
+        with suppress(OSError):  # a file system without locks: the process id in the name must do
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def _remove_unused(entry: Path) -> None:
+    def _remove_unlocked(entry: Path) -> None:
         descriptor = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

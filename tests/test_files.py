@@ -1,4 +1,4 @@
-"""Whole files or none: under failures of every sort, and with writers really killed."""
+"""Whole files or none, under failures of every kind and with writers really killed; locks between processes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.errors import StorageError
-from charlstm.files import storage_error, temporary_for, write_atomically
+from charlstm.errors import StorageError, UsageError
+from charlstm.files import locked, make_folder, storage_error, temporary_for, write_atomically
 
 CHECKOUT = Path(__file__).parent.parent
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and permissions of POSIX")
 
-# Writes a file of one letter, as large as asked for, again and again: A, B, A, B ...
+# Writes a file of one letter and a given size, over and over: A, B, A, B ...
 WRITER = """
 import sys
 from pathlib import Path
@@ -32,7 +32,7 @@ while True:
         write_atomically(path, (letter * (size // 8) for _ in range(8)))
 """
 
-# Writes half, tells its temporary file, and waits for a line before the other half.
+# Writes half of a file, reports that, and waits for a line before the other half.
 HALFWAY = """
 import sys
 from pathlib import Path
@@ -60,7 +60,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.parametrize("data", [b"whole", bytearray(b"whole"), memoryview(b"whole"), [b"wh", b"", b"ole"]])
-def test_writes_what_it_is_given_and_nothing_beside(tmp_path: Path, data: object) -> None:
+def test_writes_the_data_and_leaves_nothing_else(tmp_path: Path, data: object) -> None:
     path = tmp_path / "a b ü"
     path.write_bytes(b"older and longer")
     write_atomically(path, data)  # type: ignore[arg-type]
@@ -68,7 +68,7 @@ def test_writes_what_it_is_given_and_nothing_beside(tmp_path: Path, data: object
     assert os.listdir(tmp_path) == ["a b ü"]
 
 
-def test_a_failure_half_way_leaves_the_old_file_alone(tmp_path: Path) -> None:
+def test_a_failure_halfway_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
 
@@ -90,7 +90,7 @@ def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_told_in_plain_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+def test_a_full_disk_is_reported_in_plain_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
 
@@ -108,7 +108,7 @@ def test_a_full_disk_is_told_in_plain_words(tmp_path: Path, monkeypatch: pytest.
 
 
 @posix
-def test_a_write_the_system_really_cuts_off(tmp_path: Path) -> None:
+def test_a_write_cut_off_by_the_system(tmp_path: Path) -> None:
     # A limit on the size of files fails the write itself in the middle, as a full disk does.
     code = """
 import resource, signal, sys
@@ -124,14 +124,14 @@ except StorageError as fault:
 """
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    told = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True, cwd=CHECKOUT)
-    assert "cannot be written: larger than a file may be" in told.stdout
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    assert "cannot be written: the file exceeds the size limit" in done.stdout
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
 
 
 @posix
-def test_a_closed_folder(tmp_path: Path) -> None:
+def test_a_folder_without_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     if os.access(tmp_path, os.W_OK):
         pytest.skip("root may write anywhere")
@@ -151,7 +151,7 @@ def test_a_closed_folder(tmp_path: Path) -> None:
         (errno.EIO, os.strerror(errno.EIO).lower()),
     ],
 )
-def test_other_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, words: str) -> None:
+def test_other_errors_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, words: str) -> None:
     def refuse(*_: object, **__: object) -> int:
         raise OSError(code, os.strerror(code))
 
@@ -160,7 +160,7 @@ def test_other_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: i
         write_atomically(tmp_path / "file", b"new")
 
 
-def test_places_that_cannot_be(tmp_path: Path) -> None:
+def test_impossible_paths(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "plain").write_bytes(b"")
     for path in (tmp_path / "no" / "file", tmp_path / "folder", tmp_path / "plain" / "file", tmp_path / ("n" * 300)):
@@ -170,7 +170,7 @@ def test_places_that_cannot_be(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["folder", "plain"]
 
 
-def test_an_unknown_refusal_keeps_the_systems_words() -> None:
+def test_an_unknown_error_keeps_the_message_of_the_system() -> None:
     assert str(storage_error(Path("x"), OSError("odd"), "cannot be read")) == "x: cannot be read: odd"
 
 
@@ -181,7 +181,7 @@ def test_temporary_names() -> None:
 
 
 @posix
-def test_a_killed_writers_leftover_goes_and_a_living_ones_stays(tmp_path: Path) -> None:
+def test_a_killed_writers_leftover_is_removed_and_a_living_ones_stays(tmp_path: Path) -> None:
     path = tmp_path / "file"
     killed, living = start(HALFWAY, path), start(HALFWAY, path)
     try:
@@ -199,13 +199,78 @@ def test_a_killed_writers_leftover_goes_and_a_living_ones_stays(tmp_path: Path) 
 
 
 @posix
-def test_in_a_container_the_next_process_has_the_same_number(tmp_path: Path) -> None:
+def test_in_a_container_the_next_process_has_the_same_id(tmp_path: Path) -> None:
     leftover = tmp_path / f".file.{os.getpid()}.01234567.tmp"
     for name in (leftover.name, f".other.{os.getpid()}.01234567.tmp", ".file.1.tmp"):
         (tmp_path / name).write_bytes(b"half")
     write_atomically(tmp_path / "file", b"new")
     assert not leftover.exists()
-    assert len(os.listdir(tmp_path)) == 3  # what belongs to another file is not ours to remove
+    assert len(os.listdir(tmp_path)) == 3  # a temporary file of another target stays
+
+
+# Locks
+
+HOLDER = """
+import sys
+from pathlib import Path
+from charlstm.errors import UsageError
+from charlstm.files import locked
+with locked(Path(sys.argv[1]), UsageError("busy")):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_lock_is_held_by_one_process_and_ends_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    holder = start(HOLDER, path)
+    try:
+        with pytest.raises(UsageError, match="busy"), locked(path, UsageError("busy")):
+            pass
+    finally:
+        stop(holder)
+    with locked(path, UsageError("busy")):
+        pass
+    with pytest.raises(StorageError, match="cannot be locked"), locked(path / "file", UsageError("busy")):
+        pass
+
+
+@posix
+def test_nobody_can_take_a_lock_between_its_release_and_its_removal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, removed = tmp_path / "lock", []
+
+    def unlink(lock: Path, missing_ok: bool = False) -> None:
+        with pytest.raises(UsageError, match="busy"), locked(lock, UsageError("busy")):
+            pass
+        os.unlink(lock)
+        removed.append(lock)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink)
+        with locked(path, UsageError("busy"), remove=True):
+            pass
+    assert removed == [path]
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_block_that_fails_keeps_the_lock_file_and_frees_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with pytest.raises(KeyboardInterrupt), locked(path, UsageError("busy"), remove=True):
+        raise KeyboardInterrupt
+    with locked(path, UsageError("busy"), remove=True):
+        assert path.exists()
+    assert not path.exists()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    (tmp_path / "file").write_bytes(b"")
+    for folder in (tmp_path / "file", tmp_path / "file" / "c"):
+        with pytest.raises(StorageError, match="cannot be created"):
+            make_folder(folder)
 
 
 def kill_at_random_moments(folder: Path, rounds: int) -> None:
@@ -215,8 +280,8 @@ def kill_at_random_moments(folder: Path, rounds: int) -> None:
         moment = time.monotonic() + random.Random(seed).uniform(0, 0.08)
         while time.monotonic() < moment:
             if path.exists():
-                seen = path.read_bytes()
-                assert (len(seen), set(seen[:: 1 << 10])) in ((size, {65}), (size, {66}))
+                content = path.read_bytes()
+                assert (len(content), set(content[:: 1 << 10])) in ((size, {65}), (size, {66}))
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         if path.exists():

@@ -28,7 +28,7 @@ from charlstm.checkpoint.run import (
     was_cut_short,
 )
 from charlstm.errors import NotFoundError, UsageError
-from charlstm.files import storage_error
+from charlstm.files import locked, storage_error
 from charlstm.paths import starter_folder
 
 __all__ = ["METRICS", "MODEL", "RESUME", "ROOT", "RunEntry", "Store"]
@@ -192,10 +192,9 @@ class Store:
             if folder.is_symlink():
                 folder.unlink()
                 return
-            with self.lock(folder):
+            with self.lock(folder, remove=True):
                 for file in files_to_remove(folder):
                     file.unlink()
-            folder.joinpath(LOCK).unlink(missing_ok=True)  # now that it is closed: Windows insists
             folder.rmdir()
         except OSError as fault:
             raise storage_error(folder, fault, "cannot be removed") from fault
@@ -221,30 +220,24 @@ class Store:
         return folder
 
     @contextmanager
-    def lock(self, folder: Path) -> Iterator[None]:
-        """Keep a run to this process while it trains.
+    def lock(self, folder: Path, *, remove: bool = False) -> Iterator[None]:
+        """Keep a run to this process for the length of a ``with`` block.
+
+        Args:
+            folder: the run's folder.
+            remove: whether to remove the lock file too, after a block that succeeded.
 
         Raises:
             UsageError: another process has it.
             NotFoundError: there is no such folder.
             StorageError: the folder cannot be written to.
         """
-        from filelock import FileLock, Timeout  # reading needs none, and the import takes a tenth of a second
-
-        if not folder.is_dir():  # filelock would make it
+        if not folder.is_dir():
             raise NotFoundError("no such folder", where=folder)
-        lock = FileLock(folder / LOCK, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as fault:
-            hint = "Wait for it, stop it, or choose another name."
-            raise UsageError("another charlstm is training this run", where=folder, hint=hint) from fault
-        except OSError as fault:
-            raise storage_error(folder, fault, "cannot be locked") from fault
-        try:
+        hint = "Wait for it, stop it, or choose another name."
+        busy = UsageError("another charlstm is training this run", where=folder, hint=hint)
+        with locked(folder / LOCK, busy, remove=remove):
             yield
-        finally:
-            lock.release()
 
     def _names(self) -> list[str]:
         try:

@@ -1,13 +1,14 @@
-"""Corpora: from files, pipes and names to text, and from text to ids on the disk. Row 1 of the house: no torch here.
+"""Corpora: from files, pipes and names to text, and from text to ids on disk. No torch here.
 
 ::
 
-    sources     what a person types → parts          (catalogue, fetch, virtual, synthetic: where parts come from)
-    read        parts → text, in chunks              (encodings, decode: bytes → text)
-    encode      text → memory-mapped ids, cached     (passes, count, fit, store)
-    extent      ids → how much text they stand for
-    stats       what is in a text, in numbers
-    check       what may be wrong with it, in words  (repeats: passages that stand in it twice)
+    sources        what a user types → parts        (catalogue, fetch, local, synthetic: where parts come from)
+    read           parts → text, in chunks          (encodings, decode: bytes → text)
+    encode         text → memory-mapped ids         (scan, count, fit_tokenizer, ids_cache, cache_cleanup)
+    text_size      ids → their characters and bytes
+    stats          a text in numbers
+    check          problems of a text, in words     (repeats: passages that occur twice)
+    describe       the corpora that have names
 
 Memory never grows with the text.
 """

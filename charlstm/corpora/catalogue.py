@@ -1,4 +1,4 @@
-"""Corpora that have names: the one that ships with charlstm, and public-domain texts to fetch, pinned to the byte."""
+"""Corpora with names: the one that ships with charlstm, and public-domain texts to fetch, each in one exact version."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BUNDLED = "english"
 
 @dataclass(frozen=True)
 class Entry:
-    """A text in the public domain, in one exact version."""
+    """A public-domain text in one exact version."""
 
     name: str
     url: str
@@ -45,45 +45,67 @@ CATALOGUE: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def place(entry: Entry, cache: Path) -> Path:
-    """Where an entry lies once it is fetched."""
+    """The file of an entry once it is fetched.
+
+    Args:
+        entry: an entry of the catalogue.
+        cache: charlstm's cache folder.
+    """
     return cache / "corpora" / f"{entry.name}.txt"
 
 
 def is_fetched(entry: Entry, cache: Path) -> bool:
-    """Whether an entry's file is there, with the right size."""
+    """Whether an entry's file exists and has the right size.
+
+    Args:
+        entry: an entry of the catalogue.
+        cache: charlstm's cache folder.
+    """
     try:
         return place(entry, cache).stat().st_size == entry.size
     except OSError:
         return False
 
 
-def is_sound(entry: Entry, cache: Path) -> bool:
-    """Whether an entry's file is there, with every byte as pinned.
+def is_intact(entry: Entry, cache: Path) -> bool:
+    """Whether an entry's file exists and has the right SHA-256.
+
+    Args:
+        entry: an entry of the catalogue.
+        cache: charlstm's cache folder.
 
     Raises:
         StorageError: it cannot be read.
     """
-    if not is_fetched(entry, cache):
-        return False
+    return is_fetched(entry, cache) and sha256_of(place(entry, cache)) == entry.sha256
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        NotFoundError: there is no such file.
+        StorageError: it cannot be read.
+    """
     digest = hashlib.sha256()
-    for block in FilePart.open(place(entry, cache)).blocks():
+    for block in FilePart.open(path).blocks():
         digest.update(block)
-    return digest.hexdigest() == entry.sha256
+    return digest.hexdigest()
 
 
 def find(name: str) -> Entry:
-    """The catalogue entry of a name.
+    """The catalogue entry with a name.
 
     Raises:
-        UsageError: the name needs no fetching.
-        NotFoundError: there is none.
+        UsageError: this corpus ships with charlstm.
+        NotFoundError: the catalogue has no such entry.
     """
     if name in CATALOGUE:
         return CATALOGUE[name]
     if name == BUNDLED or name in bundled():
         raise UsageError("ships with charlstm, so there is nothing to fetch", where=name)
     close = get_close_matches(name, CATALOGUE, n=3, cutoff=0.4) or list(CATALOGUE)
-    raise NotFoundError("not in the catalogue", where=name, hint=f"There is: {', '.join(close)}.")
+    raise NotFoundError("not in the catalogue", where=name, hint=f"Available: {', '.join(close)}.")
 
 
 def bundled() -> dict[str, Path]:

@@ -1,19 +1,19 @@
-"""Evenly spaced pieces of a text that is too long to be used whole; the same text always gives the same pieces."""
+"""Evenly spaced pieces of a text too long to be used whole; the same text always gives the same pieces."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 PIECE = 1 << 14
-"""Characters of one piece."""
+"""Characters per piece."""
 
 
 def evenly(chunks: Iterable[str], share: float) -> Iterator[str]:
-    """About ``share`` of a text, in pieces of `PIECE` characters spread evenly over it, wherever the chunks are cut.
+    """Yield about ``share`` of a text, in pieces of `PIECE` characters spread evenly over it, however it is cut.
 
     Args:
         chunks: the text.
-        share: in [0, 1]; 1 and more passes everything.
+        share: in [0, 1]; 1 or more yields everything.
     """
     if share >= 1:
         yield from chunks
@@ -24,13 +24,18 @@ def evenly(chunks: Iterable[str], share: float) -> Iterator[str]:
 
 
 def recut(chunks: Iterable[str], size: int) -> Iterator[str]:
-    """The text in pieces of exactly ``size`` characters; only the last may be shorter."""
-    rest = ""
+    """Yield a text in pieces of equal length; only the last may be shorter.
+
+    Args:
+        chunks: the text.
+        size: characters per piece.
+    """
+    remaining = ""
     for chunk in chunks:
-        rest += chunk
-        whole = len(rest) - len(rest) % size
+        remaining += chunk
+        whole = len(remaining) - len(remaining) % size
         for begin in range(0, whole, size):
-            yield rest[begin : begin + size]
-        rest = rest[whole:]
-    if rest:
-        yield rest
+            yield remaining[begin : begin + size]
+        remaining = remaining[whole:]
+    if remaining:
+        yield remaining

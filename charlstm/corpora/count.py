@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from charlstm.tokenizers.char import code_points
 
-_POINTS = sys.maxunicode + 1
+_CODE_POINTS = sys.maxunicode + 1
 
 
 class CharacterCounter:
     """How often each character occurs: one table for all of Unicode, 9 MB whatever the text."""
 
     def __init__(self) -> None:
-        self._counts = np.zeros(_POINTS, np.int64)
+        self._counts = np.zeros(_CODE_POINTS, np.int64)
 
     def push(self, text: str) -> None:
         """Count one chunk."""
@@ -37,7 +37,7 @@ def byte_counts(data: bytes) -> NDArray[np.int64]:
     if len(data) < 1 << 14:
         return np.bincount(np.frombuffer(data, np.uint8), minlength=256)
     even = len(data) & ~1
-    # By pairs: counting waits for the last sum each time, so half the sums take half the time.
+    # In pairs: each count waits for the previous one to be stored, so half as many counts take half the time.
     pairs = np.bincount(np.frombuffer(data, np.uint16, even // 2), minlength=1 << 16).reshape(256, 256)
     counts: NDArray[np.int64] = pairs.sum(0) + pairs.sum(1)
     if even < len(data):

@@ -1,8 +1,8 @@
-"""Text to ids on the disk, memory-mapped: two passes in chunks, cached so that a cached file can never be stale.
+"""Text to memory-mapped ids on disk: two passes in chunks, and a cache that can never be stale.
 
-Pass 1 reads the whole text, hashes it and counts its characters; the tokenizer follows from the counts. Pass 2 reads it
-again, hashes it again and writes the ids. A cached file is found by the hash that pass 1 takes of the text as it is
-now: names, sizes and times of files play no part.
+The first pass reads the whole text, hashes it and counts its characters; the tokenizer follows from the counts. The
+second pass reads it again, hashes it again and writes the ids. A cached file is found by the hash that the first pass
+has just taken: names, sizes and times of files play no part.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.config import DataConfig
-from charlstm.corpora import ids_cache as store
+from charlstm.corpora import ids_cache
 from charlstm.corpora.fit_tokenizer import fit
 from charlstm.corpora.read import Corpus
-from charlstm.corpora.scan import Progress, Reading
-from charlstm.corpora.text_size import Extent, extent
+from charlstm.corpora.scan import Progress, Scanner
+from charlstm.corpora.text_size import TextSize, text_size
+from charlstm.errors import CorruptError
 from charlstm.tokenizers import Ids, Tokenizer, narrowest
 
-_BLOCK, _BLOCKS = 4096, 256
-"""A long text's tokens are counted in so many blocks of it, of so many tokens."""
+_SAMPLE_BLOCK, _SAMPLE_BLOCKS = 4096, 256
+"""The tokens of a long text are counted in 256 blocks of 4096 tokens."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A text as ids, ready to be cut into windows."""
+    """A text as ids."""
 
     ids: Ids
-    """Read-only and memory-mapped, (tokens,), of the narrowest unsigned type."""
+    """(tokens,), read-only and memory-mapped, of the narrowest unsigned type."""
     tokenizer: Tokenizer
     characters: int
     """Of the text; for the byte tokenizer, bytes that begin a character of UTF-8."""
@@ -40,25 +41,29 @@ class Encoded:
     corpus_sha256: str
     """`Corpus.sha256` of the view that was encoded."""
     path: Path
-    """The file that ``ids`` maps: ``.npy``."""
+    """The ``.npy`` file that ``ids`` maps."""
     name: str = ""
-    """The corpus's."""
+    """The corpus's name."""
 
-    def count(self, begin: int, end: int) -> Extent:
+    def text_size(self, begin: int, end: int) -> TextSize:
         """The characters and bytes that ``ids[begin:end]`` stand for.
 
+        Args:
+            begin: the first id.
+            end: the id after the last.
+
         Raises:
-            StorageError: the file cannot be read any more.
+            StorageError: the file cannot be read.
         """
-        return extent(self.tokenizer, store.pieces(self.path, self.ids.dtype, begin, end))
+        return text_size(self.tokenizer, ids_cache.pieces(self.path, self.ids, begin, end))
 
-    def common(self) -> int:
-        """How many different tokens 99 % of the text is made of."""
-        falling = np.sort(frequencies(self.ids, self.tokenizer.vocab_size))[::-1].cumsum()
-        return 1 + int(np.searchsorted(falling, 0.99 * falling[-1]))
+    def effective_vocab_size(self) -> int:
+        """The number of different tokens that make up 99 % of the text."""
+        cumulative = np.sort(frequencies(self.ids, self.tokenizer.vocab_size))[::-1].cumsum()
+        return 1 + int(np.searchsorted(cumulative, 0.99 * cumulative[-1]))
 
-    def about(self) -> dict[str, Any]:
-        """What a checkpoint says of the text it was trained on."""
+    def provenance(self) -> dict[str, Any]:
+        """What a checkpoint records of the text it was trained on."""
         return {"name": self.name, "sha256": self.corpus_sha256, "characters": self.characters, "bytes": self.bytes}
 
 
@@ -72,94 +77,106 @@ def encode(
 ) -> Encoded:
     """Encode a whole corpus, in memory that does not grow with it.
 
-    The byte tokenizer takes the corpus's bytes as they are, so any file; all others take its text.
+    The byte tokenizer encodes the corpus's bytes as they are, so it takes any file; all others encode its text.
 
     Args:
         corpus: the text.
-        data: its ``tokenizer``, ``vocab_size`` and ``min_count`` say what tokenizer to fit.
+        data: ``tokenizer``, ``vocab_size`` and ``min_count`` choose the tokenizer to fit.
         cache: charlstm's cache folder.
-        tokenizer: take this one instead.
-        progress: called with the bytes done so far and in all.
+        tokenizer: a tokenizer to use instead of fitting one.
+        progress: called with the bytes read so far and the bytes to read in all.
 
     Raises:
         TextError: not text in its encoding, empty, or changed while it was read.
-        UnknownCharacter: the tokenizer given has no id for a character.
-        NotFoundError: a file is gone.
+        UnknownCharacter: the given tokenizer has no id for a character.
+        NotFoundError: a file has disappeared.
         StorageError: the disk is full, or the cache cannot be written.
     """
-    reading = Reading(corpus, (tokenizer.kind if tokenizer else data.tokenizer) == "byte", progress)
-    survey = reading.survey()
+    scanner = Scanner(corpus, (tokenizer.kind if tokenizer else data.tokenizer) == "byte", progress)
+    scan = scanner.scan()
     if tokenizer is None:
-        tokenizer = fit(corpus, data, survey, cache)
-    path = _place(survey.sha256, tokenizer, cache)
+        tokenizer = fit(corpus, data, scan, cache)
+    path = _place(scan.sha256, tokenizer, cache)
     dtype = narrowest(tokenizer.vocab_size)
-    size = {"char": survey.characters, "byte": survey.bytes}.get(tokenizer.kind)
-    ids = store.load(path, dtype, size)
-    if ids is None:
-        ids = store.save(path, reading.ids(tokenizer, survey.sha256), dtype, size)
-    return Encoded(ids, tokenizer, survey.characters, survey.bytes, survey.sha256, path, corpus.name)
+    size = {"char": scan.characters, "byte": scan.bytes}.get(tokenizer.kind)
+    written = False
+    while (ids := ids_cache.load(path, dtype, size)) is None:
+        # A missing file was removed by another process's cleanup between writing and loading: encode again.
+        if written and path.exists():
+            raise CorruptError("differs from what was just written to it", where=path, hint="Check the disk.")
+        ids_cache.save(path, scanner.ids(tokenizer, scan.sha256), dtype, size)
+        written = True
+    return Encoded(ids, tokenizer, scan.characters, scan.bytes, scan.sha256, path, corpus.name)
 
 
 def fit_tokenizer(corpus: Corpus, data: DataConfig, cache: Path) -> Tokenizer:
-    """The tokenizer that the settings ask for, fitted to a corpus.
+    """Fit the tokenizer that the settings name to a corpus, without encoding it.
 
     Args:
         corpus: the text; it is read once.
-        data: ``tokenizer``, ``vocab_size`` and ``min_count``.
+        data: ``tokenizer``, ``vocab_size`` and ``min_count`` are used.
         cache: charlstm's cache folder.
 
     Raises:
         TextError, NotFoundError, StorageError: as in `encode`.
     """
-    return fit(corpus, data, Reading(corpus, data.tokenizer == "byte").survey(), cache)
+    return fit(corpus, data, Scanner(corpus, data.tokenizer == "byte").scan(), cache)
 
 
 def cached(corpus_sha256: str, tokenizer: Tokenizer, cache: Path) -> Encoded | None:
-    """A text that was encoded before, though its source may be gone; None when the cache does not have it.
+    """Load a text that was encoded before, whose source may be gone; None if the cache does not have it.
 
     Args:
         corpus_sha256: `Encoded.corpus_sha256` of the text.
-        tokenizer: what it was encoded with.
+        tokenizer: the tokenizer that encoded it.
         cache: charlstm's cache folder.
     """
     path = _place(corpus_sha256, tokenizer, cache)
-    dtype = narrowest(tokenizer.vocab_size)
-    ids = store.load(path, dtype, None)
+    ids = ids_cache.load(path, narrowest(tokenizer.vocab_size), None)
     if ids is None:
         return None
-    found = extent(tokenizer, store.pieces(path, dtype, 0, len(ids)))
-    return Encoded(ids, tokenizer, found.characters, found.bytes, corpus_sha256, path)
+    size = text_size(tokenizer, ids_cache.pieces(path, ids, 0, len(ids)))
+    return Encoded(ids, tokenizer, size.characters, size.bytes, corpus_sha256, path)
 
 
 def split(ids: Ids, val_fraction: float) -> tuple[Ids, Ids]:
-    """The text's contiguous beginning, to train on, and its last ``val_fraction``, to validate on; both are views.
+    """Split a text into its beginning, to train on, and its end, to validate on; both are views.
 
     Args:
         ids: (tokens,).
-        val_fraction: in [0, 1); its share is rounded up to whole tokens, and 0 leaves the second part empty.
+        val_fraction: in [0, 1); the share of the second part, rounded up to whole tokens.
     """
-    border = boundary(len(ids), val_fraction)
+    border = train_size(len(ids), val_fraction)
     return ids[:border], ids[border:]
 
 
-def boundary(tokens: int, val_fraction: float) -> int:
-    """How many of the tokens are trained on."""
-    return int(tokens * (1.0 - val_fraction))
+def train_size(size: int, val_fraction: float) -> int:
+    """The length of the part of a text that is trained on.
+
+    Args:
+        size: the length of the text, in tokens or in characters.
+        val_fraction: in [0, 1); the share that is kept for validation.
+    """
+    return int(size * (1.0 - val_fraction))
 
 
 def frequencies(ids: Ids, vocab_size: int) -> NDArray[np.int64]:
-    """How often each token stands in a text, (vocab_size,); in a million tokens, evenly spread, of a longer one.
+    """How often each token occurs in a text, or in an evenly spread sample of a million tokens of a longer one.
 
     Args:
         ids: (tokens,).
-        vocab_size: of the tokenizer.
+        vocab_size: the tokenizer's.
+
+    Returns:
+        (vocab_size,).
     """
-    begins = np.linspace(0, max(0, len(ids) - _BLOCK), _BLOCKS, dtype=np.int64)
+    begins = np.linspace(0, max(0, len(ids) - _SAMPLE_BLOCK), _SAMPLE_BLOCKS, dtype=np.int64)
+    short = len(ids) <= _SAMPLE_BLOCK * _SAMPLE_BLOCKS
     counts = np.zeros(vocab_size, np.int64)
-    for block in [ids] if len(ids) <= _BLOCK * _BLOCKS else [ids[begin : begin + _BLOCK] for begin in begins]:
+    for block in [ids] if short else [ids[begin : begin + _SAMPLE_BLOCK] for begin in begins]:
         counts += np.bincount(block, minlength=vocab_size)
     return counts
 
 
 def _place(sha256: str, tokenizer: Tokenizer, cache: Path) -> Path:
-    return cache / "encoded" / f"{store.key(sha256, tokenizer.to_state())}.npy"
+    return cache / "encoded" / f"{ids_cache.key(sha256, tokenizer.to_state())}.npy"

@@ -1,46 +1,37 @@
-"""Fetch a catalogue entry: https only, never more bytes than pinned, hashed while it streams, whole or not at all."""
+"""Fetch a catalogue entry with pooch: over https only, no more bytes than expected, checked, whole or not at all."""
 
 from __future__ import annotations
 
-import hashlib
-import http.client
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from charlstm.corpora.catalogue import Entry, place
+from charlstm.corpora.catalogue import Entry, place, sha256_of
 from charlstm.corpora.read import FilePart
 from charlstm.errors import CharlstmError, CorruptError, NotFoundError
-from charlstm.files import storage_error, write_atomically
+from charlstm.files import make_folder, storage_error, write_atomically
 
 TIMEOUT = 30.0
-"""Seconds without a byte after which a server counts as silent."""
+"""Seconds without a byte after which a download is given up."""
 
-_BLOCK = 1 << 16
+_BLOCK = 1 << 16  # bytes
 Progress = Callable[[int], None]
+"""Receives the number of bytes downloaded so far."""
 
 
-def fetch(
-    entry: Entry,
-    cache: Path,
-    *,
-    from_file: Path | None = None,
-    progress: Progress = lambda done: None,
-    plain_http: bool = False,
-) -> Path:
-    """Bring an entry into the cache, from its address or from a file a person brought.
+def fetch(entry: Entry, cache: Path, *, from_file: Path | None = None, progress: Progress | None = None) -> Path:
+    """Bring an entry into the cache, by download or from a local file.
 
     Args:
         entry: what to fetch.
         cache: charlstm's cache folder.
-        from_file: read this file instead of the network.
-        progress: called with the number of bytes so far.
-        plain_http: allow http:// too; for tests against a server on the same machine.
+        from_file: a file to copy instead of downloading.
+        progress: called after each block of a download.
 
     Returns:
-        Where it lies now. What lay there before stays until the new file is whole and checked.
+        The file in the cache. An existing one stays until the new one is complete and checked.
 
     Raises:
         NotFoundError: no such file, no network, or the server does not have it.
@@ -48,100 +39,103 @@ def fetch(
         StorageError: the cache cannot be written.
     """
     target = place(entry, cache)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise storage_error(target.parent, fault, "cannot be written") from fault
-    if from_file is not None:
-        write_atomically(target, _checked(entry, FilePart.open(from_file).blocks(), str(from_file), progress))
-        return target
-    with _open(entry, plain_http) as response:
-        announced = response.headers.get("Content-Length", "")
-        if announced.isdigit() and int(announced) > entry.size:
-            raise _wrong(entry.url, f"{int(announced):,} bytes announced instead of {entry.size:,}")
-        write_atomically(target, _checked(entry, _blocks(entry, response), entry.url, progress))
+    make_folder(target.parent)
+    if from_file is None:
+        _download(entry, target, progress)
+    else:
+        _copy(entry, from_file, target)
     return target
 
 
-def _checked(entry: Entry, blocks: Iterable[bytes], where: str, progress: Progress) -> Iterator[bytes]:
-    """The blocks, passed on; an error at the first byte too many, or at the end when it is another text."""
-    digest, done = hashlib.sha256(), 0
-    for block in blocks:
-        done += len(block)
-        if done > entry.size:
-            raise _wrong(where, f"longer than the {entry.size:,} bytes it should be")
-        digest.update(block)
-        progress(done)
-        yield block
-    if done < entry.size:
-        raise _wrong(where, f"cut off after {done:,} of {entry.size:,} bytes")
-    if digest.hexdigest() != entry.sha256:
-        raise _wrong(where, f"not the text of the catalogue: its SHA-256 is {digest.hexdigest()}")
+def _copy(entry: Entry, file: Path, target: Path) -> None:
+    source = FilePart.open(file)
+    if source.size != entry.size:
+        raise _wrong(file, f"{source.size:,} bytes instead of {entry.size:,}")
+    if sha256_of(file) != entry.sha256:
+        raise _wrong(file, "its SHA-256 is not the catalogue's")
+    write_atomically(target, source.blocks())
 
 
-def _wrong(where: str, what: str) -> CorruptError:
-    return CorruptError(what, where=where, hint="Nothing was kept.")
+def _download(entry: Entry, target: Path, progress: Progress | None) -> None:
+    import pooch
+    import requests
 
+    def receive(url: str, temporary: str, _: Any) -> None:
+        os.unlink(temporary)  # pooch's own file is private to this user, whatever the umask
+        with open(temporary, "wb") as file:
+            for block in _blocks(entry, progress):
+                file.write(block)
 
-def _open(entry: Entry, plain_http: bool) -> Any:
-    """The server's answer, its body still to be read."""
-    schemes = ("https", "http") if plain_http else ("https",)
-    opener = urllib.request.OpenerDirector()
-    handlers: list[type[urllib.request.BaseHandler]] = [
-        urllib.request.ProxyHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.UnknownHandler,
-    ]
-    if plain_http:
-        handlers.append(urllib.request.HTTPHandler)
-    for handler in handlers:
-        opener.add_handler(handler())
-    opener.add_handler(_Redirects(schemes))
-    if not entry.url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
-        raise NotFoundError("only https is fetched", where=entry.url)
-    request = urllib.request.Request(entry.url, headers={"User-Agent": "charlstm", "Accept-Encoding": "identity"})
     try:
-        return opener.open(request, timeout=TIMEOUT)
-    except (OSError, http.client.HTTPException) as fault:
+        with _silent(pooch.get_logger()):
+            pooch.retrieve(
+                entry.url, f"sha256:{entry.sha256}", fname=target.name, path=target.parent, downloader=receive
+            )
+    except requests.exceptions.RequestException as fault:
         raise _unreachable(entry, fault) from fault
+    except ValueError as fault:  # pooch's word for a wrong hash
+        raise _wrong(entry.url, "its SHA-256 is not the catalogue's") from fault
+    except OSError as fault:
+        cause = fault.__cause__ if isinstance(fault.__cause__, OSError) else fault  # pooch rewords some
+        raise storage_error(target.parent, cause, "cannot be written") from fault
 
 
-def _blocks(entry: Entry, response: IO[bytes]) -> Iterator[bytes]:
-    try:
-        while block := response.read(_BLOCK):
-            yield block
-    except http.client.IncompleteRead:
-        return  # the count of bytes tells it better
-    except (OSError, http.client.HTTPException) as fault:
-        raise _unreachable(entry, fault) from fault
+def _blocks(entry: Entry, progress: Progress | None) -> Iterator[bytes]:
+    """The bytes that the server sends, exactly as many as expected."""
+    import requests
+
+    received = 0
+    headers = {"User-Agent": "charlstm", "Accept-Encoding": "identity"}
+    with requests.Session() as session:
+        del session.adapters["http://"]  # so a redirect to http fails as an unknown scheme does
+        with session.get(entry.url, headers=headers, timeout=TIMEOUT, stream=True) as response:
+            response.raise_for_status()
+            announced = response.headers.get("Content-Length", "")
+            if announced.isdigit() and int(announced) > entry.size:
+                raise _wrong(entry.url, f"{int(announced):,} bytes announced instead of {entry.size:,}")
+            try:
+                for block in response.iter_content(_BLOCK):
+                    received += len(block)
+                    if received > entry.size:
+                        raise _wrong(entry.url, f"longer than the {entry.size:,} bytes expected")
+                    yield block
+                    if progress:
+                        progress(received)
+            except requests.exceptions.ChunkedEncodingError:
+                pass  # the connection broke: the count of bytes says so below
+    if received < entry.size:
+        raise _wrong(entry.url, f"cut off after {received:,} of {entry.size:,} bytes")
+
+
+def _wrong(where: object, what: str) -> CorruptError:
+    return CorruptError(what, where=where, hint="Nothing was stored.")
 
 
 def _unreachable(entry: Entry, fault: Exception) -> CharlstmError:
-    if isinstance(fault, urllib.error.HTTPError):
-        fault.close()
-        what = f"the server answered {fault.code} {fault.reason}"
-    elif isinstance(fault, TimeoutError) or isinstance(getattr(fault, "reason", None), TimeoutError):
+    import requests
+
+    root: BaseException = fault
+    while root.__context__ is not None:
+        root = root.__context__
+    if isinstance(fault, requests.exceptions.InvalidSchema):
+        what = f"only https is fetched ({fault})"
+    elif isinstance(fault, requests.exceptions.HTTPError) and fault.response is not None:
+        what = f"the server answered {fault.response.status_code} {fault.response.reason}"
+    elif isinstance(root, TimeoutError):
         what = f"the server was silent for {TIMEOUT:.0f} s"
     else:
-        reason = getattr(fault, "reason", fault)
-        what = f"cannot be reached ({getattr(reason, 'strerror', None) or reason})"
-    hint = f"Got the file another way? charlstm corpora fetch {entry.name} --from FILE"
-    # What a server says may have many lines.
+        what = f"cannot be reached ({getattr(root, 'strerror', None) or root})"
+    hint = "If you have the file already, set from_file to it."
+    # A server's answer may have several lines.
     return NotFoundError(" ".join(what.split()), where=entry.url, hint=hint)
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect only to the schemes allowed."""
-
-    def __init__(self, schemes: tuple[str, ...]) -> None:
-        self._schemes = schemes
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        if newurl.partition(":")[0].lower() not in self._schemes:
-            fp.close()
-            raise NotFoundError(f"the server redirects to {newurl}, and only https is fetched", where=req.full_url)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+@contextmanager
+def _silent(logger: Any) -> Iterator[None]:
+    """Keep a logger's messages below a warning from being printed."""
+    level = logger.level
+    logger.setLevel("WARNING")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

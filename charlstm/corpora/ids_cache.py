@@ -1,6 +1,6 @@
 """The cache of encoded texts: ``.npy`` files, written whole or not at all, checked when they are opened.
 
-A file that is damaged counts as not there; it is only a cache.
+A damaged file counts as missing: it is only a cache.
 """
 
 from __future__ import annotations
@@ -16,109 +16,119 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.corpora.cache_cleanup import sweep, touch
-from charlstm.errors import CorruptError
-from charlstm.files import Bytes, storage_error, write_atomically
+from charlstm.corpora.cache_cleanup import mark_used, remove_unused
+from charlstm.files import Bytes, make_folder, storage_error, write_atomically
 from charlstm.tokenizers import Ids
 
 VERSION = 1
-"""Raised whenever the same key would have to give another file."""
+"""To be raised whenever the same key would have to give another file."""
 
 _BLOCK = 1 << 20
-_HEADER = 128
+_HEADER_SIZE = 128
 """Bytes before the first id, as NumPy itself would choose."""
 
 _Type = np.dtype[np.unsignedinteger[Any]]
 
 
+def key(sha256: str, state: dict[str, Any]) -> str:
+    """The cache's name for what follows from a text and a tokenizer, or from a text and settings.
+
+    Args:
+        sha256: the digest of the decoded text, which therefore covers encoding, newline rule and joins too.
+        state: the tokenizer's state, or the settings.
+    """
+    canonical = json.dumps([VERSION, sha256, state], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
 def load(path: Path, dtype: _Type, size: int | None) -> Ids | None:
-    """The ids in a file, read-only and memory-mapped, or None when it is not there or not as it should be.
+    """Map the ids in a file, read-only; None if the file is missing or damaged.
 
     Args:
         path: the file.
         dtype: the type the ids must have.
-        size: how many there must be; None when only the file knows.
+        size: the number of ids there must be; None if only the file knows.
     """
     try:
         ids: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        whole = path.stat().st_size == _HEADER + ids.nbytes
+        whole = path.stat().st_size == _HEADER_SIZE + ids.nbytes
     except (OSError, ValueError, EOFError, SyntaxError):
         return None
     if not whole or ids.ndim != 1 or ids.dtype != dtype or len(ids) != (size or len(ids)) or not len(ids):
         return None
-    touch(path)
+    mark_used(path)
     return ids
 
 
-def save(path: Path, pieces: Iterable[Ids], dtype: _Type, size: int | None) -> Ids:
-    """Write ids to a file and map it.
+def save(path: Path, pieces: Iterable[Ids], dtype: _Type, size: int | None) -> None:
+    """Write ids to a file.
 
     Args:
-        path: the file; its folder is made if need be.
+        path: the file; its folder is created if missing.
         pieces: the ids in order.
         dtype: the type to write.
-        size: how many there are. None when nobody knows yet: then they are first written to a nameless file, because
-            a ``.npy`` file says its length before its first number.
+        size: the number of ids; None if it is not known yet. They are then first written to a nameless file, because
+            a ``.npy`` file states its length before its first number.
 
     Raises:
         StorageError: the disk is full, or the cache cannot be written.
-        whatever ``pieces`` raises: then no file was written.
+        whatever ``pieces`` raises: no file is written then.
     """
     blocks: Iterator[Bytes] = (np.ascontiguousarray(piece, dtype).data.cast("B") for piece in pieces if len(piece))
     if size is not None:
         write(path, chain((_header(dtype, size),), blocks))
-    else:
-        _make(path.parent)
-        with tempfile.TemporaryFile(dir=path.parent) as spool:
-            size = _spool(blocks, spool, path) // dtype.itemsize
-            write(path, chain((_header(dtype, size),), iter(lambda: spool.read(_BLOCK), b"")))
-    ids = load(path, dtype, size)
-    if ids is None:
-        raise CorruptError("did not keep what was written to it", where=path, hint="Is the disk in order?")
-    return ids
+        return
+    make_folder(path.parent)
+    with tempfile.TemporaryFile(dir=path.parent) as spool:
+        size = _spool(blocks, spool, path) // dtype.itemsize
+        write(path, chain((_header(dtype, size),), iter(lambda: spool.read(_BLOCK), b"")))
 
 
-def pieces(path: Path, dtype: _Type, begin: int, end: int) -> Iterator[Ids]:
-    """The ids from ``begin`` to ``end``, exclusive, in pieces.
+def pieces(path: Path, ids: Ids, begin: int, end: int) -> Iterator[Ids]:
+    """Yield the ids from ``begin`` to ``end``, exclusive, in pieces.
 
-    They are read, not mapped: pages of a map count as this process's memory once they were touched.
+    They are read from the file: the pages of a map count as this process's memory once they were touched. Only if the
+    file has been removed since it was mapped are they taken from the map.
+
+    Args:
+        path: the file.
+        ids: its map, (tokens,).
+        begin: the first id.
+        end: the id after the last.
 
     Raises:
         StorageError: the file cannot be read.
     """
+    starts = range(begin, end, _BLOCK)
     try:
         with path.open("rb") as file:
-            file.seek(_HEADER + begin * dtype.itemsize)
-            for first in range(begin, end, _BLOCK):
-                yield np.frombuffer(file.read(min(_BLOCK, end - first) * dtype.itemsize), dtype)
+            file.seek(_HEADER_SIZE + begin * ids.itemsize)
+            for start in starts:
+                yield np.frombuffer(file.read(min(_BLOCK, end - start) * ids.itemsize), ids.dtype)
+    except FileNotFoundError:
+        for start in starts:
+            yield ids[start : min(start + _BLOCK, end)]
     except OSError as fault:
         raise storage_error(path, fault, "cannot be read") from fault
 
 
 def write(path: Path, data: Bytes | Iterable[Bytes]) -> None:
-    """Write a file of the cache whole or not at all, its folder too if need be; what was long unused goes.
+    """Write a file of the cache whole or not at all, and remove other files long unused.
 
     Args:
-        path: the file, in one of the cache's folders.
+        path: the file, in one of the cache's folders, which is created if missing.
         data: its bytes, in one piece or several.
 
     Raises:
         StorageError: the disk is full, or the cache cannot be written.
     """
-    _make(path.parent)
+    make_folder(path.parent)
     write_atomically(path, data)
-    sweep(path.parent.parent)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise storage_error(folder, fault, "cannot be written") from fault
+    remove_unused(path.parent.parent)
 
 
 def _spool(blocks: Iterable[Bytes], spool: IO[bytes], path: Path) -> int:
-    """Write blocks to a file and go back to its start; returns the bytes written."""
+    """Write blocks to a file and return to its start; returns the bytes written."""
     try:
         for block in blocks:
             spool.write(block)
@@ -130,16 +140,7 @@ def _spool(blocks: Iterable[Bytes], spool: IO[bytes], path: Path) -> int:
 
 
 def _header(dtype: _Type, size: int) -> bytes:
-    """What a ``.npy`` file begins with (NumPy's format, version 1.0)."""
-    described = f"{{'descr': {dtype.newbyteorder('<').str!r}, 'fortran_order': False, 'shape': ({size},), }}"
-    lead = b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little")
-    return lead + described.encode("ascii").ljust(_HEADER - 11) + b"\n"
-
-
-def key(sha256: str, state: dict[str, Any]) -> str:
-    """The name of what follows from a text and a tokenizer, or from a text and settings.
-
-    The text's digest stands for encoding, newline rule and joins too: it is taken behind them.
-    """
-    canonical = json.dumps([VERSION, sha256, state], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    """The start of a ``.npy`` file (NumPy's format, version 1.0)."""
+    description = f"{{'descr': {dtype.newbyteorder('<').str!r}, 'fortran_order': False, 'shape': ({size},), }}"
+    lead = b"\x93NUMPY\x01\x00" + (_HEADER_SIZE - 10).to_bytes(2, "little")
+    return lead + description.encode("ascii").ljust(_HEADER_SIZE - 11) + b"\n"

@@ -2,11 +2,11 @@
 
 Two views of the same parts::
 
-    chunks()      str     decoded, newlines settled: what tokenizers of characters see
-    raw_chunks()  bytes   end to end, not one byte changed: what the byte tokenizer sees, of any file at all
+    chunks()      str     decoded, newlines normalised: for tokenizers of characters
+    raw_chunks()  bytes   unchanged, of any file at all: for the byte tokenizer
 
-The text view joins parts by one rule: a part that does not end with a newline gets one before the next part begins;
-otherwise nothing is put between. The raw view puts nothing between.
+The text view joins parts by one rule: a part that does not end with a newline is followed by one before the next part
+begins; otherwise nothing is inserted. The raw view inserts nothing.
 """
 
 from __future__ import annotations
@@ -23,71 +23,70 @@ from typing import BinaryIO, Protocol
 
 from charlstm.corpora.decode import Decoder, Newlines
 from charlstm.errors import CharlstmError, NotFoundError, StorageError, UsageError
-from charlstm.files import storage_error
+from charlstm.files import make_folder, storage_error
 
 BLOCK = 1 << 19
-"""Bytes read at a time: what is made of them still fits the processor's cache (measured from 64 kB to 1 MB)."""
+"""Bytes read at a time: what they decode to still fits the processor's cache (measured from 64 kB to 1 MB)."""
 
 Feed = Callable[[bytes], object]
-"""What takes the bytes of a text on the way, as a hash's ``update``."""
+"""Receives the bytes of a text as they pass, like a hash's ``update``."""
 
 
 class Part(Protocol):
-    """One piece of a corpus: a file, or text made on the way."""
+    """One piece of a corpus: a file, or generated text."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name for messages."""
 
     @property
     def size(self) -> int:
-        """Bytes, as of when it was opened."""
+        """Bytes, when it was opened."""
 
     def blocks(self, block: int = BLOCK) -> Iterator[bytes]:
-        """All its bytes, from the start, in blocks of at most ``block`` bytes.
+        """Yield all its bytes, from the start, in blocks of at most ``block`` bytes.
 
         Raises:
-            NotFoundError: it is gone.
+            NotFoundError: it has disappeared.
             StorageError: it cannot be read.
         """
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Text from one source or several, in the order stated."""
+    """Text from one source or several, in the order given."""
 
     name: str
-    """Fit for a file name: letters, digits, ``-``, ``_``, ``.`` and ``+``."""
+    """Safe as a file name: letters, digits, ``-``, ``_``, ``.`` and ``+``."""
     parts: tuple[Part, ...]
     encoding: str | None = None
     """Of every part; None is UTF-8, with a byte order mark of UTF-8, UTF-16 or UTF-32 recognised."""
     newlines: Newlines = "normalise"
     skipped: tuple[str, ...] = ()
-    """Files of folders left out because they look like no text."""
+    """Files of folders left out because they do not look like text."""
     entropy_rate: float | None = None
-    """Nats per character, where the truth is known: one synthetic source."""
+    """True entropy in nats per character, where it is known: of a single synthetic source."""
 
     @property
     def size(self) -> int:
         """Bytes of all parts."""
         return sum(part.size for part in self.parts)
 
-    def chunks(self, block: int = BLOCK, *, feed: Feed | None = None) -> Iterator[str]:
-        """The text, from the start, in chunks of about ``block`` bytes, none empty; their join depends on no chunk.
+    def chunks(self, *, feed: Feed | None = None) -> Iterator[str]:
+        """Yield the text, from the start, in chunks, none empty.
 
         Args:
-            block: bytes read at a time.
-            feed: called with the UTF-8 of every chunk before the chunk is passed on.
+            feed: called with the UTF-8 of every chunk before the chunk is yielded.
 
         Raises:
-            TextError: a byte that is no text in the encoding; it names the part, the offset and what to try.
-            NotFoundError: a part is gone.
+            TextError: a byte is not text in the encoding; the error names the part, the offset and what to try.
+            NotFoundError: a part has disappeared.
             StorageError: a part cannot be read.
         """
         last = "\n"
         for part in self.parts:
             begins = True
-            for text, utf8 in Decoder(part.name, self.encoding, self.newlines).decode(part.blocks(block)):
+            for text, utf8 in Decoder(part.name, self.encoding, self.newlines).decode(part.blocks()):
                 if begins and last not in "\r\n":
                     if feed:
                         feed(b"\n")
@@ -98,14 +97,14 @@ class Corpus:
                 yield text
 
     def raw_chunks(self, block: int = BLOCK, *, feed: Feed | None = None) -> Iterator[bytes]:
-        """The bytes of all parts end to end, unchanged; neither encoding nor newline rule touch them.
+        """Yield the bytes of all parts, unchanged by encoding and newline rule.
 
         Args:
             block: bytes read at a time.
-            feed: called with every chunk before it is passed on.
+            feed: called with every chunk before it is yielded.
 
         Raises:
-            NotFoundError: a part is gone.
+            NotFoundError: a part has disappeared.
             StorageError: a part cannot be read.
         """
         for part in self.parts:
@@ -115,13 +114,13 @@ class Corpus:
                 yield data
 
     def sha256(self, *, raw: bool = False) -> str:
-        """The digest of the text as it is now, 64 hexadecimal digits; every call reads it all anew.
+        """The digest of the text as it is now, 64 hexadecimal digits; every call reads all of it again.
 
-        It is taken over the text as tokenizers see it, in UTF-8. So encoding, newline rule and joins are covered by
-        what they do, and for one plain UTF-8 file with LF newlines it is the digest that ``sha256sum`` prints.
+        It is taken over the UTF-8 of what `chunks` yields. It therefore covers encoding, newline rule and joins, and
+        for a single UTF-8 file with LF newlines it is the digest that ``sha256sum`` prints.
 
         Args:
-            raw: of the raw view instead.
+            raw: whether to take the raw view instead.
 
         Raises:
             TextError, NotFoundError, StorageError: as in `chunks`.
@@ -134,7 +133,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class FilePart:
-    """A file on the disk."""
+    """A file on disk."""
 
     path: Path
     name: str
@@ -142,11 +141,15 @@ class FilePart:
 
     @classmethod
     def open(cls, path: Path, name: str | None = None) -> FilePart:
-        """A regular file that can be read.
+        """Open a regular file.
+
+        Args:
+            path: the file.
+            name: its name for messages; None for the path.
 
         Raises:
             NotFoundError: there is no such file.
-            UsageError: it is no regular file: reading a pipe or a device twice, or to its end, may never work.
+            UsageError: it is not a regular file: a pipe or a device cannot be read twice, and may have no end.
             StorageError: it cannot be read.
         """
         try:
@@ -158,36 +161,44 @@ class FilePart:
             with path.open("rb"):
                 pass
         except OSError as fault:
-            raise reading_fault(path, fault) from fault
+            raise reading_error(path, fault) from fault
         return cls(path, name or str(path), status.st_size)
 
     def blocks(self, block: int = BLOCK) -> Iterator[bytes]:
-        """All bytes of the file, in blocks."""
+        """Yield all bytes of the file, in blocks."""
         try:
             with self.path.open("rb", buffering=0) as file:
                 while data := file.read(block):
                     yield data
         except OSError as fault:
-            raise reading_fault(self.path, fault) from fault
+            raise reading_error(self.path, fault) from fault
 
 
-def reading_fault(path: Path, fault: OSError) -> CharlstmError:
-    """What a refusal to read means to the user: the file is not there, or the system says no."""
+def reading_error(path: Path, fault: OSError) -> CharlstmError:
+    """An operating system error while reading, in plain words.
+
+    Args:
+        path: the file.
+        fault: the error.
+
+    Returns:
+        The error to raise: `NotFoundError` if the file does not exist, else `StorageError`.
+    """
     if isinstance(fault, (FileNotFoundError, NotADirectoryError)):
         return NotFoundError("no such file", where=path)
     return storage_error(path, fault, "cannot be read")
 
 
 class SpooledPart:
-    """Text that passes only once, kept in a nameless temporary file so that it can be read again.
+    """Text that can be read only once, stored in a nameless temporary file so that it can be read again.
 
     The file vanishes with this object, whatever happens to the process.
 
     Args:
-        name: what messages call it.
+        name: the name for messages.
         blocks: its bytes; read to the end here.
-        folder: where the temporary file lies; it is made if need be. Not the system's own place for temporary files:
-            that is often in memory.
+        folder: the folder of the temporary file, created if missing. Not the system's own for temporary files: that is
+            often in memory.
 
     Raises:
         StorageError: the disk is full, or the folder cannot be written.
@@ -196,8 +207,8 @@ class SpooledPart:
     def __init__(self, name: str, blocks: Iterable[bytes], folder: Path) -> None:
         self.name = name
         self.size = 0
+        make_folder(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             self._file: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by the line below
             weakref.finalize(self, self._file.close)
             for block in blocks:
@@ -208,14 +219,18 @@ class SpooledPart:
             raise storage_error(folder, fault, "cannot be written") from fault
 
     def blocks(self, block: int = BLOCK) -> Iterator[bytes]:
-        """All bytes again, in blocks; several readers do not disturb each other."""
+        """Yield all bytes again, in blocks; several readers do not disturb each other."""
         for offset in range(0, self.size, block):
             self._file.seek(offset)
             yield self._file.read(min(block, self.size - offset))
 
 
 def stream_blocks(stream: BinaryIO, name: str) -> Iterator[bytes]:
-    """All that a stream still has, in blocks.
+    """Yield all that a stream still holds, in blocks.
+
+    Args:
+        stream: the stream.
+        name: its name for messages.
 
     Raises:
         StorageError: it cannot be read.
@@ -228,7 +243,7 @@ def stream_blocks(stream: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 def is_regular(path: Path) -> bool:
-    """Whether a path leads to a regular file; a loop of links leads nowhere."""
+    """Whether a path leads to a regular file; a loop of links does not."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError):

@@ -1,9 +1,9 @@
-"""Passages of 64 characters and more that stand in a text twice: in all of it, or in what is trained and validated on.
+"""Passages of 64 characters or more that occur twice: anywhere in a text, or in its training and validation parts.
 
-Every window of 64 characters is hashed, vectorised. A short text keeps all hashes and the answer is exact. A long one
-keeps only hashes below a threshold: the same windows are then kept wherever they occur, so a repetition is still seen
-as one, and memory stays constant (Broder 1997; Manber 1994). Between neighbours in the sample that are both repeated,
-the text counts as repeated.
+Every window of 64 characters is hashed, vectorised. Of a short text all hashes are stored, and the answer is exact. Of
+a long one only hashes below a threshold are stored: equal windows are then stored wherever they occur, so repetitions
+are still found, and memory stays constant (Broder 1997; Manber 1994). Between neighbours in the sample that are both
+repeated, the text counts as repeated.
 """
 
 from __future__ import annotations
@@ -19,107 +19,109 @@ from charlstm.corpora.chunks import recut
 from charlstm.tokenizers.char import code_points
 
 WINDOW = 64
-"""Characters from which on a repetition is no chance."""
+"""The shortest repetition, in characters, that cannot be chance."""
 
-_MOST = 1 << 21
-"""Hashes kept, about."""
-_PIECE = 1 << 16
+MAX_HASHES = 1 << 21
+"""About the most hashes stored."""
+CHUNK = 1 << 16
+"""Characters hashed at a time."""
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Passages:
-    """How much of a text has stood elsewhere before."""
+    """How much of a text occurs earlier as well."""
 
     share: float
-    """Of its characters, in [0, 1]."""
+    """Share of its characters, in [0, 1]."""
     longest: int = 0
     """Characters of the longest such passage, at least."""
     at: int = 0
-    """Where it begins, in characters from the start of the corpus."""
+    """Its start, in characters from the start of the corpus."""
     earlier: int = 0
-    """Where it stood before."""
+    """The start of its earlier occurrence."""
 
 
 @dataclass(frozen=True)
-class Windows:
-    """The windows of a text that were kept."""
+class HashedWindows:
+    """The windows of a text whose hashes were stored."""
 
     hashes: NDArray[np.uint64]
     places: _Places
-    """Where each begins, rising, in characters."""
+    """Where each begins, ascending, in characters."""
     characters: int
     """Of the whole text."""
     every: int
-    """One window in so many was kept, on average."""
+    """On average one window in ``every`` was stored."""
 
 
-def windows(chunks: Iterable[str], characters: int) -> Windows:
+def hash_windows(chunks: Iterable[str], characters: int) -> HashedWindows:
     """Hash the windows of a text.
 
     Args:
         chunks: the text.
-        characters: about how many it has.
+        characters: its approximate length.
     """
     every = 1
-    while characters > every * _MOST:
+    while characters > every * MAX_HASHES:
         every *= 2
     hashes, places = [], []
     tail, begin = "", 0
-    for piece in recut(chunks, _PIECE):
+    for piece in recut(chunks, CHUNK):
         text = tail + piece
-        found = window_hashes(code_points(text))
-        kept = np.flatnonzero(found <= np.uint64((1 << 64) // every - 1)) if every > 1 else np.arange(len(found))
-        hashes.append(found[kept])
-        places.append(kept + begin)
+        every_hash = window_hashes(code_points(text))
+        limit = np.uint64((1 << 64) // every - 1)
+        index = np.flatnonzero(every_hash <= limit) if every > 1 else np.arange(len(every_hash))
+        hashes.append(every_hash[index])
+        places.append(index + begin)
         tail = text[1 - WINDOW :]
         begin += len(text) - len(tail)
-    return Windows(_joined(hashes, np.uint64), _joined(places, np.int64), begin + len(tail), every)
+    return HashedWindows(_concatenated(hashes, np.uint64), _concatenated(places, np.int64), begin + len(tail), every)
 
 
 def window_hashes(points: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.uint64]:
-    """A hash of each run of `WINDOW` code points, (characters - WINDOW + 1,), in six doublings."""
+    """A hash of each window of `WINDOW` code points, (characters - WINDOW + 1,), in six doublings."""
     if len(points) < WINDOW:
         return np.empty(0, np.uint64)
-    hashes = _stirred(points.astype(np.uint64) + _ODD)
+    hashes = _mixed(points.astype(np.uint64) + _ODD)
     width = 1
     while width < WINDOW:
-        hashes = _stirred(hashes[:-width]) + hashes[width:]
+        hashes = _mixed(hashes[:-width]) + hashes[width:]
         width *= 2
-    return _stirred(hashes)
+    return _mixed(hashes)
 
 
-def repeats(kept: Windows) -> Passages:
-    """How much of a text repeats what came earlier in it."""
-    order = np.argsort(kept.hashes, kind="stable")
-    same = kept.hashes[order[1:]] == kept.hashes[order[:-1]]
+def repeats(windows: HashedWindows) -> Passages:
+    """Find how much of a text repeats an earlier part of it."""
+    order = np.argsort(windows.hashes, kind="stable")
+    same = windows.hashes[order[1:]] == windows.hashes[order[:-1]]
     earlier = np.full(len(order), -1, np.int64)
-    earlier[order[1:][same]] = kept.places[order[:-1][same]]
-    return _passages(kept.places, earlier, kept.characters)
+    earlier[order[1:][same]] = windows.places[order[:-1][same]]
+    return _passages(windows.places, earlier, windows.characters)
 
 
-def leakage(kept: Windows, border: int) -> Passages:
-    """How much of the text from ``border`` on stands before it too.
+def leakage(windows: HashedWindows, border: int) -> Passages:
+    """Find how much of the text after ``border`` occurs before it too.
 
     Args:
-        kept: the windows of the whole text.
-        border: where the second part begins, in characters.
+        windows: those of the whole text.
+        border: the start of the second part, in characters.
     """
-    first = np.searchsorted(kept.places, border - WINDOW, side="right")
-    second = np.searchsorted(kept.places, border)
-    order = np.argsort(kept.hashes[:first], kind="stable")
-    known = kept.hashes[:first][order]
-    wanted = kept.hashes[second:]
-    index = np.searchsorted(known, wanted, side="right") - 1
-    earlier = np.full(len(wanted), -1, np.int64)
+    first = np.searchsorted(windows.places, border - WINDOW, side="right")
+    second = np.searchsorted(windows.places, border)
+    order = np.argsort(windows.hashes[:first], kind="stable")
+    known = windows.hashes[:first][order]
+    second_hashes = windows.hashes[second:]
+    index = np.searchsorted(known, second_hashes, side="right") - 1
+    earlier = np.full(len(second_hashes), -1, np.int64)
     if len(known):
-        hit = (index >= 0) & (known[index] == wanted)
-        earlier[hit] = kept.places[order[index[hit]]]
-    return _passages(kept.places[second:], earlier, kept.characters - border)
+        hit = (index >= 0) & (known[index] == second_hashes)
+        earlier[hit] = windows.places[order[index[hit]]]
+    return _passages(windows.places[second:], earlier, windows.characters - border)
 
 
-def _stirred(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _mixed(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
     mixed = hashes ^ (hashes >> np.uint64(29))
     mixed *= _ODD
     mixed ^= mixed >> np.uint64(32)
@@ -130,24 +132,24 @@ def _passages(places: _Places, earlier: _Places, characters: int) -> Passages:
     """Join windows that repeat into passages.
 
     Args:
-        places: where the windows begin, rising.
-        earlier: where each stood before; -1 for nowhere.
-        characters: of the text the windows are from.
+        places: where the windows begin, ascending.
+        earlier: where each occurs earlier; -1 for nowhere.
+        characters: the length of the text they are from.
     """
     index = np.flatnonzero(earlier >= 0)
     if not len(index):
         return Passages(0.0)
-    begins, before = places[index], earlier[index]
+    begins, earlier = places[index], earlier[index]
     neighbours, gaps = np.diff(index) == 1, np.diff(begins)
     covered = int(np.where(neighbours, gaps, np.minimum(gaps, WINDOW)).sum()) + WINDOW
-    # A passage goes on while its windows are neighbours and so are the places they repeat.
-    breaks = np.flatnonzero(~neighbours | (gaps != np.diff(before))) + 1
+    # A passage continues while its windows are neighbours and so are the windows they repeat.
+    breaks = np.flatnonzero(~neighbours | (gaps != np.diff(earlier))) + 1
     first, last = np.r_[0, breaks], np.r_[breaks, len(index)] - 1
     lengths = begins[last] - begins[first] + WINDOW
     best = int(np.argmax(lengths))
     start = first[best]
-    return Passages(covered / characters, int(lengths[best]), int(begins[start]), int(before[start]))
+    return Passages(covered / characters, int(lengths[best]), int(begins[start]), int(earlier[start]))
 
 
-def _joined(arrays: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+def _concatenated(arrays: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
     return np.concatenate(arrays) if arrays else np.empty(0, dtype)

@@ -1,4 +1,4 @@
-"""The two passes over a corpus: one hashes and counts, the other hashes again and makes ids."""
+"""The two passes over a corpus: the first hashes it and counts its characters, the second hashes and encodes it."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from charlstm.errors import TextError, UnknownCharacter
 from charlstm.tokenizers import Ids, Tokenizer
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes done and the bytes there are to do, both passes counted."""
+"""Receives the bytes read so far and the bytes to read in both passes together."""
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What pass 1 finds."""
+class ScanResult:
+    """The result of the first pass."""
 
     sha256: str
     characters: int
     bytes: int
     counts: dict[str, int]
-    """Empty for the raw view."""
+    """How often each character occurs; empty for the raw view."""
 
 
-class Reading:
+class Scanner:
     """The two passes over one corpus.
 
     Args:
         corpus: the text.
-        raw: whether its bytes are read as they are, or its text.
-        progress: called with the bytes done so far and in all.
+        raw: whether to read its bytes as they are instead of its text.
+        progress: called after each chunk.
     """
 
     def __init__(self, corpus: Corpus, raw: bool, progress: Progress | None = None) -> None:
@@ -42,36 +42,40 @@ class Reading:
         self._raw = raw
         self._progress = progress
 
-    def survey(self) -> Survey:
-        """Pass 1.
+    def scan(self) -> ScanResult:
+        """The first pass.
 
         Raises:
             TextError: not text in its encoding, or empty.
         """
         digest = _Digest(self._progress, 0, self._corpus.size)
         if self._raw:
-            octets = np.zeros(256, np.int64)
+            counts = np.zeros(256, np.int64)
             for data in self._corpus.raw_chunks(feed=digest.update):
-                octets += byte_counts(data)
+                counts += byte_counts(data)
             self._check_size(digest)
-            continuing = int(octets[0x80:0xC0].sum())
-            return Survey(digest.hexdigest(), digest.size - continuing, digest.size, {})
+            continuation_bytes = int(counts[0x80:0xC0].sum())
+            return ScanResult(digest.hexdigest(), digest.size - continuation_bytes, digest.size, {})
         counter = CharacterCounter()
         try:
             for text in self._corpus.chunks(feed=digest.update):
                 counter.push(text)
-        except TextError as fault:  # only what trains can take another tokenizer, so only here is it named
-            fault.hint = f"{fault.hint} The byte tokenizer takes any file: --tokenizer byte.".strip()
+        except TextError as fault:  # named only here, where another tokenizer can be chosen
+            fault.hint = f"{fault.hint} The byte tokenizer takes any file: set tokenizer to byte.".strip()
             raise
         self._check_size(digest)
-        counts = counter.counts()
-        return Survey(digest.hexdigest(), sum(counts.values()), digest.size, counts)
+        characters = counter.counts()
+        return ScanResult(digest.hexdigest(), sum(characters.values()), digest.size, characters)
 
     def ids(self, tokenizer: Tokenizer, sha256: str) -> Iterator[Ids]:
-        """Pass 2: the ids, piece by piece.
+        """The second pass: yield the ids, piece by piece.
+
+        Args:
+            tokenizer: what encodes the text.
+            sha256: the digest from the first pass.
 
         Raises:
-            TextError: the text is no longer the one that was surveyed; by then all its ids were passed on.
+            TextError: the text has changed since the first pass; by then all its ids have been yielded.
         """
         digest = _Digest(self._progress, self._corpus.size, self._corpus.size)
         if self._raw:
@@ -80,36 +84,34 @@ class Reading:
         else:
             yield from self._text_ids(tokenizer, digest)
         if digest.hexdigest() != sha256:
-            raise self._changed()
+            hint = "Run the command again once nothing writes to it."
+            raise TextError("changed while it was read", where=self._corpus.name, hint=hint)
 
     def _text_ids(self, tokenizer: Tokenizer, digest: _Digest) -> Iterator[Ids]:
         encoder = tokenizer.encoder()
-        done = 0
+        offset = 0
         for text in self._corpus.chunks(feed=digest.update):
             try:
                 yield encoder.push(text)
             except UnknownCharacter as fault:
                 hint = "This tokenizer was made from another text."
                 raise UnknownCharacter(
-                    fault.character, done + fault.offset, where=self._corpus.name, hint=hint
+                    fault.character, offset + fault.offset, where=self._corpus.name, hint=hint
                 ) from None
-            done += len(text)
+            offset += len(text)
         yield encoder.flush()
 
     def _check_size(self, digest: _Digest) -> None:
         if digest.size == 0:
             raise TextError("empty, so there is nothing to read", where=self._corpus.name)
 
-    def _changed(self) -> TextError:
-        return TextError("changed while it was read", where=self._corpus.name, hint="Start again once it is at rest.")
-
 
 class _Digest:
-    """A SHA-256 that counts its bytes and tells how far it is.
+    """A SHA-256 that counts its bytes and reports progress.
 
     Args:
-        progress: called with the bytes done and in all.
-        before: bytes done before.
+        progress: called after each update.
+        before: bytes of earlier passes.
         size: bytes of the files; what is hashed is the text in UTF-8, so this is an estimate.
     """
 

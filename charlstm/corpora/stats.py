@@ -1,4 +1,4 @@
-"""What is in a text, in numbers: sizes, alphabet, newlines, and how far it can be compressed."""
+"""A text in numbers: sizes, alphabet, newlines, and how well it compresses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMPRESSED = 1 << 22
 
 @dataclass(frozen=True)
 class NewlineCounts:
-    """How lines end in the files, before the newline rule."""
+    """How lines end in the files, before the newline rule is applied."""
 
     lf: int = 0
     crlf: int = 0
@@ -37,24 +37,24 @@ class Stats:
 
     name: str
     sha256: str
-    """Of the text in UTF-8, behind encoding and newline rule."""
+    """Of the text in UTF-8, after decoding and the newline rule."""
     parts: int
     size: int
     """Bytes of the files."""
     encodings: dict[str, int]
-    """How many parts are in each encoding."""
+    """The number of parts in each encoding."""
     characters: int
     bytes: int
     """Of the text in UTF-8."""
     lines: int
-    """LF characters, behind the newline rule."""
+    """LF characters, after the newline rule."""
     newlines: NewlineCounts
     alphabet: dict[str, int]
     """The characters by code point, with their counts."""
     entropy: float
-    """Bits per character when each character is guessed from the counts alone."""
+    """Bits per character of a model that knows the counts alone."""
     compressors: dict[str, float]
-    """Bits per character of gzip, bz2 and xz at their best, over at most `COMPRESSED` characters."""
+    """Bits per character of gzip, bz2 and xz at their best settings, over at most `COMPRESSED` characters."""
     true_entropy: float | None = None
     """Bits per character, of a synthetic source."""
 
@@ -92,20 +92,20 @@ def stats(corpus: Corpus) -> Stats:
 
 
 def entropy(counts: Mapping[str, int]) -> float:
-    """The entropy of characters drawn by their counts, in bits per character."""
+    """The entropy of independent characters with these counts, in bits per character."""
     total = sum(counts.values())
     return 0.0 - sum(count / total * math.log2(count / total) for count in counts.values())
 
 
 def count_newlines(chunks: Iterable[str]) -> NewlineCounts:
-    """Count LF, CR LF and CR in a text whose newlines were kept, wherever its chunks are cut."""
+    """Count LF, CR LF and CR in a text whose newlines were kept, however its chunks are cut."""
     lf = crlf = cr = 0
-    last = ""
+    previous = ""
     for text in chunks:
-        crlf += text.count("\r\n") + (last == "\r" and text[0] == "\n")
+        crlf += text.count("\r\n") + (previous == "\r" and text[0] == "\n")
         lf += text.count("\n")
         cr += text.count("\r")
-        last = text[-1]
+        previous = text[-1]
     return NewlineCounts(lf - crlf, crlf, cr - crlf)
 
 
@@ -115,12 +115,12 @@ class _Compressor(Protocol):
 
 
 def compressors(pieces: Iterable[str]) -> dict[str, float]:
-    """The bits per character that general compressors need at their best: what a model has to beat.
+    """The bits per character that general compressors need at their best settings: what a model has to beat.
 
     Args:
         pieces: the text; empty gives 0 for each.
     """
-    # The dictionary of xz -9 is 64 MB and costs ten times that in memory; this one holds all that is ever given here.
+    # The dictionary of xz -9 is 64 MB and costs ten times that in memory; this one holds all that is ever passed here.
     xz = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 4 * COMPRESSED}]
     packers: dict[str, _Compressor] = {
         "gzip": zlib.compressobj(9, wbits=31),
@@ -140,8 +140,8 @@ def compressors(pieces: Iterable[str]) -> dict[str, float]:
 
 
 def _encodings(corpus: Corpus) -> dict[str, int]:
-    found: Counter[str] = Counter()
+    encodings: Counter[str] = Counter()
     for part in corpus.parts:
         head = next(part.blocks(MARK_SIZE), b"")
-        found[detect(head, corpus.encoding)[0]] += 1
-    return dict(found)
+        encodings[detect(head, corpus.encoding)[0]] += 1
+    return dict(encodings)

@@ -1,10 +1,10 @@
-"""Text without end whose true entropy is known: the loss no model can go below, for tests and lessons.
+"""Endless text of known entropy, the loss that no model can go below, for tests and lessons.
 
-``synthetic:KIND,NAME=NUMBER,...`` names one, as ``synthetic:markov,order=2,alphabet=4,size=100000,seed=1``. Commas,
-because a shell leaves them alone. ``size`` is in characters; the same words always give the same text.
+A source is named ``synthetic:KIND,NAME=NUMBER,...``, such as ``synthetic:markov,order=2,size=100000``, with commas
+because a shell leaves them alone. ``size`` is in characters; the same name always gives the same text.
 
-Every source is a stationary process once a random phase is allowed for, so its entropy rate is the mean over time of
-the entropy of the next character given the whole past (Cover & Thomas 2006, section 4.2); each docstring derives it.
+Every source is a stationary process up to a random phase, so its entropy rate is the mean over time of the entropy of
+the next character given the whole past (Cover & Thomas 2006, section 4.2); each docstring derives it.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ _BRACKETS = ("()", "[]", "{}", "<>")
 
 
 class Synthetic(Protocol):
-    """A random process that writes characters."""
+    """A random process that generates characters."""
 
     def entropy_rate(self) -> float:
         """The true entropy, in nats per character."""
 
     def characters(self) -> Iterator[str]:
-        """The text in pieces, without end; always the same."""
+        """Yield the text in pieces, endlessly; always the same."""
 
 
 @dataclass(frozen=True)
 class Markov:
-    """Each character depends on the ``order`` before it, by a random table.
+    """Each character depends on the ``order`` preceding ones, by a random table.
 
-    The rows of the table are drawn evenly from the simplex. Given the past, only the last ``order`` characters, the
+    The rows of the table are drawn uniformly from the simplex. Of the past only the last ``order`` characters, the
     context, matter, so with π the stationary distribution of contexts
 
         H = Σ_context π(context) · H(row of context).
@@ -54,13 +54,13 @@ class Markov:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        _within("order", self.order, 1, 12)
-        _within("alphabet", self.alphabet, 2, 26)
+        _check_range("order", self.order, 1, 12)
+        _check_range("alphabet", self.alphabet, 2, 26)
         if self.alphabet**self.order > 1 << 16:
             raise UsageError(f"alphabet={self.alphabet} to the power of order={self.order} is more than 65536 contexts")
 
     def table(self) -> NDArray[np.float64]:
-        """The chance of each next character, (contexts, alphabet); a context is a number whose last digit came last."""
+        """The probability of each next character, (contexts, alphabet); the last digit of a context came last."""
         rng = np.random.default_rng((self.seed, 0))
         return rng.dirichlet(np.ones(self.alphabet), self.alphabet**self.order)
 
@@ -79,14 +79,14 @@ class Markov:
         return float(contexts @ entropy)
 
     def characters(self) -> Iterator[str]:
-        """The text in pieces, without end; always the same."""
+        """Yield the text in pieces, endlessly; always the same."""
         rng = np.random.default_rng((self.seed, 1))
         thresholds = np.cumsum(self.table(), axis=1)[:, :-1].tolist()
         letters, size, context = string.ascii_lowercase, len(thresholds), 0
         while True:
             drawn = []
-            for chance in rng.random(_CHUNK).tolist():
-                letter = bisect(thresholds[context], chance)
+            for draw in rng.random(_CHUNK).tolist():
+                letter = bisect(thresholds[context], draw)
                 context = (context * self.alphabet + letter) % size
                 drawn.append(letters[letter])
             yield "".join(drawn)
@@ -94,10 +94,10 @@ class Markov:
 
 @dataclass(frozen=True)
 class Counting:
-    """Blocks aⁿbⁿ: as many b as a, n drawn evenly from 1 to ``longest`` for each block.
+    """Blocks aⁿbⁿ: as many b as a, n drawn uniformly from 1 to ``longest`` for each block.
 
-    A block begins where a follows b, so text and the sequence of n tell each other. Blocks are independent: by the
-    renewal theorem each brings ln(longest) nats and 2·E[n] = longest + 1 characters,
+    A block begins where a follows b, so the text and the sequence of n determine each other. Blocks are independent: by
+    the renewal theorem each contributes ln(longest) nats and 2·E[n] = longest + 1 characters,
 
         H = ln(longest) / (longest + 1).
     """
@@ -106,14 +106,14 @@ class Counting:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        _within("longest", self.longest, 1, 10_000)
+        _check_range("longest", self.longest, 1, 10_000)
 
     def entropy_rate(self) -> float:
         """The true entropy, in nats per character."""
         return math.log(self.longest) / (self.longest + 1)
 
     def characters(self) -> Iterator[str]:
-        """The text in pieces, without end; always the same."""
+        """Yield the text in pieces, endlessly; always the same."""
         rng = np.random.default_rng(self.seed)
         while True:
             blocks = rng.integers(1, self.longest + 1, max(1, _CHUNK // (self.longest + 1)))
@@ -124,11 +124,11 @@ class Counting:
 class Dyck:
     """Brackets that close in the right order, of ``kinds`` kinds, never more than ``depth`` open.
 
-    With none open, one opens; with ``depth`` open, the last closes; between, a fair coin decides. The kind that
-    opens is drawn evenly, the kind that closes is known. So given the past the next character has the entropy
+    With none open, one opens; with ``depth`` open, the last closes; in between, a fair coin decides. The kind that
+    opens is drawn uniformly, the kind that closes is known. So given the past the next character has the entropy
     ln(kinds), 0, or ln 2 + ½·ln(kinds). The number of open brackets walks on 0 … depth and is reflected at both ends.
     Balance of the flows between neighbours (π₀ = ½π₁, and πᵢ = πᵢ₊₁ between) gives the ends half the weight of the
-    others: 1/(2·depth) each, and 1/depth for each of the depth - 1 between. The mean over time is
+    others: 1/(2·depth) each, and 1/depth for each of the depth - 1 in between. The mean over time is
 
         H = (½·ln(kinds) + (depth - 1)·(ln 2 + ½·ln(kinds))) / depth.
     """
@@ -138,8 +138,8 @@ class Dyck:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        _within("kinds", self.kinds, 1, len(_BRACKETS))
-        _within("depth", self.depth, 1, 10_000)
+        _check_range("kinds", self.kinds, 1, len(_BRACKETS))
+        _check_range("depth", self.depth, 1, 10_000)
 
     def entropy_rate(self) -> float:
         """The true entropy, in nats per character."""
@@ -147,18 +147,18 @@ class Dyck:
         return (half + (self.depth - 1) * (math.log(2) + half)) / self.depth
 
     def characters(self) -> Iterator[str]:
-        """The text in pieces, without end; always the same."""
+        """Yield the text in pieces, endlessly; always the same."""
         rng = np.random.default_rng(self.seed)
-        still_open: list[int] = []
+        unclosed: list[int] = []
         while True:
             drawn = []
             kinds = rng.integers(self.kinds, size=_CHUNK).tolist()
             for kind, opens in zip(kinds, (rng.random(_CHUNK) < 0.5).tolist(), strict=True):
-                if not still_open or (opens and len(still_open) < self.depth):
-                    still_open.append(kind)
+                if not unclosed or (opens and len(unclosed) < self.depth):
+                    unclosed.append(kind)
                     drawn.append(_BRACKETS[kind][0])
                 else:
-                    drawn.append(_BRACKETS[still_open.pop()][1])
+                    drawn.append(_BRACKETS[unclosed.pop()][1])
             yield "".join(drawn)
 
 
@@ -166,12 +166,12 @@ class Dyck:
 class Recall:
     """Lines that end with the letter they began with, ``gap`` random digits later.
 
-    A line is a letter drawn evenly from ``letters``, ``gap`` digits drawn evenly from 0 and 1, the letter again, and a
-    newline. The places in the line are known from the past, so the mean over a line of gap + 3 characters is
+    A line is a letter drawn uniformly from ``letters``, ``gap`` digits drawn uniformly from 0 and 1, the letter again,
+    and a newline. The position in the line is known from the past, so the mean over a line of gap + 3 characters is
 
         H = (ln(letters) + gap·ln 2) / (gap + 3).
 
-    A model that forgets over the gap loses ln(letters) / (gap + 3) on top.
+    A model that forgets over the gap loses another ln(letters) / (gap + 3).
     """
 
     gap: int = 20
@@ -179,15 +179,15 @@ class Recall:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        _within("gap", self.gap, 0, 10_000)
-        _within("letters", self.letters, 1, 26)
+        _check_range("gap", self.gap, 0, 10_000)
+        _check_range("letters", self.letters, 1, 26)
 
     def entropy_rate(self) -> float:
         """The true entropy, in nats per character."""
         return (math.log(self.letters) + self.gap * math.log(2)) / (self.gap + 3)
 
     def characters(self) -> Iterator[str]:
-        """The text in pieces, without end; always the same."""
+        """Yield the text in pieces, endlessly; always the same."""
         rng = np.random.default_rng(self.seed)
         rows = max(1, _CHUNK // (self.gap + 3))
         while True:
@@ -199,11 +199,11 @@ class Recall:
 
 KINDS: dict[str, type[Any]] = {"markov": Markov, "anbn": Counting, "dyck": Dyck, "recall": Recall}
 SIZE = 100_000
-"""Characters, when nothing is said."""
+"""Characters, unless ``size`` is given."""
 
 
 def parse(name: str) -> tuple[str, Synthetic, int]:
-    """The source a name stands for.
+    """Parse the name of a source.
 
     Args:
         name: ``synthetic:KIND`` or ``synthetic:KIND,NAME=NUMBER,...``.
@@ -213,39 +213,44 @@ def parse(name: str) -> tuple[str, Synthetic, int]:
 
     Raises:
         NotFoundError: there is no such kind.
-        UsageError: a setting there is not, or a number that cannot be.
+        UsageError: an unknown setting, or a number out of range.
     """
     kind, *settings = name.removeprefix(PREFIX).split(",")
     if kind not in KINDS:
         close = get_close_matches(kind, KINDS) or list(KINDS)
         names = ", ".join(PREFIX + known for known in close)
-        raise NotFoundError("no such synthetic source", where=name, hint=f"There are: {names}.")
+        raise NotFoundError("no such synthetic source", where=name, hint=f"Available: {names}.")
     known = [field.name for field in fields(KINDS[kind])]
     numbers = {"size": SIZE}
     for setting in settings:
         key, _, value = setting.partition("=")
         if key not in [*known, "size"] or not (value.isascii() and value.isdigit() and len(value) < 16):
             example = ", ".join(f"{each}=NUMBER" for each in (*known, "size"))
-            raise UsageError(f"{setting!r} is no setting of it", where=name, hint=f"Its settings: {example}.")
+            raise UsageError(f"{setting!r} is not one of its settings", where=name, hint=f"Settings: {example}.")
         numbers[key] = int(value)
     size = numbers.pop("size")
     try:
-        _within("size", size, 1, 10**12)
+        _check_range("size", size, 1, 10**12)
         return kind, KINDS[kind](**numbers), size
     except UsageError as fault:
         raise UsageError(fault.what, where=name) from None
 
 
 def generate(source: Synthetic, size: int) -> Iterator[str]:
-    """The first ``size`` characters of a source, in pieces."""
-    left = size
+    """Yield the start of a source's text, in pieces.
+
+    Args:
+        source: the process.
+        size: characters.
+    """
+    remaining = size
     for piece in source.characters():
-        yield piece[:left]
-        left -= len(piece)
-        if left <= 0:
+        yield piece[:remaining]
+        remaining -= len(piece)
+        if remaining <= 0:
             return
 
 
-def _within(name: str, number: int, low: int, high: int) -> None:
+def _check_range(name: str, number: int, low: int, high: int) -> None:
     if not low <= number <= high:
-        raise UsageError(f"{name} = {number}: it must lie between {low} and {high}")
+        raise UsageError(f"{name} = {number}: it must be between {low} and {high}")

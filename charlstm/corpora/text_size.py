@@ -1,4 +1,4 @@
-"""How much text some ids stand for."""
+"""The size of the text that ids stand for."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from charlstm.tokenizers import Ids, Tokenizer
 
 
 @dataclass(frozen=True)
-class Extent:
-    """How much text some ids stand for."""
+class TextSize:
+    """The size of a text."""
 
     characters: int
     bytes: int
+    """In UTF-8."""
 
 
-def extent(tokenizer: Tokenizer, pieces: Iterable[Ids]) -> Extent:
-    """The characters and bytes that ids stand for, to turn nats per token into bits per character.
+def text_size(tokenizer: Tokenizer, pieces: Iterable[Ids]) -> TextSize:
+    """Count the characters and bytes that ids stand for, to turn nats per token into bits per character.
 
-    A character is counted where its first byte stands, so that ids of single bytes add up. The unknown symbol counts as
-    one character of three bytes, U+FFFD.
+    A character is counted at its first byte, so that ids of single bytes add up. The unknown symbol counts as one
+    character of three bytes, U+FFFD.
 
     Args:
-        tokenizer: whose ids they are.
+        tokenizer: the tokenizer of the ids.
         pieces: the ids, in pieces of any length.
     """
     occurrences = np.zeros(tokenizer.vocab_size, np.int64)
@@ -36,4 +37,4 @@ def extent(tokenizer: Tokenizer, pieces: Iterable[Ids]) -> Extent:
         data = tokenizer.token_bytes(token)
         characters += int(occurrences[token]) * sum(byte & 0xC0 != 0x80 for byte in data)
         size += int(occurrences[token]) * len(data)
-    return Extent(characters, size)
+    return TextSize(characters, size)

@@ -1,4 +1,4 @@
-"""Tokenizers: text to integer ids and back, exactly. Row 1 of the house: no torch here."""
+"""Tokenizers: text to integer ids and back, exactly. No torch here."""
 
 from __future__ import annotations
 
@@ -13,8 +13,20 @@ from charlstm.tokenizers.char import CharTokenizer
 __all__ = ["ByteTokenizer", "CharTokenizer", "Decoder", "Encoder", "Ids", "Tokenizer", "from_state", "narrowest"]
 
 
+def from_state(state: Mapping[str, Any]) -> Tokenizer:
+    """Restore the tokenizer that `Tokenizer.to_state` described.
+
+    Raises:
+        CorruptError: no tokenizer is described so.
+    """
+    try:
+        return _FROM_STATE[state["kind"]](state)
+    except (KeyError, TypeError, ValueError) as fault:
+        raise CorruptError(f"its tokenizer cannot be read ({type(fault).__name__}: {fault})") from fault
+
+
 def _sentencepiece(state: Mapping[str, Any]) -> Tokenizer:
-    # The import waits until such a checkpoint is met: it costs as much as the rest of a first sample.
+    # Imported only for such a checkpoint: the import takes as long as the rest of a first sample.
     from charlstm.tokenizers.sentencepiece import SentencePieceTokenizer
 
     return SentencePieceTokenizer.from_state(state)
@@ -25,15 +37,3 @@ _FROM_STATE: dict[str, Callable[[Mapping[str, Any]], Tokenizer]] = {
     "byte": ByteTokenizer.from_state,
     "sentencepiece": _sentencepiece,
 }
-
-
-def from_state(state: Mapping[str, Any]) -> Tokenizer:
-    """The tokenizer that `Tokenizer.to_state` described.
-
-    Raises:
-        CorruptError: the description is not one of ours.
-    """
-    try:
-        return _FROM_STATE[state["kind"]](state)
-    except (KeyError, TypeError, ValueError) as fault:
-        raise CorruptError(f"its tokenizer cannot be read ({type(fault).__name__}: {fault})") from fault

@@ -1,4 +1,4 @@
-"""One id a byte: 256 ids, no unknowns, any file at all."""
+"""One id per byte: 256 ids, nothing unknown, any file at all."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from charlstm.tokenizers.base import Ids, Stateless
+from charlstm.tokenizers.base import Ids, StatelessEncoder
 
 
 class ByteTokenizer:
-    """One id a byte of UTF-8. Bytes that are not UTF-8 travel through `str` as surrogate escapes (PEP 383)."""
+    """One id per byte of UTF-8. Bytes that are not UTF-8 are surrogate escapes in a `str` (PEP 383)."""
 
     kind = "byte"
     vocab_size = 256
@@ -20,7 +20,7 @@ class ByteTokenizer:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> ByteTokenizer:
-        """Undo `to_state`; there is nothing to know."""
+        """Undo `to_state`."""
         return cls()
 
     def to_state(self) -> dict[str, Any]:
@@ -32,15 +32,15 @@ class ByteTokenizer:
         return np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of the bytes; those that are no UTF-8 become U+FFFD."""
+        """The text of the bytes; U+FFFD for those that are not UTF-8."""
         return bytes(ids).decode("utf-8", "replace")
 
-    def encoder(self) -> Stateless:
-        """Bytes do not depend on their neighbours."""
-        return Stateless(self)
+    def encoder(self) -> StatelessEncoder:
+        """A new streaming encoder."""
+        return StatelessEncoder(self)
 
     def decoder(self) -> Utf8Decoder:
-        """Bytes wait until they make a whole character."""
+        """A new streaming decoder: bytes wait until they make a whole character."""
         return Utf8Decoder(self)
 
     def unknown_characters(self, text: str) -> list[str]:
@@ -56,8 +56,8 @@ class Utf8Decoder:
     """A streaming decoder for tokenizers whose ids stand for bytes: whole characters out, never half of one.
 
     Args:
-        tokenizer: whose ids they are.
-        errors: what becomes of bytes that are no UTF-8: ``"replace"`` is U+FFFD, ``"surrogateescape"`` keeps them.
+        tokenizer: the tokenizer of the ids.
+        errors: what bytes that are not UTF-8 become: ``"replace"`` is U+FFFD, ``"surrogateescape"`` preserves them.
     """
 
     def __init__(self, tokenizer: Any, errors: str = "replace") -> None:
@@ -65,11 +65,11 @@ class Utf8Decoder:
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors)
 
     def push(self, token: int) -> str:
-        """The characters that are whole now."""
+        """The characters completed by one id."""
         return self._utf8.decode(self._bytes_of(token))
 
     def flush(self) -> str:
-        """What becomes of a character that was left half done."""
-        rest = self._utf8.decode(b"", final=True)
+        """What an incomplete character becomes."""
+        text = self._utf8.decode(b"", final=True)
         self._utf8.reset()
-        return rest
+        return text

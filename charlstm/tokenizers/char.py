@@ -1,4 +1,4 @@
-"""One id a character: the alphabet of the training text, sorted by code point."""
+"""One id per character: the alphabet of the training text, sorted by code point."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.errors import TextError, UnknownCharacter
-from charlstm.tokenizers.base import Ids, Stateless, narrowest
+from charlstm.tokenizers.base import Ids, StatelessEncoder, narrowest
 
 UNKNOWN = "\ufffd"
 
 
 class CharTokenizer:
-    """One id a character.
+    """One id per character.
 
     Args:
-        alphabet: every character that gets an id of its own; ids follow the order given.
-        unknown: whether one more id, the last, stands for every other character.
+        alphabet: every character with an id of its own; ids follow its order.
+        unknown: whether one more id, the last, stands for all other characters.
     """
 
     kind = "char"
@@ -29,7 +29,7 @@ class CharTokenizer:
         self.vocab_size = len(self.alphabet) + unknown
         self.unknown_id = len(self.alphabet) if unknown else None
         points = np.array([ord(character) for character in self.alphabet], np.int64)
-        # A direct table from code point to id; the last place serves every code point beyond the alphabet's.
+        # A direct table from code point to id; its last entry serves every code point beyond the alphabet's.
         self._missing = self.vocab_size - 1 if unknown else -1
         self._table = np.full(int(points.max(initial=0)) + 2, self._missing, np.int32)
         self._table[points] = np.arange(len(points))
@@ -38,7 +38,7 @@ class CharTokenizer:
 
     @classmethod
     def fit(cls, counts: Mapping[str, int], *, min_count: int = 1) -> CharTokenizer:
-        """The tokenizer of a text whose characters were counted.
+        """The tokenizer of a text, from its character counts.
 
         Args:
             counts: how often each character occurs.
@@ -49,7 +49,7 @@ class CharTokenizer:
         """
         alphabet = sorted(character for character, count in counts.items() if count >= min_count)
         if counts and not alphabet:
-            raise TextError(f"no character occurs {min_count:,} times", hint="Lower --min-count.")
+            raise TextError(f"no character occurs {min_count:,} times", hint="Lower min_count.")
         return cls(alphabet, unknown=len(alphabet) < len(counts))
 
     @classmethod
@@ -77,12 +77,12 @@ class CharTokenizer:
         """The character of each id."""
         return "".join(self._character(token) for token in ids)
 
-    def encoder(self) -> Stateless:
-        """Characters do not depend on their neighbours."""
-        return Stateless(self)
+    def encoder(self) -> StatelessEncoder:
+        """A new streaming encoder."""
+        return StatelessEncoder(self)
 
     def decoder(self) -> CharDecoder:
-        """Each id is a whole character."""
+        """A new streaming decoder."""
         return CharDecoder(self)
 
     def unknown_characters(self, text: str) -> list[str]:
@@ -95,12 +95,26 @@ class CharTokenizer:
         return self._character(token).encode("utf-8", "surrogatepass")
 
     def grown(self, characters: Iterable[str], *, unknown: bool = False) -> CharTokenizer:
-        """This alphabet with the new ones of ``characters`` after it, so that known characters keep their ids.
+        """A tokenizer with a larger alphabet, in which known characters keep their ids.
 
-        With ``unknown``, there is an unknown symbol from now on if there was none.
+        Args:
+            characters: the characters to add at the end, sorted, as far as they are new.
+            unknown: whether to add an unknown symbol; an existing one stays in any case.
         """
         new = sorted(set(characters) - set(self.alphabet))
         return CharTokenizer((*self.alphabet, *new), unknown=unknown or self.unknown_id is not None)
+
+    def ids_in(self, other: CharTokenizer) -> NDArray[np.int64]:
+        """The id in another tokenizer of each of this one's tokens, (vocab_size,); -1 where it has none.
+
+        Args:
+            other: the other tokenizer; the two unknown symbols correspond.
+        """
+        known = {character: token for token, character in enumerate(other.alphabet)}
+        ids = [known.get(character, -1) for character in self.alphabet]
+        if self.unknown_id is not None:
+            ids.append(-1 if other.unknown_id is None else other.unknown_id)
+        return np.array(ids, np.int64)
 
     def _character(self, token: int) -> str:
         return UNKNOWN if token == self.unknown_id else self.alphabet[token]
@@ -117,7 +131,7 @@ class CharDecoder:
         return self._characters[token]
 
     def flush(self) -> str:
-        """Nothing ever waits."""
+        """Nothing: no character is ever incomplete."""
         return ""
 
 
@@ -125,9 +139,9 @@ _ABSENT = 255
 
 
 def _ascii_table(table: NDArray[np.int32]) -> bytes | None:
-    """The id of each ASCII character as `bytes.translate` wants it, `_ABSENT` where there is none.
+    """The id of each ASCII character in the form of `bytes.translate`, `_ABSENT` where there is none.
 
-    It is several times as fast as any indexing by NumPy. None when an id does not fit.
+    It is several times as fast as any indexing by NumPy. None if an id does not fit.
     """
     ids = table[np.minimum(np.arange(256), len(table) - 1)]
     ids[128:] = 0
@@ -137,7 +151,7 @@ def _ascii_table(table: NDArray[np.int32]) -> bytes | None:
 
 
 def code_points(text: str) -> NDArray[np.unsignedinteger[Any]]:
-    """The code point of each character, in 16 bits where that is enough."""
+    """The code point of each character, (characters,), in 16 bits where that is enough."""
     data = text.encode("utf-16-le", "surrogatepass")
     if len(data) == 2 * len(text):
         return np.frombuffer(data, "<u2")

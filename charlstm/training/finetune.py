@@ -78,7 +78,7 @@ def fitted_weights(init: Checkpoint, run: RunConfig, tokenizer: Tokenizer) -> di
     old = init.load_tokenizer()
     if not (isinstance(old, CharTokenizer) and isinstance(tokenizer, CharTokenizer)):
         return tensors
-    known = _known_ids(old, tokenizer)
+    known = tokenizer.ids_in(old)
     mask = tensors["embedding.weight"][old.vocab_size :]  # of a bidirectional network
     for name in ("embedding.weight", "head.weight", "head.bias"):
         tensor = tensors[name][: old.vocab_size]
@@ -90,12 +90,3 @@ def fitted_weights(init: Checkpoint, run: RunConfig, tokenizer: Tokenizer) -> di
         name = side_input_tensor(side_input)
         tensors[name] = side.grown(tensors[name], known, old.vocab_size)
     return tensors
-
-
-def _known_ids(old: CharTokenizer, new: CharTokenizer) -> NDArray[np.intp]:
-    """For each token of the new tokenizer its id in the old one, or -1."""
-    ids = {character: token for token, character in enumerate(old.alphabet)}
-    known = [ids.get(character, -1) for character in new.alphabet]
-    if new.unknown_id is not None:
-        known.append(-1 if old.unknown_id is None else old.unknown_id)
-    return np.array(known, np.intp)

@@ -67,7 +67,8 @@ def prepare(
     encoded = encode(corpus, data, cache, tokenizer=tokenizer, progress=progress)
     train = given.get("train", {})
     machine = probe.probe(train.get("device"), train.get("precision"), train.get("threads"))
-    plan = choose(corpus.name, len(encoded.ids), encoded.tokenizer.vocab_size, machine, given, common=encoded.common())
+    vocab_size, common = encoded.tokenizer.vocab_size, encoded.effective_vocab_size()
+    plan = choose(corpus.name, len(encoded.ids), vocab_size, machine, given, common=common)
     return Prepared(encoded, plan, init)
 
 
@@ -118,9 +119,7 @@ def begin(
     """
     run, encoded = prepared.plan.run.replace(name=folder.name), prepared.encoded
     weights = None if prepared.init is None else fitted_weights(prepared.init, run, encoded.tokenizer)
-    corpus = CorpusProvenance(
-        name=encoded.name, sha256=encoded.corpus_sha256, characters=encoded.characters, bytes=encoded.bytes
-    )
+    corpus = CorpusProvenance(**encoded.provenance())
     about = (provenance or Provenance()).replace(charlstm=__version__, corpus=corpus)
     return assemble(run, encoded, folder, about, ranks, weights=weights, write_preview=write_preview)
 
@@ -170,7 +169,7 @@ def assemble(
 ) -> Training:
     """The training of a run, its text split into a training and a validation part."""
     train_ids, val_ids = split(encoded.ids, run.data.val_fraction)
-    characters = encoded.count(len(train_ids), len(encoded.ids)).characters
+    characters = encoded.text_size(len(train_ids), len(encoded.ids)).characters
     return Training(
         run,
         encoded.tokenizer,

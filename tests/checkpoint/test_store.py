@@ -222,6 +222,23 @@ def test_a_run_in_training_is_left_alone(store: Store) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed there")
+def test_a_run_being_removed_cannot_be_taken_over(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, removed = begin(store, "run", MODEL), []
+
+    def unlink(file: Path, missing_ok: bool = False) -> None:
+        with pytest.raises(UsageError, match="another charlstm"), store.lock(folder):
+            pass
+        os.unlink(file)
+        removed.append(file.name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink)
+        store.remove("run")
+    assert removed == [MODEL, ".lock"]
+    assert not folder.exists()
+
+
 def test_a_lock_ends_with_its_block(store: Store) -> None:
     folder = begin(store, "run")
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""``charlstm corpora``: results on stdout, talk on stderr, nothing wider than the terminal, nothing obeyed."""
+"""``charlstm corpora``: results on stdout, messages on stderr, nothing too wide, no control character let through."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from charlstm.cli.commands import corpora as module
 from charlstm.cli.views import corpora as tables
 from charlstm.corpora.catalogue import CATALOGUE, Entry
 from charlstm.corpora.check import check
-from charlstm.corpora.describe import describe, digest, first_lines, named
+from charlstm.corpora.describe import describe, digest, first_lines, named_corpora
 from charlstm.corpora.sources import names, open_sources
 from charlstm.corpora.stats import stats
 from charlstm.errors import CharlstmError, NotFoundError, TextError, UsageError
@@ -72,6 +72,8 @@ def test_list(shelf: Path) -> None:
 def test_fetch_from_a_file_then_show_and_use(shelf: Path) -> None:
     with pytest.raises(NotFoundError, match="charlstm corpora fetch mine"):
         run("stats", "mine")
+    with pytest.raises(NotFoundError, match=r"cannot be reached.*charlstm corpora fetch mine --from FILE"):
+        run("fetch", "mine")
     result = run("fetch", "mine", "--from", "my.txt")
     assert result.stdout == ""
     assert result.stderr.startswith("fetched: ")
@@ -89,14 +91,14 @@ def test_fetch_from_a_file_then_show_and_use(shelf: Path) -> None:
     with pytest.raises(UsageError, match="ships with"):
         run("fetch", "english")
     (shelf / "other.txt").write_text("another")
-    with pytest.raises(CharlstmError, match="cut off"):
+    with pytest.raises(CharlstmError, match="7 bytes instead of"):
         run("fetch", "mine", "--from", "other.txt")
 
 
 def test_show(shelf: Path) -> None:
     plain = run("show", "mine").stdout
     assert "https://127.0.0.1:9/x" in plain
-    assert "not here yet: charlstm corpora fetch mine" in plain
+    assert "not fetched yet: charlstm corpora fetch mine" in plain
     name = next(name for name in names() if name.startswith("english/"))
     path = corpora_folder() / f"{name.partition('/')[2]}.txt"
     assert digest(describe(name, shelf)) == digest_of(path.read_text("utf-8"))
@@ -115,8 +117,8 @@ def test_show(shelf: Path) -> None:
         run("show", "englich")
 
 
-def test_what_is_told_of_each_is_true(shelf: Path) -> None:
-    for corpus in named(shelf / "cache"):
+def test_each_description_is_true(shelf: Path) -> None:
+    for corpus in named_corpora(shelf / "cache"):
         assert describe(corpus.name, shelf / "cache") == corpus
         if corpus.kind == "synthetic":
             assert open_sources([corpus.address], cache=shelf).name == corpus.name.partition(":")[2]
@@ -126,27 +128,27 @@ def test_what_is_told_of_each_is_true(shelf: Path) -> None:
 
 
 def test_stats_and_check(shelf: Path) -> None:
-    found = json.loads(run("stats", "my.txt", "--json").stdout)
-    assert found["alphabet"]["\x1b"] == 300
-    assert found["sha256"] == digest_of(TEXT)
+    measured = json.loads(run("stats", "my.txt", "--json").stdout)
+    assert measured["alphabet"]["\x1b"] == 300
+    assert measured["sha256"] == digest_of(TEXT)
     checked = json.loads(run("check", "my.txt", "--json", "--val-fraction", "0.2").stdout)
-    assert checked["stats"] == {key: value for key, value in found.items() if key != "skipped"}
+    assert checked["stats"] == {key: value for key, value in measured.items() if key != "skipped"}
     assert {odd["kind"] for odd in checked["odd"]} == {"control", "bidi control"}
     assert checked["leakage"]["share"] == 1
     assert json.loads(run("stats", "-", "--json", stdin=TEXT.encode()).stdout)["sha256"] == digest_of(TEXT)
     assert "ISO8859-1" in run("stats", "my.txt", "--encoding", "latin-1").stdout
     (shelf / "image.png").write_bytes(b"\x89PNG\0")
-    assert "left out, as they look like no text: image.png" in run("check", ".").stderr
+    assert "left out, since it does not look like text: image.png" in run("check", ".").stderr
     with pytest.raises(TextError, match=r"image.png: byte 0 is 0x89.*does not look like text\.$"):
         run("check", "image.png")
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
-def test_nothing_is_wider_than_the_terminal_and_nothing_is_obeyed(shelf: Path, width: int) -> None:
+def test_nothing_is_too_wide_and_no_control_character_gets_through(shelf: Path, width: int) -> None:
     corpus = open_sources(["my.txt"], cache=shelf)
     shown = {**describe("mine", shelf).__dict__, "sha256": digest_of(TEXT), "first_lines": TEXT.split("\n")[:3]}
     pages = [
-        drawn(tables.draw_list, named(shelf), Path("cache"), width=width),
+        drawn(tables.draw_list, named_corpora(shelf), Path("cache"), width=width),
         drawn(tables.draw_show, shown, width=width),
         drawn(tables.draw_stats, stats(corpus), width=width),
         drawn(tables.draw_check, check(corpus), width=width),
@@ -160,21 +162,21 @@ def test_nothing_is_wider_than_the_terminal_and_nothing_is_obeyed(shelf: Path, w
     assert "! " in pages[3]
 
 
-def test_large_alphabets_and_estimates_are_cut_short(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_alphabets_are_cut_short_and_estimates_are_marked(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from charlstm.corpora import repeats
 
-    monkeypatch.setattr(repeats, "_MOST", 500)
+    monkeypatch.setattr(repeats, "MAX_HASHES", 500)
     (shelf / "wide.txt").write_text("".join(map(chr, range(0x400, 0x800))) * 2 + "".join(map(chr, range(0x80, 0xA0))))
     corpus = open_sources(["wide.txt"], cache=shelf)
     assert "the 100 most frequent" in drawn(tables.draw_stats, stats(corpus), width=80)
     page = drawn(tables.draw_check, check(corpus), width=80)
-    assert "more kinds; --json tells all" in page
-    assert "Repetitions are estimated: 1 window in 8" in page
+    assert "more kinds; --json shows all" in page
+    assert "Repetitions are estimated: 1 window in 8 was examined" in page
     (shelf / "fine.txt").write_text("plain words\n")
-    assert "Nothing odd" in drawn(tables.draw_check, check(open_sources(["fine.txt"], cache=shelf)), width=80)
+    assert "No problems" in drawn(tables.draw_check, check(open_sources(["fine.txt"], cache=shelf)), width=80)
 
 
-def test_every_example_of_the_help_is_a_command_that_parses() -> None:
+def test_every_example_in_the_help_parses() -> None:
     group = typer.main.get_command(module.app)
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         assert command.help
@@ -187,7 +189,7 @@ def test_every_example_of_the_help_is_a_command_that_parses() -> None:
         assert "Examples:" in run(name, "--help").stdout
 
 
-def test_the_module_loads_nothing_heavy() -> None:
+def test_the_module_imports_nothing_heavy() -> None:
     heavy = ("numpy", "torch", "rich.table", "pydantic")
     body = f"import sys, charlstm.cli.commands.corpora; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True, check=True)

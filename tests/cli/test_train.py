@@ -138,7 +138,7 @@ def test_any_text_trains_and_samples(cli, text):
     done = cli("train", "odd.txt", *SMALL, "--name", "odd")
     if "\x00" in text:
         assert done.code == 2
-        assert "--tokenizer byte" in done.err
+        assert "set tokenizer to byte" in done.err
         done = cli("train", "odd.txt", *SMALL, "--name", "odd", "--tokenizer", "byte")
     assert done.code == 0, done.err
     assert cli("sample", "odd", "--length", "30").code == 0
@@ -213,7 +213,7 @@ def test_pieces_of_words_are_judged_by_the_character(cli):
         (["nowhere.txt"], 4, "nowhere.txt"),
         (["empty.txt"], 2, "empty"),
         (["one.txt"], 2, "too short"),
-        (["latin.txt"], 2, "--encoding"),
+        (["latin.txt"], 2, "set encoding to cp1252"),
         (["my.txt", "--preset", "huge"], 4, "tiny"),
         (["my.txt", "--config", "none.toml"], 4, "none.toml"),
         (["my.txt", "--max-time", "soon"], 2, "90s, 5m"),

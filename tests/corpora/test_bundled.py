@@ -1,4 +1,4 @@
-"""The bundled corpus is what its README says, and hard enough to compress that nothing in it can be a template."""
+"""The bundled corpus: it matches its README, and compresses too badly to be made from templates."""
 
 import hashlib
 import lzma
@@ -15,12 +15,12 @@ def test_every_file_is_in_the_table_with_its_size_and_hash():
     hashes = dict(re.findall(r"\| `(\S+\.txt)` \|.*`([0-9a-f]{64})` \|", README))
     assert set(rows) == set(hashes) == {path.name for path in FILES}
     for path in FILES:
-        octets = path.read_bytes()
-        assert int(rows[path.name].replace(",", "")) == len(octets)
-        assert hashes[path.name] == hashlib.sha256(octets).hexdigest()
+        content = path.read_bytes()
+        assert int(rows[path.name].replace(",", "")) == len(content)
+        assert hashes[path.name] == hashlib.sha256(content).hexdigest()
 
 
-def test_it_is_large_plain_and_without_templates():
+def test_it_is_large_plain_ascii_and_hard_to_compress():
     whole = b"".join(path.read_bytes() for path in FILES)
     assert len(whole) >= 200_000
     whole.decode("ascii")
@@ -30,20 +30,20 @@ def test_it_is_large_plain_and_without_templates():
     assert 8 * len(packed) / len(whole) >= 2.5
 
 
-def test_no_long_passage_stands_twice():
-    # The rules under a table's head are alike; nothing else is.
+def test_no_long_passage_occurs_twice():
+    # Only the rules below table headings repeat.
     whole = re.sub(rb"-{5,}", b"-", b"".join(path.read_bytes() for path in FILES))
-    seen, length = set(), 60
+    earlier, length = set(), 60
     repeated = 0
     for place in range(0, len(whole) - length):
         piece = whole[place : place + length]
-        repeated += piece in seen
+        repeated += piece in earlier
         if place % 4 == 0:
-            seen.add(piece)
+            earlier.add(piece)
     assert repeated == 0
 
 
-def test_it_closes_its_brackets():
+def test_all_brackets_are_closed():
     for path in FILES:
         text = path.read_text("ascii")
         assert text.count("[") == text.count("]"), path.name

@@ -1,9 +1,11 @@
-"""The cache of encoded texts: what is long unused goes, what is in use works on, nothing else is touched."""
+"""The cache of encoded texts: unused files go, files in use work on, and nobody else's file is ever touched."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,8 @@ from typer.testing import CliRunner
 
 from charlstm.cli.commands import corpora as module
 from charlstm.config import DataConfig
-from charlstm.corpora.cache_cleanup import KEPT, Entry, entries, remove
+from charlstm.corpora import ids_cache
+from charlstm.corpora.cache_cleanup import MAX_IDLE, CachedFile, cached_files, remove
 from charlstm.corpora.encode import Encoded, cached, encode
 from charlstm.corpora.sources import open_sources
 from charlstm.files import write_atomically
@@ -32,27 +35,27 @@ def age(path: Path, seconds: float) -> None:
     os.utime(path, (then, then))
 
 
-def test_what_was_not_used_for_thirty_days_goes_when_another_comes(tmp_path: Path) -> None:
+def test_a_file_unused_for_thirty_days_is_removed_when_another_is_written(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     old, young = encoded(cache, "an old text"), encoded(cache, "a younger one")
-    age(old.path, KEPT + 60)
-    age(young.path, KEPT - 60)
+    age(old.path, MAX_IDLE + 60)
+    age(young.path, MAX_IDLE - 60)
     corpus = cache / "corpora" / "fetched.txt"
     corpus.parent.mkdir()
     corpus.write_text("fetched")
-    age(corpus, 10 * KEPT)
+    age(corpus, 10 * MAX_IDLE)
     encoded(cache, "a younger one")
-    assert old.path.exists(), "nothing new came"
+    assert old.path.exists(), "nothing was written"
     new = encoded(cache, "the newest")
     assert [path.exists() for path in (old.path, young.path, new.path, corpus)] == [False, True, True, True]
 
 
-def test_use_is_noted_so_that_what_is_used_stays(tmp_path: Path) -> None:
+def test_a_file_that_is_used_stays(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     used = encoded(cache, "a text of pieces, a text of pieces " * 60, "bpe")
     tokenizer = next((cache / "tokenizers").iterdir())
     for path in (used.path, tokenizer):
-        age(path, KEPT + 60)
+        age(path, MAX_IDLE + 60)
     assert cached(used.corpus_sha256, used.tokenizer, cache) is not None
     encoded(cache, "a text of pieces, a text of pieces " * 60, "bpe")
     encoded(cache, "the newest")
@@ -60,57 +63,160 @@ def test_use_is_noted_so_that_what_is_used_stays(tmp_path: Path) -> None:
     assert tokenizer.exists()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there a mapped file cannot be removed, and stays")
-def test_a_training_that_runs_keeps_its_ids(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="a mapped file cannot be removed there")
+@pytest.mark.parametrize("tokenizer", ["char", "bpe"])
+def test_a_running_training_keeps_its_ids(tmp_path: Path, tokenizer: str) -> None:
     text = "in use all the time " * 1000
-    running = encoded(tmp_path / "cache", text)
-    assert [entry.path for entry in remove(entries(tmp_path / "cache"))] == [running.path]
+    running = encoded(tmp_path / "cache", text, tokenizer)
+    assert running.path in [file.path for file in remove(cached_files(tmp_path / "cache"))]
+    assert not running.path.exists()
     assert running.tokenizer.decode(running.ids) == text
-    assert np.array_equal(encoded(tmp_path / "cache", text).ids, running.ids)
+    assert running.text_size(0, len(running.ids)).characters == len(text)
+    assert np.array_equal(encoded(tmp_path / "cache", text, tokenizer).ids, running.ids)
 
 
-def test_what_cannot_be_removed_stays_and_is_not_counted(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="a mapped file cannot be removed there")
+@pytest.mark.parametrize("tokenizer", ["char", "bpe"])
+def test_ids_removed_between_writing_and_loading_are_encoded_again(
+    tmp_path: Path, tokenizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writings = []
+
+    def write_and_lose(path: Path, data: object) -> None:
+        write_atomically(path, data)  # type: ignore[arg-type]
+        if path.suffix == ".npy":
+            writings.append(path)
+            if len(writings) < 4:
+                list(remove(cached_files(tmp_path / "cache")))
+
+    monkeypatch.setattr(ids_cache, "write_atomically", write_and_lose)
+    text = "gone before it is read\n" * 100
+    result = encoded(tmp_path / "cache", text, tokenizer)
+    assert len(writings) == 4
+    assert result.tokenizer.decode(result.ids) == text
+
+
+CLEANER = """
+import sys
+from pathlib import Path
+from charlstm.corpora.cache_cleanup import cached_files, remove
+print("ready", flush=True)
+while True:
+    for file in remove(cached_files(Path(sys.argv[1]))):
+        pass
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a mapped file cannot be removed there")
+def test_encoding_while_another_process_cleans_up(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", CLEANER, str(cache)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as cleaner:
+        assert cleaner.stdout is not None
+        cleaner.stdout.readline()
+        try:
+            for number in range(30):
+                text = f"text number {number}, " * 50
+                result = encoded(cache, text)
+                assert result.tokenizer.decode(result.ids) == text
+                assert result.text_size(0, len(result.ids)).characters == len(text)
+                loaded = cached(result.corpus_sha256, result.tokenizer, cache)
+                assert loaded is None or loaded.characters == len(text)
+        finally:
+            cleaner.kill()
+
+
+def test_a_file_that_cannot_be_removed_stays_and_is_not_counted(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    assert list(remove([Entry(tmp_path / "folder", 1, 0.0), Entry(tmp_path / "gone", 1, 0.0)])) == []
+    assert list(remove([CachedFile(tmp_path / "folder", 1, 0.0), CachedFile(tmp_path / "gone", 1, 0.0)])) == []
 
 
-def run(*arguments: str) -> tuple[str, str]:
-    result = CliRunner().invoke(module.app, ["clean", *arguments])
+def test_only_files_that_charlstm_wrote_are_removed(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    ours = [encoded(cache, "a text of pieces " * 60, "bpe").path, *(cache / "tokenizers").iterdir()]
+    name, others = "0" * 64, []
+    foreign = {
+        "encoded/notes.txt": b"mine",
+        "encoded/weights.npy": ours[0].read_bytes(),
+        f"encoded/{name}.npy": b"only the name is like ours",
+        f"encoded/{name}.json": ours[1].read_bytes(),
+        f"encoded/.{name}.npy.999999999.0123abcd.tmp": b"not a half-written file of ours",
+        "encoded/.other.npy.999999999.0123abcd.tmp": b"",
+        "tokenizers/tokenizer.json": ours[1].read_bytes(),
+        f"tokenizers/{name}.json": b'{"kind": "something else"}',
+        f"corpora/{name}.npy": ours[0].read_bytes(),
+        f"{name}.npy": ours[0].read_bytes(),
+    }
+    for place, content in foreign.items():
+        path = cache / place
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        age(path, 10 * MAX_IDLE)
+        others.append(path)
+    link = cache / "encoded" / f"{'1' * 64}.npy"
+    link.symlink_to(tmp_path / "text.txt")
+    assert {file.path for file in remove(cached_files(cache))} == set(ours)
+    encoded(cache, "the newest")
+    assert all(path.exists() for path in (*others, link))
+
+
+def test_a_file_being_written_stays_and_a_killed_writers_goes(tmp_path: Path) -> None:
+    folder = tmp_path / "encoded"
+    folder.mkdir()
+    header, removed = b"\x93NUMPY\x01\x00", []
+
+    def blocks() -> Iterator[bytes]:
+        yield header
+        removed.extend(list(remove(cached_files(tmp_path))))
+        yield b" and the rest"
+
+    left = [folder / f".{'a' * 64}.npy.999999999.0123abc{number}.tmp" for number in range(3)]
+    for path, content in zip(left, (b"", header[:4], header + b"half"), strict=True):
+        path.write_bytes(content)
+    write_atomically(folder / f"{'b' * 64}.npy", blocks())
+    assert {file.path for file in removed} == set(left)
+    assert (folder / f"{'b' * 64}.npy").read_bytes() == header + b" and the rest"
+
+
+def run(*arguments: str, answer: str | None = None) -> tuple[str, str]:
+    result = CliRunner().invoke(module.app, ["clean", *arguments], input=answer)
     assert result.exception is None, result.output
     return result.stdout, result.stderr
 
 
-def test_clean_lists_what_goes_and_what_it_frees(tmp_path: Path) -> None:
+def test_clean_lists_what_it_removes_and_how_much(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     old, young = encoded(cache, "x" * 2872), encoded(cache, "an" * 500)
     age(old.path, 3 * 86400)
     place = ("--cache", str(cache))
     out, err = run("--dry-run", *place)
-    assert (out.count("\n"), err) == (2, "2 files would go, 4.13 kB to free\n")
+    assert (out.count("\n"), err) == (2, "would remove 2 files (4.13 kB)\n")
     out, err = run("--unused", "2d", "--json", *place)
     assert [each["path"] for each in json.loads(out)] == [str(old.path)]
-    assert "1 file removed, 3 kB freed" in err
+    assert "removed 1 file (3 kB)" in err
     assert not old.path.exists()
     out, err = run(*place)
     assert out.startswith(f"encoded/{young.path.name[:12]}")
     assert "1.13 kB" in out
     assert not young.path.exists()
-    assert run(*place) == ("", "0 files removed, 0 B freed\n")
-    assert run("--cache", str(tmp_path / "nowhere"))[1] == "0 files removed, 0 B freed\n"
+    assert run(*place) == ("", "removed 0 files (0 B)\n")
+    assert run("--cache", str(tmp_path / "nowhere"))[1] == "removed 0 files (0 B)\n"
 
 
-def test_what_is_being_written_stays_and_what_a_killed_writer_left_goes(tmp_path: Path) -> None:
-    folder = tmp_path / "encoded"
-    folder.mkdir()
-    kept = []
-
-    def blocks() -> Iterator[bytes]:
-        yield b"the first"
-        kept.extend(list(remove(entries(tmp_path))))
-        yield b" and the second"
-
-    left = folder / ".text.npy.999999999.0123abcd.tmp"
-    left.write_bytes(b"half")
-    write_atomically(folder / "text2.npy", blocks())
-    assert [entry.path for entry in kept] == [left]
-    assert (folder / "text2.npy").read_bytes() == b"the first and the second"
+def test_clean_asks_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "cache"
+    path = encoded(cache, "a text").path
+    monkeypatch.setattr("charlstm.cli.commands.corpora.is_terminal", lambda stream: True)
+    for answer in ("n\n", "\n"):
+        err = run("--cache", str(cache), answer=answer)[1]
+        assert "Remove 1 file (134 B) from the cache?" in err
+        assert err.endswith("nothing removed\n")
+    assert "Remove" not in run("--dry-run", "--cache", str(cache))[1]
+    assert path.exists()
+    assert "Remove" not in run("--unused", "1d", "--cache", str(cache))[1], "there is nothing to ask about"
+    assert run("--cache", str(cache), answer="y\n")[1].endswith("removed 1 file (134 B)\n")
+    assert not path.exists()
+    path = encoded(cache, "a text").path
+    assert "Remove" not in run("--yes", "--cache", str(cache))[1]
+    assert not path.exists()

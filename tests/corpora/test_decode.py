@@ -1,4 +1,4 @@
-"""Bytes to text: where the blocks are cut changes nothing, marks go, newlines settle, a bad byte is told exactly."""
+"""Bytes to text: independent of the blocks, without marks, newlines normalised, a bad byte reported exactly."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from charlstm.corpora.decode import Decoder
 from charlstm.corpora.encodings import detect, lookup
 from charlstm.corpora.read import Corpus
 from charlstm.errors import TextError, UsageError
+from tests.corpora.declaration import CHINESE, FRENCH, HEBREW, JAPANESE, KOREAN, PORTUGUESE, RUSSIAN, TAIWANESE
 
 CODECS = ["utf-8", "utf-16", "utf-16-be", "utf-32", "utf-32-le", "gb18030", "shift_jis", "euc_kr", "cp1252", "utf-7"]
 MARKED = {
@@ -31,7 +32,7 @@ CUTS = st.lists(st.integers(1, 7), max_size=30)
 
 @dataclass(frozen=True)
 class Pieces:
-    """A part that comes in the blocks it is told to."""
+    """A part that is read in given blocks."""
 
     data: bytes
     cuts: tuple[int, ...] = ()
@@ -55,7 +56,7 @@ def decoded(data: bytes, cuts: list[int], encoding: str | None, newlines: str = 
     decoder = Decoder("part", encoding, newlines)  # type: ignore[arg-type]
     pairs = list(decoder.decode(Pieces(data, tuple(cuts)).blocks()))
     assert all(text for text, _ in pairs)
-    assert b"".join(octets for _, octets in pairs).decode() == "".join(text for text, _ in pairs)
+    assert b"".join(utf8 for _, utf8 in pairs).decode() == "".join(text for text, _ in pairs)
     return "".join(text for text, _ in pairs)
 
 
@@ -80,7 +81,7 @@ def test_marks_are_recognised_and_removed(text: str, cuts: list[int], encoding: 
     assert decoded(data, cuts, re.sub("-.e$", "", encoding)) == text
 
 
-def test_a_mark_that_contradicts_the_encoding_said_is_text() -> None:
+def test_a_mark_that_contradicts_the_encoding_setting_is_text() -> None:
     assert decoded(codecs.BOM_UTF8 + b"x", [], "cp1252") == "ï»¿x"
     assert detect(codecs.BOM_UTF16_LE + b"\0\0", "utf-16") == ("utf-16-le", 2)
     assert detect(codecs.BOM_UTF16_LE + b"\0\0", None) == ("utf-32-le", 4)
@@ -92,21 +93,21 @@ BAD = st.sampled_from([*range(0x80, 0xC0), 0xFE, 0xFF])
 
 @given(TEXT, BAD, TEXT, CUTS)
 @example("", 0x80, "", [])
-def test_a_bad_byte_is_told_at_its_exact_place(before: str, bad: int, behind: str, cuts: list[int]) -> None:
+def test_a_bad_byte_is_reported_at_its_exact_offset(before: str, bad: int, following: str, cuts: list[int]) -> None:
     head = before.replace("\0", "").encode()
-    assume(detect(head + bytes((bad,)) + behind.encode()[:4], None)[1] == 0)
+    assume(detect(head + bytes((bad,)) + following.encode()[:4], None)[1] == 0)
     with pytest.raises(TextError) as caught:
-        decoded(head + bytes((bad,)) + behind.encode(), cuts, None)
+        decoded(head + bytes((bad,)) + following.encode(), cuts, None)
     assert f"byte {len(head)} is 0x{bad:02X}," in caught.value.what
     assert caught.value.where == "part"
     assert "\n" not in str(caught.value)
 
 
 @given(TEXT, CUTS, st.integers(1, 3))
-def test_a_text_cut_inside_a_character_is_told(before: str, cuts: list[int], kept: int) -> None:
+def test_a_text_cut_inside_a_character_is_reported(before: str, cuts: list[int], length: int) -> None:
     head = before.replace("\0", "").replace("\ufeff", "").encode()
     with pytest.raises(TextError, match=rf"ends inside a character: byte {len(head)} is 0xF0"):
-        decoded(head + "😀".encode()[:kept], cuts, None)
+        decoded(head + "😀".encode()[:length], cuts, None)
 
 
 @pytest.mark.parametrize("encoding", ["shift_jis", "gb18030", "euc_kr", "utf-16-le", "utf-32-be", "cp1253"])
@@ -118,27 +119,56 @@ def test_bad_bytes_of_other_encodings(encoding: str, cuts: list[int]) -> None:
         decoded(head + bad + "more".encode(encoding), cuts, encoding)
 
 
-def test_what_a_fault_suggests() -> None:
-    def hint(data: bytes, encoding: str | None = None, cuts: Sequence[int] = ()) -> str:
-        with pytest.raises(TextError) as caught:
-            decoded(data, list(cuts), encoding)
-        return caught.value.hint
+def hint(data: bytes, encoding: str | None = None, cuts: Sequence[int] = ()) -> str:
+    with pytest.raises(TextError) as caught:
+        decoded(data, list(cuts), encoding)
+    return caught.value.hint
 
-    assert "--encoding cp1252" in hint("Ça va, naïve “fiancée”? Voilà le café.".encode("cp1252") * 20)
-    assert "--encoding utf-16-le" in hint("plain words".encode("utf-16-le"))
-    assert "--encoding utf-16-be" in hint("plain words".encode("utf-16-be"))
-    assert "--encoding utf-16-le" in hint("漢字漢plain words".encode("utf-16-le"), cuts=[4, 1])
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "suggestion"),
+    [
+        (RUSSIAN, "cp1251", "cp1251"),
+        (RUSSIAN, "koi8_r", "koi8-r"),
+        (RUSSIAN, "cp866", "cp866"),
+        (RUSSIAN, "utf-16-be", "utf-16-be"),
+        (HEBREW, "cp1255", "cp1255"),
+        (JAPANESE, "shift_jis", "shift-jis"),
+        (JAPANESE, "euc_jp", "euc-jp"),
+        (JAPANESE, "utf-16-le", "utf-16-le"),
+        (CHINESE, "gb18030", "gb18030"),
+        (CHINESE, "utf-16-le", "utf-16-le"),
+        (TAIWANESE, "big5", "big5"),
+        (KOREAN, "euc_kr", "euc-kr"),
+        (FRENCH, "latin_1", "cp1252"),
+        (PORTUGUESE, "latin_1", "cp1252"),
+        (FRENCH, "utf-16-le", "utf-16-le"),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 10, 60])
+def test_the_encoding_of_a_text_is_suggested(text: str, encoding: str, suggestion: str, times: int) -> None:
+    data = (text * times).encode(encoding)
+    assert hint(data) == f"It reads well as {suggestion}: set encoding to {suggestion}."
+    assert decoded(data, [], suggestion) == text * times
+
+
+def test_suggestions() -> None:
+    assert "encoding to cp1252" in hint("Ça va, naïve “fiancée”? Voilà le café.".encode("cp1252") * 20)
+    assert "encoding to utf-16-le" in hint("plain words".encode("utf-16-le"))
+    assert "encoding to utf-16-be" in hint("plain words".encode("utf-16-be"))
+    assert "encoding to utf-16-le" in hint("漢字漢plain words".encode("utf-16-le"), cuts=[4, 1])
     assert "not look like text" in hint(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0\0\0\1\0\x08\2\0\0\0")
     assert "not look like text" in hint(b"\x1f\x8b\x08\0" + hashlib.sha512(b"noise").digest() * 9)
     assert "damaged" in hint("Größe, Übermut, Ärger, süß".encode() + b"\xff" + "Öl".encode())
-    assert "cp1252" not in hint("Привет, мир. Это текст.".encode("cp1251"))
-    assert "leave --encoding out" in hint("naïve café, déjà vu, à côté".encode(), "ascii")
+    assert "encoding to cp1251" in hint("Привет, мир. Это текст.".encode("cp1251"))
+    assert "leave encoding unset" in hint("naïve café, déjà vu, à côté".encode(), "ascii")
+    assert hint("Привет, мир".encode("cp1251"), "ascii") == "Set encoding to the right one."
 
 
-def test_a_zero_byte_is_a_sign_of_no_text_unless_the_encoding_is_said() -> None:
+def test_a_nul_is_not_text_unless_the_encoding_is_set() -> None:
     with pytest.raises(TextError, match=r"byte 7 is zero"):
         decoded("été ok".encode()[:7] + b"\0 and more", [3, 1], None)
-    with pytest.raises(TextError, match=r"byte 2 is 0xC3"):  # the earlier fault first
+    with pytest.raises(TextError, match=r"byte 2 is 0xC3"):  # the earlier problem is reported
         decoded(b"ab\xc3\0", [], None)
     assert decoded(b"a\0b", [], "utf-8") == "a\0b"
 

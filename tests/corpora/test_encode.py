@@ -1,4 +1,4 @@
-"""Text to ids on the disk: the same ids however the text arrives, never stale, never half, in constant memory."""
+"""Text to ids on disk: the same ids however the text arrives, never stale, never partial, in constant memory."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from charlstm.corpora.count import CharacterCounter, byte_counts
 from charlstm.corpora.encode import cached, encode, fit_tokenizer, frequencies, split
 from charlstm.corpora.read import Corpus, FilePart
 from charlstm.corpora.sources import open_sources
-from charlstm.corpora.text_size import extent
+from charlstm.corpora.text_size import text_size
 from charlstm.errors import CharlstmError, StorageError, TextError, UnknownCharacter
-from charlstm.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, narrowest, sentencepiece
+from charlstm.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, narrowest, train_sentencepiece
 
 LAW = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 TEXT = st.text(st.one_of(st.sampled_from("abc \n“é漢😀"), st.characters(exclude_categories=["Cs"])), min_size=1).filter(
@@ -40,7 +40,7 @@ CUTS = st.lists(st.integers(1, 9), max_size=40)
 
 @dataclass
 class Changing:
-    """A part whose content is another each time it is read, in blocks as told; an exception among them is raised."""
+    """A part whose content differs each time it is read, in given blocks; an exception among them is raised."""
 
     contents: list[list[Any]]
     name: str = "part"
@@ -60,11 +60,11 @@ class Changing:
 
 
 def blocks(data: bytes, cuts: list[int]) -> list[bytes]:
-    found = []
+    pieces = []
     for cut in cuts:
-        found.append(data[:cut])
+        pieces.append(data[:cut])
         data = data[cut:]
-    return [block for block in [*found, data] if block]
+    return [block for block in [*pieces, data] if block]
 
 
 def corpus_of(data: bytes, cuts: list[int] | None = None) -> Corpus:
@@ -82,7 +82,7 @@ def test_ids_are_those_of_the_whole_text(tmp_path: Path, text: str, cuts: list[i
     assert encoded.tokenizer.to_state() == whole.to_state()
     assert (encoded.characters, encoded.bytes) == (len(text), len(text.encode()))
     assert encoded.corpus_sha256 == hashlib.sha256(text.encode()).hexdigest()
-    assert encoded.about() == {
+    assert encoded.provenance() == {
         "name": "made",
         "sha256": encoded.corpus_sha256,
         "characters": len(text),
@@ -94,7 +94,7 @@ def test_ids_are_those_of_the_whole_text(tmp_path: Path, text: str, cuts: list[i
 
 @LAW
 @given(st.binary(min_size=1), CUTS)
-def test_the_byte_tokenizer_takes_anything_unchanged(tmp_path: Path, data: bytes, cuts: list[int]) -> None:
+def test_the_byte_tokenizer_encodes_any_bytes_unchanged(tmp_path: Path, data: bytes, cuts: list[int]) -> None:
     encoded = encode(corpus_of(data, cuts), DataConfig(tokenizer="byte"), tmp_path)
     assert encoded.ids.tobytes() == data
     assert encoded.corpus_sha256 == hashlib.sha256(data).hexdigest()
@@ -103,7 +103,7 @@ def test_the_byte_tokenizer_takes_anything_unchanged(tmp_path: Path, data: bytes
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_sentencepiece_is_trained_once_and_gives_the_text_back(
+def test_sentencepiece_is_trained_once_and_restores_the_text(
     tmp_path: Path, kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = "the owl and the cat went down to the sea\n\tand then they came back again — so they say\n" * 30
@@ -111,20 +111,20 @@ def test_sentencepiece_is_trained_once_and_gives_the_text_back(
     encoded = encode(corpus_of(text.encode()), data, tmp_path)
     assert encoded.tokenizer.vocab_size == 280
     assert encoded.tokenizer.decode(encoded.ids.tolist()) == text
-    monkeypatch.setattr(sentencepiece, "train", None)
+    monkeypatch.setattr(train_sentencepiece, "train", None)
     again = encode(corpus_of(text.encode(), [3, 5, 100]), data, tmp_path)
     assert (again.ids == encoded.ids).all()
     assert fit_tokenizer(corpus_of(text.encode()), data, tmp_path).to_state() == encoded.tokenizer.to_state()
-    (kept,) = (tmp_path / "tokenizers").iterdir()
+    (stored,) = (tmp_path / "tokenizers").iterdir()
     monkeypatch.undo()
     for damage in (b"", b"{}", b'{"kind": "sentencepiece", "model": "AAAA"}', b"\xff"):
-        kept.write_bytes(damage)
+        stored.write_bytes(damage)
         assert (encode(corpus_of(text.encode()), data, tmp_path).ids == encoded.ids).all()
-    counted = encoded.count(0, len(encoded.ids))
+    counted = encoded.text_size(0, len(encoded.ids))
     assert (counted.characters, counted.bytes) == (len(text), len(text.encode()))
 
 
-def test_a_changed_file_is_encoded_anew_though_time_and_size_are_the_same(tmp_path: Path) -> None:
+def test_a_changed_file_of_equal_time_and_size_is_encoded_again(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("abcabc")
     os.utime(path, ns=(10**18, 10**18))
@@ -158,11 +158,11 @@ def test_what_is_cached_is_not_written_again(tmp_path: Path) -> None:
     part = Changing([[b"some text"], [AssertionError("read twice")]])
     again = encode(Corpus("other name", (part,)), DataConfig(), tmp_path)
     assert again.path.stat().st_ino == made.st_ino
-    assert again.about() == {**first.about(), "name": "other name"}
+    assert again.provenance() == {**first.provenance(), "name": "other name"}
 
 
 @pytest.mark.parametrize("kind", ["char", "byte", "bpe"])
-def test_a_damaged_file_of_the_cache_is_made_anew(tmp_path: Path, kind: Any) -> None:
+def test_a_damaged_cache_file_is_written_again(tmp_path: Path, kind: Any) -> None:
     text = b"to be or not to be, that is the question\n" * 40
     data = DataConfig(tokenizer=kind)
     encoded = encode(corpus_of(text), data, tmp_path)
@@ -176,7 +176,7 @@ def test_a_damaged_file_of_the_cache_is_made_anew(tmp_path: Path, kind: Any) -> 
     assert encode(corpus_of(text), data, tmp_path).path.read_bytes() == right
 
 
-def test_the_file_is_one_that_numpy_opens(tmp_path: Path) -> None:
+def test_numpy_opens_the_file(tmp_path: Path) -> None:
     encoded = encode(corpus_of("漢字é".encode() * 3), DataConfig(), tmp_path)
     assert np.load(encoded.path).tolist() == encoded.ids.tolist()
     many = "".join(map(chr, range(0x4E00, 0x4E00 + 300)))
@@ -189,21 +189,21 @@ def test_a_text_that_changes_while_it_is_read(tmp_path: Path) -> None:
             corpus = Corpus("log", (Changing([[b"first text"], second]),))
             with pytest.raises(CharlstmError) as caught:
                 encode(corpus, DataConfig(tokenizer=kind), tmp_path)  # type: ignore[arg-type]
-            # A character that was not there in the first pass is met before the end is.
+            # A character that is new since the first pass is reported before the end is reached.
             assert isinstance(caught.value, TextError | UnknownCharacter)
             assert caught.value.where == "log"
     assert not list((tmp_path / "encoded").iterdir())
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt(), MemoryError()])
-def test_nothing_is_left_when_it_is_broken_off(tmp_path: Path, fault: BaseException) -> None:
+def test_an_interrupted_encoding_leaves_nothing(tmp_path: Path, fault: BaseException) -> None:
     corpus = Corpus("log", (Changing([[b"some ", b"text"], [b"some ", fault]]),))
     with pytest.raises(type(fault)):
         encode(corpus, DataConfig(), tmp_path)
     assert not list((tmp_path / "encoded").iterdir())
 
 
-def test_an_unknown_character_is_told_by_its_place_in_the_text(tmp_path: Path) -> None:
+def test_an_unknown_character_is_reported_with_its_position_in_the_text(tmp_path: Path) -> None:
     text = "ab" * 50 + "ü" + "ab"
     with pytest.raises(UnknownCharacter, match=r"made: character 'ü' .* at position 100 .*made from another text"):
         encode(corpus_of(text.encode(), [7, 30, 30]), DataConfig(), tmp_path, tokenizer=CharTokenizer("ab"))
@@ -213,14 +213,14 @@ def test_an_unknown_character_is_told_by_its_place_in_the_text(tmp_path: Path) -
     assert mapped.ids.tolist() == [0, 1] * 50 + [2] + [0, 1]
 
 
-def test_what_was_encoded_is_found_though_its_source_is_gone(tmp_path: Path) -> None:
+def test_an_encoded_text_is_found_without_its_source(tmp_path: Path) -> None:
     for kind in ("char", "byte", "bpe"):
         text = "über den Wolken muß die Freiheit\n" * 40
         encoded = encode(corpus_of(text.encode()), DataConfig(tokenizer=kind), tmp_path)  # type: ignore[arg-type]
-        found = cached(encoded.corpus_sha256, encoded.tokenizer, tmp_path)
-        assert found is not None
-        assert found.ids.tolist() == encoded.ids.tolist()
-        assert {**found.about(), "name": "made"} == encoded.about()
+        loaded = cached(encoded.corpus_sha256, encoded.tokenizer, tmp_path)
+        assert loaded is not None
+        assert loaded.ids.tolist() == encoded.ids.tolist()
+        assert {**loaded.provenance(), "name": "made"} == encoded.provenance()
         assert cached("0" * 64, encoded.tokenizer, tmp_path) is None
         encoded.path.unlink()
         assert cached(encoded.corpus_sha256, encoded.tokenizer, tmp_path) is None
@@ -237,7 +237,7 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
 @pytest.mark.parametrize("source", ["big.txt", "-"])
 @pytest.mark.parametrize("kind", ["char", "bpe"])
-def test_a_disk_that_is_full(tmp_path: Path, source: str, kind: str) -> None:
+def test_a_full_disk(tmp_path: Path, source: str, kind: str) -> None:
     (tmp_path / "big.txt").write_text("the owl and the cat\n" * 100_000)
     body = f"""
 import resource, sys
@@ -251,15 +251,15 @@ try:
     corpus = open_sources(["{source}"], stdin=sys.stdin.buffer, cache=Path("cache"))
     encode(corpus, DataConfig(tokenizer="{kind}"), Path("cache"))
 except StorageError as fault:
-    print("told:", fault)
+    print("caught:", fault)
 """
     with (tmp_path / "big.txt").open("rb") as stdin:
         done = subprocess.run(
             [sys.executable, "-c", body], capture_output=True, text=True, cwd=tmp_path, stdin=stdin, check=False,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         )  # fmt: skip
-    assert done.stdout.startswith("told: "), done.stderr
-    assert "larger than a file may be" in done.stdout
+    assert done.stdout.startswith("caught: "), done.stderr
+    assert "the file exceeds the size limit" in done.stdout
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.suffix != ".json"]
 
 
@@ -277,37 +277,37 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
     assert peaks[1] < 32
 
 
-def test_progress_rises_to_both_passes(tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
+def test_progress_covers_both_passes(tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
     path = tmp_path / "a.txt"
     path.write_text("text\n" * 1_000_000)
     corpus = open_sources([str(path)], cache=tmp_path)
-    encode(corpus, DataConfig(), tmp_path, progress=lambda done, total: seen.append((done, total)))
-    assert seen == sorted(seen)
-    assert seen[-1] == (10_000_000, 10_000_000)
+    encode(corpus, DataConfig(), tmp_path, progress=lambda done, total: calls.append((done, total)))
+    assert calls == sorted(calls)
+    assert calls[-1] == (10_000_000, 10_000_000)
 
 
 @given(st.lists(st.integers(0, 9)))
-def test_the_tokens_of_a_text_are_counted(ids: list[int]) -> None:
+def test_tokens_are_counted(ids: list[int]) -> None:
     assert frequencies(np.array(ids, np.uint8), 12).tolist() == [ids.count(token) for token in range(12)]
 
 
-def test_a_long_text_is_counted_in_parts_of_all_of_it() -> None:
+def test_the_tokens_of_a_long_text_are_counted_in_an_even_sample() -> None:
     counts = frequencies(np.repeat(np.arange(4, dtype=np.uint8), 1_000_000), 5)
     assert counts.sum() == 1 << 20
     assert counts / counts.sum() == pytest.approx([0.25] * 4 + [0], abs=0.01)
 
 
-@pytest.mark.parametrize(("text", "common"), [("a" * 100, 1), ("ab" * 50, 2), ("abc" * 400 + "漢字😀", 3)])
-def test_what_is_rare_is_not_common(tmp_path: Path, text: str, common: int) -> None:
-    assert encode(corpus_of(text.encode()), DataConfig(), tmp_path).common() == common
+@pytest.mark.parametrize(("text", "size"), [("a" * 100, 1), ("ab" * 50, 2), ("abc" * 400 + "漢字😀", 3)])
+def test_rare_tokens_do_not_count_in_the_effective_vocabulary(tmp_path: Path, text: str, size: int) -> None:
+    assert encode(corpus_of(text.encode()), DataConfig(), tmp_path).effective_vocab_size() == size
 
 
 @given(st.integers(0, 5000), st.floats(0, 0.99))
 @example(60, 0.1)
 @example(1, 0.5)
 @example(1_115_394, 0.1)
-def test_the_parts_rejoin(tokens: int, val_fraction: float) -> None:
+def test_the_parts_join_to_the_text(tokens: int, val_fraction: float) -> None:
     ids = np.arange(tokens, dtype=np.uint16)
     train, val = split(ids, val_fraction)
     assert np.concatenate((train, val)).tolist() == ids.tolist()
@@ -317,20 +317,20 @@ def test_the_parts_rejoin(tokens: int, val_fraction: float) -> None:
 
 @LAW
 @given(TEXT, st.data())
-def test_extents_of_slices_add_up_to_the_text(tmp_path: Path, text: str, data: st.DataObject) -> None:
+def test_sizes_of_slices_add_up_to_the_text(tmp_path: Path, text: str, data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["char", "byte"]))
     encoded = encode(corpus_of(text.encode()), DataConfig(tokenizer=kind), tmp_path)  # type: ignore[arg-type]
     cut = data.draw(st.integers(0, len(encoded.ids)))
-    first, second = encoded.count(0, cut), encoded.count(cut, len(encoded.ids))
+    first, second = encoded.text_size(0, cut), encoded.text_size(cut, len(encoded.ids))
     assert first.characters + second.characters == len(text)
     assert first.bytes + second.bytes == len(text.encode())
     if kind == "char":
         assert (first.characters, first.bytes) == (cut, len(text[:cut].encode()))
 
 
-def test_extent_of_the_unknown_symbol() -> None:
+def test_size_of_the_unknown_symbol() -> None:
     tokenizer = CharTokenizer("a", unknown=True)
-    counted = extent(tokenizer, [np.array([0, 1, 1], np.uint8), np.array([0], np.uint8)])
+    counted = text_size(tokenizer, [np.array([0, 1, 1], np.uint8), np.array([0], np.uint8)])
     assert (counted.characters, counted.bytes) == (4, 8)
 
 
@@ -407,7 +407,7 @@ from charlstm.corpora.encode import encode
 from charlstm.corpora.sources import open_sources
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 encoded = encode(open_sources([sys.argv[1]], cache=Path("cache")), DataConfig(), Path("cache"))
-encoded.count(0, len(encoded.ids))
+encoded.text_size(0, len(encoded.ids))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     path = tmp_path / "large.txt"
@@ -420,7 +420,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert int(done.stdout) / 1024 < 60
 
 
-def test_tokenizers_given_are_used_as_they_are(tmp_path: Path) -> None:
+def test_a_given_tokenizer_is_used(tmp_path: Path) -> None:
     for tokenizer in (CharTokenizer("cba\n"), ByteTokenizer()):
         assert isinstance(tokenizer, Tokenizer)
         encoded = encode(corpus_of(b"abc\nabc\n"), DataConfig(), tmp_path, tokenizer=tokenizer)

@@ -1,4 +1,4 @@
-"""What a person types becomes the right parts in the stated order, or one clear line."""
+"""What a user types becomes the right parts in the documented order, or one clear error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from charlstm.corpora.catalogue import CATALOGUE
-from charlstm.corpora.local import _docstrings
+from charlstm.corpora.local import docstrings
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.sources import names, open_sources
 from charlstm.errors import NotFoundError, StorageError, TextError, UsageError
@@ -45,16 +45,16 @@ def text_of(corpus: Corpus) -> str:
 def test_a_file(texts: Path, cache: Path) -> None:
     corpus = open_sources(["a b/c d.txt"], cache=cache)
     assert (text_of(corpus), corpus.name, corpus.size) == ("<a b/c d.txt>", "c-d", 13)
-    assert not cache.exists()  # nothing is kept for what can be read again
+    assert not cache.exists()  # files are not copied
 
 
-def test_a_folder_in_order_without_what_is_hidden(texts: Path, cache: Path) -> None:
+def test_a_folder_in_order_without_hidden_files(texts: Path, cache: Path) -> None:
     corpus = open_sources([str(texts)], cache=cache)
     assert text_of(corpus) == "<a/z.md>\n<a b/c d.txt>\n<a.txt>\n<b.txt>"
     assert corpus.name == "my-texts"
 
 
-def test_a_folder_leaves_out_what_is_no_text_and_tells(texts: Path, cache: Path) -> None:
+def test_a_folder_without_files_that_are_not_text(texts: Path, cache: Path) -> None:
     (texts / "a.png").write_bytes(b"\x89PNG\0\0")
     (texts / "empty.txt").touch()
     (texts / "wide.txt").write_bytes("wide".encode("utf-16"))
@@ -82,7 +82,7 @@ def test_a_glob(texts: Path, cache: Path) -> None:
     assert open_sources(["*.txt"], cache=cache).name == "a+1"
     (texts / "odd[1].txt").write_text("brackets")
     assert text_of(open_sources(["odd[1].txt"], cache=cache)) == "brackets"
-    with pytest.raises(NotFoundError, match="Only folders do"):
+    with pytest.raises(NotFoundError, match="Only folders match"):
         open_sources(["a?b"], cache=cache)
     with pytest.raises(NotFoundError, match="no file matches"):
         open_sources(["*.pdf"], cache=cache)
@@ -97,7 +97,7 @@ def test_standard_input_is_read_twice(cache: Path) -> None:
     assert not any(cache.iterdir())
     with pytest.raises(UsageError, match="only once"):
         open_sources(["-", "-"], stdin=io.BytesIO(b"x"), cache=cache)
-    with pytest.raises(UsageError, match="standard input: there is none here"):
+    with pytest.raises(UsageError, match="standard input: not available here"):
         open_sources(["-"], cache=cache)
 
 
@@ -123,11 +123,11 @@ def test_a_folder_without_text(texts: Path, cache: Path) -> None:
     with pytest.raises(TextError, match="no text in this folder"):
         open_sources(["new"], cache=cache)
     (folder / "x.bin").write_bytes(b"\0")
-    with pytest.raises(TextError, match="look like no text"):
+    with pytest.raises(TextError, match="do not look like text"):
         open_sources(["new"], cache=cache)
 
 
-def test_near_misses(texts: Path, cache: Path) -> None:
+def test_suggestions_for_misspelt_names(texts: Path, cache: Path) -> None:
     (texts / "shakespeare.txt").write_text("x")
     for typed, meant in [
         ("shakespere.txt", "shakespeare.txt"),
@@ -162,7 +162,7 @@ def test_pipes_and_devices_are_refused_at_once(texts: Path, cache: Path) -> None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
-def test_a_file_and_a_folder_that_may_not_be_read(texts: Path, cache: Path) -> None:
+def test_a_file_and_a_folder_without_permission(texts: Path, cache: Path) -> None:
     (texts / "secret.txt").touch(mode=0)
     (texts / "closed").mkdir(mode=0)
     texts.chmod(0o755)
@@ -185,7 +185,7 @@ def test_a_file_and_a_folder_that_may_not_be_read(texts: Path, cache: Path) -> N
     assert all(line.startswith("StorageError") and "no permission" in line for line in lines)
 
 
-def test_a_file_that_goes_while_it_is_read(texts: Path, cache: Path) -> None:
+def test_a_file_removed_after_it_was_opened(texts: Path, cache: Path) -> None:
     corpus = open_sources(["a.txt"], cache=cache)
     (texts / "a.txt").unlink()
     with pytest.raises(NotFoundError, match=r"a\.txt: no such file"):
@@ -212,7 +212,7 @@ def test_unicode_names(cache: Path) -> None:
     assert "SNOWMAN" in lines
 
 
-def test_docstrings_in_order_and_nothing_run() -> None:
+def test_docstrings_are_in_order_and_nothing_is_run() -> None:
     source = '''"""One."""
 raise SystemExit
 if True:
@@ -230,8 +230,8 @@ if True:
 def g(): "Four \\d."
 def h(): ""
 '''
-    assert "".join(_docstrings(source)) == "One.\n\nTwo.\n\nIndented.\n\nThree.\n\nFour \\d.\n\n"
-    assert list(_docstrings("def :")) == []
+    assert "".join(docstrings(source)) == "One.\n\nTwo.\n\nIndented.\n\nThree.\n\nFour \\d.\n\n"
+    assert list(docstrings("def :")) == []
 
 
 @pytest.mark.slow
@@ -263,7 +263,7 @@ def test_every_name_opens(cache: Path) -> None:
             assert text_of(open_sources([name], cache=cache))
 
 
-def test_near_misses_are_looked_for_among_names_not_whole_paths(tmp_path: Path) -> None:
+def test_suggestions_compare_names_not_whole_paths(tmp_path: Path) -> None:
     folder = tmp_path / "a-long-name-of-a-folder-that-all-its-files-share"
     folder.mkdir()
     for name in ("letters.txt", "diary.txt", "zq.csv"):

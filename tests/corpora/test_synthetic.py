@@ -1,6 +1,6 @@
-"""The true entropy of synthetic text, found another way: by reading the text with a predictor that knows the rules.
+"""The entropy of synthetic text, measured by a predictor that knows the rules.
 
-The mean of -log p over a long text, p being what someone who knows the process gives the next character, converges to
+The mean of -log p over a long text, with p the probability of the next character under the true process, converges to
 the entropy rate (Shannon, McMillan, Breiman). The predictors here are written from the rules, not from the code.
 """
 
@@ -11,6 +11,7 @@ import string
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def counting(text: str, longest: int) -> Iterator[float]:
     """-log p of each character of aⁿbⁿ blocks."""
     a = b = 0
     for character in text:
-        if b == a:  # a block is over: the first a is certain
+        if b == a:  # a block has ended: the first a is certain
             assert character == "a"
             a, b = 1, 0
             yield 0.0
@@ -39,7 +40,7 @@ def counting(text: str, longest: int) -> Iterator[float]:
             assert character == "b"
             b += 1
             yield 0.0
-        else:  # n is evenly one of a … longest: it is a with chance 1 / (longest - a + 1)
+        else:  # n is uniform on a … longest: it is a with probability 1 / (longest - a + 1)
             stop = 1 / (longest - a + 1)
             a, b = (a, 1) if character == "b" else (a + 1, 0)
             yield -math.log(stop if character == "b" else 1 - stop)
@@ -72,10 +73,10 @@ def recall(text: str, gap: int, letters: int) -> Iterator[float]:
 
 def markov(text: str, order: int, alphabet: int) -> Iterator[float]:
     """-log p by the text's own counts: the plug-in estimate of the conditional entropy."""
-    after: dict[str, Counter[str]] = defaultdict(Counter)
+    following: dict[str, Counter[str]] = defaultdict(Counter)
     for end in range(order, len(text)):
-        after[text[end - order : end]][text[end]] += 1
-    for counts in after.values():
+        following[text[end - order : end]][text[end]] += 1
+    for counts in following.values():
         total = sum(counts.values())
         for count in counts.values():
             yield from [-math.log(count / total)] * count
@@ -98,14 +99,14 @@ CASES: list[tuple[Synthetic, Reader]] = [
 
 
 @pytest.mark.parametrize(("source", "read"), CASES, ids=lambda case: repr(case) if hasattr(case, "seed") else "")
-def test_the_entropy_rate_is_what_a_perfect_reader_pays(source: Synthetic, read: Reader) -> None:
-    paid = np.fromiter(read(text_of(source)), float)
+def test_the_entropy_rate_is_the_loss_of_a_perfect_predictor(source: Synthetic, read: Reader) -> None:
+    losses = np.fromiter(read(text_of(source)), float)
     # The bound is some five times the spread between seeds at this length.
-    assert paid.mean() == pytest.approx(source.entropy_rate(), abs=0.006)
+    assert losses.mean() == pytest.approx(source.entropy_rate(), abs=0.006)
 
 
 @pytest.mark.parametrize(("order", "alphabet"), [(1, 2), (2, 3), (3, 4)])
-def test_markovs_stationary_distribution_by_linear_algebra(order: int, alphabet: int) -> None:
+def test_markov_entropy_by_linear_algebra(order: int, alphabet: int) -> None:
     source = Markov(order, alphabet, seed=7)
     table, size = source.table(), alphabet**order
     moves = np.zeros((size, size))
@@ -119,7 +120,7 @@ def test_markovs_stationary_distribution_by_linear_algebra(order: int, alphabet:
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5])
-def test_dycks_walk_by_linear_algebra(depth: int) -> None:
+def test_dyck_entropy_by_linear_algebra(depth: int) -> None:
     moves = np.zeros((depth + 1, depth + 1))
     for place in range(depth + 1):
         up = 1.0 if place == 0 else 0.0 if place == depth else 0.5
@@ -132,7 +133,7 @@ def test_dycks_walk_by_linear_algebra(depth: int) -> None:
 
 
 @pytest.mark.parametrize("source", [case[0] for case in CASES], ids=repr)
-def test_the_same_words_give_the_same_text(source: Synthetic) -> None:
+def test_the_same_name_gives_the_same_text(source: Synthetic) -> None:
     assert text_of(source, 70_000) == text_of(source, 140_000)[:70_000]
     assert text_of(source, 1) == text_of(source, 2)[0]
     assert len(text_of(source, 12_345)) == 12_345
@@ -142,39 +143,36 @@ def test_seeds_matter() -> None:
     assert len({text_of(Markov(seed=seed), 200) for seed in range(5)}) == 5
 
 
-def test_names(tmp_path: object) -> None:
+def test_names() -> None:
     assert parse("synthetic:dyck,depth=3,size=12") == ("dyck", Dyck(depth=3), 12)
-    assert parse("synthetic:recall") == ("match_orders", Recall(), synthetic.SIZE)
+    assert parse("synthetic:recall") == ("recall", Recall(), synthetic.SIZE)
     with pytest.raises(NotFoundError, match="synthetic:markov"):
         parse("synthetic:marko")
-    for wrong, told in {
+    for wrong, message in {
         "synthetic:dyck,deep=3": "depth=NUMBER",
-        "synthetic:dyck,depth": "'depth' is no setting",
-        "synthetic:dyck,depth=-1": "no setting",
-        "synthetic:dyck,depth=٣": "no setting",
+        "synthetic:dyck,depth": "'depth' is not one of its settings",
+        "synthetic:dyck,depth=-1": "not one of its settings",
+        "synthetic:dyck,depth=٣": "not one of its settings",
         "synthetic:dyck,depth=0": "between 1",
         "synthetic:dyck,size=0": "size = 0",
         "synthetic:markov,order=9,alphabet=26": "contexts",
         "synthetic:markov,alphabet=27": "between 2 and 26",
-        "synthetic:anbn,": "no setting",
+        "synthetic:anbn,": "not one of its settings",
     }.items():
-        with pytest.raises(UsageError, match=told) as caught:
+        with pytest.raises(UsageError, match=message) as caught:
             parse(wrong)
         assert caught.value.where == wrong
 
 
-def test_a_corpus_knows_its_true_entropy(tmp_path: object) -> None:
-    from pathlib import Path
-
-    cache = Path(str(tmp_path))
-    corpus = open_sources(["synthetic:anbn,longest=3,size=500"], cache=cache)
+def test_a_corpus_knows_its_true_entropy(tmp_path: Path) -> None:
+    corpus = open_sources(["synthetic:anbn,longest=3,size=500"], cache=tmp_path)
     assert "".join(corpus.chunks()) == text_of(Counting(longest=3), 500)
     assert corpus.entropy_rate == pytest.approx(math.log(3) / 4)
     assert corpus.name == "anbn"
-    assert open_sources(["synthetic:anbn", "synthetic:dyck"], cache=cache).entropy_rate is None
+    assert open_sources(["synthetic:anbn", "synthetic:dyck"], cache=tmp_path).entropy_rate is None
 
 
-def test_the_largest_table_is_quick() -> None:
+def test_the_largest_table_is_fast() -> None:
     source = Markov(order=8, alphabet=4)
     assert 0.5 < source.entropy_rate() < math.log(4)
     assert len("".join(islice(source.characters(), 1))) > 1000

@@ -1,8 +1,9 @@
-"""The laws of all tokenizers: exact round trips, the same ids and the same text whatever the pieces, state and back."""
+"""The laws of all tokenizers: exact round trips, ids and text independent of the pieces, state saved and restored."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from functools import cache
 from itertools import pairwise
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 
 from charlstm.errors import CorruptError, TextError, UnknownCharacter, UsageError
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer, from_state, narrowest
-from charlstm.tokenizers.sentencepiece import SMALLEST_VOCAB_SIZE, SentencePieceTokenizer, train
+from charlstm.tokenizers.sentencepiece import SentencePieceTokenizer
+from charlstm.tokenizers.train_sentencepiece import SMALLEST_VOCAB_SIZE, sample_runs, train
 
 VERSE = (
     "The owl and the cat went down to the sea,\n\tthe owl and the cat,\n  and   they said: “What a day…”\n"
@@ -58,14 +60,14 @@ def tokenizer(kind: str) -> Tokenizer:
     return CharTokenizer.fit(Counter(VERSE), min_count=41 if "unknown" in kind else 1)
 
 
-def readable(kind: str, text: str) -> str:
-    """The text, with what the alphabet does not have left out."""
-    strangers = tokenizer(kind).unknown_characters(text)
-    return "".join(character for character in text if character not in strangers)
+def known(kind: str, text: str) -> str:
+    """The text without characters outside the alphabet."""
+    unknown = tokenizer(kind).unknown_characters(text)
+    return "".join(character for character in text if character not in unknown)
 
 
 def pieces(text: Any, data: Any) -> list[Any]:
-    """Something sliced at random places."""
+    """A text cut at random places."""
     cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=8).map(sorted))
     return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
 
@@ -75,8 +77,8 @@ def pieces(text: Any, data: Any) -> list[Any]:
 @example(text="")
 @example(text="".join(TRAPS))
 @example(text="".join(map(chr, range(0x300))))
-def test_what_is_encoded_comes_back_exactly(kind: str, text: str) -> None:
-    text = readable(kind, text)
+def test_decoding_restores_the_text_exactly(kind: str, text: str) -> None:
+    text = known(kind, text)
     ids = tokenizer(kind).encode(text)
     assert tokenizer(kind).decode(ids) == text
     assert ids.dtype == narrowest(tokenizer(kind).vocab_size)
@@ -87,7 +89,7 @@ def test_what_is_encoded_comes_back_exactly(kind: str, text: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @given(text=ANY_TEXT)
 def test_the_bytes_of_the_ids_are_those_of_the_text(kind: str, text: str) -> None:
-    text = readable(kind, text)
+    text = known(kind, text)
     ids = tokenizer(kind).encode(text).tolist()
     assert b"".join(map(tokenizer(kind).token_bytes, ids)) == text.encode()
 
@@ -95,7 +97,7 @@ def test_the_bytes_of_the_ids_are_those_of_the_text(kind: str, text: str) -> Non
 @pytest.mark.parametrize("kind", KINDS)
 @given(text=ANY_TEXT, data=st.data())
 def test_ids_do_not_depend_on_the_pieces(kind: str, text: str, data: Any) -> None:
-    text = readable(kind, text)
+    text = known(kind, text)
     encoder = tokenizer(kind).encoder()
     ids = [encoder.push(piece) for piece in pieces(text, data)]
     ids.append(encoder.flush())
@@ -106,7 +108,7 @@ def test_ids_do_not_depend_on_the_pieces(kind: str, text: str, data: Any) -> Non
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
 @given(lengths=st.lists(st.sampled_from([0, 1, 4095, 4096, 4097, 9000]), min_size=1, max_size=4), data=st.data())
 @settings(max_examples=25)
-def test_nor_do_those_of_long_lines(kind: str, lengths: list[int], data: Any) -> None:
+def test_ids_of_long_lines_do_not_depend_on_the_pieces(kind: str, lengths: list[int], data: Any) -> None:
     text = "\n".join(("the owl and ▁ the sea " * 500)[:length] for length in lengths)
     encoder = tokenizer(kind).encoder()
     ids = [encoder.push(piece) for piece in pieces(text, data)]
@@ -117,12 +119,12 @@ def test_nor_do_those_of_long_lines(kind: str, lengths: list[int], data: Any) ->
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-def test_the_streaming_decoder_gives_what_decode_gives(kind: str, data: Any) -> None:
-    # Any ids at all, halves of characters too.
+def test_the_streaming_decoder_agrees_with_decode(kind: str, data: Any) -> None:
+    # Any ids at all, including halves of characters.
     size = tokenizer(kind).vocab_size
     ids = data.draw(st.lists(st.one_of(st.integers(0, size - 1), st.integers(0, min(size, 260) - 1)), max_size=40))
     decoder = tokenizer(kind).decoder()
-    for _ in range(2):  # after a flush it is as new
+    for _ in range(2):  # a flush resets it
         text = "".join([*map(decoder.push, ids), decoder.flush()])
         assert text == tokenizer(kind).decode(ids)
 
@@ -130,19 +132,19 @@ def test_the_streaming_decoder_gives_what_decode_gives(kind: str, data: Any) -> 
 @pytest.mark.parametrize("kind", KINDS)
 @given(text=ANY_TEXT)
 @settings(max_examples=30)
-def test_state_is_plain_json_and_tells_everything(kind: str, text: str) -> None:
+def test_state_is_plain_json_and_complete(kind: str, text: str) -> None:
     original = tokenizer(kind)
-    again = from_state(json.loads(json.dumps(original.to_state())))
-    assert isinstance(again, Tokenizer)
-    assert (again.kind, again.vocab_size, again.unknown_id) == (
+    restored = from_state(json.loads(json.dumps(original.to_state())))
+    assert isinstance(restored, Tokenizer)
+    assert (restored.kind, restored.vocab_size, restored.unknown_id) == (
         original.kind,
         original.vocab_size,
         original.unknown_id,
     )
-    text = readable(kind, text)
-    assert again.encode(text).tolist() == original.encode(text).tolist()
+    text = known(kind, text)
+    assert restored.encode(text).tolist() == original.encode(text).tolist()
     tokens = range(original.vocab_size)
-    assert again.decode(tokens) == original.decode(tokens)
+    assert restored.decode(tokens) == original.decode(tokens)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ def test_state_is_plain_json_and_tells_everything(kind: str, text: str) -> None:
         {"kind": "sentencepiece", "model": "bm8gbW9kZWw="},
     ],
 )
-def test_a_state_that_is_none_is_a_corrupt_file(state: dict[str, Any], capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_state_is_a_corrupt_file(state: dict[str, Any], capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CorruptError):
         from_state(state)
     assert capfd.readouterr() == ("", "")
@@ -175,21 +177,21 @@ def test_every_id_has_bytes(kind: str) -> None:
 # ---- characters -------------------------------------------------------------------------------------------------
 
 
-def test_a_character_outside_the_alphabet_is_named_with_its_place() -> None:
+def test_a_character_outside_the_alphabet_is_reported_with_its_position() -> None:
     with pytest.raises(UnknownCharacter) as caught:
         CharTokenizer("abc").encode("abéc")
     assert (caught.value.character, caught.value.offset) == ("é", 2)
 
 
 @given(text=st.text(st.characters()), alphabet=st.sets(st.characters(), min_size=1))
-def test_the_unknown_symbol_stands_for_all_others(text: str, alphabet: set[str]) -> None:
+def test_the_unknown_symbol_stands_for_all_other_characters(text: str, alphabet: set[str]) -> None:
     mine = CharTokenizer(sorted(alphabet), unknown=True)
     expected = [sorted(alphabet).index(c) if c in alphabet else len(alphabet) for c in text]
     assert mine.encode(text).tolist() == expected
     assert mine.unknown_characters(text) == list(dict.fromkeys(c for c in text if c not in alphabet))
 
 
-def test_an_alphabet_grows_behind_its_end() -> None:
+def test_an_alphabet_grows_at_its_end() -> None:
     old = CharTokenizer("bd")
     new = old.grown("adz")
     assert new.alphabet == ("b", "d", "a", "z")
@@ -198,11 +200,35 @@ def test_an_alphabet_grows_behind_its_end() -> None:
     assert old.grown("adz", unknown=True).unknown_id == CharTokenizer("bd", unknown=True).grown("az").unknown_id == 4
 
 
+@given(st.sets(st.characters()), st.sets(st.characters()), st.booleans(), st.booleans())
+def test_ids_are_found_in_another_tokenizer(old: set[str], new: set[str], first: bool, second: bool) -> None:
+    other, mine = CharTokenizer(sorted(old), unknown=first), CharTokenizer(sorted(new, reverse=True), unknown=second)
+    ids = mine.ids_in(other).tolist()
+    assert len(ids) == mine.vocab_size
+    for token, found in enumerate(ids):
+        if token == mine.unknown_id:
+            assert found == (other.unknown_id if first else -1)
+        elif found < 0:
+            assert mine.alphabet[token] not in other.alphabet
+        else:
+            assert other.alphabet[found] == mine.alphabet[token]
+
+
+def test_growing_a_large_alphabet_takes_linear_time() -> None:
+    alphabet = list(map(chr, range(0x10000, 0x10000 + 50_000)))
+    start = time.perf_counter()
+    old = CharTokenizer(alphabet[::2])
+    grown = old.grown(alphabet)
+    ids = grown.ids_in(old)
+    assert time.perf_counter() - start < 2  # a search of the alphabet for every character took 18 seconds
+    assert ids.tolist() == [*range(25_000), *[-1] * 25_000]
+
+
 # ---- bytes ------------------------------------------------------------------------------------------------------
 
 
 @given(data=st.binary())
-def test_bytes_that_are_no_utf8_have_ids_too(data: bytes) -> None:
+def test_bytes_that_are_not_utf8_have_ids_too(data: bytes) -> None:
     assert ByteTokenizer().encode(data.decode("utf-8", "surrogateescape")).tolist() == list(data)
 
 
@@ -230,7 +256,7 @@ def test_an_explicit_vocabulary_is_exact(kind: Any, size: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_a_vocabulary_out_of_reach_says_the_largest_that_works(kind: Any) -> None:
+def test_a_vocabulary_too_large_is_refused_naming_the_largest_that_works(kind: Any) -> None:
     with pytest.raises(UsageError) as caught:
         train(VERSE.splitlines(), model=kind, vocab_size=100_000)
     largest = int(caught.value.hint.rstrip(".").split()[-1])
@@ -241,7 +267,7 @@ def test_a_vocabulary_out_of_reach_says_the_largest_that_works(kind: Any) -> Non
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
 @pytest.mark.parametrize("size", [1, 259])
-def test_a_vocabulary_too_small_says_the_smallest(kind: Any, size: int) -> None:
+def test_a_vocabulary_too_small_is_refused_naming_the_smallest(kind: Any, size: int) -> None:
     with pytest.raises(UsageError, match=str(SMALLEST_VOCAB_SIZE)):
         train(VERSE.splitlines(), model=kind, vocab_size=size)
 
@@ -294,18 +320,15 @@ def test_more_characters_than_the_vocabulary_holds_are_written_in_bytes() -> Non
     assert len(mine.encode("漢字漢字")) <= 4
 
 
-def test_only_as_much_is_learnt_from_as_is_enough() -> None:
-    from charlstm.tokenizers import sentencepiece
-
-    lines = [f"{number:06d}" for number in range(1_000_000)]
-    kept = sentencepiece._thinned(lines)
-    numbers = [int(line) for line in kept]
-    assert sum(map(len, kept)) <= 5_000_000
-    assert len({after - before for before, after in pairwise(numbers)}) == 1
+def test_a_long_text_is_sampled_evenly() -> None:
+    runs = sample_runs(f"{number:06d}\n" for number in range(1_000_000))
+    numbers = [int(run) for run in runs]
+    assert 2_500_000 <= sum(map(len, runs)) <= 5_000_000
+    assert len({second - first for first, second in pairwise(numbers)}) == 1
     assert numbers[-1] > 999_990
 
 
-def test_bytes_that_are_no_utf8_are_pieces_of_one_byte() -> None:
+def test_bytes_that_are_not_utf8_are_pieces_of_one_byte() -> None:
     mine = tokenizer("bpe")
     ids = mine.encode("the \udc80\udcff owl").tolist()
     assert b"".join(map(mine.token_bytes, ids)) == b"the \x80\xff owl"
@@ -324,7 +347,7 @@ def test_sentencepiece_is_a_tokenizer() -> None:
     assert tokenizer("unigram").unknown_id == 0
 
 
-def test_a_count_that_no_character_reaches_is_told():
+def test_a_min_count_that_no_character_reaches_is_refused():
     with pytest.raises(TextError, match="no character occurs 9 times"):
         CharTokenizer.fit({"a": 3, "b": 8}, min_count=9)
     assert CharTokenizer.fit({}, min_count=9).vocab_size == 0

@@ -1,4 +1,4 @@
-"""``charlstm corpora``: list, show, fetch, measure and check texts to learn from; clean up what was encoded."""
+"""``charlstm corpora``: list, show, fetch, measure and check texts; empty the cache of encoded texts."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from charlstm.cli.options import Cache, cache_or_default, seconds
 from charlstm.cli.views.terminal import duration, is_terminal, say, size, stdout_console
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from charlstm.corpora.cache_cleanup import CachedFile
     from charlstm.corpora.catalogue import Entry
     from charlstm.corpora.read import Corpus
 
@@ -29,7 +32,7 @@ app = typer.Typer(
 _FIRST_LINES = 8
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A name that `charlstm corpora list` tells.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A name that `charlstm corpora list` shows.")]
 Sources = Annotated[
     list[str], typer.Argument(metavar="SOURCE", help="Files, folders, globs, names, or '-' for standard input.")
 ]
@@ -46,10 +49,10 @@ def _examples(*lines: str) -> str:
 @app.command("list", epilog=_examples("list", "list --json"))
 def list_corpora(cache: Cache = None, as_json: Json = False) -> None:
     """List the corpora that have names. Each can be trained on by its name."""
-    from charlstm.corpora.describe import named
+    from charlstm.corpora.describe import named_corpora
 
     folder = cache_or_default(cache)
-    corpora = named(folder)
+    corpora = named_corpora(folder)
     if as_json:
         _print_json([asdict(corpus) for corpus in corpora])
         return
@@ -77,24 +80,24 @@ def show(name: Name, cache: Cache = None, as_json: Json = False) -> None:
 def fetch(
     name: Name,
     from_file: Annotated[
-        Path | None, typer.Option("--from", metavar="FILE", help="Take this file instead of the network.")
+        Path | None, typer.Option("--from", metavar="FILE", help="Copy this file instead of downloading.")
     ] = None,
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch a corpus of the catalogue. Its size and hash are checked, whatever brought it."""
-    from charlstm.corpora.catalogue import find, is_sound, place
+    """Fetch a corpus of the catalogue. Its size and hash are checked, wherever it came from."""
+    from charlstm.corpora.catalogue import find, is_intact, place
 
     folder = cache_or_default(cache)
     entry = find(name)
-    fetched = from_file is not None or not is_sound(entry, folder)
-    if fetched:
+    needed = from_file is not None or not is_intact(entry, folder)
+    if needed:
         _fetch(entry, folder, from_file)
     path = place(entry, folder)
     if as_json:
-        _print_json({"name": name, "path": str(path), "bytes": entry.size, "fetched": fetched})
+        _print_json({"name": name, "path": str(path), "bytes": entry.size, "fetched": needed})
     else:
-        say(f"{'fetched' if fetched else 'already there'}: {path} ({size(entry.size)})")
+        say(f"{'fetched' if needed else 'already there'}: {path} ({size(entry.size)})")
         say(f"train on it: charlstm train {name}")
 
 
@@ -106,17 +109,12 @@ def stats(
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a text. Sizes, alphabet, newlines, hash, and what compressors make of it."""
+    """Measure a text. Sizes, alphabet, newlines, hash, and how well it compresses."""
+    from charlstm.cli.views.corpora import draw_stats
     from charlstm.corpora.stats import stats as measure
 
     corpus = _open(sources, encoding, newlines, cache)
-    measured = measure(corpus)
-    if as_json:
-        _print_json({**asdict(measured), "skipped": corpus.skipped})
-        return
-    from charlstm.cli.views.corpora import draw_stats
-
-    draw_stats(stdout_console(), measured)
+    _show(measure(corpus), corpus, draw_stats, as_json)
 
 
 @app.command(epilog=_examples("check my.txt", "check 'letters/*.txt' --val-fraction 0.05", "check english --json"))
@@ -130,48 +128,65 @@ def check(
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
-    """Look for faults in a text. Odd characters, repeated passages, leakage into validation, and too little of it."""
-    from charlstm.corpora.check import check as look_over
+    """Look for problems in a text. Odd characters, repeated passages, leakage into validation, and too little text."""
+    from charlstm.cli.views.corpora import draw_check
+    from charlstm.corpora.check import check as find_problems
 
     corpus = _open(sources, encoding, newlines, cache)
-    found = look_over(corpus, val_fraction)
-    if as_json:
-        _print_json({**asdict(found), "skipped": corpus.skipped})
-        return
-    from charlstm.cli.views.corpora import draw_check
-
-    draw_check(stdout_console(), found)
+    _show(find_problems(corpus, val_fraction), corpus, draw_check, as_json)
 
 
-@app.command(epilog=_examples("clean", "clean --unused 7d", "clean --dry-run --json"))
+@app.command(epilog=_examples("clean", "clean --unused 7d --yes", "clean --dry-run --json"))
 def clean(
     unused: Annotated[
-        str | None, typer.Option("--unused", metavar="TIME", help="Only what was not used for so long: 12h, 7d.")
+        str | None, typer.Option("--unused", metavar="TIME", help="Only files unused for this long: 12h, 7d.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask on a terminal.")] = False,
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
-    """Empty the cache of encoded texts. Fetched corpora stay, and a run that goes on encodes its text again.
+    """Empty the cache of encoded texts. Fetched corpora stay, and resumed runs encode their text again.
 
-    Only a run on standard input (-) then needs its text once more. What was not used for 30 days goes by itself when
-    another text is encoded.
+    Only a run trained on standard input (-) then needs its text once more. Only files that charlstm wrote are removed.
+    What was not used for 30 days is removed without this command when another text is encoded.
     """
-    from charlstm.corpora.cache_cleanup import entries, remove
+    from charlstm.corpora.cache_cleanup import cached_files, remove
 
-    found = entries(cache_or_default(cache), 0.0 if unused is None else seconds(unused))
-    gone = found if dry_run else list(remove(found))
+    files = cached_files(cache_or_default(cache), 0.0 if unused is None else seconds(unused))
+    if not dry_run and not _agreed(files, yes):
+        say("nothing removed")
+        return
+    removed = files if dry_run else list(remove(files))
     if as_json:
-        _print_json([{"path": str(entry.path), "bytes": entry.size, "used": entry.used} for entry in gone])
+        _print_json([{"path": str(file.path), "bytes": file.size, "used": file.used} for file in removed])
     else:
-        for entry in gone:
-            idle = duration(max(0.0, time.time() - entry.used))
-            print(f"{entry.path.parent.name}/{entry.path.name[:12]}…  {size(entry.size)}, not used for {idle}")
-    freed = size(sum(entry.size for entry in gone))
-    files = f"{len(gone)} file{'s' * (len(gone) != 1)}"
-    say(f"{files} would go, {freed} to free" if dry_run else f"{files} removed, {freed} freed")
-    if len(gone) < len(found):
-        say(f"{len(found) - len(gone)} more could not be removed: in use, or another's")
+        for file in removed:
+            idle = duration(max(0.0, time.time() - file.used))
+            print(f"{file.path.parent.name}/{file.path.name[:12]}…  {size(file.size)}, unused for {idle}")
+    total = _total(removed)
+    say(f"would remove {total}" if dry_run else f"removed {total}")
+    if len(removed) < len(files):
+        say(f"{len(files) - len(removed)} more could not be removed: in use, or another user's")
+
+
+def _agreed(files: Sequence[CachedFile], yes: bool) -> bool:
+    """Whether to remove files: asked on a terminal only, since nothing is lost that cannot be made again."""
+    if yes or not files or not is_terminal(sys.stdin):
+        return True
+    return typer.confirm(f"Remove {_total(files)} from the cache?", err=True)
+
+
+def _total(files: Sequence[CachedFile]) -> str:
+    return f"{len(files)} file{'s' * (len(files) != 1)} ({size(sum(file.size for file in files))})"
+
+
+def _show(result: Any, corpus: Corpus, draw: Any, as_json: bool) -> None:
+    """Print a result about a corpus, drawn or as JSON."""
+    if as_json:
+        _print_json({**asdict(result), "skipped": corpus.skipped})
+    else:
+        draw(stdout_console(), result)
 
 
 def _open(
@@ -186,7 +201,7 @@ def _open(
     )
     if corpus.skipped:
         more = f" and {len(corpus.skipped) - 1} more" if len(corpus.skipped) > 1 else ""
-        say(f"left out, as they look like no text: {corpus.skipped[0]}{more}")
+        say(f"left out, since it does not look like text: {corpus.skipped[0]}{more}")
     return corpus
 
 
@@ -194,16 +209,22 @@ def _fetch(entry: Entry, cache: Path, from_file: Path | None) -> None:
     from tqdm import tqdm
 
     from charlstm.corpora.fetch import fetch as fetch_entry
+    from charlstm.errors import NotFoundError
 
     with tqdm(
         total=entry.size, desc=entry.name, unit="B", unit_scale=True, leave=False, file=sys.stderr,
         disable=not is_terminal(sys.stderr), dynamic_ncols=True,
     ) as bar:  # fmt: skip
 
-        def advance(done: int) -> None:
-            bar.update(done - bar.n)
+        def advance(received: int) -> None:
+            bar.update(received - bar.n)
 
-        fetch_entry(entry, cache, from_file=from_file, progress=advance)
+        try:
+            fetch_entry(entry, cache, from_file=from_file, progress=advance)
+        except NotFoundError as fault:
+            if from_file is None:
+                fault.hint = f"If you have the file already: charlstm corpora fetch {entry.name} --from FILE"
+            raise
 
 
 def _print_json(value: Any) -> None:

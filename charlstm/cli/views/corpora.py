@@ -1,4 +1,4 @@
-"""How corpora look in a terminal, wide or narrow. What a text holds is never obeyed, only shown."""
+"""Corpora drawn in a terminal, wide or narrow. Control characters of a text are shown, never sent to the terminal."""
 
 from __future__ import annotations
 
@@ -13,25 +13,31 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from charlstm.corpora.check import Check
-    from charlstm.corpora.describe import Named
+    from charlstm.corpora.describe import NamedCorpus
     from charlstm.corpora.stats import Stats
 
 NARROW = 72
-"""Columns below which a list becomes blocks of two lines."""
+"""With fewer columns a list becomes blocks of two lines."""
 
 _MOST_CHARACTERS = 100
 _MOST_ODD = 20
 _HEADINGS = {
     "bundled": "Shipped with charlstm",
-    "catalogue": "To fetch once: charlstm corpora fetch NAME",
-    "virtual": "Already on this machine",
-    "synthetic": "Made to measure, with a known true entropy",
+    "catalogue": "To be fetched once: charlstm corpora fetch NAME",
+    "local": "Already on this machine",
+    "synthetic": "Generated, with a known true entropy",
 }
 _SIGNS = {" ": "space", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
-def draw_list(console: Console, corpora: Sequence[Named], cache: Path) -> None:
-    """The corpora by kind; on a narrow terminal one a block."""
+def draw_list(console: Console, corpora: Sequence[NamedCorpus], cache: Path) -> None:
+    """Draw the corpora by kind; on a narrow terminal one per block.
+
+    Args:
+        console: where to draw.
+        corpora: the corpora.
+        cache: the cache folder, named below the list.
+    """
     wide = console.width >= NARROW
     width = max(len(corpus.name) for corpus in corpora)
     for kind, heading in _HEADINGS.items():
@@ -39,11 +45,11 @@ def draw_list(console: Console, corpora: Sequence[Named], cache: Path) -> None:
         table = _grid()
         for corpus in corpora:
             if corpus.kind == kind:
-                about = "; ".join((corpus.description, *_facts(corpus)))
+                facts = "; ".join((corpus.description, *_facts(corpus)))
                 if wide:
-                    table.add_row(_text(f"  {corpus.name}".ljust(width + 2), "cyan"), _text(about))
+                    table.add_row(_text(f"  {corpus.name}".ljust(width + 2), "cyan"), _text(facts))
                 else:
-                    _draw_block(console, corpus.name, about)
+                    _draw_block(console, corpus.name, facts)
         if wide:
             console.print(table)
         console.print()
@@ -51,16 +57,21 @@ def draw_list(console: Console, corpora: Sequence[Named], cache: Path) -> None:
 
 
 def draw_show(console: Console, values: Mapping[str, Any]) -> None:
-    """Names and values side by side, then the first lines."""
-    octets = values["size"]
+    """Draw a corpus: names and values side by side, then its first lines.
+
+    Args:
+        console: where to draw.
+        values: the fields of `NamedCorpus`, ``sha256`` and ``first_lines``.
+    """
+    number = values["size"]
     rows = [
         ("name", values["name"]),
-        ("what", values["description"]),
+        ("description", values["description"]),
         ("licence", values["licence"]),
-        ("size", f"{size(octets)} ({octets:,} bytes)" if octets is not None else "made when asked for"),
-        ("in full" if values["kind"] == "synthetic" else "address", values["address"]),
+        ("size", f"{size(number)} ({number:,} bytes)" if number is not None else "generated when it is read"),
+        ("full name" if values["kind"] == "synthetic" else "address", values["address"]),
         ("sha256", values["sha256"]),
-        ("place", values["place"] if values["ready"] else f"not here yet: charlstm corpora fetch {values['name']}"),
+        ("place", values["place"] if values["ready"] else f"not fetched yet: charlstm corpora fetch {values['name']}"),
     ]
     _draw_rows(console, [(name, value) for name, value in rows if value])
     if values["first_lines"]:
@@ -71,25 +82,35 @@ def draw_show(console: Console, values: Mapping[str, Any]) -> None:
         console.print(text, no_wrap=True)
 
 
-def draw_stats(console: Console, found: Stats) -> None:
-    """The numbers of a text, and its alphabet from the most frequent character on."""
-    _draw_rows(console, _stats_rows(found))
+def draw_stats(console: Console, stats: Stats) -> None:
+    """Draw the numbers of a text, and its alphabet, the most frequent characters first.
+
+    Args:
+        console: where to draw.
+        stats: the numbers.
+    """
+    _draw_rows(console, _stats_rows(stats))
     console.print()
-    kinds = sorted(found.alphabet.items(), key=lambda pair: (-pair[1], pair[0]))
-    heading = f"{len(found.alphabet):,} different characters"
-    if len(kinds) > _MOST_CHARACTERS:
+    characters = sorted(stats.alphabet.items(), key=lambda pair: (-pair[1], pair[0]))
+    heading = f"{len(stats.alphabet):,} different characters"
+    if len(characters) > _MOST_CHARACTERS:
         heading += f", the {_MOST_CHARACTERS} most frequent"
     console.print(_text(heading, "bold"))
     from rich.columns import Columns
 
     console.print(
-        Columns([_text(f"{_sign(character)} {n:,}") for character, n in kinds[:_MOST_CHARACTERS]], padding=(0, 3))
+        Columns([_text(f"{_sign(character)} {n:,}") for character, n in characters[:_MOST_CHARACTERS]], padding=(0, 3))
     )
 
 
-def draw_check(console: Console, found: Check) -> None:
-    """What was found, the gravest first, and the verdict."""
-    stats = found.stats
+def draw_check(console: Console, result: Check) -> None:
+    """Draw the findings, grave ones first, and the verdict.
+
+    Args:
+        console: where to draw.
+        result: the findings.
+    """
+    stats = result.stats
     line = _text(stats.name, "bold")
     line.append(
         f": {stats.characters:,} characters, {len(stats.alphabet):,} different, {_encodings(stats)}", "not bold"
@@ -97,56 +118,54 @@ def draw_check(console: Console, found: Check) -> None:
     console.print(line)
     console.print()
     table = _grid()
-    for finding in found.findings:
+    for finding in result.findings:
         table.add_row(_text("!" if finding.grave else "-", "bold red" if finding.grave else ""), _text(finding.text))
-    if not found.findings:
-        table.add_row(
-            _text("ok", "green"), _text("Nothing odd: no strange characters, no repeated passages, no leakage.")
-        )
+    if not result.findings:
+        table.add_row(_text("ok", "green"), _text("No problems: no odd characters, no repeated passages, no leakage."))
     console.print(table)
-    if found.odd:
+    if result.odd:
         console.print()
-        _draw_odd(console, found)
-    if found.sampled > 1:
-        console.print(_text(f"Repetitions are estimated: 1 window in {found.sampled} was looked at.", "dim"))
+        _draw_odd(console, result)
+    if result.sampled > 1:
+        console.print(_text(f"Repetitions are estimated: 1 window in {result.sampled} was examined.", "dim"))
     console.print()
-    console.print(_text(found.verdict))
+    console.print(_text(result.verdict))
 
 
-def _draw_odd(console: Console, found: Check) -> None:
-    for odd in found.odd[:_MOST_ODD]:
+def _draw_odd(console: Console, result: Check) -> None:
+    for odd in result.odd[:_MOST_ODD]:
         facts = f"{odd.kind}, {odd.count:,} ×, first in line {odd.line:,}, at character {odd.offset:,}"
         if console.width >= NARROW:
             console.print(_text(f"{odd.name}: {facts}"))
         else:
             _draw_block(console, odd.name, facts)
-    if len(found.odd) > _MOST_ODD:
-        console.print(_text(f"and {len(found.odd) - _MOST_ODD} more kinds; --json tells all", "dim"))
+    if len(result.odd) > _MOST_ODD:
+        console.print(_text(f"and {len(result.odd) - _MOST_ODD} more kinds; --json shows all", "dim"))
 
 
-def _stats_rows(found: Stats) -> Iterable[tuple[str, str]]:
-    ends = found.newlines
-    kinds = ((ends.lf, "LF"), (ends.crlf, "CR LF"), (ends.cr, "CR"))
-    yield "name", found.name
-    yield "parts", f"{found.parts:,}, {size(found.size)}, {_encodings(found)}"
-    yield "characters", f"{found.characters:,}"
-    yield "bytes", f"{found.bytes:,} in UTF-8"
-    yield "lines", f"{found.lines:,}"
-    yield "line ends", ", ".join(f"{n:,} {name}" for n, name in kinds if n) or "none"
-    yield "sha256", found.sha256
-    if found.true_entropy is not None:
-        yield "true entropy", f"{found.true_entropy:.4f} bits a character"
-    yield "by counts", f"{found.entropy:.4f} bits a character"
-    for name, bits in found.compressors.items():
-        yield name, f"{bits:.4f} bits a character"
+def _stats_rows(stats: Stats) -> Iterable[tuple[str, str]]:
+    ends = stats.newlines
+    newlines = ((ends.lf, "LF"), (ends.crlf, "CR LF"), (ends.cr, "CR"))
+    yield "name", stats.name
+    yield "parts", f"{stats.parts:,}, {size(stats.size)}, {_encodings(stats)}"
+    yield "characters", f"{stats.characters:,}"
+    yield "bytes", f"{stats.bytes:,} in UTF-8"
+    yield "lines", f"{stats.lines:,}"
+    yield "line ends", ", ".join(f"{n:,} {name}" for n, name in newlines if n) or "none"
+    yield "sha256", stats.sha256
+    if stats.true_entropy is not None:
+        yield "true entropy", f"{stats.true_entropy:.4f} bits per character"
+    yield "from counts", f"{stats.entropy:.4f} bits per character"
+    for name, bits in stats.compressors.items():
+        yield name, f"{bits:.4f} bits per character"
 
 
-def _encodings(found: Stats) -> str:
-    names = [name.upper() for name in found.encodings]
-    return names[0] if len(names) == 1 else ", ".join(f"{n} {name.upper()}" for name, n in found.encodings.items())
+def _encodings(stats: Stats) -> str:
+    names = [name.upper() for name in stats.encodings]
+    return names[0] if len(names) == 1 else ", ".join(f"{n} {name.upper()}" for name, n in stats.encodings.items())
 
 
-def _facts(corpus: Named) -> Iterator[str]:
+def _facts(corpus: NamedCorpus) -> Iterator[str]:
     if corpus.size is not None:
         yield size(corpus.size)
     if corpus.kind != "synthetic":
@@ -156,7 +175,7 @@ def _facts(corpus: Named) -> Iterator[str]:
 
 
 def _sign(character: str) -> str:
-    """A character as it can be read in a list."""
+    """A character as readable text."""
     if character in _SIGNS:
         return _SIGNS[character]
     shown = visible(character)
@@ -170,11 +189,11 @@ def _draw_rows(console: Console, rows: Iterable[tuple[str, str]]) -> None:
     console.print(table)
 
 
-def _draw_block(console: Console, name: str, about: str) -> None:
+def _draw_block(console: Console, name: str, facts: str) -> None:
     from rich.padding import Padding
 
     console.print(_text(name, "cyan"))
-    console.print(Padding(_text(about), (0, 0, 0, 2), expand=False))
+    console.print(Padding(_text(facts), (0, 0, 0, 2), expand=False))
 
 
 def _text(content: str, style: str = "") -> Any:

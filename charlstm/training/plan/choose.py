@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from charlstm.config import RunConfig
-from charlstm.corpora.encode import boundary
+from charlstm.corpora.encode import train_size
 from charlstm.errors import OutOfMemoryError, TextError
 from charlstm.nn.architecture import Architecture
 from charlstm.nn.shapes import matmul_weight_count, parameter_count
@@ -78,7 +78,7 @@ def choose(
     rules.machine(train, machine)
     budget = seconds if seconds is not None else math.inf
     val = rules.validation(data, tokens, budget, machine)
-    train_tokens = boundary(tokens, val)
+    train_tokens = train_size(tokens, val)
     common = common or vocab_size
     rules.side_inputs(model, TextFacts(train_tokens, common, train.values["device"]))
     rules.shape(model, common)
