@@ -25,7 +25,7 @@ from charlstm.cpu import Threads
 from charlstm.engine import BidirectionalEngine, Engine
 from charlstm.evaluation.calibration import calibrate
 from charlstm.evaluation.loss import bits_per_char, evaluate
-from charlstm.evaluation.masked import evaluate_cloze
+from charlstm.evaluation.masked import evaluate_masked
 from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
 from charlstm.filling import fill as filling
 from charlstm.nn.device import parse_device
@@ -350,7 +350,7 @@ class Training:
 
     def _score(self, ids: NDArray[Any]) -> float:
         if self.run.model.bidirectional:
-            return evaluate_cloze(self.model, ids, self.run.data.seq_len, self._autocast())
+            return evaluate_masked(self.model, ids, self.run.data.seq_len, self._autocast())
         return evaluate(self.model, ids, self._context(), streams=EVAL_STREAMS, autocast=self._autocast())
 
     def _context(self) -> NDArray[Any]:

@@ -1,36 +1,41 @@
-"""``charlstm eval``: how surprising a text is to a model, beside what compressors make of it."""
+"""``charlstm eval``: the score of a text by a model, beside what general compressors need for it."""
 
 from __future__ import annotations
 
-import json
+import os
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from charlstm.cli import options
-from charlstm.cli.load_model import unknown_choice
+from charlstm.cli.load_model import read_model, unknown_choice
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
-from charlstm.cli.views.terminal import counted, is_terminal, say, stdout_console
-from charlstm.errors import UsageError
+from charlstm.cli.views.progress import bytes_bar
+from charlstm.cli.views.terminal import is_terminal, say
+from charlstm.errors import CharlstmError, CheckpointError, UsageError
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
-    from charlstm.api import Model
+    from charlstm.checkpoint.format import Checkpoint
+    from charlstm.corpora.read import Corpus
     from charlstm.evaluation.dynamic import DynamicConfig
-    from charlstm.evaluation.score import Score
-    from charlstm.sampling.prompts import Unknown
+    from charlstm.evaluation.score import EncodedText, Losses, Score, ScoreSummary
+    from charlstm.nn.model import CharLM
+    from charlstm.tokenizers import Tokenizer
 
 EPILOG = """Examples:
 
 \b
-  charlstm eval my-1 other.txt             nats and bits, with gzip, bz2 and xz beside
+  charlstm eval other.txt                  nats and bits by the newest run, beside gzip, bzip2 and xz
+  charlstm eval my-1 other.txt             by the run my-1
   charlstm eval starter - < letter.txt     a text from a pipe
   charlstm eval my-1 poem.txt --surprise   the text, coloured by how unexpected it is
-  charlstm eval my-1 other.txt --dynamic   the same, and if it learned from the text on the way
+  charlstm eval my-1 other.txt --dynamic   also while learning from the text
   charlstm eval my-1 other.txt --json      for a program
 """
 
@@ -39,183 +44,301 @@ app = options.one_command()
 
 @app.command(epilog=EPILOG)
 def evaluate(
-    checkpoint: Annotated[
-        str, typer.Argument(metavar="CHECKPOINT", help="A run's name, a folder, a file, 'latest' or 'starter'.")
-    ],
-    sources: Annotated[list[str], typer.Argument(metavar="TEXT", help="Files, folders, globs, names, or '-'.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CHECKPOINT] TEXT...",
+            help="A run's name, a folder, a file, 'latest' or 'starter' [default: the newest run, else the starter]; "
+            "then files, folders, globs, names of corpora, or '-' for stdin.",
+            show_default=False,
+        ),
+    ] = None,
     surprise: Annotated[bool, typer.Option("--surprise", help="Show the text by how unexpected it is.")] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Read a long text in order too, in fp32: slower, no approximation.")
+    ] = False,
     dynamic: Annotated[
-        bool, typer.Option("--dynamic", help="Also let it learn from each part of the text once that is scored.")
+        bool, typer.Option("--dynamic", help="Also score it while learning from each part once it is scored.")
     ] = False,
     segment: Annotated[
-        int | None, typer.Option("--segment", help="With --dynamic: tokens from step to step. [default: 20]")
+        int | None, typer.Option("--segment", help="With --dynamic: tokens between two steps. [default: 20]")
     ] = None,
-    lr: Annotated[
-        float | None, typer.Option("--lr", help="With --dynamic: how far a weight moves in a step. [default: 0.0003]")
-    ] = None,
+    lr: Annotated[float | None, typer.Option("--lr", help="With --dynamic: learning rate. [default: 0.0003]")] = None,
     decay: Annotated[
         float | None,
-        typer.Option("--decay", help="With --dynamic: share of the way back each step goes. [default: 0.001]"),
+        typer.Option(
+            "--decay", help="With --dynamic: how far a step returns to the trained weights, 0 to 1. [default: 0.001]"
+        ),
     ] = None,
     unknown: options.Unknown = "error",
     encoding: Annotated[str | None, typer.Option("--encoding", help="If it is not UTF-8.")] = None,
     json_out: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", help="cpu, cuda, cuda:1 or mps. [default: a CUDA GPU if there is one]"),
+    ] = None,
     root: Root = DEFAULT_ROOT,
     cache: Cache = None,
 ) -> None:
-    """Score a text: nats, bits a character and a byte, perplexity.
+    """Score a text: nats, bits per character and byte, perplexity.
 
-    Every character counts, read in order with the state carried from the first to the last; the first is judged as
-    the first of any text. A network trained with --bidirectional judges each from all the others around it: that is no
-    likelihood of the text, so no compressor stands beside it.
+    Every token counts, given those before it; the first is scored as the first of any text. A text of fewer than 65,536
+    tokens is read in order, so its score is exact. A longer one is read in 32 parallel streams, each after 256 tokens
+    of what precedes it, and in bf16 where that is faster: the loss differs by less than 0.001 nats per token.
+    A network with a match memory reads every text in order.
 
-    With --dynamic the text is read a second time by a copy of the network that goes on learning (Krause et al. 2018):
-    each part is scored first, then learned from. Both figures are shown; --surprise then is that of the copy.
+    A network trained with --bidirectional scores each token given all those around it. That is no likelihood of the
+    text, so it is not compared with compressors.
+
+    With --dynamic the text is read a second time by a copy of the network that goes on learning (Krause et al. 2018).
+    Both scores are shown; --surprise then shows that of the copy.
     """
+    from charlstm.cli.encoded_text import KnownText
+    from charlstm.tokenizers import from_state
+
     choice = unknown_choice(unknown, "--unknown")
-    given = {name: value for name, value in [("segment", segment), ("lr", lr), ("decay", decay)] if value is not None}
-    if given and not dynamic:
-        raise UsageError(f"--{next(iter(given))} is for --dynamic", hint="Add --dynamic.")
-    model, text, path = _read(
-        checkpoint, sources, choice, encoding, root, options.cache_or_default(cache), in_order=dynamic
-    )
-    config = _config(given) if dynamic else None
-    scores = _scores(model, text, config)
-    # What is judged from both sides does not add up to a code, so a code's length says nothing beside it.
-    compressors = {} if model.bidirectional else _compressors(text.encode("utf-8", "surrogateescape"))
-    if json_out:
-        figures = [_plain(score, with_tokens=surprise) for score in scores]
-        values = {"checkpoint": str(path), **figures[0], "compressors_bits_per_byte": compressors}
-        if config is not None:
-            values["dynamic"] = {**asdict(config), **figures[1]}
-        print(json.dumps(values, ensure_ascii=False))
-        return
-    if model.bidirectional:
-        say("each token judged from those on both sides of it")
-    if surprise:
-        from charlstm.cli.views.surprise import show
-
-        show(scores[-1])
-        return
-    _table(scores, compressors, of_bytes=model.tokenizer.kind == "byte")
+    config = _dynamic_config({"segment": segment, "lr": lr, "decay": decay}, wanted=dynamic)
+    reference, sources = _model_and_sources(words or [], root)
+    path, saved = read_model(reference, root)
+    if dynamic:
+        _check_causal(saved, path)
+    folder = options.cache_or_default(cache)
+    text = KnownText(_corpus(sources, saved, encoding, folder), from_state(saved.tokenizer), choice)
+    with bytes_bar("reading", quiet=False) as progress:
+        encoded = text.encode(folder, progress)
+    for note in text.notes():
+        say(note)
+    scorer = _Scorer(saved, encoded, device, exact=exact)
+    scores = [scorer.trained(by_token=surprise and (json_out or not dynamic))]
+    if config is not None:
+        scores.append(scorer.dynamic(config, by_token=surprise))
+    compressors = {} if scorer.bidirectional or (surprise and not json_out) else _compressors(text)
+    say(scorer.description(path))
+    _show(scores, compressors, scorer, config, str(path), surprise=surprise, json_out=json_out)
 
 
-def _read(
-    reference: str,
-    sources: list[str],
-    unknown: Unknown,
-    encoding: str | None,
-    root: Path,
-    cache: Path,
-    *,
-    in_order: bool,
-) -> tuple[Model, str, Path]:
-    """The model, the text in characters it knows, and the model's file."""
-    from charlstm.checkpoint import format as checkpoint_format
-    from charlstm.checkpoint.store import Store
-    from charlstm.corpora.sources import open_sources
-    from charlstm.sampling.prompts import fit_prompt
-
-    path = Store(root).find(reference)
-    saved = checkpoint_format.read(path, kind="model")
-    checkpoint_format.check_model(saved, path)
-    if in_order:
-        checkpoint_format.check_writes_on(saved, path, lacking="has no order in which to learn from a text")
-    data = saved.config["data"]
-    corpus = open_sources(
-        tuple(sources), encoding=encoding, newlines=data["newlines"], stdin=sys.stdin.buffer, cache=cache
-    )
-    from charlstm.api import Model
+def _dynamic_config(given: dict[str, Any], *, wanted: bool) -> DynamicConfig | None:
+    settings = {name: value for name, value in given.items() if value is not None}
+    if not wanted:
+        if settings:
+            raise UsageError(f"--{next(iter(settings))} is for --dynamic", hint="Add --dynamic.")
+        return None
     from charlstm.cli.interrupts import load_torch
 
-    load_torch()  # only when the text can be read
-    model = Model(saved)
-    if data["tokenizer"] == "byte":
-        text = b"".join(corpus.raw_chunks()).decode("utf-8", "surrogateescape")
-    else:
-        text = "".join(corpus.chunks())
-    fitted, notes = fit_prompt(model.tokenizer, text, unknown, remedy="--unknown {}", where="text")
-    for note in notes:
-        say(note)
-    return model, fitted, path
-
-
-def _config(given: dict[str, Any]) -> DynamicConfig:
+    load_torch()
     from charlstm.evaluation.dynamic import DynamicConfig
 
-    return DynamicConfig(**given)
+    return DynamicConfig(**settings)
 
 
-def _scores(model: Model, text: str, config: DynamicConfig | None) -> list[Score]:
-    """The text's score by the model as trained, and with ``config`` behind it by one that learns on the way."""
-    with _bar("reading", model, text) as bar:
-        scores = [model.score(text, progress=bar.update)]
-    if config is not None:
-        with _bar("learning", model, text) as bar:
-            scores.append(model.score_dynamic(text, progress=bar.update, **asdict(config)))
-    return scores
+def _check_causal(saved: Checkpoint, path: Path) -> None:
+    from charlstm.checkpoint.format import check_writes_on
+
+    check_writes_on(saved, path, lacking="has no order in which to learn from a text")
 
 
-def _bar(doing: str, model: Model, text: str) -> tqdm[NoReturn]:
+def _corpus(sources: list[str], saved: Checkpoint, encoding: str | None, cache: Path) -> Corpus:
+    from charlstm.corpora.sources import open_sources
+
+    newlines = saved.config["data"]["newlines"]
+    return open_sources(tuple(sources), encoding=encoding, newlines=newlines, stdin=sys.stdin.buffer, cache=cache)
+
+
+# ---- which word is the model -------------------------------------------------------------------------------------
+
+
+def _model_and_sources(words: list[str], root: Path) -> tuple[str | None, list[str]]:
+    """The reference of the model, None for the default one, and the sources of the text.
+
+    Raises:
+        UsageError: there is no text; or a single word means both a model and a text.
+        NotFoundError: the first of several words is neither.
+    """
+    if not words:
+        raise UsageError("no TEXT to score", hint="Try: charlstm eval other.txt")
+    first, *others = words
+    model = _model_file(first, root)
+    if model is None:
+        if others and not _is_text(first, None):
+            _raise_not_found(first, root)
+        return None, words
+    if others:
+        return first, others
+    if _is_text(first, model):
+        hint = (
+            f"charlstm eval latest {first} scores the text; charlstm eval {first} TEXT scores another with the model."
+        )
+        raise UsageError(f"{first!r} is a model and also a text", hint=hint)
+    raise UsageError(f"{first!r} is a model, and the TEXT is missing", hint=f"Try: charlstm eval {first} other.txt")
+
+
+def _model_file(word: str, root: Path) -> Path | None:
+    """The model file that a word refers to; a text is none, though `Store.find` accepts any file."""
+    from charlstm.checkpoint.format import read_header
+    from charlstm.checkpoint.store import Store
+
+    try:
+        path = Store(root).find(word)
+        if path.suffix != ".safetensors":
+            read_header(path)
+    except CheckpointError:
+        return None
+    except CharlstmError as fault:
+        # A run without a model, or a file that cannot be read, is reported when it is loaded.
+        return Path(fault.where) if word in _runs(root) else None
+    return path
+
+
+def _runs(root: Path) -> set[str]:
+    from charlstm.checkpoint.store import Store
+
+    return {entry.name for entry in Store(root).runs()}
+
+
+def _is_text(word: str, model: Path | None) -> bool:
+    """Whether a word names a text; a file or folder that is the model itself is none."""
+    from charlstm.corpora.sources import STDIN, names
+    from charlstm.corpora.synthetic import PREFIX
+
+    path = Path(os.path.expanduser(word))
+    is_model = model is not None and path in (model, model.parent)
+    named = word in (STDIN, *names()) or word.startswith(PREFIX)
+    return named or (os.path.lexists(path) and not is_model) or any(sign in word for sign in "*?[")
+
+
+def _raise_not_found(word: str, root: Path) -> None:
+    from charlstm.checkpoint.store import Store
+
+    Store(root).find(word)
+
+
+# ---- scoring -----------------------------------------------------------------------------------------------------
+
+
+class _Scorer:
+    """A model on its device and a text, to be scored in one way or two.
+
+    Args:
+        saved: the model.
+        text: encoded with its tokenizer.
+        device: as torch names it; None is the fastest.
+        exact: read the text in order and in fp32, whatever its length.
+    """
+
+    def __init__(self, saved: Checkpoint, text: EncodedText, device: str | None, *, exact: bool) -> None:
+        from charlstm.cli.interrupts import load_torch
+
+        load_torch()
+        from charlstm.engine.load import torch_model
+        from charlstm.evaluation.method import choose_method
+        from charlstm.sampling.prompts import opening
+        from charlstm.tokenizers import from_state
+        from charlstm.training.plan.probe import best_device
+
+        self.tokenizer: Tokenizer = from_state(saved.tokenizer)
+        self.device = device or best_device()
+        self._model: CharLM = torch_model(saved, self.device)
+        self._text = text
+        self._seq_len: int = saved.config["data"].get("seq_len", 0)
+        self._bos_ids = opening(self.tokenizer)
+        place = next(self._model.parameters()).device
+        self._method = choose_method(self._model.config, len(text.ids), place, exact=exact)
+
+    @property
+    def bidirectional(self) -> bool:
+        return self._model.config.bidirectional
+
+    def trained(self, *, by_token: bool) -> Score | ScoreSummary:
+        """The score by the network as it was trained; ``by_token`` keeps every token's loss."""
+        from charlstm.evaluation.method import text_losses
+
+        losses = text_losses(self._model, self._text.ids, self._bos_ids, self._seq_len, self._method)
+        return self._collected("scoring", losses, exact=self._method.exact, by_token=by_token)
+
+    def dynamic(self, config: DynamicConfig, *, by_token: bool) -> Score | ScoreSummary:
+        """The score by a copy that learns from the text; ``by_token`` keeps every token's loss."""
+        import numpy as np
+
+        from charlstm.evaluation.dynamic import dynamic_losses
+
+        losses = dynamic_losses(self._model, self._text.ids, np.array(self._bos_ids), config)
+        return self._collected("learning", losses, exact=True, by_token=by_token)
+
+    def description(self, path: Path) -> str:
+        """Which model scored, where and how: ``checkpoints/my-1: in 32 parallel streams, in bf16, on cpu …``."""
+        where = path.parent if path.name == "model.safetensors" else path
+        if self.bidirectional:
+            return f"{where}: each token given those around it, in {self._method.precision}, on {self.device}"
+        streams = "in order" if self._method.streams == 1 else f"in {self._method.streams} parallel streams"
+        remedy = "exact" if self._method.exact else "--exact reads it in order, in fp32"
+        return f"{where}: {streams}, in {self._method.precision}, on {self.device} ({remedy})"
+
+    def _collected(self, action: str, losses: Losses, *, exact: bool, by_token: bool) -> Score | ScoreSummary:
+        from charlstm.evaluation.score import Method, score_tokens, summarize
+
+        method = Method() if exact else self._method
+        with _token_bar(action, len(self._text.ids), losses) as shown:
+            if by_token:
+                return score_tokens(shown, self._text, self.tokenizer, method)
+            return summarize(shown, self._text, method)
+
+
+@contextmanager
+def _token_bar(action: str, tokens: int, losses: Losses) -> Iterator[Losses]:
+    """The same losses, with a progress bar, and with fewer threads while other programs want the cores."""
+    import torch
     from tqdm import tqdm
 
-    octets = len(text.encode("utf-8", "surrogateescape"))
-    tokens = {"char": len(text), "byte": octets}.get(model.tokenizer.kind)  # of pieces nobody knows yet
-    return tqdm(
-        total=tokens, desc=doing, unit="tok", unit_scale=True, delay=1.0, leave=False, file=sys.stderr,
+    from charlstm.cpu import Threads
+
+    most = torch.get_num_threads()
+    threads = Threads(most, torch.set_num_threads)
+
+    def counted() -> Iterator[Any]:
+        last = time.monotonic()
+        for positions, values in losses:
+            yield positions, values
+            bar.update(len(positions))
+            last, before = time.monotonic(), last
+            threads.after_step((last - before) / len(positions))
+
+    with tqdm(
+        total=tokens, desc=action, unit="tok", unit_scale=True, delay=1.0, leave=False, file=sys.stderr,
         disable=not is_terminal(sys.stderr), dynamic_ncols=True,
-    )  # fmt: skip
+    ) as bar:  # fmt: skip
+        try:
+            yield counted()
+        finally:
+            torch.set_num_threads(most)
 
 
-def _compressors(text: bytes) -> dict[str, float]:
-    """Bits a byte that general compressors need, at their best."""
-    import bz2
-    import gzip
-    import lzma
+def _compressors(text: Any) -> dict[str, float]:
+    from charlstm.cli.compressors import bits_per_byte
 
-    packed = {
-        "gzip -9": gzip.compress(text, 9),
-        "bzip2 -9": bz2.compress(text, 9),
-        "xz -9e": lzma.compress(text, preset=9 | lzma.PRESET_EXTREME),
-    }
-    return {name: 8 * len(octets) / len(text) for name, octets in packed.items()}
+    with bytes_bar("compressing with gzip, bzip2 and xz", quiet=False) as progress:
+        return bits_per_byte(text.utf8(progress))
 
 
-def _plain(score: Score, *, with_tokens: bool) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "tokens": len(score.nats),
-        "characters": score.characters,
-        "bytes": score.bytes,
-        "nats_per_token": score.nats_per_token,
-        "perplexity": score.perplexity,
-        "bits_per_char": score.bits_per_char,
-        "bits_per_byte": score.bits_per_byte,
-    }
-    if with_tokens:
-        pieces = [token.decode("utf-8", "replace") for token in score.tokens]
-        values["surprise"] = [[piece, float(nats)] for piece, nats in zip(pieces, score.nats, strict=True)]
-    return values
+def _show(
+    scores: list[Score | ScoreSummary],
+    compressors: dict[str, float],
+    scorer: _Scorer,
+    config: DynamicConfig | None,
+    checkpoint: str,
+    *,
+    surprise: bool,
+    json_out: bool,
+) -> None:
+    from charlstm.cli.views import score as view
+    from charlstm.cli.views.surprise import show
 
-
-def _table(scores: list[Score], compressors: dict[str, float], *, of_bytes: bool) -> None:
-    """The figures in plain words, a column a score; a model of bytes knows nothing of characters: they are left out."""
-    from rich.table import Table
-
-    console = stdout_console()
-    score = scores[0]
-    table = Table(box=None, pad_edge=False, show_header=len(scores) > 1, header_style="dim")
-    table.add_column(style="bold")
-    for name in ("as trained", "dynamic")[: len(scores)]:
-        table.add_column(name, justify="right")
-    table.add_column(style="dim")
-    token = "byte" if of_bytes else "token"
-    if not of_bytes:
-        bits = [f"{each.bits_per_char:.4f}" for each in scores]
-        table.add_row("bits a character", *bits, counted(score.characters, "character"))
-    table.add_row("bits a byte", *(f"{each.bits_per_byte:.4f}" for each in scores), counted(score.bytes, "byte"))
-    nats = [f"{each.nats_per_token:.4f}" for each in scores]
-    table.add_row(f"nats a {token}", *nats, counted(len(score.nats), token))
-    table.add_row("perplexity", *(f"{each.perplexity:.3f}" for each in scores), f"{token}s it wavers between")
-    for name, needed in compressors.items():
-        table.add_row(name, *[f"{needed:.4f}"] * len(scores), "bits a byte, for comparison")
-    console.print(table)
+    if json_out:
+        trained, *learned = map(view.figures, scores)
+        values = {"checkpoint": checkpoint, **trained, "compressors_bits_per_byte": compressors}
+        if config is not None:
+            values["dynamic"] = {**asdict(config), **learned[0]}
+        view.write_json(values)
+    elif surprise:
+        show(scores[-1])  # type: ignore[arg-type]
+    else:
+        view.print_table(scores, compressors, of_bytes=scorer.tokenizer.kind == "byte")
