@@ -156,10 +156,9 @@ class Model:
 
         encoded = self._encoded(text)
         model = self._torch_model(device)
-        place = next(model.parameters()).device
-        method = choose_method(model.config, len(encoded.ids), place, exact=exact)
-        seq_len = self.config["data"].get("seq_len", 0)
-        losses = text_losses(model, encoded.ids, opening(self.tokenizer), seq_len, method)
+        how = opening(self.tokenizer), self.config["data"].get("seq_len", 0)
+        method = choose_method(model, encoded.ids, *how, exact=exact)
+        losses = text_losses(model, encoded.ids, *how, method)
         return score_tokens(_reported(losses, progress), encoded, self.tokenizer, method)
 
     def score_dynamic(

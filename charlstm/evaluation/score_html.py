@@ -12,8 +12,8 @@ _SHADES = (
     (2, "#fff3c4", "1 to 2"),
     (4, "#ffe08a", "2 to 4"),
     (6, "#ffb870", "4 to 6"),
-    (8, "#ff8a70", "6 to 8"),
-    (float("inf"), "#ff5c5c", "8 bits or more"),
+    (8, "#ff9e80", "6 to 8"),
+    (float("inf"), "#ff8c8c", "8 bits or more"),
 )
 """Surprisal below which a shade holds, in bits; background; label. Their text is black, in light and dark pages."""
 _LONGEST = 20_000  # tokens: a page of megabytes stops a browser

@@ -40,9 +40,7 @@ def random_model(**more):
     model = CharLM(ModelConfig(**SHAPE, **more)).double()
     with torch.no_grad():
         for weight in model.parameters():
-            weight.add_(
-                torch.randn_like(weight) * 0.3
-            )  # weights that start at zero must matter too
+            weight.add_(torch.randn_like(weight) * 0.3)  # weights that start at zero must matter too
     return model
 
 

@@ -44,13 +44,11 @@ app = options.one_command()
 
 @app.command(epilog=EPILOG)
 def evaluate(
-    words: Annotated[
+    checkpoint: options.Model = None,
+    texts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CHECKPOINT] TEXT...",
-            help="A run's name, a folder, a file, 'latest' or 'starter' [default: the newest run, else the starter]; "
-            "then files, folders, globs, names of corpora, or '-' for stdin.",
-            show_default=False,
+            metavar="TEXT", help="Files, folders, globs, names of corpora, or '-' for stdin.", show_default=False
         ),
     ] = None,
     surprise: Annotated[bool, typer.Option("--surprise", help="Show the text by how unexpected it is.")] = False,
@@ -98,7 +96,8 @@ def evaluate(
 
     choice = unknown_choice(unknown, "--unknown")
     config = _dynamic_config({"segment": segment, "lr": lr, "decay": decay}, wanted=dynamic)
-    reference, sources = _model_and_sources(words or [], root)
+    words = [] if checkpoint is None else [checkpoint, *(texts or [])]
+    reference, sources = _model_and_sources(words, root)
     path, saved = read_model(reference, root)
     if dynamic:
         _check_causal(saved, path)
@@ -165,9 +164,7 @@ def _model_and_sources(words: list[str], root: Path) -> tuple[str | None, list[s
     if others:
         return first, others
     if _is_text(first, model):
-        hint = (
-            f"charlstm eval latest {first} scores the text; charlstm eval {first} TEXT scores another with the model."
-        )
+        hint = f"For the text: charlstm eval latest {first}; for the model: charlstm eval {first} TEXT"
         raise UsageError(f"{first!r} is a model and also a text", hint=hint)
     raise UsageError(f"{first!r} is a model, and the TEXT is missing", hint=f"Try: charlstm eval {first} other.txt")
 
@@ -241,8 +238,7 @@ class _Scorer:
         self._text = text
         self._seq_len: int = saved.config["data"].get("seq_len", 0)
         self._bos_ids = opening(self.tokenizer)
-        place = next(self._model.parameters()).device
-        self._method = choose_method(self._model.config, len(text.ids), place, exact=exact)
+        self._method = choose_method(self._model, text.ids, self._bos_ids, self._seq_len, exact=exact)
 
     @property
     def bidirectional(self) -> bool:
