@@ -227,19 +227,6 @@ def test_a_strange_character_is_one_of_the_text_not_of_a_prompt(cli):
     assert done.err.startswith("charlstm: text: character '漢' (U+6F22) at position 8 ")
 
 
-def test_the_position_of_an_unknown_character_is_that_in_the_whole_text(cli):
-    (cli.folder / "odd.txt").write_text("A boat.\n" * 100_000 + "漢")
-    assert "'漢' (U+6F22) at position 800000 " in cli("eval", "starter", "odd.txt").err
-
-
-def test_replaced_characters_are_counted_over_the_whole_text(cli):
-    (cli.folder / "odd.txt").write_text("é" + "A boat.\n" * 100_000 + "éü漢", "utf-8")
-    lines = cli("eval", "starter", "odd.txt", "--unknown", "map", "--surprise", "--json").err.splitlines()
-    assert lines[0] == "'é' (U+00E9 LATIN SMALL LETTER E WITH ACUTE), 2 times: read as 'e'"
-    assert lines[1].endswith("once: read as 'u'")
-    assert lines[2].endswith("once: left out, as no known character is like it")
-
-
 # ---- which word is the model --------------------------------------------------------------------------------------
 
 

@@ -11,28 +11,23 @@ from charlstm.cli.views.terminal import counted, stdout_console
 from charlstm.evaluation.score import Score, ScoreSummary
 
 
-def figures(score: Score | ScoreSummary) -> dict[str, Any]:
-    """The figures of a score by name, for JSON; with the score itself, if it knows each token's loss."""
-    summary = score.summary if isinstance(score, Score) else score
-    values = {
-        "tokens": summary.tokens,
-        "characters": summary.characters,
-        "bytes": summary.bytes,
-        "nats_per_token": summary.nats_per_token,
-        "perplexity": summary.perplexity,
-        "bits_per_char": summary.bits_per_char,
-        "bits_per_byte": summary.bits_per_byte,
-        "streams": summary.method.streams,
-        "precision": summary.method.precision,
-    }
-    return {**values, "surprise": score} if isinstance(score, Score) else values
-
-
-def write_json(values: dict[str, Any]) -> None:
-    """Write an object and a newline to stdout, a `Score` in it token by token.
+def print_json(
+    checkpoint: str, scores: list[Score | ScoreSummary], compressors: dict[str, float], dynamic: dict[str, Any]
+) -> None:
+    """Print one object.
 
     It is ASCII only, so that no character of the text controls a terminal, and a number that is not finite is null.
+
+    Args:
+        checkpoint: the path of the model.
+        scores: by the network as trained, and after it, if there is one, by dynamic evaluation.
+        compressors: bits per byte that each compressor needs.
+        dynamic: the settings of dynamic evaluation.
     """
+    trained, *learning = map(_figures, scores)
+    values = {"checkpoint": checkpoint, **trained, "compressors_bits_per_byte": compressors}
+    for score in learning:
+        values["dynamic"] = {**dynamic, **score}
     _write(values)
     sys.stdout.write("\n")
 
@@ -67,7 +62,25 @@ def print_table(scores: list[Score | ScoreSummary], compressors: dict[str, float
     stdout_console().print(table)
 
 
+def _figures(score: Score | ScoreSummary) -> dict[str, Any]:
+    """The figures of a score by name, and the score itself if it has each token's loss."""
+    summary = score.summary if isinstance(score, Score) else score
+    values = {
+        "tokens": summary.tokens,
+        "characters": summary.characters,
+        "bytes": summary.bytes,
+        "nats_per_token": summary.nats_per_token,
+        "perplexity": summary.perplexity,
+        "bits_per_char": summary.bits_per_char,
+        "bits_per_byte": summary.bits_per_byte,
+        "streams": summary.method.streams,
+        "precision": summary.method.precision,
+    }
+    return {**values, "surprise": score} if isinstance(score, Score) else values
+
+
 def _write(value: Any) -> None:
+    """Write a value to stdout, a `Score` in it token by token: as one string it would be many times the text."""
     if isinstance(value, dict):
         for number, (name, member) in enumerate(value.items()):
             sys.stdout.write(f"{', ' if number else '{'}{json.dumps(name)}: ")
