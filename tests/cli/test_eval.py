@@ -36,18 +36,18 @@ def cli(tmp_path, monkeypatch, capsys):
 
 
 def test_the_figures_are_the_librarys_and_the_compressors_own(cli):
-    told = json.loads(cli("eval", "starter", "poem.txt", "--json").out)
-    assert (told["streams"], told["precision"]) == (1, "fp32")
+    values = json.loads(cli("eval", "starter", "poem.txt", "--json").out)
+    assert (values["streams"], values["precision"]) == (1, "fp32")
     score = charlstm.load("starter").score(TEXT)
-    assert told["bits_per_char"] == pytest.approx(score.bits_per_char)
-    assert told["nats_per_token"] == pytest.approx(score.nats_per_token)
-    assert told["characters"] == told["bytes"] == len(TEXT)
+    assert values["bits_per_char"] == pytest.approx(score.bits_per_char)
+    assert values["nats_per_token"] == pytest.approx(score.nats_per_token)
+    assert values["characters"] == values["bytes"] == len(TEXT)
     packed = {
         "gzip -9": len(gzip.compress(TEXT.encode(), 9)),
         "bzip2 -9": len(bz2.compress(TEXT.encode(), 9)),
         "xz -9e": len(lzma.compress(TEXT.encode(), preset=9 | lzma.PRESET_EXTREME)),
     }
-    assert told["compressors_bits_per_byte"] == pytest.approx({k: 8 * n / len(TEXT) for k, n in packed.items()})
+    assert values["compressors_bits_per_byte"] == pytest.approx({k: 8 * n / len(TEXT) for k, n in packed.items()})
 
 
 def test_the_table_has_them_all(cli):
@@ -103,7 +103,7 @@ def test_in_colour_the_text_is_whole_and_controls_are_not_obeyed(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "told"),
+    ("args", "code", "message"),
     [
         (["nothing", "poem.txt"], 4, "nothing"),
         (["starter", "nowhere.txt"], 4, "nowhere.txt"),
@@ -117,13 +117,13 @@ def test_in_colour_the_text_is_whole_and_controls_are_not_obeyed(monkeypatch):
         (["latest", "poem.txt"], 4, "no trained runs yet"),
     ],
 )
-def test_mistakes(cli, args, code, told):
+def test_mistakes(cli, args, code, message):
     (cli.folder / "cafe.txt").write_text("A café.")
     (cli.folder / "empty.txt").write_text("")
     (cli.folder / "foreign.txt").write_text("漢字")
     done = cli("eval", *args)
     assert done.code == code
-    assert told in done.err
+    assert message in done.err
     assert len(done.err.strip().splitlines()) == 1
 
 
@@ -131,13 +131,13 @@ def test_dynamic_stands_beside_the_score_as_trained(cli):
     score, learning = (
         judge(TEXT) for judge in (charlstm.load("starter").score, charlstm.load("starter").score_dynamic)
     )
-    told = json.loads(cli("eval", "starter", "poem.txt", "--dynamic", "--json").out)
+    values = json.loads(cli("eval", "starter", "poem.txt", "--dynamic", "--json").out)
     plain = json.loads(cli("eval", "starter", "poem.txt", "--json").out)
-    assert {name: told[name] for name in plain} == plain
-    assert told["bits_per_char"] == pytest.approx(score.bits_per_char)
-    assert told["dynamic"]["bits_per_char"] == pytest.approx(learning.bits_per_char)
-    assert told["dynamic"]["tokens"] == len(TEXT)
-    assert {told["dynamic"][name] for name in ("segment", "lr", "decay")} == set(vars(DynamicConfig()).values())
+    assert {name: values[name] for name in plain} == plain
+    assert values["bits_per_char"] == pytest.approx(score.bits_per_char)
+    assert values["dynamic"]["bits_per_char"] == pytest.approx(learning.bits_per_char)
+    assert values["dynamic"]["tokens"] == len(TEXT)
+    assert {values["dynamic"][name] for name in ("segment", "lr", "decay")} == set(vars(DynamicConfig()).values())
     lines = cli("eval", "starter", "poem.txt", "--dynamic").out.splitlines()
     assert lines[0].split() == ["as", "trained", "dynamic"]
     [bits] = [line.split() for line in lines if line.startswith("bits per character")]
@@ -147,11 +147,11 @@ def test_dynamic_stands_beside_the_score_as_trained(cli):
 
 def test_dynamic_settings_are_those_given_and_the_help_has_the_defaults(cli):
     given = ("--segment", "7", "--lr", "0.002", "--decay", "0.01")
-    told = json.loads(cli("eval", "starter", "poem.txt", "--dynamic", "--json", "--surprise", *given).out)
+    values = json.loads(cli("eval", "starter", "poem.txt", "--dynamic", "--json", "--surprise", *given).out)
     learning = charlstm.load("starter").score_dynamic(TEXT, segment=7, lr=0.002, decay=0.01)
-    assert [nats for _, nats in told["dynamic"]["surprise"]] == pytest.approx(learning.nats.tolist(), rel=1e-4)
-    assert "".join(piece for piece, _ in told["surprise"]) == TEXT
-    difference = [abs(a[1] - b[1]) for a, b in zip(told["surprise"], told["dynamic"]["surprise"], strict=True)]
+    assert [nats for _, nats in values["dynamic"]["surprise"]] == pytest.approx(learning.nats.tolist(), rel=1e-4)
+    assert "".join(piece for piece, _ in values["surprise"]) == TEXT
+    difference = [abs(a[1] - b[1]) for a, b in zip(values["surprise"], values["dynamic"]["surprise"], strict=True)]
     assert max(difference[:7]) < 1e-4 < max(difference[7:14]), "the second segment is the first to have learned"
     shown = " ".join(cli("eval", "--help").out.split())
     for name, value in vars(DynamicConfig()).items():
@@ -168,7 +168,7 @@ def test_dynamic_surprise_is_that_of_the_network_that_learns(cli):
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "told"),
+    ("args", "code", "message"),
     [
         (["starter", "--lr", "0.1"], 2, "--lr is for --dynamic. Add --dynamic."),
         (["starter", "--decay", "0"], 2, "--decay is for --dynamic"),
@@ -178,14 +178,14 @@ def test_dynamic_surprise_is_that_of_the_network_that_learns(cli):
         (["both.safetensors", "--dynamic"], 3, "both.safetensors: this network reads both ways"),
     ],
 )
-def test_dynamic_mistakes(cli, args, code, told):
+def test_dynamic_mistakes(cli, args, code, message):
     saved = make_checkpoint(cli.folder / "one.safetensors")
     config = {**saved.config, "model": {**saved.config["model"], "bidirectional": True}}
     network = CharLM(ModelConfig(**config["model"]))
     write(cli.folder / "both.safetensors", replace(saved, config=config, tensors=network.to_tensors()))
     done = cli("eval", args[0], "poem.txt", *args[1:])
     assert done.code == code
-    assert told in done.err
+    assert message in done.err
     assert not done.out
     assert len(done.err.strip().splitlines()) == 1
 
@@ -197,6 +197,7 @@ def test_unknown_characters_can_be_skipped_or_mapped(cli):
     assert (skipped["characters"], mapped["characters"]) == (6, 7)
 
 
+LEGEND = ("under 1 bit", "1 to 2", "2 to 4", "4 to 6", "6 to 8", "8 bits or more")
 WORDS = "The ferryman wrote nothing down, and he drew a goose; unforgettably so."
 
 
@@ -212,12 +213,17 @@ def test_words_stay_whole_at_the_terminals_edge(monkeypatch, width, colour):
     assert max(map(len, shown)) <= width
     assert set(WORDS.split()) <= set(" ".join(shown).split())
     if colour:  # nor is a label of the legend cut
-        assert all(any(label in line for line in shown) for _, _, label in surprise._STYLES)
+        assert all(any(label in line for line in shown) for label in LEGEND)
 
 
-def test_a_word_longer_than_the_line_is_cut_and_keeps_its_digits():
-    assert surprise._fold("ab " + "x" * 25 + " cd", 10) == ["ab ", "x" * 10, "x" * 10, "xxxxx cd"]
-    assert surprise._fold("", 10) == [""]
+def test_a_word_longer_than_the_line_is_cut_and_keeps_its_digits(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(surprise, "stdout_console", lambda: Console(file=out, no_color=True, width=11))
+    surprise.show(score_of([(character.encode(), k % 9 + 1.5) for k, character in enumerate("ab " + "x" * 25 + " cd")]))
+    lines = out.getvalue().splitlines()[:8]  # then the legend
+    assert lines[::2] == ["ab ", "x" * 10, "x" * 10, "xxxxx cd"]
+    assert list(map(len, lines[1::2])) == list(map(len, lines[::2]))
+    assert "".join(lines[1::2]) == "".join(str(k % 9 + 1) for k in range(31))
 
 
 def test_a_strange_character_is_one_of_the_text_not_of_a_prompt(cli):
@@ -292,10 +298,10 @@ def test_json_has_null_where_a_number_is_not_finite(cli):
     tensors = {**saved.tensors, "head.weight": np.sign(saved.tensors["head.weight"]) * np.float32(3e38)}
     write(cli.folder / "one.safetensors", replace(saved, tensors=tensors))
     out = cli("eval", "one.safetensors", "poem.txt", "--json", "--surprise").out
-    told = json.loads(out, parse_constant=pytest.fail)
-    assert told["nats_per_token"] is None
-    assert told["perplexity"] is None
-    assert None in [nats for _, nats in told["surprise"]]
+    values = json.loads(out, parse_constant=pytest.fail)
+    assert values["nats_per_token"] is None
+    assert values["perplexity"] is None
+    assert None in [nats for _, nats in values["surprise"]]
 
 
 # ---- long texts ---------------------------------------------------------------------------------------------------
