@@ -75,7 +75,7 @@ class Scorer:
         where = path.parent if path.name == "model.safetensors" else path
         method = self._method
         if self._model.config.bidirectional:
-            return f"{where}: each token given those around it, in {method.precision}, on {self._device}"
+            return f"{where}: each token given those on both sides, in {method.precision}, on {self._device}"
         order = "in order" if method.streams == 1 else f"in {method.streams} parallel streams"
         remark = "exact" if method.exact else "--exact reads it in order, in fp32"
         return f"{where}: {order}, in {method.precision}, on {self._device} ({remark})"

@@ -105,9 +105,9 @@ def evaluate(
     text = KnownText(_corpus(sources, saved, encoding, folder), tokenizer, choice)
     with bytes_bar("reading", quiet=False) as progress:
         encoded = text.encode(folder, progress)
+    load_torch()  # only when the text can be read
     for note in text.notes():
         say(note)
-    load_torch()  # only when the text can be read
     from charlstm.cli.scorer import Scorer
 
     scorer = Scorer(saved, encoded, tokenizer, device, exact=exact)
