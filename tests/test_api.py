@@ -60,6 +60,33 @@ def test_a_score_is_the_sum_of_its_steps(starter):
     assert score.perplexity == pytest.approx(math.exp(total / len(text)), rel=1e-4)
 
 
+def test_scoring_makes_the_module_once_and_draws_nothing(monkeypatch):
+    import torch
+
+    from charlstm.engine.load import torch_model
+
+    made = []
+    monkeypatch.setattr("charlstm.api.torch_model", lambda *args: made.append(args) or torch_model(*args))
+    model = charlstm.load("starter")
+    generator = torch.random.get_rng_state()
+    first = model.score("A boat.")
+    assert torch.equal(torch.random.get_rng_state(), generator)
+    assert model.score("A boat.").nats.tolist() == first.nats.tolist()
+    model.score_dynamic("A boat.", lr=0.01)
+    assert len(made) == 1
+    assert torch.equal(torch.random.get_rng_state(), generator)
+    assert model.score("A boat.").nats.tolist() == first.nats.tolist(), "a copy learned, not the model"
+
+
+def test_progress_counts_every_token_once(starter):
+    done = []
+    starter.score("A boat.\n" * 100, progress=done.append)
+    assert sum(done) == 800
+    done.clear()
+    starter.score_dynamic("A boat.\n" * 5, progress=done.append)
+    assert done == [20, 20]
+
+
 def test_one_stop_text_need_not_be_in_a_tuple(starter):
     whole = starter.generate("TOBIN:", length=200, seed=1)
     stop = whole[100:104]

@@ -16,7 +16,7 @@ LINES = {
     "sample": "Write text in the style of what a model has learnt.",
     "write": "Write a text together with a model.",
     "fill": "Fill the blanks in a text.",
-    "eval": "Score a text: nats, bits a character and a byte, perplexity.",
+    "eval": "Score a text: nats, bits per character and byte, perplexity.",
     "tune": "Search for the settings that learn a text best.",
     "checkpoints": "List, check, compare, copy and remove checkpoints.",
     "corpora": "List, show, fetch, measure, check and clean up texts.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.engine.bidirectional import BidirectionalEngine
 from charlstm.engine.network import Engine
@@ -34,10 +36,26 @@ def load_engine_with_threads(checkpoint: Checkpoint, threads: int | None = None)
     return AutoThreadsEngine.from_checkpoint(checkpoint, threads)
 
 
-def torch_model(checkpoint: Checkpoint) -> CharLM:
-    """The network of a checkpoint as a torch module, in evaluation mode."""
+def torch_model(checkpoint: Checkpoint, device: str = "cpu") -> CharLM:
+    """The network of a checkpoint as a torch module, in evaluation mode.
+
+    No initial weights are drawn: torch's global generator stays as it is.
+
+    Args:
+        checkpoint: the model.
+        device: where to compute, as torch names it.
+
+    Raises:
+        UsageError: there is no such device here.
+    """
+    import torch
+
+    from charlstm.nn.device import parse_device
     from charlstm.nn.model import CharLM
 
-    model = CharLM(checkpoint.architecture)
-    model.load_tensors(checkpoint.tensors)
+    place = parse_device(device)
+    with torch.device("meta"):
+        model = CharLM(checkpoint.architecture)
+    tensors = {name: torch.from_numpy(np.array(each, np.float32)) for name, each in checkpoint.tensors.items()}
+    model.load_state_dict({name: tensor.to(place) for name, tensor in tensors.items()}, assign=True)
     return model.eval()

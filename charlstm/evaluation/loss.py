@@ -1,19 +1,9 @@
-"""The loss of a whole text: every token counts, the state is carried from the first to the last.
-
-Letters: S streams, T time, V vocabulary.
-
-Read strictly in order (one stream) this is the text's exact likelihood. It can also be cut into parallel streams, each
-warmed up on the tokens before it: the same tokens are scored, each with at least ``burn_in`` tokens of context,
-in a fraction of the time. On tiny Shakespeare the two differ in the fourth decimal; with recall, which parallel streams
-have less to recall in, in order is better by 0.006.
-
-What reads both ways has no likelihood of a text; it is scored by how well it knows each token from those around it.
-"""
+"""The negative log-likelihood of a text under a causal network, in nats: of every token, or its mean."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -23,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from charlstm.evaluation.windows import walk
+from charlstm.evaluation.windows import measure_windows
 from charlstm.nn.model import CharLM
 
 
@@ -35,55 +25,78 @@ def evaluate(
     streams: int = 1,
     autocast: AbstractContextManager[Any] | None = None,
 ) -> float:
-    """The mean loss over every token of a text, in nats per token.
+    """The mean loss over every token of a text.
 
     Args:
-        model: the network; its mode (training or not) is the same afterwards.
+        model: the network; training or evaluation mode, it is in the same one afterwards.
         ids: the text, (tokens,), at least one.
-        context: what stands before the text, (tokens,), at least one: it predicts the first token.
+        context: the tokens before the text, (tokens,), at least one: the last predicts the first of the text.
         streams: parallel streams the text is cut into; 1 is exact.
-        autocast: the context in which to compute; None is the weights' own precision.
+        autocast: the context to compute in; None is the precision of the weights.
+
+    Returns:
+        Nats per token. A loss that is not finite is returned as it is: what that means, the caller decides.
     """
-    totals: list[Tensor] = []
 
-    def take(logits: Tensor, targets: Tensor, inside: Tensor) -> None:
-        totals.append(losses(logits, targets)[inside].sum())
+    def sum_of_losses(logits: Tensor, targets: Tensor, scored: Tensor) -> Tensor:
+        return token_losses(logits, targets)[scored].sum()
 
-    walk(model, ids, context, streams, autocast, take)
-    return float(total(totals)) / len(ids)
+    windows = measure_windows(model, ids, context, sum_of_losses, streams=streams, autocast=autocast)
+    return float(total([loss for _, loss in windows])) / len(ids)
 
 
-def surprise(
-    model: CharLM, ids: NDArray[Any], context: NDArray[Any], *, progress: Callable[[int], object] = lambda more: None
-) -> NDArray[np.float32]:
-    """The loss of each token of a text read in order, in nats, (tokens,).
+def causal_losses(
+    model: CharLM,
+    ids: NDArray[Any],
+    context: NDArray[Any],
+    *,
+    streams: int = 1,
+    autocast: AbstractContextManager[Any] | None = None,
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+    """The loss of each token given those before it, window by window.
 
     Args:
-        model: the network.
-        ids: the text, (tokens,), at least one.
-        context: what stands before it, at least one token.
-        progress: called now and then with the number of tokens done since the last call.
+        model: as `evaluate`.
+        ids: as `evaluate`.
+        context: as `evaluate`.
+        streams: as `evaluate`.
+        autocast: as `evaluate`.
+
+    Yields:
+        Positions in ``ids`` and their losses in nats, both (tokens,); every position once.
     """
-    parts: list[NDArray[np.float32]] = []
 
-    def take(logits: Tensor, targets: Tensor, inside: Tensor) -> None:
-        parts.append(losses(logits, targets)[inside].cpu().numpy())
-        progress(len(parts[-1]))
+    def losses(logits: Tensor, targets: Tensor, scored: Tensor) -> Tensor:
+        return token_losses(logits, targets)[scored].cpu()
 
-    walk(model, ids, context, 1, None, take)
-    return np.concatenate(parts)
+    for positions, loss in measure_windows(model, ids, context, losses, streams=streams, autocast=autocast):
+        yield positions, loss.numpy()
 
 
 def total(sums: list[Tensor]) -> Tensor:
-    """What windows sum up to, on the CPU: Apple's GPUs have no float64."""
+    """The sum over all windows, in float64 on the CPU: Apple's GPUs have none."""
     return torch.stack(sums).cpu().double().sum(0)
 
 
 def bits_per_char(nats_per_token: float, tokens: int, characters: int) -> float:
-    """Nats per token as bits per character of the text the tokens stand for."""
+    """Convert a loss to bits per character.
+
+    Args:
+        nats_per_token: the mean loss.
+        tokens: the length of the text in tokens.
+        characters: the length of the same text in characters.
+    """
     return nats_per_token * tokens / max(1, characters) / math.log(2)
 
 
-def losses(logits: Tensor, targets: Tensor) -> Tensor:
-    """Of each token, (S, T)."""
-    return functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
+def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """The cross-entropy of each token in nats, (S, T).
+
+    Args:
+        logits: (S, T, V).
+        targets: token ids, (S, T).
+    """
+    # The network computes time first: transposed back, the logits are contiguous and need not be copied.
+    flat = logits.transpose(0, 1).flatten(0, 1)
+    losses = functional.cross_entropy(flat, targets.t().flatten(), reduction="none")
+    return losses.view(targets.shape[1], targets.shape[0]).t()

@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from charlstm.config import RunConfig
 from charlstm.evaluation.calibration import calibrate
 from charlstm.evaluation.loss import evaluate
-from charlstm.evaluation.masked import evaluate_cloze
+from charlstm.evaluation.masked import evaluate_masked
+from charlstm.evaluation.windows import STREAMS
 from charlstm.nn.model import CharLM
 from charlstm.training.optim.ema import WeightEMA
 from charlstm.training.weight_variant import WeightVariant, use_weights
-
-EVAL_STREAMS = 32
-"""Parallel streams of the validation text, each warmed up on what stands before it."""
 
 _CALIBRATED = 1000
 """Tokens of validation text below which no temperature is fitted."""
@@ -43,7 +41,7 @@ class Validation:
         autocast: Callable[[], AbstractContextManager[Any]],
     ) -> None:
         self._run, self.ids, self._autocast = run, ids, autocast
-        self._context = context[-EVAL_STREAMS * 16 :]
+        self._context = context[-STREAMS * 16 :]
 
     def choose(self, model: CharLM, ema: WeightEMA | None) -> tuple[WeightVariant, float]:
         """The better of last and averaged weights, at the temperature that fits them, and their loss.
@@ -70,9 +68,9 @@ class Validation:
         """The loss of a few tokens, and the temperature that fits them if they are enough to tell."""
         if self._run.model.bidirectional or len(ids) < _CALIBRATED:
             return self._loss(model, ids), 1.0
-        return calibrate(model, ids, self._context, streams=EVAL_STREAMS, autocast=self._autocast())
+        return calibrate(model, ids, self._context, streams=STREAMS, autocast=self._autocast())
 
     def _loss(self, model: CharLM, ids: NDArray[np.integer[Any]]) -> float:
         if self._run.model.bidirectional:
-            return evaluate_cloze(model, ids, self._run.data.seq_len, self._autocast())
-        return evaluate(model, ids, self._context, streams=EVAL_STREAMS, autocast=self._autocast())
+            return evaluate_masked(model, ids, self._run.data.seq_len, self._autocast())
+        return evaluate(model, ids, self._context, streams=STREAMS, autocast=self._autocast())

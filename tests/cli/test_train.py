@@ -185,7 +185,7 @@ def test_a_model_of_bytes_speaks_of_bytes_everywhere(cli):
     assert f"({bits:.2f} bits/byte)" in cli("sample", "disk", "--length", "2").err
     (cli.folder / "a.txt").write_text("some text")
     scored = cli("eval", "disk", "a.txt").out
-    assert "bits a byte" in scored
+    assert "bits per byte" in scored
     for said in (done.err, scored):
         assert "char" not in said.replace("charlstm", "")
     assert "bits/char" not in shown

@@ -1,4 +1,4 @@
-"""Dynamic evaluation, against a loop written another way, the score as trained, and what it may not yet know."""
+"""Dynamic evaluation: against a loop over single tokens, against the plain loss, and blind to later tokens."""
 
 import math
 
@@ -10,9 +10,11 @@ from torch.func import functional_call
 import charlstm
 from charlstm.api import Model
 from charlstm.checkpoint.format import Checkpoint
+from charlstm.checkpoint.provenance import Provenance
+from charlstm.config import DataConfig, RunConfig
 from charlstm.errors import ConfigError, DivergedError, IncompatibleError, UsageError
-from charlstm.evaluation.dynamic import DynamicConfig, surprise_while_learning
-from charlstm.evaluation.loss import surprise
+from charlstm.evaluation.dynamic import DynamicConfig, dynamic_losses
+from charlstm.evaluation.loss import causal_losses
 from charlstm.nn.model import CharLM
 from charlstm.nn.shapes import CELLS
 from charlstm.tokenizers import CharTokenizer
@@ -28,7 +30,11 @@ NETWORKS = [
     {"ensemble": 3, "ngram_order": 3, "ngram_buckets": 30},
 ]
 FAST = DynamicConfig(segment=6, lr=0.02, decay=0.05)
-BEFORE = 3
+CONTEXT = np.array([3])
+
+
+def dynamic_nats(model, ids, config):
+    return np.concatenate([nats for _, nats in dynamic_losses(model, ids, CONTEXT, config)])
 
 
 def random_model(**more):
@@ -36,7 +42,7 @@ def random_model(**more):
     model = CharLM(architecture(**SHAPE, **more)).double()
     with torch.no_grad():
         for weight in model.parameters():
-            weight.add_(torch.randn_like(weight) * 0.3)  # what begins as zeros, as peepholes, must count too
+            weight.add_(torch.randn_like(weight) * 0.3)  # weights that start at zero must matter too
     return model
 
 
@@ -44,10 +50,10 @@ def random_ids(length=50, seed=1):
     return np.random.default_rng(seed).integers(5, size=length).astype(np.uint8)
 
 
-def step_by_step(model, ids, config, before=BEFORE):
-    """Nats of each token: a token at a time, weights as a dict of values, all gradients kept and averaged anew."""
+def step_by_step(model, ids, config, before=CONTEXT[0]):
+    """The nats of each token: one token at a time, weights in a dict, all gradients stored and averaged each time."""
     trained = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-    table = "ngrams.table.weight"
+    table = "side_inputs.ngrams.weight"
     weights, past, nats, state = dict(trained), [], [], None
     text = [before, *map(int, ids)]
     for begin in range(0, len(ids), config.segment):
@@ -66,7 +72,7 @@ def step_by_step(model, ids, config, before=BEFORE):
             moved += min(1, 100 * config.decay) * (trained[table] - now)[rows]
             weights[table] = now.index_copy(0, rows, moved)
         nats += torch.stack(segment).tolist()
-        state = tuple(tuple(part.detach() for part in layer) for layer in state)
+        state = state.detach()
         dense = [name for name in weights if name != table]
         rms = {name: torch.stack([g[name] for g in past]).pow(2).mean(0).sqrt() for name in dense}
         mean = torch.cat([each.flatten() for each in rms.values()]).mean()
@@ -80,73 +86,73 @@ def step_by_step(model, ids, config, before=BEFORE):
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 @pytest.mark.parametrize("config", [FAST, DynamicConfig(segment=1, lr=0.01, decay=0), DynamicConfig(segment=80)])
-def test_it_equals_a_loop_over_single_steps(network, config):
+def test_it_equals_a_loop_over_single_tokens(network, config):
     model, ids = random_model(**network).eval(), random_ids()
-    told = surprise_while_learning(model, ids, BEFORE, config)
-    np.testing.assert_allclose(told, step_by_step(model, ids, config), rtol=1e-5)
+    nats = dynamic_nats(model, ids, config)
+    np.testing.assert_allclose(nats, step_by_step(model, ids, config), rtol=1e-5)
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
-def test_a_learning_rate_of_0_is_the_score_as_trained(network):
+def test_a_learning_rate_of_0_gives_the_plain_loss(network):
     model, ids = random_model(**network), random_ids(300)
-    told = surprise_while_learning(model, ids, BEFORE, DynamicConfig(lr=0))
-    np.testing.assert_allclose(told, surprise(model, ids, np.array([BEFORE])), rtol=1e-6)
+    learning = dynamic_nats(model, ids, DynamicConfig(lr=0))
+    trained = np.concatenate([nats for _, nats in causal_losses(model, ids, CONTEXT)])
+    np.testing.assert_allclose(learning, trained, rtol=1e-6)
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
-@pytest.mark.parametrize("place", [0, 5, 6, 30, 49])  # first, last of a segment, first of one, inside, the last
+@pytest.mark.parametrize("place", [0, 5, 6, 30, 49])  # the first; the last and first of a segment; inside one; the last
 def test_a_later_character_never_changes_an_earlier_loss(network, place):
     model, ids = random_model(**network), random_ids()
     other = ids.copy()
     other[place] = (ids[place] + 1) % 5
-    one, two = (surprise_while_learning(model, text, BEFORE, FAST) for text in (ids, other))
+    one, two = (dynamic_nats(model, text, FAST) for text in (ids, other))
     np.testing.assert_array_equal(one[:place], two[:place])
     assert one[place] != two[place]
-    assert place == len(ids) - 1 or (one[place + 1 :] != two[place + 1 :]).all(), "all that follows has seen it"
+    assert place == len(ids) - 1 or (one[place + 1 :] != two[place + 1 :]).all(), "everything after it depends on it"
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
-def test_the_network_given_stays_as_it_is(network):
+def test_the_network_itself_does_not_change(network):
     model = random_model(**network).train()
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     random = torch.get_rng_state()
-    surprise_while_learning(model, random_ids(), BEFORE, FAST)
+    dynamic_nats(model, random_ids(), FAST)
     assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
     assert all(weight.grad is None and weight.requires_grad for weight in model.parameters())
     assert model.training
     assert torch.equal(torch.get_rng_state(), random)
 
 
-def test_it_learns_what_comes_again_and_forgets_what_decays_away():
+def test_it_learns_a_repeated_text_and_decay_forgets_it():
     model, ids = random_model(), np.tile(random_ids(10), 30)
 
     def last_third(lr, decay):
         config = DynamicConfig(segment=10, lr=lr, decay=decay)
-        return surprise_while_learning(model, ids, BEFORE, config)[-100:].mean()
+        return dynamic_nats(model, ids, config)[-100:].mean()
 
     never, slowly, at_once = last_third(0.01, 0), last_third(0.01, 0.03), last_third(0.01, 1)
     assert never < slowly - 0.2 < at_once - 0.4 < last_third(0, 0) - 0.4
 
 
-def test_a_network_that_cannot_err_has_nothing_to_learn():
+def test_without_error_nothing_is_learned():
     model = CharLM(architecture(vocab_size=1, hidden_size=4))
-    told = surprise_while_learning(model, np.zeros(30, np.uint8), 0, DynamicConfig())
-    np.testing.assert_array_equal(told, np.zeros(30))
+    losses = dynamic_losses(model, np.zeros(30, np.uint8), np.array([0]), DynamicConfig())
+    np.testing.assert_array_equal(np.concatenate([nats for _, nats in losses]), np.zeros(30))
 
 
-def test_progress_counts_every_token_once():
-    done = []
-    surprise_while_learning(random_model(), random_ids(50), BEFORE, DynamicConfig(segment=20), progress=done.append)
-    assert done == [20, 20, 10]
+def test_segments_cover_every_token_once_in_order():
+    segments = [places.tolist() for places, _ in dynamic_losses(random_model(), random_ids(50), CONTEXT, FAST)]
+    assert segments == [list(range(begin, min(begin + FAST.segment, 50))) for begin in range(0, 50, FAST.segment)]
 
 
-def test_what_diverges_is_told_in_one_line():
-    with pytest.raises(DivergedError, match=r"after \d+ tokens.*finite number\. Take a lower learning rate\.$"):
-        surprise_while_learning(random_model(), random_ids(), BEFORE, DynamicConfig(segment=5, lr=1e300))
+def test_divergence_is_one_line_that_names_the_remedy():
+    with pytest.raises(DivergedError, match=r"after \d+ tokens.*finite number\. Use a lower learning rate\.$"):
+        dynamic_nats(random_model(), random_ids(), DynamicConfig(segment=5, lr=1e300))
 
 
 @pytest.mark.parametrize("wrong", [{"segment": 0}, {"lr": -1.0}, {"lr": math.nan}, {"lr": math.inf}, {"decay": 1.5}])
-def test_settings_that_cannot_be(wrong):
+def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
         DynamicConfig(**wrong)
 
@@ -155,12 +161,12 @@ def test_settings_that_cannot_be(wrong):
 
 
 def model_of(**shape):
-    config = {"name": "mine", "model": architecture(**SHAPE, **shape).model_dump(), "data": {"seq_len": 8}}
+    run = RunConfig(name="mine", model=architecture(**SHAPE, **shape), data=DataConfig(seq_len=8))
     tensors = random_model(**shape).float().to_tensors()
-    return Model(Checkpoint("model", tensors, config, CharTokenizer("\nabcd").to_state(), {}))
+    return Model(Checkpoint("model", tensors, run, CharTokenizer("\nabcd").to_state(), Provenance()))
 
 
-def test_the_librarys_score_is_of_the_whole_text_behind_an_opening():
+def test_the_library_scores_the_whole_text_after_a_newline():
     model = model_of()
     tensors = {name: tensor.copy() for name, tensor in model.checkpoint.tensors.items()}
     score = model.score_dynamic("abba\ncd" * 9, segment=4, lr=0.01)
@@ -173,12 +179,12 @@ def test_the_librarys_score_is_of_the_whole_text_behind_an_opening():
     assert all(np.array_equal(tensor, tensors[name]) for name, tensor in model.checkpoint.tensors.items())
 
 
-def test_the_starter_learns_from_a_text_that_repeats_itself():
+def test_the_starter_learns_from_a_repetitive_text():
     model, text = charlstm.load("starter"), "The heron ate 77 quinces; nobody minded.\n" * 12
     assert model.score_dynamic(text).bits_per_char < model.score(text).bits_per_char - 0.05
 
 
-def test_mistakes_are_ours_to_tell():
+def test_mistakes_are_one_of_our_errors():
     with pytest.raises(UsageError, match="empty"):
         model_of().score_dynamic("")
     with pytest.raises(ConfigError, match="segment, lr, decay"):

@@ -1,6 +1,5 @@
 """The network that reads both ways: against loops, torch's own modules, its halves, the engine, and itself resumed."""
 
-import math
 from itertools import islice
 
 import numpy as np
@@ -16,7 +15,6 @@ from charlstm.config import DataConfig
 from charlstm.engine.bidirectional import BidirectionalEngine
 from charlstm.engine.load import load_engine
 from charlstm.errors import ConfigError, CorruptError, IncompatibleError
-from charlstm.evaluation.masked import evaluate_cloze, surprise_both_sides
 from charlstm.events import EvalDone, Preview, StepDone, Stopped
 from charlstm.nn.masking import mask_spans
 from charlstm.nn.model import CharLM
@@ -235,46 +233,6 @@ def test_windows_hide_what_they_ask_for_and_a_cursor_hides_the_same():
     again = next(made.start_from(straight[5].epoch, straight[5].index))
     assert torch.equal(again.inputs, straight[5].inputs)
     assert not torch.equal(straight[0].inputs == 999, straight[1].inputs == 999)
-
-
-# ---- scoring -------------------------------------------------------------------------------------------------------
-
-
-@given(st.integers(1, 400), st.integers(1, 40))
-@settings(max_examples=25, deadline=None)
-def test_every_token_is_scored_once_as_far_from_an_end_as_can_be(length, seq_len):
-    model = model_of({"vocab_size": 5, "hidden_size": 6, "num_layers": 1, "bidirectional": True})
-    ids = np.random.default_rng(length).integers(5, size=length).astype(np.uint8)
-    told = []
-    got = surprise_both_sides(model, ids, seq_len, progress=told.append)
-    assert sum(told) == length
-    size = min(seq_len, length)
-    for token in {0, length // 3, length - 1}:
-        # Of the windows that hold it, one of those in which its nearer end is at least a quarter away, if there is one.
-        candidates = []
-        for begin in range(max(0, token - size + 1), min(token, length - size) + 1):
-            logits = model(torch.from_numpy(ids[begin : begin + size].astype(np.int64))[None])[0][0].detach().numpy()
-            row = logits[token - begin].astype(np.float64)
-            nats = math.log(np.exp(row).sum()) - row[ids[token]]
-            to_left = token - begin >= size // 4 or begin == 0
-            to_right = begin + size - 1 - token >= size // 4 or begin + size == length
-            if to_left and to_right:
-                candidates.append(nats)
-        assert min(abs(got[token] - nats) for nats in candidates) < 1e-4
-
-
-def test_validation_is_the_training_loss_on_text_with_gaps():
-    model = model_of({"vocab_size": 5, "hidden_size": 6, "num_layers": 1, "bidirectional": True})
-    ids = np.random.default_rng(0).integers(5, size=60).astype(np.uint8)
-    hidden = mask_spans(np.random.default_rng(0), 1, 60)[0]
-    inputs = torch.from_numpy(np.where(hidden, 5, ids).astype(np.int64))[None]
-    logits, _ = model(inputs)
-    want = torch.nn.functional.cross_entropy(logits[0], torch.from_numpy(ids.astype(np.int64))).item()
-    assert evaluate_cloze(model, ids, 60) == pytest.approx(want, abs=1e-6)
-    with torch.no_grad():
-        model.head.weight.zero_()
-        model.head.bias.zero_()
-    assert evaluate_cloze(model, ids, 16) == pytest.approx(math.log(5), abs=1e-6)
 
 
 # ---- a run ---------------------------------------------------------------------------------------------------------

@@ -16,12 +16,12 @@ from charlstm.engine.load import torch_model
 from charlstm.engine.network import Engine
 from charlstm.errors import CorruptError, StorageError
 from charlstm.evaluation.loss import evaluate
+from charlstm.evaluation.windows import STREAMS
 from charlstm.events import CheckpointSaved, EvalDone, Notice, Preview, Started, StepDone, Stopped, from_json, to_json
 from charlstm.filling.preview import write_preview
 from charlstm.tokenizers import CharTokenizer
 from charlstm.training.distributed import ALONE
 from charlstm.training.loop import Training
-from charlstm.training.validation import EVAL_STREAMS
 
 ALPHABET = "abcdefgh"
 
@@ -182,7 +182,7 @@ def test_what_is_saved_has_the_temperature_that_fits_and_training_goes_on_withou
     np.testing.assert_allclose(
         other.tensors["head.weight"] * other.provenance.temperature, one.tensors["head.weight"], rtol=1e-5
     )
-    served = evaluate(torch_model(other), ids_of(400, seed=1), ids_of(2000)[-512:], streams=EVAL_STREAMS)
+    served = evaluate(torch_model(other), ids_of(400, seed=1), ids_of(2000)[-512:], streams=STREAMS)
     assert served == pytest.approx(other.provenance.val_loss, abs=1e-6)
     assert served == events[-1].best_val_loss
 

@@ -1,9 +1,10 @@
-"""A text shown by how unexpected each of its characters was to a model: in colour, or in digits below each line."""
+"""A text shown by the surprisal of each character: in colour, or in digits below each line."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from charlstm.cli.views.terminal import stdout_console, visible
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from charlstm.evaluation.score import Score
 
-_STEPS = (
+_STYLES = (
     (1, "bright_black", "under 1 bit"),
     (2, "default", "1 to 2"),
     (4, "cyan", "2 to 4"),
@@ -21,100 +22,81 @@ _STEPS = (
     (8, "bright_red", "6 to 8"),
     (math.inf, "bold white on red", "8 bits or more"),
 )
+"""Surprisal below which a style holds, in bits; style; label."""
 
 
 def show(score: Score) -> None:
-    """Print the text, with a legend behind it.
+    """Print the text and a legend.
 
-    In colour a character's colour tells its surprise; without colour a line of digits below each line of text tells
-    it in whole bits, a dot for less than one and ``+`` for ten or more.
+    In colour, a character's colour is its surprisal. Without colour, a line of digits below each line of text gives it
+    in whole bits: a dot is less than one, ``+`` is ten or more.
     """
     console = stdout_console()
-    pieces = [
-        (visible(token.decode("utf-8", "replace")), float(nats) / math.log(2))
-        for token, nats in zip(_whole(score.tokens), score.nats, strict=True)
-    ]
+    pieces = ((visible(text), nats / math.log(2)) for text, nats in score.pieces())
     if console.no_color or console.color_system is None:
-        _digits(console, pieces)
+        _show_digits(console, pieces)
     else:
-        _colours(console, pieces)
+        _show_colours(console, pieces)
 
 
-def _whole(tokens: tuple[bytes, ...]) -> list[bytes]:
-    """The tokens with each character's bytes moved to the token that completes it."""
-    whole, open_bytes = [], b""
-    for token in tokens:
-        open_bytes += token
-        try:
-            open_bytes.decode("utf-8")
-        except UnicodeDecodeError as fault:
-            if fault.reason == "unexpected end of data":
-                whole.append(b"")
-                continue
-        whole.append(open_bytes)
-        open_bytes = b""
-    if open_bytes:
-        whole[-1] = open_bytes
-    return whole
-
-
-def _colours(console: Console, pieces: list[tuple[str, float]]) -> None:
+def _show_colours(console: Console, pieces: Iterable[tuple[str, float]]) -> None:
     from rich.columns import Columns
     from rich.text import Text
 
-    text = Text()
+    line = Text()
     for piece, bits in pieces:
-        style = next(style for limit, style, _ in _STEPS if bits < limit)
-        # A newline that surprises is shown, for it has no colour of its own.
-        text.append("⏎\n" if piece == "\n" and bits >= 4 else piece, style)
-        if text.plain.endswith("\n"):
-            console.print(text, end="")  # a line at a time: folding a whole book as one text would take its memory
-            text = Text()
-    if text:
-        console.print(text)
-    console.print("\nsurprise:")
-    console.print(Columns((Text(words, style) for _, style, words in _STEPS), padding=(0, 2)))
+        style = next((style for limit, style, _ in _STYLES if bits < limit), _STYLES[-1][1])  # NaN has the last
+        # A newline has no colour of its own, so a surprising one gets a sign.
+        line.append("⏎\n" if piece == "\n" and bits >= 4 else piece, style)
+        if piece.endswith("\n"):
+            console.print(line, end="")  # line by line, in the memory of a line
+            line = Text()
+    if line:
+        console.print(line)
+    console.print("\nsurprisal:")
+    console.print(Columns((Text(label, style) for _, style, label in _STYLES), padding=(0, 2)))
 
 
-def _digits(console: Console, pieces: list[tuple[str, float]]) -> None:
+def _show_digits(console: Console, pieces: Iterable[tuple[str, float]]) -> None:
     from rich.cells import cell_len
 
-    line = below = ""
-    for piece, bits in [*pieces, ("", 0.0)]:
-        digit = "." if bits < 1 else "+" if bits >= 10 else str(int(bits))
+    line = digits = ""
+    for piece, bits in pieces:
+        digit = "." if bits < 1 else str(int(bits)) if bits < 10 else "+"
         for character in piece:
             if character == "\n":
-                _two_lines(console, line, below + digit)
-                line = below = ""
+                _print_pair(console, line, digits + digit)
+                line = digits = ""
             else:
                 shown = " " if character == "\t" else character
-                line, below = line + shown, below + digit * cell_len(shown)
+                line, digits = line + shown, digits + digit * cell_len(shown)
     if line:
-        _two_lines(console, line, below)
-    console.print("surprise in whole bits: . under 1, + ten or more; a line's last digit is its newline")
+        _print_pair(console, line, digits)
+    console.print("surprisal in whole bits: . under 1, + ten or more; the last digit of a line is its newline")
 
 
-def _two_lines(console: Console, line: str, below: str) -> None:
-    """A line of text and its digits, folded together between words at the console's width."""
+def _print_pair(console: Console, line: str, digits: str) -> None:
+    """Print a line of text and its digits, both folded between words at the console's width."""
     from rich.cells import cell_len
 
-    parts = _parts(line, max(10, console.width - 1))
-    for number, part in enumerate(parts):
-        last = number == len(parts) - 1
-        digits = below if last else below[: cell_len(part)]
-        below = below[len(digits) :]
+    *parts, last = _fold(line, max(10, console.width - 1))
+    for part in parts:
+        width = cell_len(part)
         console.out(part, highlight=False)
-        console.out(digits, highlight=False)
+        console.out(digits[:width], highlight=False)
+        digits = digits[width:]
+    console.out(last, highlight=False)
+    console.out(digits, highlight=False)
 
 
-def _parts(line: str, width: int) -> list[str]:
-    """The line cut behind spaces, no part wider than ``width`` cells; joined they are the line."""
+def _fold(line: str, width: int) -> list[str]:
+    """The line cut after spaces into parts of at most ``width`` cells; joined, they are the line."""
     from rich.cells import cell_len, chop_cells
 
     parts = [""]
     for word in re.findall(r"\S+\s?|\s", line):
         if parts[-1] and cell_len(parts[-1] + word) > width:
             parts.append("")
-        *whole, rest = chop_cells(word, width)  # a word too long for any line is cut all the same
+        *whole, rest = chop_cells(word, width)  # a word longer than a line is cut
         parts[-1:] = [parts[-1] + whole[0], *whole[1:], rest] if whole else [parts[-1] + rest]
     return parts
