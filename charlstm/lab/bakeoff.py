@@ -20,7 +20,7 @@ from charlstm.lab.side_by_side import (
     CellComparison,
     config_of_size,
     settings_of,
-    too_short,
+    short_training_note,
     train_side_by_side,
 )
 from charlstm.lab.texts import EMBEDDING, TRAIN, Text
@@ -165,11 +165,12 @@ def _mean(lists: list[list[float]]) -> list[float]:
 
 def _findings(at_middle: dict[str, list[LossCurve]]) -> Iterator[str]:
     losses = {cell: _final_losses(curves) for cell, curves in at_middle.items()}
-    trainees = [curve.trainee for curves in at_middle.values() for curve in curves]
+    note = short_training_note([curve.trainee for curves in at_middle.values() for curve in curves])
     for better, worse in (("lstm", "rnn"), ("gru", "rnn"), ("peephole", "rnn"), ("lstm", "gru"), ("lstm", "peephole")):
         if better in losses and worse in losses:
             yield judge(
                 f"in equal time the {better} reaches a lower loss than the {worse}",
                 (worse, losses[worse]), (better, losses[better]),
-                number_format="{:.3f}", unit="nats per character", too_short=too_short(trainees),
+                number_format="{:.3f}", unit="nats per character", too_short=bool(note),
             )  # fmt: skip
+    yield from note

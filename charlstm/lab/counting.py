@@ -22,7 +22,7 @@ from charlstm.lab.side_by_side import (
     by_cell,
     make_trainees,
     settings_of,
-    too_short,
+    short_training_note,
     train_side_by_side,
 )
 from charlstm.lab.tasks import AnBn
@@ -107,6 +107,7 @@ def _report(
     of_cell = by_cell(trainees, counts)
     limits = {cell: [float(counts_up_to(seed)) for seed in seeds] for cell, seeds in of_cell.items()}
     models = {trainee.cell: trainee.model for trainee in trainees}
+    note = short_training_note(trainees)
     rows = tuple(
         (
             cell, str(model.config.hidden_size), f"{model.parameter_count():,}",
@@ -126,7 +127,7 @@ def _report(
         columns=("cell", "hidden", "parameters", "counts to", f"seeds beyond {task.longest}"),
         rows=rows,
         charts=(_chart(task, of_cell),),
-        findings=tuple(_findings(limits, too_short(trainees))),
+        findings=(*_findings(limits, bool(note)), *note),
         settings=settings,
         partial=partial,
     )
@@ -145,7 +146,7 @@ def _chart(task: AnBn, of_cell: dict[str, list[list[int]]]) -> Chart:
     )
 
 
-def _findings(limits: dict[str, list[float]], too_short: str) -> Iterator[str]:
+def _findings(limits: dict[str, list[float]], too_short: bool) -> Iterator[str]:
     claims = (("lstm", "gru"), ("lstm", "rnn"), ("peephole", "gru"), ("peephole", "rnn"), ("peephole", "lstm"))
     for better, worse in claims:
         if better in limits and worse in limits:

@@ -21,7 +21,7 @@ from charlstm.lab.side_by_side import (
     by_cell,
     make_trainees,
     settings_of,
-    too_short,
+    short_training_note,
     train_side_by_side,
 )
 from charlstm.lab.texts import EMBEDDING, TRAIN, Text
@@ -65,10 +65,10 @@ def compare_cells(
     excerpts = text.excerpts(EXCERPTS, LENGTH)
     trainees = make_trainees(comparison, parameters, text.vocab_size, EMBEDDING, TRAIN, text.batches)
     models = [trainee.model for trainee in trainees]
-    untrained = yield from _measure(models, excerpts, "measuring untrained networks", 0.0, 0.0)
+    untrained = yield from _measure_all(models, excerpts, "untrained", 0.0)
     yield from train_side_by_side(trainees, should_stop)
     partial = not all(trainee.finished for trainee in trainees)
-    trained = yield from _measure(models, excerpts, "measuring trained networks", 1.0, 1.0)
+    trained = yield from _measure_all(models, excerpts, "trained", 1.0)
     settings = settings_of(comparison, trainees[0].budget, TRAIN, parameters=parameters)
     yield _report(trainees, untrained, trained, text, settings, partial)
 
@@ -85,34 +85,38 @@ def measure_checkpoint(name: str, model: CharLM, excerpts: NDArray[Any], seeds: 
     Yields:
         The progress, and last the report.
     """
-    end = 1 / (seeds + 1)
-    (trained,) = yield from _measure([model], excerpts, f"measuring {name}", 0.0, end)
-    untrained = yield from _measure(_initialised(model, seeds), excerpts, "measuring untrained networks", end, 1.0)
-    yield _checkpoint_report(name, model, trained, untrained, len(excerpts))
-
-
-def _initialised(model: CharLM, seeds: int) -> list[CharLM]:
-    networks = []
+    part = 1 / (seeds + 1)
+    trained = yield from _measure(model, excerpts, f"measuring {name}", 0.0, part)
+    untrained = []
     for seed in range(1, seeds + 1):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            networks.append(CharLM(model.config))
-    return networks
+            network = CharLM(model.config)
+        text = f"measuring untrained network {seed} of {seeds}"
+        untrained.append((yield from _measure(network, excerpts, text, seed * part, (seed + 1) * part)))
+    yield _checkpoint_report(name, model, trained, untrained, len(excerpts))
+
+
+def _measure_all(
+    models: Sequence[CharLM], excerpts: NDArray[Any], which: str, share: float
+) -> Generator[Progress, None, list[Norms]]:
+    """Measure networks one after the other, while the experiment's progress stays at ``share``."""
+    measured = []
+    for number, model in enumerate(models, 1):
+        text = f"measuring {which} network {number} of {len(models)}"
+        measured.append((yield from _measure(model, excerpts, text, share, share)))
+    return measured
 
 
 def _measure(
-    models: Sequence[CharLM], excerpts: NDArray[Any], text: str, begin: float, end: float
-) -> Generator[Progress, None, list[Norms]]:
-    """Measure each network, with progress from ``begin`` to ``end`` after every excerpt."""
-    measured = []
-    for index, model in enumerate(models):
-        norms = []
-        for number, excerpt in enumerate(excerpts):
-            done = (index + number / len(excerpts)) / len(models)
-            yield Progress(begin + (end - begin) * done, f"{text}, {index + 1} of {len(models)}")
-            norms.append(gradient_norms(model, excerpt[None], MAX_DISTANCE)[0])
-        measured.append(relative_gradient(np.stack(norms)))
-    return measured
+    model: CharLM, excerpts: NDArray[Any], text: str, begin: float, end: float
+) -> Generator[Progress, None, Norms]:
+    """Measure one network, with progress from ``begin`` to ``end``, before every excerpt."""
+    norms = []
+    for number, excerpt in enumerate(excerpts):
+        yield Progress(begin + (end - begin) * number / len(excerpts), text)
+        norms.append(gradient_norms(model, excerpt[None], MAX_DISTANCE)[0])
+    return relative_gradient(np.stack(norms))
 
 
 def _report(
@@ -124,6 +128,7 @@ def _report(
     partial: bool,
 ) -> Report:
     before, after = by_cell(trainees, untrained), by_cell(trainees, trained)
+    note = short_training_note(trainees)
     rows = []
     for cell, seeds in by_cell(trainees, trainees).items():
         characters = sum(trainee.characters for trainee in seeds) / len(seeds)
@@ -142,7 +147,7 @@ def _report(
             _chart(title, [_curve(cell, seeds, cell) for cell, seeds in norms.items()])
             for title, norms in (("untrained", before), ("trained for equal time", after))
         ),
-        findings=(*_findings("untrained", before), *_findings("trained", after, too_short(trainees))),
+        findings=(*_findings("untrained", before), *_findings("trained", after, bool(note)), *note),
         settings=settings,
         partial=partial,
     )
@@ -171,7 +176,7 @@ def _checkpoint_report(name: str, model: CharLM, trained: Norms, untrained: list
     )
 
 
-def _findings(when: str, norms: dict[str, list[Norms]], too_short: str = "") -> Iterator[str]:
+def _findings(when: str, norms: dict[str, list[Norms]], too_short: bool = False) -> Iterator[str]:
     far = {cell: [float(seed[FAR]) for seed in seeds] for cell, seeds in norms.items()}
     for cell in far:
         if cell != "rnn" and "rnn" in far:

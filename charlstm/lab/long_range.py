@@ -21,7 +21,7 @@ from charlstm.lab.side_by_side import (
     by_cell,
     make_trainees,
     settings_of,
-    too_short,
+    short_training_note,
     train_side_by_side,
 )
 from charlstm.lab.tasks import DelayedRecall
@@ -95,6 +95,7 @@ def _report(
     of_cell = by_cell(trainees, accuracies)
     longest = {cell: [float(longest_gap(seed)) for seed in seeds] for cell, seeds in of_cell.items()}
     models = {trainee.cell: trainee.model for trainee in trainees}
+    note = short_training_note(trainees)
     return Report(
         name="gap",
         title="Recall across a growing gap, by cell",
@@ -117,7 +118,8 @@ def _report(
         findings=(
             f"Seeds that recall across every gap of the training, up to {task.longest} characters: "
             f"{_successes(longest, task.longest)}.",
-            *_findings(longest, too_short(trainees)),
+            *_findings(longest, bool(note)),
+            *note,
         ),
         settings=settings,
         partial=partial,
@@ -146,7 +148,7 @@ def _successes(longest: dict[str, list[float]], least: int) -> str:
     )
 
 
-def _findings(longest: dict[str, list[float]], too_short: str) -> Iterator[str]:
+def _findings(longest: dict[str, list[float]], too_short: bool) -> Iterator[str]:
     for better, worse in (("lstm", "rnn"), ("gru", "rnn"), ("peephole", "rnn"), ("lstm", "gru")):
         if better in longest and worse in longest:
             yield judge(

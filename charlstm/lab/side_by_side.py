@@ -139,12 +139,12 @@ def train_side_by_side(
                 return
 
 
-def too_short(trainees: Sequence[Trainee]) -> str:
-    """Why no verdict can be given after so little training; empty if every network trained for `MIN_SECONDS`."""
-    seconds = min(trainee.seconds for trainee in trainees)
+def short_training_note(trainees: Sequence[Trainee]) -> tuple[str, ...]:
+    """One sentence, if a network trained for less than `MIN_SECONDS`, so that no verdict can be given; else none."""
+    seconds = min((trainee.seconds for trainee in trainees), default=MIN_SECONDS)
     if seconds >= MIN_SECONDS:
-        return ""
-    return f"too short to tell: {seconds:.1f} s of training each, {MIN_SECONDS:g} s are needed"
+        return ()
+    return (f"A verdict needs {MIN_SECONDS:g} s of training for each network; here it was {seconds:.1f} s.",)
 
 
 def settings_of(comparison: CellComparison, budget: float, train: TrainConfig, **others: object) -> dict[str, Any]:

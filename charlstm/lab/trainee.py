@@ -83,4 +83,4 @@ class Trainee:
             self._optimizer.step()
         self.model.zero_grad(set_to_none=True)
         self._states[batch.group] = detach(state)
-        return float(loss)
+        return loss.item()

@@ -31,7 +31,7 @@ def judge(
     number_format: str = "{:.3g}",
     unit: str = "",
     limit: float = math.inf,
-    too_short: str = "",
+    too_short: bool = False,
 ) -> str:
     """The verdict on a claim that the values of one are greater than those of another.
 
@@ -42,7 +42,7 @@ def judge(
         number_format: the format string of a value.
         unit: what follows the values, such as their unit.
         limit: as in `format_range`.
-        too_short: why the experiment was too short for any verdict; empty if it was long enough.
+        too_short: whether the experiment was too short for any verdict.
 
     Returns:
         One sentence that begins with Supported, Refuted or Inconclusive.
@@ -53,7 +53,7 @@ def judge(
     seeds = min(len(values), len(others))
     basis = f"in all {seeds} seeds" if seeds > 1 else "from one seed only, so it may be chance"
     if too_short:
-        return f"Inconclusive: {claim} ({figures}; {too_short})."
+        return f"Inconclusive: {claim} ({figures}; too short to tell)."
     if min(values) > max(others):
         return f"Supported: {claim} ({figures}; {basis})."
     if max(values) < min(others):

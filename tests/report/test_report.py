@@ -44,9 +44,9 @@ def test_a_claim_is_supported_only_if_every_seed_beats_every_seed(greater, small
 
 @pytest.mark.parametrize("values", [([5, 6], [1, 2]), ([1, 2], [5, 6]), ([1, 1], [1, 1])])
 def test_no_verdict_is_given_after_too_short_a_training(values):
-    sentence = judge("a is more than b", ("a", values[0]), ("b", values[1]), too_short="too short to tell: 1 s")
+    sentence = judge("a is more than b", ("a", values[0]), ("b", values[1]), too_short=True)
     assert sentence.startswith("Inconclusive: a is more than b")
-    assert "too short to tell: 1 s" in sentence
+    assert "too short to tell" in sentence
 
 
 def test_a_range_shows_what_reached_the_limit_of_the_measurement():

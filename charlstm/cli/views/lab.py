@@ -83,14 +83,13 @@ def _progress_display() -> Iterator[Callable[[Progress], None]]:
 
     if is_terminal(sys.stderr):
         with tqdm(
-            total=1.0, file=sys.stderr, dynamic_ncols=True, mininterval=0.2, leave=False,
+            total=1.0, file=sys.stderr, dynamic_ncols=True, leave=False,
             bar_format="{percentage:3.0f}% |{bar:10}| {elapsed} {desc}",
         ) as bar:  # fmt: skip
 
             def update_bar(event: Progress) -> None:
                 bar.n = event.share
-                bar.set_description_str(visible(event.text), refresh=False)
-                bar.update(0)
+                bar.set_description_str(visible(event.text))
 
             yield update_bar
         return
@@ -120,16 +119,22 @@ def _print_table(console: Console, report: Report) -> None:
     """Print the table as wide as the terminal allows: one row for each network, one column for each, or one block."""
     rows = [report.columns, *report.rows]
     table = _table(rows)
-    width = console.measure(table).maximum
+    width = _natural_width(console, table)
     if not is_terminal(sys.stdout):
         console.width = max(console.width, width)  # a file or pipe has no edge
     if width > console.width:
         table = _table(list(zip(*rows, strict=True)))
-    if console.measure(table).maximum <= console.width:
+    if _natural_width(console, table) <= console.width:
         console.print(table)
         return
-    for row in report.rows:
-        console.print(_table([("", row[0]), *zip(report.columns[1:], row[1:], strict=True)]))
+    for number, row in enumerate(report.rows):
+        if number:
+            console.print()
+        console.print(_table([(row[0], ""), *zip(report.columns[1:], row[1:], strict=True)]))
+
+
+def _natural_width(console: Console, table: Table) -> int:
+    return console.measure(table, options=console.options.update(max_width=10_000)).maximum
 
 
 def _table(rows: list[tuple[str, ...]]) -> Table:
@@ -152,7 +157,7 @@ def _write(report: Report, out: Path, with_picture: bool) -> str:
     from charlstm.report.page import page
     from charlstm.report.plots import png
 
-    picture = png(report) if with_picture else None
+    picture = png(report) if with_picture and report.charts else None
     files = {
         "csv": report.to_csv().encode(),
         "json": json.dumps(report.to_json(), ensure_ascii=False, indent=1).encode(),
