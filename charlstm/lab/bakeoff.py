@@ -111,7 +111,7 @@ def _report(
             f"is that of {len(text.held_out):,} held-out characters. The findings are about networks of about "
             f"{middle:,} parameters, on this machine, in this implementation."
         ),
-        columns=("cell", "hidden", "parameters", "characters trained on", "validation loss", "bits per character"),
+        columns=("cell", "hidden", "parameters", "training chars", "validation loss", "bits/char"),
         rows=tuple(_row(cell, seeds) for (_, cell), seeds in curves.items()),
         charts=_charts(at_middle, curves, comparison, sizes, middle),
         findings=tuple(_findings(at_middle)),

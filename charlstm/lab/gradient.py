@@ -141,7 +141,7 @@ def _report(
         name="gradient",
         title="The vanishing gradient, by cell",
         question=_QUESTION.format(excerpts=EXCERPTS, text=f"the held-out part of {text.name}", max=MAX_DISTANCE),
-        columns=("cell", "hidden", "parameters", "characters trained on", "reach, untrained", "reach, trained"),
+        columns=("cell", "hidden", "parameters", "training chars", "reach, untrained", "reach, trained"),
         rows=tuple(rows),
         charts=tuple(
             _chart(title, [_curve(cell, seeds, cell) for cell, seeds in norms.items()])

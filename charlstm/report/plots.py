@@ -13,6 +13,7 @@ from charlstm.report.data import Chart, Curve, Report
 from charlstm.report.visible import visible
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
@@ -43,16 +44,17 @@ def png(report: Report) -> bytes:
     """
     check()
     from matplotlib.figure import Figure
-    from matplotlib.text import Text
 
     count = len(report.charts)
     figure = Figure(figsize=(max(7.5, 5.2 * count), 5.0), dpi=130, layout="constrained")
     title = visible(report.title) + (" (stopped early)" if report.partial else "")
-    figure.suptitle(title, fontsize=13, fontweight="bold", wrap=True)
+    figure.suptitle(title, fontsize=13, fontweight="bold", wrap=True, parse_math=False)  # a $ begins no formula
+    explained: list[list[str]] = []
     for axes, chart in zip(figure.subplots(1, count, squeeze=False)[0], report.charts, strict=True):
-        _draw(axes, chart)
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)  # a $ in a name begins no formula
+        lines = _draw(axes, chart)
+        if list(lines) not in explained:
+            _legend(axes, lines)
+            explained.append(list(lines))
     out = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name may have any character
@@ -60,7 +62,8 @@ def png(report: Report) -> bytes:
     return out.getvalue()
 
 
-def _draw(axes: Axes, chart: Chart) -> None:
+def _draw(axes: Axes, chart: Chart) -> dict[str, Artist]:
+    """Draw a chart and return its lines by their labels."""
     axes.set_title(chart.title, fontsize=11)
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
@@ -68,7 +71,7 @@ def _draw(axes: Axes, chart: Chart) -> None:
         _log_x(axes, chart)
     if chart.log_y:
         axes.set_yscale("log", nonpositive="clip")
-    lines = {visible(curve.label): _draw_curve(axes, curve) for curve in chart.curves}
+    lines: dict[str, Artist] = {visible(curve.label): _draw_curve(axes, curve) for curve in chart.curves}
     reference: dict[str, Any] = {"color": "0.45", "linewidth": 1}
     if chart.mark is not None:
         lines[chart.mark_label] = axes.axvline(chart.mark, linestyle=":", **reference)
@@ -81,10 +84,14 @@ def _draw(axes: Axes, chart: Chart) -> None:
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    if lines:
-        legend = axes.legend(lines.values(), [""] * len(lines), frameon=False, fontsize=9)
-        for text, label in zip(legend.get_texts(), lines, strict=True):
-            text.set_text(label)  # not through legend(): it leaves out labels that begin with an underscore
+    return lines
+
+
+def _legend(axes: Axes, lines: dict[str, Artist]) -> None:
+    legend = axes.legend(lines.values(), [""] * len(lines), frameon=False, fontsize=9)
+    for text, label in zip(legend.get_texts(), lines, strict=True):
+        text.set_parse_math(False)  # type: ignore[attr-defined, unused-ignore]
+        text.set_text(label)  # not through legend(): it leaves out labels that begin with an underscore
 
 
 def _draw_curve(axes: Axes, curve: Curve) -> Line2D:

@@ -142,7 +142,7 @@ def _table(rows: list[tuple[str, ...]]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    heading, *body = ([Text(visible(value), no_wrap=True) for value in row] for row in rows)
+    heading, *body = ([Text(visible(value)) for value in row] for row in rows)
     table = Table(box=None, pad_edge=False)
     for number, value in enumerate(heading):
         table.add_column(value, justify="right" if number else "left", style="" if number else "bold")
