@@ -87,7 +87,7 @@ def _head_factor(head: nn.Linear) -> Tensor:
     Q has orthonormal columns, so ‖W J‖ = ‖R J‖: a vocabulary of 20,000 costs no more rows than the head has features.
     """
     weight = head.weight.detach()
-    factor: Tensor = torch.linalg.qr(weight.double().cpu(), mode="r")[1]
+    factor: Tensor = torch.linalg.qr(weight.cpu().double(), mode="r")[1]
     return factor.to(weight)
 
 

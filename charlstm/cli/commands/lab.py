@@ -24,8 +24,10 @@ app = typer.Typer(
     help=LINES["lab"],
 )
 
-Cells = Annotated[str, typer.Option("--cells", metavar="LIST", help="The cells to compare, separated by commas.")]
-Seeds = Annotated[int, typer.Option("--seeds", help="Networks of each cell; more of them rule out chance better.")]
+Cells = Annotated[
+    str, typer.Option("--cells", metavar="LIST", help="The recurrent cells to compare, separated by commas.")
+]
+Seeds = Annotated[int, typer.Option("--seeds", help="Networks trained for each cell; more make the findings surer.")]
 MaxTime = Annotated[
     str, typer.Option("--max-time", metavar="TIME", help="Training time of all networks together: 90s, 5m.")
 ]
@@ -67,10 +69,10 @@ def gradient(
     root: Root = DEFAULT_ROOT,
     cache: Cache = None,
 ) -> None:
-    """Measure the vanishing gradient: how far back a network's predictions depend on what it read.
+    """Measure how far back a network's gradient reaches.
 
-    The measure is the gradient of a prediction with respect to the character read k characters before. Where it
-    vanishes, nothing can be learned.
+    It is the gradient of a prediction with respect to the character read k characters before. Where it vanishes,
+    nothing can be learned.
 
     A checkpoint is measured on text that it generates, and compared with the same architecture untrained. Without one,
     new networks of every cell are measured, trained on a text side by side, and measured again.
@@ -102,7 +104,7 @@ def gap(
     out: Out = OUT,
     json_out: Json = False,
 ) -> None:
-    """Find how far each cell can carry a fact. It is read, a gap of characters follows, then it is asked for.
+    """Find how far each cell can carry a fact. The fact is read, a gap follows, and then it must be recalled.
 
     "I spent 20 years in Spain … I speak fluent ___" in miniature: all cells are trained on it side by side, and tested
     on gaps of up to eight times the longest in training.
@@ -155,10 +157,11 @@ def bake_off(
     json_out: Json = False,
     cache: Cache = None,
 ) -> None:
-    """Compare how well each cell learns a text: validation loss against time, characters trained on and parameters.
+    """Compare how well each cell learns a text.
 
-    All cells are trained on the text side by side, at every size and for equal time; the findings are about the middle
-    size. The loss is that of up to 20,000 characters of the last tenth, which no network is trained on.
+    All cells are trained on it side by side, at every size and for equal time. The report shows the validation loss
+    against time, characters trained on and parameters; its findings are about the middle size. The loss is that of up
+    to 20,000 characters of the last tenth of the text, which no network is trained on.
     """
     sizes = _sizes(parameters)
     comparison = _comparison(cells, seeds, max_time)
