@@ -31,14 +31,14 @@ from charlstm.report.data import Chart, Curve, Report
 from charlstm.report.findings import format_range, judge
 
 MAX_DISTANCE = 100
-"""The greatest distance measured, in characters."""
+"""The greatest distance measured, in tokens."""
 LENGTH = 2 * MAX_DISTANCE
-"""Characters of an excerpt; those before the last hundred only warm the network up."""
+"""Tokens of an excerpt; those before the last hundred only warm the network up."""
 EXCERPTS = 8
 FAR = 50
-"""The distance at which cells are compared, in characters."""
+"""The distance at which cells are compared, in tokens."""
 _QUESTION = (
-    "How strongly does a prediction depend on the character read k characters before? Shown is the norm of "
+    "How strongly does a prediction depend on the {unit} read k {unit}s before? Shown is the norm of "
     "d logits(t) / d input(t-k), the exact gradient, relative to the norm at k = 0, averaged over {excerpts} excerpts "
     "of {text}. The gradient reach is the last k before this share first falls below 1 %; k goes up to {max}, and "
     "'{max}+' means at least that."
@@ -73,7 +73,9 @@ def compare_cells(
     yield _report(trainees, untrained, trained, text, settings, partial)
 
 
-def measure_checkpoint(name: str, model: CharLM, excerpts: NDArray[Any], seeds: int) -> Experiment:
+def measure_checkpoint(
+    name: str, model: CharLM, excerpts: NDArray[Any], seeds: int, unit: str = "character"
+) -> Experiment:
     """Measure a trained network, and for comparison the same architecture untrained.
 
     Args:
@@ -81,6 +83,7 @@ def measure_checkpoint(name: str, model: CharLM, excerpts: NDArray[Any], seeds: 
         model: the network, on the CPU.
         excerpts: token ids, (N, `LENGTH`).
         seeds: number of untrained networks.
+        unit: what one token is, in the singular.
 
     Yields:
         The progress, and last the report.
@@ -94,7 +97,7 @@ def measure_checkpoint(name: str, model: CharLM, excerpts: NDArray[Any], seeds: 
             network = CharLM(model.config)
         text = f"measuring untrained network {seed} of {seeds}"
         untrained.append((yield from _measure(network, excerpts, text, seed * part, (seed + 1) * part)))
-    yield _checkpoint_report(name, model, trained, untrained, len(excerpts))
+    yield _checkpoint_report(name, model, trained, untrained, len(excerpts), unit)
 
 
 def _measure_all(
@@ -140,7 +143,9 @@ def _report(
     return Report(
         name="gradient",
         title="The vanishing gradient, by cell",
-        question=_QUESTION.format(excerpts=EXCERPTS, text=f"the held-out part of {text.name}", max=MAX_DISTANCE),
+        question=_QUESTION.format(
+            unit="character", excerpts=EXCERPTS, text=f"the held-out part of {text.name}", max=MAX_DISTANCE
+        ),
         columns=("cell", "hidden", "parameters", "training chars", "reach, untrained", "reach, trained"),
         rows=tuple(rows),
         charts=tuple(
@@ -153,7 +158,9 @@ def _report(
     )
 
 
-def _checkpoint_report(name: str, model: CharLM, trained: Norms, untrained: list[Norms], excerpts: int) -> Report:
+def _checkpoint_report(
+    name: str, model: CharLM, trained: Norms, untrained: list[Norms], excerpts: int, unit: str
+) -> Report:
     config, cell = model.config, model.config.cell
     layers = f"{config.ensemble} × {config.num_layers}" if config.ensemble > 1 else str(config.num_layers)
     reach, reach_untrained = _format_reach([trained]), _format_reach(untrained)
@@ -161,16 +168,16 @@ def _checkpoint_report(name: str, model: CharLM, trained: Norms, untrained: list
     return Report(
         name="gradient",
         title=f"Gradient reach of {name}",
-        question=_QUESTION.format(excerpts=excerpts, text="text that it generated", max=MAX_DISTANCE),
+        question=_QUESTION.format(unit=unit, excerpts=excerpts, text="text that it generated", max=MAX_DISTANCE),
         columns=("network", "cell", "layers", "hidden", "reach"),
         rows=tuple(
             (label, cell, layers, str(config.hidden_size), value)
             for label, value in ((name, reach), ("untrained", reach_untrained))
         ),
-        charts=(_chart("", [_curve(name, [trained], cell), _curve("untrained", untrained, cell, dashed=True)]),),
+        charts=(_chart("", [_curve(name, [trained], cell), _curve("untrained", untrained, cell, dashed=True)], unit),),
         findings=(
             f"Relative to k = 0, the gradient of {name} is {shares}.",
-            f"Its reach is {reach} characters; that of the same architecture untrained is {reach_untrained}.",
+            f"Its reach is {reach} {unit}s; that of the same architecture untrained is {reach_untrained}.",
         ),
         settings={"checkpoint": name, "seeds": len(untrained), "excerpts": excerpts},
     )
@@ -187,10 +194,10 @@ def _findings(when: str, norms: dict[str, list[Norms]], too_short: bool = False)
             )  # fmt: skip
 
 
-def _chart(title: str, curves: Sequence[Curve]) -> Chart:
+def _chart(title: str, curves: Sequence[Curve], unit: str = "character") -> Chart:
     return Chart(
         title,
-        "distance k, characters",
+        f"distance k, {unit}s",
         "gradient norm relative to k = 0",
         tuple(curves),
         log_y=True,

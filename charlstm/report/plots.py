@@ -52,9 +52,10 @@ def png(report: Report) -> bytes:
     explained: list[list[str]] = []
     for axes, chart in zip(figure.subplots(1, count, squeeze=False)[0], report.charts, strict=True):
         lines = _draw(axes, chart)
-        if list(lines) not in explained:
+        labels = [label for label, _ in lines]
+        if labels not in explained:  # one legend is enough for charts of the same curves
             _legend(axes, lines)
-            explained.append(list(lines))
+            explained.append(labels)
     out = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name may have any character
@@ -62,8 +63,8 @@ def png(report: Report) -> bytes:
     return out.getvalue()
 
 
-def _draw(axes: Axes, chart: Chart) -> dict[str, Artist]:
-    """Draw a chart and return its lines by their labels."""
+def _draw(axes: Axes, chart: Chart) -> list[tuple[str, Artist]]:
+    """Draw a chart and return its lines with their labels."""
     axes.set_title(chart.title, fontsize=11)
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
@@ -71,14 +72,14 @@ def _draw(axes: Axes, chart: Chart) -> dict[str, Artist]:
         _log_x(axes, chart)
     if chart.log_y:
         axes.set_yscale("log", nonpositive="clip")
-    lines: dict[str, Artist] = {visible(curve.label): _draw_curve(axes, curve) for curve in chart.curves}
+    lines: list[tuple[str, Artist]] = [(visible(curve.label), _draw_curve(axes, curve)) for curve in chart.curves]
     reference: dict[str, Any] = {"color": "0.45", "linewidth": 1}
     if chart.mark is not None:
-        lines[chart.mark_label] = axes.axvline(chart.mark, linestyle=":", **reference)
+        lines.append((chart.mark_label, axes.axvline(chart.mark, linestyle=":", **reference)))
     if chart.level is not None:
-        lines[chart.level_label] = axes.axhline(chart.level, linestyle="--", **reference)
+        lines.append((chart.level_label, axes.axhline(chart.level, linestyle="--", **reference)))
     if chart.diagonal:
-        lines[chart.diagonal] = axes.axline((0, 0), slope=1, linestyle="--", **reference)
+        lines.append((chart.diagonal, axes.axline((0, 0), slope=1, linestyle="--", **reference)))
     if chart.log_y:
         axes.set_ylim(bottom=max(axes.get_ylim()[0], _FLOOR))
     axes.grid(color="0.9")
@@ -87,9 +88,9 @@ def _draw(axes: Axes, chart: Chart) -> dict[str, Artist]:
     return lines
 
 
-def _legend(axes: Axes, lines: dict[str, Artist]) -> None:
-    legend = axes.legend(lines.values(), [""] * len(lines), frameon=False, fontsize=9)
-    for text, label in zip(legend.get_texts(), lines, strict=True):
+def _legend(axes: Axes, lines: list[tuple[str, Artist]]) -> None:
+    legend = axes.legend([line for _, line in lines], [""] * len(lines), frameon=False, fontsize=9)
+    for text, (label, _) in zip(legend.get_texts(), lines, strict=True):
         text.set_parse_math(False)  # type: ignore[attr-defined, unused-ignore]
         text.set_text(label)  # not through legend(): it leaves out labels that begin with an underscore
 

@@ -25,6 +25,7 @@ from charlstm.events import Notice
 from charlstm.lab.progress import Progress
 from charlstm.report import plots
 from charlstm.report.data import Report
+from charlstm.tokenizers import ByteTokenizer
 from tests.command_line import Cli, start
 from tests.fake_checkpoints import make_checkpoint
 
@@ -95,6 +96,16 @@ def test_gradient_of_a_checkpoint_as_json(cli):
     printed = json.loads(result.out)
     assert printed == json.loads(cli.folder.joinpath("here", "gradient.json").read_text())
     assert [row[:2] for row in printed["rows"]] == [["starter", "lstm"], ["untrained", "lstm"]]
+
+
+def test_the_distances_of_a_byte_model_are_bytes(cli):
+    make_checkpoint(cli.folder / "m" / "model.safetensors", ByteTokenizer())
+    result = cli("lab", "gradient", "m/model.safetensors", "--seeds", "1", "--json")
+    assert result.code == 0, result.err
+    printed = json.loads(result.out)
+    assert "the byte read k bytes before" in printed["question"]
+    assert printed["charts"][0]["x_label"] == "distance k, bytes"
+    assert "character" not in str(printed["findings"])
 
 
 def test_the_number_of_threads_is_restored(cli):

@@ -223,7 +223,8 @@ def _measure_checkpoint(reference: str, root: Path, seeds: int) -> Experiment:
         excerpts: list[list[int]] = [[] for _ in range(lab.EXCERPTS)]
         for fragment in sample(model.writer, [], config, rows=lab.EXCERPTS):
             excerpts[fragment.row].append(fragment.token)
-        yield from lab.measure_checkpoint(str(model.config["name"]), network, np.array(excerpts), seeds)
+        unit = {"char": "character", "byte": "byte"}.get(model.tokenizer.kind, "token")
+        yield from lab.measure_checkpoint(str(model.config["name"]), network, np.array(excerpts), seeds, unit)
 
     return experiment()
 
