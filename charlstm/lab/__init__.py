@@ -1,1 +1,1 @@
-"""Experiments: the cells trained side by side, at equal parameters and equal time, and what came out in plain words."""
+"""Experiments that train the cells side by side, at equal parameter counts and for equal time, and state the result."""

@@ -1,7 +1,7 @@
-"""Which cell learns a text best: validation loss against time, characters read and weights.
+"""Which cell learns a text best: validation loss against time, characters trained on and parameters.
 
-Chung et al. 2014 and Greff et al. 2017 compared them so: gated cells beat the rnn, and among the gated the differences
-are small. Which is best in a given time also depends on how fast each cell is computed, here and on this machine.
+Chung et al. 2014 and Greff et al. 2017 made this comparison: gated cells beat the rnn, and differ little among
+themselves. Which is best in a given time also depends on how fast each cell is computed, here and on this machine.
 """
 
 from __future__ import annotations
@@ -9,134 +9,153 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import torch
 
 from charlstm.evaluation.loss import evaluate
-from charlstm.lab.side_by_side import CELL_NAMES, Contestant, Rules, Stop, one_thread, side_by_side, sized
+from charlstm.lab.progress import Experiment, Progress, ShouldStop, never
+from charlstm.lab.side_by_side import (
+    CELL_NAMES,
+    CellComparison,
+    config_of_size,
+    settings_of,
+    short_training_note,
+    train_side_by_side,
+)
 from charlstm.lab.texts import EMBEDDING, TRAIN, Text
-from charlstm.report.data import Chart, Event, Progress, Report, curve
-from charlstm.report.findings import judge, spread
+from charlstm.lab.trainee import Trainee
+from charlstm.report.data import Chart, Curve, Report
+from charlstm.report.findings import format_range, judge
 
-MARKS = 8
-"""Times at which all are tested, evenly spread over their seconds."""
+EVALUATIONS = 8
+"""How often every network is evaluated, at equal intervals of its training time."""
 _STREAMS = 32
-_LOSS = "validation loss, nats a character"
+_LOSS = "validation loss, nats per character"
 
 
 @dataclass
-class Course:
-    """What one contestant reached at each mark."""
+class LossCurve:
+    """What one trainee reached at each evaluation."""
 
-    one: Contestant
+    trainee: Trainee
     seconds: list[float] = field(default_factory=list)
+    """Training time."""
     characters: list[float] = field(default_factory=list)
+    """Characters trained on."""
     losses: list[float] = field(default_factory=list)
-    """Nats a character of the held-out text."""
+    """Nats per character of the held-out text."""
 
-    def test(self, text: Text) -> None:
-        """Note where it stands."""
-        self.seconds.append(self.one.seconds)
-        self.characters.append(float(self.one.characters))
-        self.losses.append(evaluate(self.one.model, text.held_out, text.train[-1024:], streams=_STREAMS))
+    def evaluate(self, text: Text) -> None:
+        """Add a point: evaluate the trainee as it is now."""
+        self.seconds.append(self.trainee.seconds)
+        self.characters.append(float(self.trainee.characters))
+        self.losses.append(evaluate(self.trainee.model, text.held_out, text.train[-1024:], streams=_STREAMS))
 
 
-def run(text: Text, rules: Rules, sizes: Sequence[int], stop: Stop = lambda: False) -> Iterator[Event]:
-    """Train every cell at every size, testing all at the same times.
+LossCurves: TypeAlias = dict[tuple[int, str], list[LossCurve]]
+"""The loss curves of all seeds, by size and cell."""
+
+
+def run(text: Text, comparison: CellComparison, sizes: Sequence[int], should_stop: ShouldStop = never) -> Experiment:
+    """Train every cell at every size and evaluate all at the same times.
 
     Args:
-        text: what they learn, and are tested on.
-        rules: who takes part, and for how long.
-        sizes: numbers of weights.
-        stop: ends the training early.
+        text: what they are trained and evaluated on.
+        comparison: which cells, how many seeds, how many seconds in total.
+        sizes: parameter counts, ascending.
+        should_stop: ends the training early when it returns True.
+
+    Yields:
+        The progress, and last the report.
     """
-    each = rules.seconds / (len(rules.cells) * rules.seeds * len(sizes))
-    with one_thread():
-        courses = {
-            (size, cell, seed): Course(
-                Contestant(sized(cell, size, text.vocab_size, EMBEDDING), seed, TRAIN, text.windows(seed), each)
-            )
-            for seed in range(1, rules.seeds + 1)
-            for size in sizes
-            for cell in rules.cells
-        }
-        ones = [course.one for course in courses.values()]
-        for mark in range(MARKS):
-            yield from side_by_side(ones, stop, part=(mark / MARKS, (mark + 1) / MARKS))
-            for course in courses.values():
-                if course.one.steps:
-                    course.test(text)
-                    yield Progress((mark + 1) / MARKS, "testing on held-out text")
-            if stop():
-                break
-    by = {
-        (size, cell): [courses[size, cell, seed] for seed in range(1, rules.seeds + 1)]
+    budget = comparison.seconds / (len(comparison.cells) * comparison.seeds * len(sizes))
+    trainees = {
+        (size, cell, seed): Trainee(
+            config_of_size(cell, size, text.vocab_size, EMBEDDING), seed, TRAIN, text.batches(seed), budget
+        )
+        for seed in range(1, comparison.seeds + 1)
         for size in sizes
-        for cell in rules.cells
+        for cell in comparison.cells
     }
-    yield _report(text, rules, sizes, by, partial=not all(one.finished for one in ones))
+    curves = {key: LossCurve(trainee) for key, trainee in trainees.items()}
+    for index in range(EVALUATIONS):
+        begin, end = index / EVALUATIONS, (index + 1) / EVALUATIONS
+        yield from train_side_by_side(list(trainees.values()), should_stop, part=(begin, end))
+        for curve in curves.values():
+            if curve.trainee.steps:
+                curve.evaluate(text)
+                yield Progress(end, "evaluating on held-out text")
+        if should_stop():
+            break
+    by_size: LossCurves = {}
+    for (size, cell, _), curve in curves.items():
+        if curve.losses:  # stopped in the first round, some may not have trained yet
+            by_size.setdefault((size, cell), []).append(curve)
+    partial = not all(trainee.finished for trainee in trainees.values())
+    yield _report(text, comparison, sizes, budget, by_size, partial)
 
 
-By = dict[tuple[int, str], list[Course]]
-"""The courses of all seeds, by size and cell."""
-
-
-def _report(text: Text, rules: Rules, sizes: Sequence[int], by: By, partial: bool) -> Report:
-    # Stopped in the first round, some may have had no turn: they have nothing to tell.
-    by = {key: tested for key, courses in by.items() if (tested := [course for course in courses if course.losses])}
+def _report(
+    text: Text, comparison: CellComparison, sizes: Sequence[int], budget: float, curves: LossCurves, partial: bool
+) -> Report:
     middle = sizes[len(sizes) // 2]
-    at_middle = {cell: by[middle, cell] for cell in rules.cells if (middle, cell) in by}
-    budget = rules.seconds / (len(rules.cells) * rules.seeds * len(sizes))
+    at_middle = {cell: curves[middle, cell] for cell in comparison.cells if (middle, cell) in curves}
+    threads = torch.get_num_threads()
     return Report(
         name="bake-off",
         title=f"Bake-off on {text.name}: which cell learns it best",
         question=(
-            f"Every cell learns the same text for {budget:.3g} s on one CPU thread, with the same optimizer and "
-            f"learning rate, not tuned for any; the loss is that of {len(text.held_out):,} characters it never learned "
-            f"from. Sentences are about networks of about {middle:,} weights, on this machine, in this implementation."
+            f"Every network is trained on the same text for {budget:.3g} s on {threads} CPU "
+            f"thread{'s' * (threads > 1)}, with the same optimizer and learning rate, tuned for none of them; the loss "
+            f"is that of {len(text.held_out):,} held-out characters. The findings are about networks of about "
+            f"{middle:,} parameters, on this machine, in this implementation."
         ),
-        columns=("cell", "hidden", "weights", "characters read", "validation loss", "bits a character"),
-        rows=tuple(_row(cell, courses) for (_, cell), courses in by.items()),
-        charts=_charts(at_middle, by, rules, sizes, middle),
+        columns=("cell", "hidden", "parameters", "training chars", "validation loss", "bits/char"),
+        rows=tuple(_row(cell, seeds) for (_, cell), seeds in curves.items()),
+        charts=_charts(at_middle, curves, comparison, sizes, middle),
         findings=tuple(_findings(at_middle)),
-        settings={
-            "text": text.name, "cells": list(rules.cells), "seeds": rules.seeds, "seconds_each": budget,
-            "sizes": list(sizes), "optimizer": TRAIN.optimizer, "lr": TRAIN.lr,
-        },
+        settings=settings_of(comparison, budget, TRAIN, text=text.name, sizes=list(sizes)),
         partial=partial,
-    )  # fmt: skip
+    )
 
 
-def _last(courses: list[Course]) -> list[float]:
-    return [course.losses[-1] for course in courses]
+def _final_losses(curves: list[LossCurve]) -> list[float]:
+    return [curve.losses[-1] for curve in curves]
 
 
-def _row(cell: str, courses: list[Course]) -> tuple[str, ...]:
-    model, losses = courses[0].one.model, _last(courses)
-    characters = sum(course.characters[-1] for course in courses) / len(courses)
+def _row(cell: str, curves: list[LossCurve]) -> tuple[str, ...]:
+    model, losses = curves[0].trainee.model, _final_losses(curves)
+    characters = sum(curve.characters[-1] for curve in curves) / len(curves)
     bits = sum(losses) / len(losses) / math.log(2)
     return (
         cell, str(model.architecture.hidden_size), f"{model.parameter_count():,}", f"{characters:,.0f}",
-        spread(losses, "{:.3f}"), f"{bits:.3f}",
+        format_range(losses, "{:.3f}"), f"{bits:.3f}",
     )  # fmt: skip
 
 
 def _charts(
-    at_middle: dict[str, list[Course]], by: By, rules: Rules, sizes: Sequence[int], middle: int
+    at_middle: dict[str, list[LossCurve]],
+    curves: LossCurves,
+    comparison: CellComparison,
+    sizes: Sequence[int],
+    middle: int,
 ) -> tuple[Chart, ...]:
-    time, read, weights = [], [], []
-    for cell in at_middle:
-        courses, color = at_middle[cell], CELL_NAMES.index(cell)
-        losses = [course.losses for course in courses]
-        time.append(curve(cell, _mean([course.seconds for course in courses]), losses, color))
-        read.append(curve(cell, _mean([course.characters for course in courses]), losses, color))
-        sized_ones = [by[size, cell] for size in sizes if len(by.get((size, cell), ())) == rules.seeds]
-        counts = [float(courses[0].one.model.parameter_count()) for courses in sized_ones]
-        ends = [list(seed) for seed in zip(*map(_last, sized_ones), strict=True)]
-        weights.append(curve(cell, counts, ends, color))
-    about = f"about {middle:,} weights"
+    by_time, by_characters, by_parameters = [], [], []
+    for cell, seeds in at_middle.items():
+        color = CELL_NAMES.index(cell)
+        losses = [curve.losses for curve in seeds]
+        by_time.append(Curve.from_seeds(cell, _mean([curve.seconds for curve in seeds]), losses, color))
+        by_characters.append(Curve.from_seeds(cell, _mean([curve.characters for curve in seeds]), losses, color))
+        complete = [curves[size, cell] for size in sizes if len(curves.get((size, cell), ())) == comparison.seeds]
+        parameters = [float(of_size[0].trainee.model.parameter_count()) for of_size in complete]
+        final = list(zip(*map(_final_losses, complete), strict=True))
+        by_parameters.append(Curve.from_seeds(cell, parameters, final, color))
+    title = f"about {middle:,} parameters"
     return (
-        Chart(about, "seconds of training", _LOSS, tuple(time)),
-        Chart(about, "characters read", _LOSS, tuple(read), log_x=True),
-        Chart("after equal seconds", "weights", _LOSS, tuple(weights), log_x=True),
+        Chart(title, "training time, s", _LOSS, tuple(by_time)),
+        Chart(title, "characters trained on", _LOSS, tuple(by_characters), log_x=True),
+        Chart("after equal time", "parameters", _LOSS, tuple(by_parameters), log_x=True),
     )
 
 
@@ -144,10 +163,14 @@ def _mean(lists: list[list[float]]) -> list[float]:
     return [sum(values) / len(values) for values in zip(*lists, strict=True)]
 
 
-def _findings(at_middle: dict[str, list[Course]]) -> Iterator[str]:
-    losses = {cell: _last(courses) for cell, courses in at_middle.items()}
+def _findings(at_middle: dict[str, list[LossCurve]]) -> Iterator[str]:
+    losses = {cell: _final_losses(curves) for cell, curves in at_middle.items()}
+    note = short_training_note([curve.trainee for curves in at_middle.values() for curve in curves])
     for better, worse in (("lstm", "rnn"), ("gru", "rnn"), ("peephole", "rnn"), ("lstm", "gru"), ("lstm", "peephole")):
         if better in losses and worse in losses:
-            claim = f"in equal time the {better} reaches a lower loss than the {worse}"
-            worst, best = (worse, losses[worse]), (better, losses[better])
-            yield judge(claim, worst, best, form="{:.3f}", unit="nats a character")
+            yield judge(
+                f"in equal time the {better} reaches a lower loss than the {worse}",
+                (worse, losses[worse]), (better, losses[better]),
+                number_format="{:.3f}", unit="nats per character", too_short=bool(note),
+            )  # fmt: skip
+    yield from note

@@ -1,6 +1,6 @@
-"""Counting: aⁿbⁿ learned for small n, and how much further each cell can count.
+"""Counting: every cell learns aⁿbⁿ for small n and is tested on larger n.
 
-The claim: the LSTM keeps an exact count in its cell and goes on beyond what it was trained on, peepholes help; the GRU
+The claim: the LSTM keeps an exact count in its cell state and counts beyond its training, and peepholes help; the GRU
 and the rnn, whose states are squashed at every step, do not (Gers & Schmidhuber 2001; Weiss, Goldberg & Yahav 2018).
 """
 
@@ -8,135 +8,150 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import takewhile
+from typing import Any
 
 import numpy as np
 import torch
 
 from charlstm.config import TrainConfig
-from charlstm.lab.side_by_side import CELL_NAMES, Contestant, Rules, Stop, line_up, one_thread, side_by_side
-from charlstm.lab.tasks import Count
+from charlstm.evaluation.windows import evaluation_mode
+from charlstm.lab.progress import Experiment, Progress, ShouldStop, never
+from charlstm.lab.side_by_side import (
+    CELL_NAMES,
+    CellComparison,
+    by_cell,
+    make_trainees,
+    settings_of,
+    short_training_note,
+    train_side_by_side,
+)
+from charlstm.lab.tasks import AnBn
+from charlstm.lab.trainee import Trainee
 from charlstm.nn.model import CharLM
-from charlstm.report.data import Chart, Event, Progress, Report, curve
-from charlstm.report.findings import judge, spread
+from charlstm.report.data import Chart, Curve, Report
+from charlstm.report.findings import format_range, judge
 
 TRAIN = TrainConfig(optimizer="soap", lr=0.01, grad_clip=1.0, weight_decay=0.0)
 EMBEDDING = 4
-FARTHEST = 200
+MAX_N = 200
 """The greatest n tested."""
-_PATIENCE = 50
-"""So many b beyond the greatest n are waited for."""
+_EXTRA = 50
+"""How many b more than ``max_n`` a network may write before it is cut off."""
 
 
-def written(model: CharLM, task: Count, farthest: int) -> list[int]:
-    """How many b the network writes after 1, 2, …, ``farthest`` a, always taking the likeliest character.
+def count_b(model: CharLM, task: AnBn, max_n: int) -> list[int]:
+    """How many b the network writes after n times a, always taking the likeliest character.
 
-    A text that does not end with a newline after its b is not of the language: it counts as 0. More than
-    ``farthest`` + `_PATIENCE` b are told as that many.
+    A line that does not end with a newline after its b is not in the language: its count is 0. A line with more than
+    ``max_n`` + 50 b is cut off there.
+
+    Args:
+        model: the network.
+        task: the task.
+        max_n: the greatest n.
 
     Returns:
-        the number for each n.
+        The counts for n = 1, 2, …, ``max_n``.
     """
-    # Row n - 1 is a newline, n times a, and b to the end; while the network says b that is what it would have read.
-    length = 1 + 2 * farthest + _PATIENCE
-    lines = np.full((farthest, length), task.B)
+    # Row n - 1 is a newline, n times a, and b to the end: what the network would read as long as it predicts b.
+    length = 1 + 2 * max_n + _EXTRA
+    lines = np.full((max_n, length), task.B)
     lines[:, 0] = task.NEWLINE
-    for n in range(1, farthest + 1):
+    for n in range(1, max_n + 1):
         lines[n - 1, 1 : n + 1] = task.A
-    model.eval()
-    with torch.no_grad():
+    with evaluation_mode(model), torch.no_grad():
         logits, _ = model(torch.from_numpy(lines))
-    said = logits.argmax(2).numpy()
+    predictions = logits.argmax(2).numpy()
     counts = []
-    for n in range(1, farthest + 1):
-        after = said[n - 1, n + 1 : n + 1 + farthest + _PATIENCE]  # what it says behind the first b, the second, …
-        others = np.flatnonzero(after != task.B)
+    for n in range(1, max_n + 1):
+        after_b = predictions[n - 1, n + 1 : n + 1 + max_n + _EXTRA]  # what follows the first b, the second, …
+        others = np.flatnonzero(after_b != task.B)
         if not len(others):
-            counts.append(len(after))
+            counts.append(len(after_b))
         else:
-            counts.append(int(others[0]) + 1 if after[others[0]] == task.NEWLINE else 0)
+            counts.append(int(others[0]) + 1 if after_b[others[0]] == task.NEWLINE else 0)
     return counts
 
 
-def limit(counts: list[int]) -> int:
+def counts_up_to(counts: list[int]) -> int:
     """The greatest n up to which every count is right."""
     return len(list(takewhile(lambda pair: pair[0] == pair[1], enumerate(counts, 1))))
 
 
-def run(rules: Rules, parameters: int, stop: Stop = lambda: False) -> Iterator[Event]:
-    """Train every cell on small n, then let each count as far as it can.
+def run(comparison: CellComparison, parameters: int, should_stop: ShouldStop = never) -> Experiment:
+    """Train every cell on small n, then test how far it counts.
 
     Args:
-        rules: who takes part, and for how long.
-        parameters: weights of each network, as near as its hidden size allows.
-        stop: ends the training early.
+        comparison: which cells, how many seeds, how many seconds in total.
+        parameters: parameter count of each network, as near as its hidden size allows.
+        should_stop: ends the training early when it returns True.
+
+    Yields:
+        The progress, and last the report.
     """
-    task = Count()
-    with one_thread():
-        ones = line_up(rules, parameters, task.vocab_size, EMBEDDING, TRAIN, task.windows)
-        yield from side_by_side(ones, stop)
-        partial = not all(one.finished for one in ones)
-        yield Progress(1.0, "counting")
-        counts = [written(one.model, task, FARTHEST) for one in ones]
-    yield _report(task, ones, counts, rules, parameters, partial)
+    task = AnBn()
+    trainees = make_trainees(comparison, parameters, task.vocab_size, EMBEDDING, TRAIN, task.batches)
+    yield from train_side_by_side(trainees, should_stop)
+    partial = not all(trainee.finished for trainee in trainees)
+    counts = []
+    for number, trainee in enumerate(trainees, 1):
+        yield Progress(1.0, f"testing network {number} of {len(trainees)}")
+        counts.append(count_b(trainee.model, task, MAX_N))
+    settings = settings_of(comparison, trainees[0].budget, TRAIN, parameters=parameters, batch=task.batch_size)
+    yield _report(task, trainees, counts, settings, partial)
 
 
 def _report(
-    task: Count, ones: list[Contestant], counts: list[list[int]], rules: Rules, parameters: int, partial: bool
+    task: AnBn, trainees: list[Trainee], counts: list[list[int]], settings: dict[str, Any], partial: bool
 ) -> Report:
-    of = {cell: [seed for one, seed in zip(ones, counts, strict=True) if one.cell == cell] for cell in rules.cells}
-    limits = {cell: [float(limit(seed)) for seed in seeds] for cell, seeds in of.items()}
-    rows = []
-    for cell in rules.cells:
-        model = next(one.model for one in ones if one.cell == cell)
-        beyond = sum(value > task.longest for value in limits[cell])
-        rows.append((
+    of_cell = by_cell(trainees, counts)
+    limits = {cell: [float(counts_up_to(seed)) for seed in seeds] for cell, seeds in of_cell.items()}
+    models = {trainee.cell: trainee.model for trainee in trainees}
+    note = short_training_note(trainees)
+    rows = tuple(
+        (
             cell, str(model.architecture.hidden_size), f"{model.parameter_count():,}",
-            spread(limits[cell], "{:.0f}", FARTHEST), f"{beyond} of {rules.seeds}",
-        ))  # fmt: skip
+            format_range(limits[cell], "{:.0f}", MAX_N),
+            f"{sum(value > task.longest for value in limits[cell])} of {len(limits[cell])}",
+        )
+        for cell, model in models.items()
+    )  # fmt: skip
     return Report(
         name="count",
         title="Counting aⁿbⁿ, by cell",
         question=(
-            f"After n times a, as many b and a newline must follow. All learn n = 1 to {task.longest}; then each is "
-            f"given more a and writes the likeliest b until it ends the line, for every n up to {FARTHEST}. It 'counts "
-            "to' the last n before its first mistake."
+            f"After n times a, n times b and a newline must follow. All networks are trained on n = 1 to "
+            f"{task.longest}. Each is then given n times a, for every n up to {MAX_N}, and writes the likeliest "
+            "characters until it ends the line. It 'counts to' the last n before its first mistake."
         ),
-        columns=("cell", "hidden", "weights", "counts to", f"seeds beyond {task.longest}"),
-        rows=tuple(rows),
-        charts=(_chart(task, of),),
-        findings=tuple(_findings(limits)),
-        settings={
-            "cells": list(rules.cells), "seeds": rules.seeds, "seconds_each": ones[0].budget, "parameters": parameters,
-            "optimizer": TRAIN.optimizer, "lr": TRAIN.lr, "batch": task.batch_size,
-        },
+        columns=("cell", "hidden", "parameters", "counts to", f"seeds beyond {task.longest}"),
+        rows=rows,
+        charts=(_chart(task, of_cell),),
+        findings=(*_findings(limits, bool(note)), *note),
+        settings=settings,
         partial=partial,
-    )  # fmt: skip
-
-
-def _chart(task: Count, of: dict[str, list[list[int]]]) -> Chart:
-    ns = [float(n) for n in range(1, FARTHEST + 1)]
-    return Chart(
-        "",
-        "a that were read",
-        "b that it writes",
-        tuple(
-            curve(cell, ns, [[float(count) for count in seed] for seed in seeds], CELL_NAMES.index(cell))
-            for cell, seeds in of.items()
-        ),
-        mark=task.longest,
-        mark_label="longest learned",
-        diagonal="as many b as a",
     )
 
 
-def _findings(limits: dict[str, list[float]]) -> Iterator[str]:
-    for more in ("lstm", "peephole"):
-        for less in ("gru", "rnn"):
-            yield from _versus(limits, more, less)
-    yield from _versus(limits, "peephole", "lstm")
+def _chart(task: AnBn, of_cell: dict[str, list[list[int]]]) -> Chart:
+    ns = [float(n) for n in range(1, MAX_N + 1)]
+    return Chart(
+        "",
+        "n: number of a in the line",
+        "number of b written",
+        tuple(Curve.from_seeds(cell, ns, seeds, CELL_NAMES.index(cell)) for cell, seeds in of_cell.items()),
+        mark=task.longest,
+        mark_label="greatest n in training",
+        diagonal="correct",
+    )
 
 
-def _versus(limits: dict[str, list[float]], more: str, less: str) -> Iterator[str]:
-    if more in limits and less in limits:
-        claim = f"the {more} counts further than the {less}"
-        yield judge(claim, (more, limits[more]), (less, limits[less]), form="{:.0f}", unit="as n", cap=FARTHEST)
+def _findings(limits: dict[str, list[float]], too_short: bool) -> Iterator[str]:
+    claims = (("lstm", "gru"), ("lstm", "rnn"), ("peephole", "gru"), ("peephole", "rnn"), ("peephole", "lstm"))
+    for better, worse in claims:
+        if better in limits and worse in limits:
+            yield judge(
+                f"the {better} counts further than the {worse}",
+                (better, limits[better]), (worse, limits[worse]),
+                number_format="{:.0f}", limit=MAX_N, too_short=too_short,
+            )  # fmt: skip

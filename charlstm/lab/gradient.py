@@ -1,187 +1,215 @@
-"""How far back a network listens: the vanishing gradient, measured on fresh cells or on a trained network.
+"""The vanishing gradient, measured on untrained and trained cells, or on a checkpoint.
 
-The claim: through an rnn the gradient shrinks by a factor at every character, so that it learns nothing from what is
-far away; the LSTM's cell hands it on (Hochreiter & Schmidhuber 1997). See `inspect.gradients` for what is measured.
+The claim: through an rnn the gradient shrinks by a factor at every character, so it learns nothing from distant
+characters; the LSTM's cell state preserves it (Hochreiter & Schmidhuber 1997). `inspect.gradients` defines the measure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charlstm.inspect.gradients import gradient_norms
-from charlstm.lab.side_by_side import CELL_NAMES, Contestant, Rules, Stop, line_up, one_thread, side_by_side
+from charlstm.inspect.gradients import THRESHOLD, gradient_norms, gradient_reach, relative_gradient
+from charlstm.lab.progress import Experiment, Progress, ShouldStop, never
+from charlstm.lab.side_by_side import (
+    CELL_NAMES,
+    CellComparison,
+    by_cell,
+    make_trainees,
+    settings_of,
+    short_training_note,
+    train_side_by_side,
+)
 from charlstm.lab.texts import EMBEDDING, TRAIN, Text
+from charlstm.lab.trainee import Trainee
 from charlstm.nn.model import CharLM
-from charlstm.report.data import Chart, Curve, Event, Progress, Report, curve
-from charlstm.report.findings import judge, spread
+from charlstm.report.data import Chart, Curve, Report
+from charlstm.report.findings import format_range, judge
 
-REACH = 100
-"""The greatest distance measured, in characters."""
-LENGTH = 2 * REACH
-"""Characters of a piece of text; those before the last hundred only warm the network up."""
-PIECES = 8
-SHARE = 0.01
-"""A network listens as far as its gradient stays at least this share of the gradient at distance 0."""
+MAX_DISTANCE = 100
+"""The greatest distance measured, in tokens."""
+LENGTH = 2 * MAX_DISTANCE
+"""Tokens of an excerpt; those before the last hundred only warm the network up."""
+EXCERPTS = 8
 FAR = 50
-"""The distance at which cells are compared, in characters."""
+"""The distance at which cells are compared, in tokens."""
 _QUESTION = (
-    "How much does what a network says now depend on a character it read k characters before? Shown is the norm of "
-    "d logits(t) / d input(t-k), the exact gradient, as a share of the norm at k = 0, a mean over {pieces} places of "
-    "{text}. A network 'listens' up to the last k before the share first falls below 1 %; k goes up to {reach}, and "
-    "'{reach}+' is no less than that."
+    "How strongly does a prediction depend on the {unit} read k {unit}s before? Shown is the norm of "
+    "d logits(t) / d input(t-k), the exact gradient, relative to the norm at k = 0, averaged over {excerpts} excerpts "
+    "of {text}. The gradient reach is the last k before this share first falls below 1 %; k goes up to {max}, and "
+    "'{max}+' means at least that."
 )
 
-Norms = NDArray[np.float64]
+Norms: TypeAlias = NDArray[np.float64]
+"""The mean norm at each distance relative to distance 0, (MAX_DISTANCE + 1,)."""
 
 
-def shares(model: CharLM, pieces: NDArray[Any]) -> Norms:
-    """The mean norm at each distance, as a share of the one at distance 0, (REACH + 1,)."""
-    norms = gradient_norms(model, pieces, REACH).mean(0)
-    return norms / norms[0] if norms[0] > 0 else np.zeros_like(norms)
-
-
-def listens(norms: Norms) -> int:
-    """The last distance before the gradient first falls below `SHARE` of the one at distance 0."""
-    below = np.flatnonzero(norms < SHARE * norms[0])
-    return int(below[0]) - 1 if len(below) else len(norms) - 1
-
-
-def fresh(text: Text, rules: Rules, parameters: int, stop: Stop = lambda: False) -> Iterator[Event]:
-    """Measure every cell with its first weights, train all side by side, and measure again.
+def compare_cells(
+    text: Text, comparison: CellComparison, parameters: int, should_stop: ShouldStop = never
+) -> Experiment:
+    """Measure every cell untrained, train all side by side, and measure them again.
 
     Args:
-        text: what they learn, and are measured on.
-        rules: who takes part, and for how long.
-        parameters: weights of each network, as near as its hidden size allows.
-        stop: ends the training early.
+        text: what they are trained and measured on.
+        comparison: which cells, how many seeds, how many seconds in total.
+        parameters: parameter count of each network, as near as its hidden size allows.
+        should_stop: ends the training early when it returns True.
+
+    Yields:
+        The progress, and last the report.
     """
-    pieces = text.pieces(PIECES, LENGTH)
-    with one_thread():
-        contestants = line_up(rules, parameters, text.vocab_size, EMBEDDING, TRAIN, text.windows)
-        yield Progress(0.0, "measuring first weights")
-        before = [shares(one.model, pieces) for one in contestants]
-        yield from side_by_side(contestants, stop)
-        partial = not all(one.finished for one in contestants)
-        yield Progress(1.0, "measuring")
-        after = [shares(one.model, pieces) for one in contestants]
-    yield _report(contestants, before, after, text, rules, parameters, partial)
+    excerpts = text.excerpts(EXCERPTS, LENGTH)
+    trainees = make_trainees(comparison, parameters, text.vocab_size, EMBEDDING, TRAIN, text.batches)
+    models = [trainee.model for trainee in trainees]
+    untrained = yield from _measure_all(models, excerpts, "untrained", 0.0)
+    yield from train_side_by_side(trainees, should_stop)
+    partial = not all(trainee.finished for trainee in trainees)
+    trained = yield from _measure_all(models, excerpts, "trained", 1.0)
+    settings = settings_of(comparison, trainees[0].budget, TRAIN, parameters=parameters)
+    yield _report(trainees, untrained, trained, text, settings, partial)
+
+
+def measure_checkpoint(
+    name: str, model: CharLM, excerpts: NDArray[Any], seeds: int, unit: str = "character"
+) -> Experiment:
+    """Measure a trained network, and for comparison the same architecture untrained.
+
+    Args:
+        name: the network's name in the report.
+        model: the network, on the CPU.
+        excerpts: token ids, (N, `LENGTH`).
+        seeds: number of untrained networks.
+        unit: what one token is, in the singular.
+
+    Yields:
+        The progress, and last the report.
+    """
+    part = 1 / (seeds + 1)
+    trained = yield from _measure(model, excerpts, f"measuring {name}", 0.0, part)
+    untrained = []
+    for seed in range(1, seeds + 1):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = CharLM(model.architecture)
+        text = f"measuring untrained network {seed} of {seeds}"
+        untrained.append((yield from _measure(network, excerpts, text, seed * part, (seed + 1) * part)))
+    yield _checkpoint_report(name, model, trained, untrained, len(excerpts), unit)
+
+
+def _measure_all(
+    models: Sequence[CharLM], excerpts: NDArray[Any], which: str, share: float
+) -> Generator[Progress, None, list[Norms]]:
+    """Measure networks one after the other, while the experiment's progress stays at ``share``."""
+    measured = []
+    for number, model in enumerate(models, 1):
+        text = f"measuring {which} network {number} of {len(models)}"
+        measured.append((yield from _measure(model, excerpts, text, share, share)))
+    return measured
+
+
+def _measure(
+    model: CharLM, excerpts: NDArray[Any], text: str, begin: float, end: float
+) -> Generator[Progress, None, Norms]:
+    """Measure one network, with progress from ``begin`` to ``end``, before every excerpt."""
+    norms = []
+    for number, excerpt in enumerate(excerpts):
+        yield Progress(begin + (end - begin) * number / len(excerpts), text)
+        norms.append(gradient_norms(model, excerpt[None], MAX_DISTANCE)[0])
+    return relative_gradient(np.stack(norms))
 
 
 def _report(
-    contestants: list[Contestant],
-    before: list[Norms],
-    after: list[Norms],
+    trainees: list[Trainee],
+    untrained: list[Norms],
+    trained: list[Norms],
     text: Text,
-    rules: Rules,
-    parameters: int,
+    settings: dict[str, Any],
     partial: bool,
 ) -> Report:
-    def of(cell: str, norms: list[Norms]) -> list[Norms]:
-        return [norm for one, norm in zip(contestants, norms, strict=True) if one.cell == cell]
-
-    born = {cell: [float(listens(norms)) for norms in of(cell, before)] for cell in rules.cells}
-    grown = {cell: [float(listens(norms)) for norms in of(cell, after)] for cell in rules.cells}
+    before, after = by_cell(trainees, untrained), by_cell(trainees, trained)
+    note = short_training_note(trainees)
     rows = []
-    for cell in rules.cells:
-        ones = [one for one in contestants if one.cell == cell]
-        characters = sum(one.characters for one in ones) / len(ones)
+    for cell, seeds in by_cell(trainees, trainees).items():
+        characters = sum(trainee.characters for trainee in seeds) / len(seeds)
+        model = seeds[0].model
         rows.append((
-            cell, str(ones[0].model.architecture.hidden_size), f"{ones[0].model.parameter_count():,}",
-            f"{characters:,.0f}",
-            _distance(born[cell]), _distance(grown[cell]),
+            cell, str(model.architecture.hidden_size), f"{model.parameter_count():,}", f"{characters:,.0f}",
+            _format_reach(before[cell]), _format_reach(after[cell]),
         ))  # fmt: skip
     return Report(
         name="gradient",
         title="The vanishing gradient, by cell",
-        question=_QUESTION.format(pieces=PIECES, text=f"the held-out part of {text.name}", reach=REACH),
-        columns=("cell", "hidden", "weights", "characters read", "listens, untrained", "listens, trained"),
+        question=_QUESTION.format(
+            unit="character", excerpts=EXCERPTS, text=f"the held-out part of {text.name}", max=MAX_DISTANCE
+        ),
+        columns=("cell", "hidden", "parameters", "training chars", "reach, untrained", "reach, trained"),
         rows=tuple(rows),
         charts=tuple(
-            _chart(title, [_curve(cell, of(cell, norms), cell) for cell in rules.cells])
-            for title, norms in (("with first weights", before), ("trained for equal seconds", after))
+            _chart(title, [_curve(cell, seeds, cell) for cell, seeds in norms.items()])
+            for title, norms in (("untrained", before), ("trained for equal time", after))
         ),
-        findings=tuple(
-            sentence
-            for when, norms in (("with first weights", before), ("once trained", after))
-            for sentence in _findings(when, {cell: of(cell, norms) for cell in rules.cells})
-        ),
-        settings={
-            "cells": list(rules.cells), "seeds": rules.seeds, "seconds_each": contestants[0].budget,
-            "parameters": parameters, "optimizer": TRAIN.optimizer, "lr": TRAIN.lr,
-        },
+        findings=(*_findings("untrained", before), *_findings("trained", after, bool(note)), *note),
+        settings=settings,
         partial=partial,
-    )  # fmt: skip
-
-
-def of_checkpoint(name: str, model: CharLM, pieces: NDArray[Any], seeds: int) -> Iterator[Event]:
-    """Measure a trained network, and beside it the same shape with first weights.
-
-    Args:
-        name: what to call it.
-        model: the network, on the CPU.
-        pieces: texts it can read, (N, `LENGTH`).
-        seeds: how many first weights to draw.
-    """
-    cell, config = model.architecture.cell, model.architecture
-    layers = f"{config.ensemble} of {config.num_layers}" if config.ensemble > 1 else str(config.num_layers)
-    yield Progress(0.0, "measuring")
-    trained = shares(model, pieces)
-    born = []
-    for seed in range(1, seeds + 1):
-        yield Progress(seed / (seeds + 1), "measuring first weights")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            born.append(shares(CharLM(config), pieces))
-    reach, first = [float(listens(trained))], [float(listens(norms)) for norms in born]
-    drawn = _curve(f"{name} ({cell})", [trained], cell), _curve("the same with first weights", born, cell, dashed=True)
-    at = ", ".join(f"{trained[k]:.2g} at k = {k}" for k in (1, 10, 30, REACH))
-    yield Report(
-        name="gradient",
-        title=f"How far back {name} listens",
-        question=_QUESTION.format(pieces=len(pieces), text="text it wrote itself", reach=REACH),
-        columns=("network", "cell", "layers", "hidden", "listens"),
-        rows=tuple(
-            (called, cell, layers, str(config.hidden_size), _distance(values))
-            for called, values in ((name, reach), ("first weights", first))
-        ),
-        charts=(_chart("", drawn),),
-        findings=(
-            f"The gradient of {name}, as a share of the one at k = 0, is {at}.",
-            f"It listens {_distance(reach)} characters back; the same shape with first weights {_distance(first)}.",
-        ),
-        settings={"checkpoint": name, "seeds": seeds, "pieces": len(pieces)},
     )
 
 
-def _findings(when: str, norms: dict[str, list[Norms]]) -> Iterator[str]:
+def _checkpoint_report(
+    name: str, model: CharLM, trained: Norms, untrained: list[Norms], excerpts: int, unit: str
+) -> Report:
+    config, cell = model.architecture, model.architecture.cell
+    layers = f"{config.ensemble} × {config.num_layers}" if config.ensemble > 1 else str(config.num_layers)
+    reach, reach_untrained = _format_reach([trained]), _format_reach(untrained)
+    shares = ", ".join(f"{trained[k]:.2g} at k = {k}" for k in (1, 10, 30, MAX_DISTANCE))
+    return Report(
+        name="gradient",
+        title=f"Gradient reach of {name}",
+        question=_QUESTION.format(unit=unit, excerpts=excerpts, text="text that it generated", max=MAX_DISTANCE),
+        columns=("network", "cell", "layers", "hidden", "reach"),
+        rows=tuple(
+            (label, cell, layers, str(config.hidden_size), value)
+            for label, value in ((name, reach), ("untrained", reach_untrained))
+        ),
+        charts=(_chart("", [_curve(name, [trained], cell), _curve("untrained", untrained, cell, dashed=True)], unit),),
+        findings=(
+            f"Relative to k = 0, the gradient of {name} is {shares}.",
+            f"Its reach is {reach} {unit}s; that of the same architecture untrained is {reach_untrained}.",
+        ),
+        settings={"checkpoint": name, "seeds": len(untrained), "excerpts": excerpts},
+    )
+
+
+def _findings(when: str, norms: dict[str, list[Norms]], too_short: bool = False) -> Iterator[str]:
     far = {cell: [float(seed[FAR]) for seed in seeds] for cell, seeds in norms.items()}
     for cell in far:
         if cell != "rnn" and "rnn" in far:
-            claim = f"{when}, more of the gradient comes across {FAR} characters in the {cell} than in the rnn"
-            yield judge(claim, (cell, far[cell]), ("rnn", far["rnn"]), form="{:.0e}", unit="of that at k = 0")
+            claim = f"{when}, the {cell} preserves more of the gradient across {FAR} characters than the rnn"
+            yield judge(
+                claim, (cell, far[cell]), ("rnn", far["rnn"]),
+                number_format="{:.0e}", unit="of the gradient at k = 0", too_short=too_short,
+            )  # fmt: skip
 
 
-def _chart(title: str, curves: Sequence[Curve]) -> Chart:
+def _chart(title: str, curves: Sequence[Curve], unit: str = "character") -> Chart:
     return Chart(
         title,
-        "k, characters back",
-        "gradient, as a share of that at k = 0",
+        f"distance k, {unit}s",
+        "gradient norm relative to k = 0",
         tuple(curves),
         log_y=True,
-        level=SHARE,
+        level=THRESHOLD,
         level_label="1 %",
     )
 
 
 def _curve(label: str, seeds: list[Norms], cell: str, *, dashed: bool = False) -> Curve:
-    places = [float(k) for k in range(REACH + 1)]
-    return curve(label, places, [seed.tolist() for seed in seeds], CELL_NAMES.index(cell), dashed=dashed)
+    distances = [float(k) for k in range(MAX_DISTANCE + 1)]
+    return Curve.from_seeds(label, distances, [seed.tolist() for seed in seeds], CELL_NAMES.index(cell), dashed=dashed)
 
 
-def _distance(values: list[float]) -> str:
-    return spread(values, "{:.0f}", REACH)
+def _format_reach(seeds: list[Norms]) -> str:
+    return format_range([float(gradient_reach(norms)) for norms in seeds], "{:.0f}", MAX_DISTANCE)

@@ -1,4 +1,4 @@
-"""Recall across a growing gap: where each cell stops to remember a fact it was told.
+"""Recall across a growing gap: how far each cell can carry a fact.
 
 The claim: an rnn forgets after a few characters, a gated cell remembers (Hochreiter & Schmidhuber 1997, section 5).
 """
@@ -7,128 +7,152 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import takewhile
+from typing import Any
 
 import numpy as np
 import torch
 
 from charlstm.config import TrainConfig
-from charlstm.lab.side_by_side import CELL_NAMES, Contestant, Rules, Stop, line_up, one_thread, side_by_side
-from charlstm.lab.tasks import Recall
+from charlstm.evaluation.windows import evaluation_mode
+from charlstm.lab.progress import Experiment, Progress, ShouldStop, never
+from charlstm.lab.side_by_side import (
+    CELL_NAMES,
+    CellComparison,
+    by_cell,
+    make_trainees,
+    settings_of,
+    short_training_note,
+    train_side_by_side,
+)
+from charlstm.lab.tasks import DelayedRecall
+from charlstm.lab.trainee import Trainee
 from charlstm.nn.model import CharLM
-from charlstm.report.data import Chart, Event, Progress, Report, curve
-from charlstm.report.findings import judge, spread
+from charlstm.report.data import Chart, Curve, Report
+from charlstm.report.findings import format_range, judge
 
 TRAIN = TrainConfig(optimizer="soap", lr=0.01, grad_clip=1.0, weight_decay=0.0)
 EMBEDDING = 8
 GAPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
-"""The gaps asked across, up to eight times the longest that is learned."""
-RIGHT = 0.9
-"""Share of answers that counts as recalling."""
-_LEADS, _LINES = 10, 20
-"""So many leads are drawn for each gap, and so many lines for each lead."""
+"""The gaps tested, in characters, up to eight times the longest in training."""
+MIN_ACCURACY = 0.9
+"""The accuracy from which a network counts as recalling."""
+_PREFIXES, _LINES = 10, 20
+"""Prefixes drawn for each gap, and lines for each prefix."""
 
 
-def recall(model: CharLM, task: Recall, gap: int) -> float:
-    """The share of lines with this gap at whose end the network thinks the fact likeliest; the same lines for all."""
-    model.eval()
-    right = 0
-    for lead in range(_LEADS):
-        lines = torch.from_numpy(task.lines(np.random.default_rng((gap, lead)), gap, _LINES))
-        with torch.no_grad():
+def recall_accuracy(model: CharLM, task: DelayedRecall, gap: int) -> float:
+    """The share of lines whose last character the network predicts; every call tests the same lines.
+
+    Args:
+        model: the network.
+        task: the task.
+        gap: the gap of the lines, in characters.
+
+    Returns:
+        The accuracy, in [0, 1].
+    """
+    correct = 0
+    with evaluation_mode(model), torch.no_grad():
+        for prefix in range(_PREFIXES):
+            lines = torch.from_numpy(task.lines(np.random.default_rng((gap, prefix)), gap, _LINES))
             logits, _ = model(lines[:, :-1])
-        right += int((logits[:, -1].argmax(1) == lines[:, -1]).sum())
-    return right / (_LEADS * _LINES)
+            correct += int((logits[:, -1].argmax(1) == lines[:, -1]).sum())
+    return correct / (_PREFIXES * _LINES)
 
 
-def limit(shares: list[float]) -> int:
-    """The longest gap up to which a network recalls across all of `GAPS`; 0 if not even across the first."""
-    recalled = [gap for gap, _ in takewhile(lambda pair: pair[1] >= RIGHT, zip(GAPS, shares, strict=True))]
+def longest_gap(accuracies: list[float]) -> int:
+    """The last of `GAPS` before the accuracy first falls below `MIN_ACCURACY`; 0 if it does so at the first."""
+    recalled = [gap for gap, _ in takewhile(lambda pair: pair[1] >= MIN_ACCURACY, zip(GAPS, accuracies, strict=True))]
     return recalled[-1] if recalled else 0
 
 
-def run(rules: Rules, parameters: int, stop: Stop = lambda: False) -> Iterator[Event]:
-    """Train every cell on lines with all gaps, then ask across each.
+def run(comparison: CellComparison, parameters: int, should_stop: ShouldStop = never) -> Experiment:
+    """Train every cell on gaps of all lengths up to a limit, then test gaps within and beyond it.
 
     Args:
-        rules: who takes part, and for how long.
-        parameters: weights of each network, as near as its hidden size allows.
-        stop: ends the training early.
+        comparison: which cells, how many seeds, how many seconds in total.
+        parameters: parameter count of each network, as near as its hidden size allows.
+        should_stop: ends the training early when it returns True.
+
+    Yields:
+        The progress, and last the report.
     """
-    task = Recall()
-    with one_thread():
-        ones = line_up(rules, parameters, task.vocab_size, EMBEDDING, TRAIN, task.windows)
-        yield from side_by_side(ones, stop)
-        partial = not all(one.finished for one in ones)
-        yield Progress(1.0, "asking")
-        shares = [[recall(one.model, task, gap) for gap in GAPS] for one in ones]
-    yield _report(task, ones, shares, rules, parameters, partial)
+    task = DelayedRecall()
+    trainees = make_trainees(comparison, parameters, task.vocab_size, EMBEDDING, TRAIN, task.batches)
+    yield from train_side_by_side(trainees, should_stop)
+    partial = not all(trainee.finished for trainee in trainees)
+    accuracies = []
+    for number, trainee in enumerate(trainees, 1):
+        yield Progress(1.0, f"testing network {number} of {len(trainees)}")
+        accuracies.append([recall_accuracy(trainee.model, task, gap) for gap in GAPS])
+    settings = settings_of(comparison, trainees[0].budget, TRAIN, parameters=parameters, batch=task.batch_size)
+    yield _report(task, trainees, accuracies, settings, partial)
 
 
 def _report(
-    task: Recall, ones: list[Contestant], shares: list[list[float]], rules: Rules, parameters: int, partial: bool
+    task: DelayedRecall, trainees: list[Trainee], accuracies: list[list[float]], settings: dict[str, Any], partial: bool
 ) -> Report:
-    of = {cell: [seed for one, seed in zip(ones, shares, strict=True) if one.cell == cell] for cell in rules.cells}
-    limits = {cell: [float(limit(seed)) for seed in seeds] for cell, seeds in of.items()}
-    sizes: dict[str, tuple[int, int]] = {
-        one.cell: (one.model.architecture.hidden_size, one.model.parameter_count()) for one in ones
-    }
+    of_cell = by_cell(trainees, accuracies)
+    longest = {cell: [float(longest_gap(seed)) for seed in seeds] for cell, seeds in of_cell.items()}
+    models = {trainee.cell: trainee.model for trainee in trainees}
+    note = short_training_note(trainees)
     return Report(
         name="gap",
         title="Recall across a growing gap, by cell",
         question=(
-            f"Lines like gk!dxfah?d: the letter behind the '!' is the answer to the '?', with a gap of other letters "
-            f"between. All learn lines with gaps of 1 to {task.longest} characters, and are asked across gaps of up to "
-            f"{GAPS[-1]}. A cell 'recalls up to' the last gap before it first gives less than {RIGHT:.0%} right "
-            f"answers; guessing gives {1 / task.letters:.0%}."
+            "Lines such as gk!dxfah?d: the letter after the '!' must be recalled after the '?', across a gap of other "
+            f"letters. All networks are trained on gaps of 1 to {task.longest} characters and tested on gaps of up to "
+            f"{GAPS[-1]}. A cell 'recalls up to' the last gap before its accuracy first falls below "
+            f"{MIN_ACCURACY:.0%}; guessing has an accuracy of {1 / task.letters:.1%}."
         ),
-        columns=("cell", "hidden", "weights", "recalls up to", *(f"gap {gap}" for gap in GAPS)),
+        columns=("cell", "hidden", "parameters", "recalls up to", *(f"gap {gap}" for gap in GAPS)),
         rows=tuple(
             (
-                cell, str(sizes[cell][0]), f"{sizes[cell][1]:,}", spread(limits[cell], "{:.0f}", GAPS[-1]),
-                *(f"{sum(answers) / len(answers):.0%}" for answers in zip(*of[cell], strict=True)),
+                cell, str(models[cell].architecture.hidden_size), f"{models[cell].parameter_count():,}",
+                format_range(longest[cell], "{:.0f}", GAPS[-1]),
+                *(f"{sum(values) / len(values):.0%}" for values in zip(*seeds, strict=True)),
             )
-            for cell in rules.cells
+            for cell, seeds in of_cell.items()
         ),
-        charts=(
-            Chart(
-                "",
-                "gap, characters",
-                "share of right answers",
-                tuple(
-                    curve(cell, [float(gap) for gap in GAPS], seeds, CELL_NAMES.index(cell))
-                    for cell, seeds in of.items()
-                ),
-                log_x=True,
-                mark=task.longest,
-                mark_label="longest gap learned",
-                level=1 / task.letters,
-                level_label="guessing",
-            ),
-        ),
+        charts=(_chart(task, of_cell),),
         findings=(
-            f"Across every gap learned, up to {task.longest} characters, recalls: {_seeds(limits, task.longest)}.",
-            *_findings(limits),
+            f"Seeds that recall across every gap of the training, up to {task.longest} characters: "
+            f"{_successes(longest, task.longest)}.",
+            *_findings(longest, bool(note)),
+            *note,
         ),
-        settings={
-            "cells": list(rules.cells), "seeds": rules.seeds, "seconds_each": ones[0].budget, "parameters": parameters,
-            "optimizer": TRAIN.optimizer, "lr": TRAIN.lr, "batch": task.batch_size,
-        },
+        settings=settings,
         partial=partial,
     )  # fmt: skip
 
 
-def _seeds(limits: dict[str, list[float]], least: int) -> str:
-    """In how many seeds each cell gets so far."""
-    return ", ".join(
-        f"{cell} in {sum(value >= least for value in values)} of {len(values)} seeds" for cell, values in limits.items()
+def _chart(task: DelayedRecall, of_cell: dict[str, list[list[float]]]) -> Chart:
+    gaps = [float(gap) for gap in GAPS]
+    return Chart(
+        "",
+        "gap, characters",
+        "accuracy",
+        tuple(Curve.from_seeds(cell, gaps, seeds, CELL_NAMES.index(cell)) for cell, seeds in of_cell.items()),
+        log_x=True,
+        mark=task.longest,
+        mark_label="longest gap in training",
+        level=1 / task.letters,
+        level_label="guessing",
     )
 
 
-def _findings(limits: dict[str, list[float]]) -> Iterator[str]:
-    def versus(claim: str, a: str, b: str) -> Iterator[str]:
-        if a in limits and b in limits:
-            yield judge(claim, (a, limits[a]), (b, limits[b]), form="{:.0f}", unit="characters", cap=GAPS[-1])
+def _successes(longest: dict[str, list[float]], least: int) -> str:
+    """How many seeds of each cell reach ``least``."""
+    return ", ".join(
+        f"{cell} {sum(value >= least for value in values)} of {len(values)}" for cell, values in longest.items()
+    )
 
-    for cell in ("lstm", "gru", "peephole"):
-        yield from versus(f"the {cell} recalls across longer gaps than the rnn", cell, "rnn")
-    yield from versus("the lstm recalls across longer gaps than the gru", "lstm", "gru")
+
+def _findings(longest: dict[str, list[float]], too_short: bool) -> Iterator[str]:
+    for better, worse in (("lstm", "rnn"), ("gru", "rnn"), ("peephole", "rnn"), ("lstm", "gru")):
+        if better in longest and worse in longest:
+            yield judge(
+                f"the {better} recalls across longer gaps than the {worse}",
+                (better, longest[better]), (worse, longest[worse]),
+                number_format="{:.0f}", unit="characters", limit=GAPS[-1], too_short=too_short,
+            )  # fmt: skip

@@ -1,189 +1,188 @@
-"""Cells trained side by side: as equal in weights as whole hidden sizes allow, and equal in seconds.
+"""Cells trained side by side: parameter counts as equal as whole hidden sizes allow, and equal training time.
 
-All take turns of a fraction of a second, so that a machine that is busy now and then is so for all alike. What differs
-between two contestants is the cell, its hidden size and the seed; optimizer, learning rate and text are the same.
+All take turns of a fraction of a second, so that a machine that is busy at times slows all of them alike. Two trainees
+differ in the cell, its hidden size and the seed; optimizer, learning rate and data are the same.
+
+Networks this small gain nothing from a second thread, and two threads wait for each other on a busy machine. The number
+of threads is the caller's to set; the command line sets one.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 
 from charlstm.config import TrainConfig
 from charlstm.errors import UsageError
+from charlstm.lab.progress import Progress, ShouldStop, never
+from charlstm.lab.trainee import Trainee
 from charlstm.nn.architecture import Architecture
-from charlstm.nn.model import CharLM
 from charlstm.nn.shapes import CELLS, parameter_count
-from charlstm.nn.state import State
-from charlstm.report.data import Progress
 from charlstm.training.batches import Batch
-from charlstm.training.optim.schedule import schedule
-from charlstm.training.step import TrainStep
+
+T = TypeVar("T")
 
 CELL_NAMES = tuple(CELLS)
-_TURN = 0.3
-"""Seconds, at most."""
-_LOSS_MEMORY = 0.95
+MIN_SECONDS = 8.0
+"""Seconds of training that each network needs for a verdict.
 
-Stop = Callable[[], bool]
+Measured with two seeds on one thread of a busy two-core machine: three verdicts that the long-range experiment gave
+after 7 s a network were gone after 9 s, and those of 9 and 12 s agreed; on a text, "the lstm beats the gru" looked
+supported up to 7 s and was refuted at 12 s. The default times are longer than this.
+"""
+_TURN = 0.3
+"""Seconds of a turn, at most."""
 
 
 @dataclass(frozen=True)
-class Rules:
-    """Who takes part, and for how long."""
+class CellComparison:
+    """Which cells are compared, and for how long they train."""
 
     cells: tuple[str, ...] = CELL_NAMES
     seeds: int = 3
+    """Networks of each cell."""
     seconds: float = 240.0
-    """Of training, all contestants together."""
+    """Training time of all networks together."""
 
     def __post_init__(self) -> None:
         unknown = [cell for cell in self.cells if cell not in CELLS]
         if unknown or not self.cells:
-            what = f"no cell {unknown[0]!r}" if unknown else "no cell is named"
-            raise UsageError(what, where="--cells", hint=f"There are {', '.join(CELL_NAMES)}.")
+            what = f"there is no cell {unknown[0]!r}" if unknown else "no cell is named"
+            raise UsageError(what, where="cells", hint=f"Choose from {', '.join(CELL_NAMES)}.")
         if len(set(self.cells)) < len(self.cells):
-            raise UsageError("a cell is named twice", where="--cells")
+            raise UsageError("a cell is named twice", where="cells", hint="Name each cell once.")
         if self.seeds < 1:
-            raise UsageError(f"{self.seeds} is no number of seeds", where="--seeds", hint="At least 1 is needed.")
+            raise UsageError(f"{self.seeds} is too few", where="seeds", hint="At least 1 is needed.")
 
 
-def sized(cell: str, parameters: int, vocab_size: int, embedding_size: int) -> Architecture:
-    """The one-layer network of a cell whose number of weights is nearest to ``parameters``."""
-
-    def of(hidden: int) -> Architecture:
-        size = {"vocab_size": vocab_size, "embedding_size": embedding_size, "hidden_size": hidden}
-        return Architecture.from_settings({**size, "num_layers": 1, "cell": cell})
-
-    def off(hidden: int) -> int:
-        return abs(parameter_count(of(hidden)) - parameters)
-
-    hidden = 1
-    while off(hidden + 1) < off(hidden):  # the count only grows with the hidden size
-        hidden += 1
-    return of(hidden)
-
-
-class Contestant:
-    """One network in training.
+def config_of_size(cell: str, parameters: int, vocab_size: int, embedding_size: int) -> Architecture:
+    """The one-layer network whose parameter count is nearest to a given one.
 
     Args:
-        config: the network's shape.
-        seed: of its first weights.
-        train: the optimizer's settings.
-        windows: what it learns from, without end.
-        seconds: its budget.
+        cell: the name of the cell.
+        parameters: the parameter count wanted.
+        vocab_size: characters in the vocabulary.
+        embedding_size: features of a character's embedding.
+
+    Returns:
+        The network's configuration.
     """
 
-    def __init__(
-        self, config: Architecture, seed: int, train: TrainConfig, windows: Iterator[Batch], seconds: float
-    ) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.model = CharLM(config)
-        self.cell, self.seed, self.budget = config.cell, seed, seconds
-        self.seconds, self.steps, self.characters, self.loss = 0.0, 0, 0, math.nan
-        self._train, self._windows = train, windows
-        self._train_step = TrainStep(self.model, train)
-        self._states: dict[int, State] = {}
+    def with_hidden(hidden_size: int) -> Architecture:
+        size = {"vocab_size": vocab_size, "embedding_size": embedding_size, "hidden_size": hidden_size}
+        return Architecture.from_settings({**size, "num_layers": 1, "cell": cell})
 
-    @property
-    def finished(self) -> bool:
-        """Whether its seconds are used up."""
-        return self.seconds >= self.budget
+    def error(hidden_size: int) -> int:
+        return abs(parameter_count(with_hidden(hidden_size)) - parameters)
 
-    def train_until(self, seconds: float) -> None:
-        """Train until so many seconds in all have been spent on steps; at least one step."""
-        self.model.train()
-        while True:
-            window = next(self._windows)
-            began = time.perf_counter()
-            self._step(window)
-            self.seconds += time.perf_counter() - began
-            if self.seconds >= seconds:
-                return
-
-    def _step(self, batch: Batch) -> None:
-        share = min(1.0, self.seconds / self.budget)
-        state = None if batch.reset_mask.all() else self._states.get(batch.group)
-        result = self._train_step(batch, state, self._train.lr * schedule(share, self._train.warmup))
-        self._states[batch.group] = result.state
-        self.steps += 1
-        self.characters += int((batch.targets >= 0).sum())
-        mean = _LOSS_MEMORY * self.loss + (1 - _LOSS_MEMORY) * result.loss
-        self.loss = result.loss if self.steps == 1 else mean
+    hidden_size = 1
+    while error(hidden_size + 1) < error(hidden_size):  # the count grows with the hidden size
+        hidden_size += 1
+    return with_hidden(hidden_size)
 
 
-def line_up(
-    rules: Rules,
+def make_trainees(
+    comparison: CellComparison,
     parameters: int,
     vocab_size: int,
     embedding_size: int,
     train: TrainConfig,
-    windows: Callable[[int], Iterator[Batch]],
-) -> list[Contestant]:
-    """One contestant for each seed and cell, all of one size, each with its share of the time.
+    batches: Callable[[int], Iterator[Batch]],
+) -> list[Trainee]:
+    """One trainee for each seed and cell, all of about one size, each with an equal share of the time.
 
     Args:
-        rules: who takes part, and for how long.
-        parameters: weights of each.
-        vocab_size: of what they learn.
-        embedding_size: features of a character, the same for all.
+        comparison: which cells, how many seeds, how many seconds in total.
+        parameters: parameter count of each network.
+        vocab_size: characters in the vocabulary.
+        embedding_size: features of a character's embedding, the same for all.
         train: the optimizer's settings.
-        windows: what they learn from, by seed.
+        batches: returns the endless training data of a seed.
+
+    Returns:
+        The trainees, all cells of the first seed first.
     """
-    each = rules.seconds / (len(rules.cells) * rules.seeds)
+    budget = comparison.seconds / (len(comparison.cells) * comparison.seeds)
     return [
-        Contestant(sized(cell, parameters, vocab_size, embedding_size), seed, train, windows(seed), each)
-        for seed in range(1, rules.seeds + 1)
-        for cell in rules.cells
+        Trainee(config_of_size(cell, parameters, vocab_size, embedding_size), seed, train, batches(seed), budget)
+        for seed in range(1, comparison.seeds + 1)
+        for cell in comparison.cells
     ]
 
 
-def side_by_side(
-    contestants: Sequence[Contestant], stop: Stop = lambda: False, *, part: tuple[float, float] = (0.0, 1.0)
+def train_side_by_side(
+    trainees: Sequence[Trainee], should_stop: ShouldStop = never, *, part: tuple[float, float] = (0.0, 1.0)
 ) -> Iterator[Progress]:
-    """Train all in turns until each has used up its seconds.
+    """Train all in turns until each has used up its budget.
 
     Args:
-        contestants: who takes part.
-        stop: asked after every turn; once it says True, all stay as they are.
-        part: from which share of their seconds to which; the next call goes on.
+        trainees: the networks.
+        should_stop: checked after every turn; once it returns True, training ends.
+        part: the shares of the budgets between which to train; the next call continues.
 
     Yields:
-        how far it is, after every turn.
+        The progress, after every turn.
     """
     begin, end = part
-    rounds = max(1, math.ceil(max(each.budget for each in contestants) * (end - begin) / _TURN))
+    rounds = max(1, math.ceil(max(trainee.budget for trainee in trainees) * (end - begin) / _TURN))
     for turn in range(1, rounds + 1):
         until = begin + (end - begin) * turn / rounds
-        for number, each in enumerate(contestants, 1):
-            each.train_until(each.budget * until)
-            share = begin + (end - begin) * (turn - 1 + number / len(contestants)) / rounds
-            yield Progress(share, " · ".join(_losses(contestants)))
-            if stop():
+        for number, trainee in enumerate(trainees, 1):
+            trainee.train_until(trainee.budget * until)
+            share = begin + (end - begin) * (turn - 1 + number / len(trainees)) / rounds
+            yield Progress(share, " · ".join(_losses(trainees)))
+            if should_stop():
                 return
 
 
-def _losses(contestants: Sequence[Contestant]) -> Iterator[str]:
-    """The loss of each cell in training, over its seeds and sizes."""
-    for cell in dict.fromkeys(each.cell for each in contestants):
-        losses = [each.loss for each in contestants if each.cell == cell and each.steps]
-        if losses:
-            yield f"{cell} {sum(losses) / len(losses):.3f}"
+def short_training_note(trainees: Sequence[Trainee]) -> tuple[str, ...]:
+    """One sentence, if a network trained for less than `MIN_SECONDS`, so that no verdict can be given; else none."""
+    seconds = min((trainee.seconds for trainee in trainees), default=MIN_SECONDS)
+    if seconds >= MIN_SECONDS:
+        return ()
+    return (f"A verdict needs {MIN_SECONDS:g} s of training for each network; here it was {seconds:.1f} s.",)
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One CPU thread for a while: networks this small gain nothing from two, and two wait for a busy neighbour."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def settings_of(comparison: CellComparison, budget: float, train: TrainConfig, **others: object) -> dict[str, Any]:
+    """The settings that a report states.
+
+    Args:
+        comparison: which cells, how many seeds.
+        budget: seconds of training of each network.
+        train: the optimizer's settings.
+        others: settings of this experiment only.
+
+    Returns:
+        The values by name.
+    """
+    return {
+        "cells": list(comparison.cells), "seeds": comparison.seeds, "seconds_each": budget,
+        "threads": torch.get_num_threads(), "optimizer": train.optimizer, "lr": train.lr, **others,
+    }  # fmt: skip
+
+
+def by_cell(trainees: Sequence[Trainee], values: Sequence[T]) -> dict[str, list[T]]:
+    """Group the values by cell.
+
+    Args:
+        trainees: the networks.
+        values: one for each network.
+
+    Returns:
+        The values of each cell's seeds, in the order of ``trainees``.
+    """
+    grouped: dict[str, list[T]] = {}
+    for trainee, value in zip(trainees, values, strict=True):
+        grouped.setdefault(trainee.cell, []).append(value)
+    return grouped
+
+
+def _losses(trainees: Sequence[Trainee]) -> Iterator[str]:
+    """The training loss of each cell, averaged over its seeds and sizes."""
+    started = [trainee for trainee in trainees if trainee.steps]
+    for cell, losses in by_cell(started, [trainee.loss for trainee in started]).items():
+        yield f"{cell} {sum(losses) / len(losses):.3f}"

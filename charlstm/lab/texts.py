@@ -1,4 +1,4 @@
-"""A text for the contestants: what they learn from, what they are tested on, and the recipe they share."""
+"""A text to compare cells on: its training and held-out parts, and the training settings all cells share."""
 
 from __future__ import annotations
 
@@ -17,39 +17,50 @@ from charlstm.training.batches import Batch, TbpttBatches
 DATA = DataConfig(batch_size=16, seq_len=64, streams=64, reset_prob=0.02)
 TRAIN = TrainConfig(optimizer="soap", lr=0.01, beta2=0.97, grad_clip=0.5, weight_decay=0.02)
 EMBEDDING = 24
-"""Features of a character, the same for all."""
-LEAST = 2000
+"""Features of a character's embedding, the same for all cells."""
+MIN_CHARACTERS = 2000
 """Characters a text must have."""
-_TESTED = 20_000
-"""Characters of the held-out part, at most: a test must not take longer than what it tests."""
+_MAX_HELD_OUT = 20_000
+"""Characters of the held-out part that are used, at most: an evaluation must not take longer than the training."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """An encoded text in its two parts."""
+    """An encoded text in two parts."""
 
     name: str
     vocab_size: int
     train: NDArray[Any]
+    """Token ids, (tokens,)."""
     held_out: NDArray[Any]
+    """Token ids that no network is trained on, (tokens,)."""
 
     @classmethod
-    def of(cls, encoded: Encoded) -> Text:
-        """The two parts of an encoded text.
+    def from_encoded(cls, encoded: Encoded) -> Text:
+        """Split an encoded text.
 
         Raises:
-            TextError: it is too short to compare anything on.
+            TextError: it is too short to compare cells on.
         """
-        if len(encoded.ids) < LEAST:
-            raise TextError(f"{len(encoded.ids)} characters are too few to compare cells on; {LEAST} are needed")
+        if len(encoded.ids) < MIN_CHARACTERS:
+            what = f"{len(encoded.ids):,} characters are too few to compare cells on"
+            raise TextError(what, where=encoded.name, hint=f"At least {MIN_CHARACTERS:,} are needed.")
         train, held_out = split(encoded.ids, DATA.val_fraction)
-        return cls(encoded.name, encoded.tokenizer.vocab_size, train, held_out[:_TESTED])
+        return cls(encoded.name, encoded.tokenizer.vocab_size, train, held_out[:_MAX_HELD_OUT])
 
-    def windows(self, seed: int) -> Iterator[Batch]:
-        """The windows of the training part, without end."""
+    def batches(self, seed: int) -> Iterator[Batch]:
+        """Endless batches of the training part."""
         return TbpttBatches(self.train, DATA, seed).start_from(0, 0)
 
-    def pieces(self, count: int, length: int) -> NDArray[Any]:
-        """Pieces of the held-out part, evenly spread over it, (count, length)."""
+    def excerpts(self, count: int, length: int) -> NDArray[Any]:
+        """Excerpts spread evenly over the held-out part.
+
+        Args:
+            count: number of excerpts.
+            length: length of each, in characters.
+
+        Returns:
+            Token ids, (count, length).
+        """
         starts = np.linspace(0, max(0, len(self.held_out) - length), count).astype(int)
         return self.held_out[(starts[:, None] + np.arange(length)) % len(self.held_out)]

@@ -1,1 +1,1 @@
-"""What was found, as plain data, and how it is drawn."""
+"""Results as plain data, and how they are shown: sentences, a picture, an HTML page."""

@@ -1,25 +1,17 @@
-"""What an experiment tells: how far it is, and at its end a table, curves and sentences. Plain values."""
+"""The result of an experiment as plain values: a table, charts and sentences."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where an experiment stands."""
-
-    share: float
-    """Share of the work done, in [0, 1]."""
-    text: str
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a chart, with the spread of its seeds."""
+    """One line of a chart: the mean over seeds, and their range."""
 
     label: str
     x: tuple[float, ...]
@@ -27,14 +19,35 @@ class Curve:
     low: tuple[float, ...]
     """The lowest seed at each x."""
     high: tuple[float, ...]
+    """The highest seed at each x."""
     color: int
-    """Curves of one cell have one number, in every chart."""
+    """Index into the palette; a cell has the same one in every chart."""
     dashed: bool = False
+
+    @classmethod
+    def from_seeds(
+        cls, label: str, x: Sequence[float], seeds: Sequence[Sequence[float]], color: int, *, dashed: bool = False
+    ) -> Curve:
+        """A curve from the values of each seed.
+
+        Args:
+            label: its name in the legend.
+            x: the positions, (points,).
+            seeds: the values of each seed at those positions, (seeds, points).
+            color: index into the palette.
+            dashed: whether the line is dashed.
+
+        Returns:
+            The curve.
+        """
+        by_x = list(zip(*seeds, strict=True))
+        mean = tuple(sum(values) / len(values) for values in by_x)
+        return cls(label, tuple(x), mean, tuple(map(min, by_x)), tuple(map(max, by_x)), color, dashed)
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over a common x."""
+    """Curves that share their axes."""
 
     title: str
     x_label: str
@@ -43,60 +56,40 @@ class Chart:
     log_x: bool = False
     log_y: bool = False
     mark: float | None = None
-    """An x worth a vertical line: where training ended."""
+    """The x of a vertical reference line."""
     mark_label: str = ""
     level: float | None = None
-    """A y worth a horizontal line."""
+    """The y of a horizontal reference line."""
     level_label: str = ""
     diagonal: str = ""
-    """If not empty, y = x is drawn and called so."""
+    """If not empty, the line y = x is drawn under this name."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """The whole of an experiment's result."""
+    """The complete result of an experiment."""
 
     name: str
     title: str
     question: str
-    """What was asked and how it was measured, in a few sentences."""
+    """What is asked and how it is measured, in a few sentences."""
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     charts: tuple[Chart, ...]
     findings: tuple[str, ...]
-    """Plain sentences, none saying more than was measured."""
+    """Plain sentences that claim no more than was measured."""
     settings: dict[str, Any] = field(default_factory=dict)
     partial: bool = False
-    """Whether it was stopped before its time."""
+    """Whether the experiment was stopped before its time was used up."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """The report as values that JSON can hold."""
         return asdict(self)
 
     def to_csv(self) -> str:
-        """The table, for a spreadsheet."""
+        """The table as CSV."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)
         writer.writerows(self.rows)
         return text.getvalue()
-
-
-Event: TypeAlias = Progress | Report
-"""An experiment yields `Progress` and last a `Report`."""
-
-
-def curve(label: str, x: list[float], seeds: list[list[float]], color: int, *, dashed: bool = False) -> Curve:
-    """A curve from the values of each seed.
-
-    Args:
-        label: what the legend calls it.
-        x: where it was measured.
-        seeds: for each seed, the value at each x.
-        color: the cell's number.
-        dashed: draw it dashed.
-    """
-    by_x = list(zip(*seeds, strict=True))
-    mean = tuple(sum(values) / len(values) for values in by_x)
-    low, high = tuple(map(min, by_x)), tuple(map(max, by_x))
-    return Curve(label, tuple(x), mean, low, high, color, dashed)

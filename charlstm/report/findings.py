@@ -1,4 +1,4 @@
-"""Sentences that say what was measured, no more: a claim holds only if every seed of one beats every of the other."""
+"""Sentences about measured values: a claim is supported only if every seed of one beats every seed of the other."""
 
 from __future__ import annotations
 
@@ -6,46 +6,57 @@ import math
 from collections.abc import Sequence
 
 
-def spread(values: Sequence[float], form: str = "{:.3g}", cap: float = math.inf) -> str:
-    """The mean of the seeds, and from the least to the greatest: ``12 (8 to 16)``; ``12`` when they agree.
+def format_range(values: Sequence[float], number_format: str = "{:.3g}", limit: float = math.inf) -> str:
+    """The mean of the seeds with their range: ``12 (8 to 16)``, or ``12`` when all agree.
 
     Args:
         values: one for each seed.
-        form: how a value is written.
-        cap: the end of what was measured; a value that reaches it is written with a ``+``, it may be more.
+        number_format: the format string of a value.
+        limit: the largest value that could be measured; one that reaches it is followed by ``+``, as it may be more.
+
+    Returns:
+        The text.
     """
     low, high = min(values), max(values)
-    ends = [form.format(value) + "+" * (value >= cap) for value in (low, high)]
-    mean = form.format(sum(values) / len(values)) + "+" * (high >= cap)
+    ends = [number_format.format(value) + "+" * (value >= limit) for value in (low, high)]
+    mean = number_format.format(sum(values) / len(values)) + "+" * (high >= limit)
     return mean if ends[0] == ends[1] else f"{mean} ({ends[0]} to {ends[1]})"
 
 
 def judge(
     claim: str,
-    more: tuple[str, Sequence[float]],
-    less: tuple[str, Sequence[float]],
+    greater: tuple[str, Sequence[float]],
+    smaller: tuple[str, Sequence[float]],
     *,
-    form: str = "{:.3g}",
+    number_format: str = "{:.3g}",
     unit: str = "",
-    cap: float = math.inf,
+    limit: float = math.inf,
+    too_short: bool = False,
 ) -> str:
-    """Whether a claim held that one is more than another.
+    """The verdict on a claim that the values of one are greater than those of another.
 
     Args:
-        claim: the claim, a clause without a full stop.
-        more: the name of what should be more, and its value for each seed.
-        less: the name of what should be less, and its values.
-        form: how a value is written.
-        unit: what is counted.
-        cap: as in `spread`.
+        claim: a clause without a full stop.
+        greater: the name of the one that should be greater, and its value for each seed.
+        smaller: the name of the one that should be smaller, and its value for each seed.
+        number_format: the format string of a value.
+        unit: what follows the values, such as their unit.
+        limit: as in `format_range`.
+        too_short: whether the experiment was too short for any verdict.
+
+    Returns:
+        One sentence that begins with Supported, Refuted or Inconclusive.
     """
-    (a, above), (b, below) = more, less
-    figures = f"{a} {spread(above, form, cap)} against {b} {spread(below, form, cap)}{unit and ' ' + unit}"
-    seeds = min(len(above), len(below))
-    basis = f"in all {seeds} seeds" if seeds > 1 else "in the only seed, so it may be chance"
-    if min(above) > max(below):
-        return f"Held: {claim}; {figures}, {basis}."
-    if max(above) < min(below):
-        return f"Did not hold: {claim}; {figures}, {basis}."
-    reason = "no difference" if len({*above, *below}) == 1 else "the seeds overlap"
-    return f"Not decided: {claim}; {figures}: {reason}."
+    (name, values), (other, others) = greater, smaller
+    ranges = [format_range(each, number_format, limit) for each in (values, others)]
+    figures = f"{name} {ranges[0]}, {other} {ranges[1]}{unit and ' ' + unit}"
+    seeds = min(len(values), len(others))
+    basis = f"in all {seeds} seeds" if seeds > 1 else "from one seed only, so it may be chance"
+    if too_short:
+        return f"Inconclusive: {claim} ({figures}; too short to tell)."
+    if min(values) > max(others):
+        return f"Supported: {claim} ({figures}; {basis})."
+    if max(values) < min(others):
+        return f"Refuted: {claim} ({figures}; {basis})."
+    reason = "no difference" if len({*values, *others}) == 1 else "the seeds overlap"
+    return f"Inconclusive: {claim} ({figures}; {reason})."

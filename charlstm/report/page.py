@@ -1,11 +1,12 @@
-"""A report as one HTML page that needs nothing else: no script, no network, the picture inside it."""
+"""A report as one HTML page without scripts or links; the picture is embedded."""
 
 from __future__ import annotations
 
 import base64
-from html import escape
+import html
 
 from charlstm.report.data import Report
+from charlstm.report.visible import visible
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -26,43 +27,50 @@ footer { margin-top: 2rem; color: #666; font-size: .85rem; }
 
 
 def page(report: Report, picture: bytes | None) -> str:
-    """The page.
+    """The page as HTML.
 
     Args:
-        report: what to show.
-        picture: a PNG of its charts, or None to leave it out.
+        report: what it shows; markup and control characters in its texts are made harmless.
+        picture: a PNG of the charts, or None for a page without one.
+
+    Returns:
+        The whole document.
     """
-    title = escape(report.title)
+    title = _escape(report.title)
     parts = [
         "<!doctype html>",
         f'<html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<style>{_STYLE}</style></head><body>",
         f"<h1>{title}</h1>",
-        f"<p>{escape(report.question)}</p>",
+        f"<p>{_escape(report.question)}</p>",
     ]
     if report.partial:
-        parts.append('<p class="partial">Stopped early: these are the figures of the training done by then.</p>')
-    parts += ["<h2>What was found</h2>", "<ul>"]
-    parts += [f"<li>{escape(sentence)}</li>" for sentence in report.findings]
+        parts.append('<p class="partial">Stopped early: these are the results of the training done until then.</p>')
+    parts += ["<h2>Findings</h2>", "<ul>"]
+    parts += [f"<li>{_escape(sentence)}</li>" for sentence in report.findings]
     parts.append("</ul>")
     if picture is not None:
         source = base64.b64encode(picture).decode("ascii")
-        parts.append(f'<p><img alt="Charts of the table below" src="data:image/png;base64,{source}"></p>')
-    parts += ["<h2>The figures</h2>", *_table(report)]
-    settings = " · ".join(f"{name} {_plain(value)}" for name, value in report.settings.items())
-    parts += [f"<footer>charlstm lab {escape(report.name)}: {escape(settings)}</footer>", "</body></html>", ""]
+        parts.append(f'<p><img alt="Charts of the results" src="data:image/png;base64,{source}"></p>')
+    parts += ["<h2>Results</h2>", *_table(report)]
+    settings = " · ".join(f"{name.replace('_', ' ')} {_format(value)}" for name, value in report.settings.items())
+    parts += [f"<footer>charlstm {_escape(report.name)} · {_escape(settings)}</footer>", "</body></html>", ""]
     return "\n".join(parts)
 
 
 def _table(report: Report) -> list[str]:
-    head = "".join(f"<th>{escape(column)}</th>" for column in report.columns)
-    rows = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in report.rows]
+    head = "".join(f"<th>{_escape(column)}</th>" for column in report.columns)
+    rows = ["".join(f"<td>{_escape(cell)}</td>" for cell in row) for row in report.rows]
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return [f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>']
 
 
-def _plain(value: object) -> str:
+def _escape(text: str) -> str:
+    return html.escape(visible(text))
+
+
+def _format(value: object) -> str:
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(_plain, value))
+        return ", ".join(map(_format, value))
     return f"{value:.3g}" if isinstance(value, float) else str(value)

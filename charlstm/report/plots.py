@@ -1,27 +1,33 @@
-"""A report's charts as one PNG by matplotlib: an optional extra, imported only here, when something is drawn."""
+"""A report's charts as one PNG, drawn by matplotlib: an optional package, imported only when a picture is drawn."""
 
 from __future__ import annotations
 
 import io
 import math
+import warnings
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from charlstm.errors import UsageError
 from charlstm.report.data import Chart, Curve, Report
+from charlstm.report.visible import visible
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 _COLORS = ("#c0504d", "#1f5fa8", "#2e8b57", "#8a5fb0")
-"""By a cell's number: rnn, lstm, gru, peephole. They differ in lightness, too."""
+"""The palette; its colours also differ in lightness."""
 _MARKERS = ("o", "s", "^", "D")
+_MAX_MARKERS = 24
+"""A curve of more points is drawn without markers."""
 _FLOOR = 1e-8
-"""Below it a logarithmic axis shows nothing: single precision ends there."""
+"""The least value shown on a logarithmic axis: about the relative precision of fp32."""
 
 
 def check() -> None:
-    """Say so when nothing can be drawn here.
+    """Check that pictures can be drawn.
 
     Raises:
         UsageError: matplotlib is not installed.
@@ -31,7 +37,7 @@ def check() -> None:
 
 
 def png(report: Report) -> bytes:
-    """The charts of a report side by side.
+    """The charts of a report side by side, as a PNG.
 
     Raises:
         UsageError: matplotlib is not installed.
@@ -41,15 +47,24 @@ def png(report: Report) -> bytes:
 
     count = len(report.charts)
     figure = Figure(figsize=(max(7.5, 5.2 * count), 5.0), dpi=130, layout="constrained")
-    figure.suptitle(report.title + (" (stopped early)" if report.partial else ""), fontsize=13, fontweight="bold")
+    title = visible(report.title) + (" (stopped early)" if report.partial else "")
+    figure.suptitle(title, fontsize=13, fontweight="bold", wrap=True, parse_math=False)  # a $ begins no formula
+    explained: list[list[str]] = []
     for axes, chart in zip(figure.subplots(1, count, squeeze=False)[0], report.charts, strict=True):
-        _draw(axes, chart)
+        lines = _draw(axes, chart)
+        labels = [label for label, _ in lines]
+        if labels not in explained:  # one legend is enough for charts of the same curves
+            _legend(axes, lines)
+            explained.append(labels)
     out = io.BytesIO()
-    figure.savefig(out, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name may have any character
+        figure.savefig(out, format="png")
     return out.getvalue()
 
 
-def _draw(axes: Axes, chart: Chart) -> None:
+def _draw(axes: Axes, chart: Chart) -> list[tuple[str, Artist]]:
+    """Draw a chart and return its lines with their labels."""
     axes.set_title(chart.title, fontsize=11)
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
@@ -57,38 +72,45 @@ def _draw(axes: Axes, chart: Chart) -> None:
         _log_x(axes, chart)
     if chart.log_y:
         axes.set_yscale("log", nonpositive="clip")
-    for each in chart.curves:
-        _curve(axes, each)
+    lines: list[tuple[str, Artist]] = [(visible(curve.label), _draw_curve(axes, curve)) for curve in chart.curves]
+    reference: dict[str, Any] = {"color": "0.45", "linewidth": 1}
     if chart.mark is not None:
-        axes.axvline(chart.mark, color="0.45", linewidth=1, linestyle=":", label=chart.mark_label)
+        lines.append((chart.mark_label, axes.axvline(chart.mark, linestyle=":", **reference)))
     if chart.level is not None:
-        axes.axhline(chart.level, color="0.45", linewidth=1, linestyle="--", label=chart.level_label)
+        lines.append((chart.level_label, axes.axhline(chart.level, linestyle="--", **reference)))
     if chart.diagonal:
-        axes.axline((0, 0), slope=1, color="0.45", linewidth=1, linestyle="--", label=chart.diagonal)
+        lines.append((chart.diagonal, axes.axline((0, 0), slope=1, linestyle="--", **reference)))
     if chart.log_y:
         axes.set_ylim(bottom=max(axes.get_ylim()[0], _FLOOR))
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=9)
+    return lines
 
 
-def _curve(axes: Axes, each: Curve) -> None:
-    """The mean as a line, the seeds' spread as a band."""
-    color, few = _COLORS[each.color], len(each.x) <= 24
-    axes.plot(
-        each.x, each.mean, color=color, linewidth=1.8, linestyle="--" if each.dashed else "-", label=each.label,
-        marker=_MARKERS[each.color] if few else "", markersize=4.5,
+def _legend(axes: Axes, lines: list[tuple[str, Artist]]) -> None:
+    legend = axes.legend([line for _, line in lines], [""] * len(lines), frameon=False, fontsize=9)
+    for text, (label, _) in zip(legend.get_texts(), lines, strict=True):
+        text.set_parse_math(False)  # type: ignore[attr-defined, unused-ignore]
+        text.set_text(label)  # not through legend(): it leaves out labels that begin with an underscore
+
+
+def _draw_curve(axes: Axes, curve: Curve) -> Line2D:
+    """Draw the mean as a line and the range of the seeds as a band; return the line."""
+    color, few = _COLORS[curve.color], len(curve.x) <= _MAX_MARKERS
+    (line,) = axes.plot(
+        curve.x, curve.mean, color=color, linewidth=1.8, linestyle="--" if curve.dashed else "-",
+        marker=_MARKERS[curve.color] if few else "", markersize=4.5,
     )  # fmt: skip
-    axes.fill_between(each.x, each.low, each.high, color=color, alpha=0.15, linewidth=0)
+    axes.fill_between(curve.x, curve.low, curve.high, color=color, alpha=0.15, linewidth=0)
+    return line
 
 
 def _log_x(axes: Axes, chart: Chart) -> None:
     """A logarithmic axis with plain numbers: 1, 2, 4, … where those were measured, else 10k, 20k, 50k, …."""
     from matplotlib.ticker import LogLocator
 
-    powers = all(math.log2(x).is_integer() for each in chart.curves for x in each.x)
+    powers = all(math.log2(x).is_integer() for curve in chart.curves for x in curve.x)
     axes.set_xscale("log", base=2 if powers else 10)
     axes.xaxis.set_major_locator(LogLocator(base=2) if powers else LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 10_000 else f"{x:g}")

@@ -1,8 +1,9 @@
-"""``charlstm lab``: the cells side by side, at equal parameters and equal time; each command is one experiment."""
+"""``charlstm lab``: experiments that train the cells side by side, at equal parameter counts and for equal time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +13,9 @@ from charlstm.cli.lazy_group import LINES
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root, cache_or_default, seconds
 
 if TYPE_CHECKING:
-    from charlstm.lab.side_by_side import Rules
+    from charlstm.lab.progress import Experiment, ShouldStop
+    from charlstm.lab.side_by_side import CellComparison
     from charlstm.lab.texts import Text
-    from charlstm.report.data import Event
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,14 +24,16 @@ app = typer.Typer(
     help=LINES["lab"],
 )
 
-Cells = Annotated[str, typer.Option("--cells", metavar="LIST", help="Which take part, by commas.")]
-Seeds = Annotated[int, typer.Option("--seeds", help="Networks of each cell: more tell chance from truth.")]
-MaxTime = Annotated[
-    str, typer.Option("--max-time", metavar="TIME", help="Training of all together, shared out equally: 90s, 5m.")
+Cells = Annotated[
+    str, typer.Option("--cells", metavar="LIST", help="The recurrent cells to compare, separated by commas.")
 ]
-Parameters = Annotated[int, typer.Option("--parameters", help="Weights of each network, as near as can be.")]
+Seeds = Annotated[int, typer.Option("--seeds", help="Networks trained for each cell; more make the findings surer.")]
+MaxTime = Annotated[
+    str, typer.Option("--max-time", metavar="TIME", help="Training time of all networks together: 90s, 5m.")
+]
+Parameters = Annotated[int, typer.Option("--parameters", help="Parameters of each network, approximately.")]
 Out = Annotated[
-    Path, typer.Option("--out", metavar="FOLDER", help="Where table, PNG and page go; earlier ones are replaced.")
+    Path, typer.Option("--out", metavar="FOLDER", help="Folder for the files; previous results are replaced.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")]
 
@@ -50,11 +53,13 @@ def gradient(
         str | None,
         typer.Argument(
             metavar="CHECKPOINT",
-            help="A run's name, a folder, a file, 'latest' or 'starter'. [default: fresh networks]",
+            help="A run's name, a folder, a file, 'latest' or 'starter'. [default: compare the cells]",
             show_default=False,
         ),
     ] = None,
-    text: Annotated[str, typer.Option("--text", help="What fresh networks learn: a file or name.")] = "english",
+    text: Annotated[
+        str, typer.Option("--text", help="The text to train on, without CHECKPOINT: a file or a name.")
+    ] = "english",
     cells: Cells = ALL,
     seeds: Seeds = 3,
     max_time: MaxTime = "2m",
@@ -64,29 +69,30 @@ def gradient(
     root: Root = DEFAULT_ROOT,
     cache: Cache = None,
 ) -> None:
-    """Measure how far back a network listens.
+    """Measure how far back a network's gradient reaches.
 
-    That is the gradient of what it says now to what it read k characters before: where it vanishes, nothing is learned.
+    It is the gradient of a prediction with respect to the character read k characters before. Where it vanishes,
+    nothing can be learned.
 
-    Of a checkpoint it is measured on text that it writes itself, beside the same shape untrained, in seconds. Without
-    one, fresh networks of every cell are measured, trained on a text at equal parameters and time, and measured again.
+    A checkpoint is measured on text that it generates, and compared with the same architecture untrained. Without one,
+    new networks of every cell are measured, trained on a text side by side, and measured again.
     """
-    from charlstm.cli.views.lab import perform
-
     if checkpoint is not None and (cells, text) != (ALL, "english"):
         from charlstm.errors import UsageError
 
-        what = "--cells" if cells != ALL else "--text"
-        raise UsageError(f"{what} is for fresh networks, not for a checkpoint", hint="Leave out one of the two.")
-    rules, where = _rules(cells, seeds, max_time), cache_or_default(cache)
-    if checkpoint is not None:
-        events = _of_checkpoint(checkpoint, root, seeds)
-        perform(lambda stop: events, out, json_out=json_out)
-        return
-    read = _text(text, where)
+        option = "--cells" if cells != ALL else "--text"
+        raise UsageError(f"{option} cannot be used with a checkpoint", hint="Leave out one of the two.")
+    comparison, cache_folder = _comparison(cells, seeds, max_time), cache_or_default(cache)
+    from charlstm.cli.views.lab import present
     from charlstm.lab import gradient as lab
 
-    perform(lambda stop: lab.fresh(read, rules, parameters, stop), out, json_out=json_out)
+    if checkpoint is not None:
+        experiment = _measure_checkpoint(checkpoint, root, seeds)
+        with _one_thread():  # Ctrl-C ends it at once: there is no training whose results could be kept
+            present(experiment, out, json_out=json_out)
+        return
+    read = _read_text(text, cache_folder)
+    _perform(lambda should_stop: lab.compare_cells(read, comparison, parameters, should_stop), out, json_out)
 
 
 @app.command(epilog=_examples("gap", "gap --seeds 5 --max-time 10m", "gap --cells rnn,lstm --out here", "gap --json"))
@@ -98,17 +104,15 @@ def gap(
     out: Out = OUT,
     json_out: Json = False,
 ) -> None:
-    """Find where each cell stops recalling. A fact, a growing gap of characters, and a question at the end.
+    """Find how far each cell can carry a fact. The fact is read, a gap follows, and then it must be recalled.
 
-    "I spent 20 years in Spain … I speak fluent ___" in miniature: all cells learn it side by side at equal parameters
-    and time, and are then asked across gaps of up to eight times the longest they learned.
+    "I spent 20 years in Spain … I speak fluent ___" in miniature: all cells are trained on it side by side, and tested
+    on gaps of up to eight times the longest in training.
     """
-    from charlstm.cli.views.lab import perform
-
-    rules = _rules(cells, seeds, max_time)
+    comparison = _comparison(cells, seeds, max_time)
     from charlstm.lab import long_range as lab
 
-    perform(lambda stop: lab.run(rules, parameters, stop), out, json_out=json_out)
+    _perform(lambda should_stop: lab.run(comparison, parameters, should_stop), out, json_out)
 
 
 @app.command(
@@ -122,17 +126,14 @@ def count(
     out: Out = OUT,
     json_out: Json = False,
 ) -> None:
-    """Let each cell count beyond what it learned. As many b as a, for ever more of them.
+    """Find how far each cell can count. After n times a, it must write n times b.
 
-    All cells learn lines of 1 to 10 a and as many b, side by side at equal parameters and time; then each is given up
-    to 200 a and must end the line after as many b.
+    All cells are trained side by side on n = 1 to 10, and tested on n up to 200.
     """
-    from charlstm.cli.views.lab import perform
-
-    rules = _rules(cells, seeds, max_time)
+    comparison = _comparison(cells, seeds, max_time)
     from charlstm.lab import counting as lab
 
-    perform(lambda stop: lab.run(rules, parameters, stop), out, json_out=json_out)
+    _perform(lambda should_stop: lab.run(comparison, parameters, should_stop), out, json_out)
 
 
 @app.command(
@@ -150,70 +151,101 @@ def bake_off(
     seeds: Seeds = 2,
     max_time: MaxTime = "3m30s",
     parameters: Annotated[
-        str, typer.Option("--parameters", metavar="LIST", help="Weights of the networks, one size or several.")
+        str, typer.Option("--parameters", metavar="LIST", help="Parameters of the networks: one number or several.")
     ] = "7000,20000,60000",
     out: Out = OUT,
     json_out: Json = False,
     cache: Cache = None,
 ) -> None:
-    """Compare how well each cell learns a text. Validation loss against time, characters read and weights.
+    """Compare how well each cell learns a text.
 
-    All cells learn the text side by side, at every size, for equal seconds; what is compared in words is the middle
-    size. Tested are up to 20,000 characters of the last tenth, which none learns from.
+    All cells are trained on it side by side, at every size and for equal time. The report shows the validation loss
+    against time, characters trained on and parameters; its findings are about the middle size. The loss is that of up
+    to 20,000 characters of the last tenth of the text, which no network is trained on.
     """
-    from charlstm.cli.views.lab import perform
-
     sizes = _sizes(parameters)
-    rules = _rules(cells, seeds, max_time)
-    text = _text(file, cache_or_default(cache))
+    comparison = _comparison(cells, seeds, max_time)
+    text = _read_text(file, cache_or_default(cache))
     from charlstm.lab import bakeoff as lab
 
-    perform(lambda stop: lab.run(text, rules, sizes, stop), out, json_out=json_out)
+    _perform(lambda should_stop: lab.run(text, comparison, sizes, should_stop), out, json_out)
 
 
-def _sizes(listed: str) -> list[int]:
+def _perform(start: Callable[[ShouldStop], Experiment], out: Path, json_out: bool) -> None:
+    """Run an experiment that the first Ctrl-C ends with partial results."""
+    from charlstm.cli.interrupts import StopRequest
+    from charlstm.cli.views.lab import present
+
+    with StopRequest("measuring what has been trained so far") as request, _one_thread():
+        present(start(request), out, json_out=json_out)
+    if request():
+        raise typer.Exit(request.exit_code)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One CPU thread: networks this small gain nothing from two, and two wait for each other on a busy machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _sizes(text: str) -> list[int]:
     from charlstm.errors import UsageError
 
-    words = [word.strip() for word in listed.split(",")]
+    words = [word.strip() for word in text.split(",")]
     if not all(word.isascii() and word.isdigit() and int(word) for word in words):
         hint = "Write it like 20000, or 7000,20000,60000."
-        raise UsageError(f"{listed!r} is no list of numbers of weights", where="--parameters", hint=hint)
+        raise UsageError(f"{text!r} is not a list of parameter counts", where="--parameters", hint=hint)
     return sorted({int(word) for word in words})
 
 
-def _of_checkpoint(reference: str, root: Path, seeds: int) -> Iterator[Event]:
-    import numpy as np
-
+def _measure_checkpoint(reference: str, root: Path, seeds: int) -> Experiment:
     from charlstm.api import load
     from charlstm.engine.load import torch_model
     from charlstm.lab import gradient as lab
+    from charlstm.lab.progress import Progress
     from charlstm.sampling.config import SampleConfig
     from charlstm.sampling.sampler import sample
 
     model = load(reference, root=root)
-    config = SampleConfig(length=lab.LENGTH, temperature=1.0, seed=1)
-    written: list[list[int]] = [[] for _ in range(lab.PIECES)]
-    for fragment in sample(model.writer, [], config, rows=lab.PIECES):
-        written[fragment.row].append(fragment.token)
-    return lab.of_checkpoint(model.config.name, torch_model(model.checkpoint), np.array(written), seeds)
+    network = torch_model(model.checkpoint)
+
+    def experiment() -> Experiment:
+        import numpy as np
+
+        yield Progress(0.0, "generating text to measure on")
+        config = SampleConfig(length=lab.LENGTH, temperature=1.0, seed=1)
+        excerpts: list[list[int]] = [[] for _ in range(lab.EXCERPTS)]
+        for fragment in sample(model.writer, [], config, rows=lab.EXCERPTS):
+            excerpts[fragment.row].append(fragment.token)
+        unit = {"char": "character", "byte": "byte"}.get(model.tokenizer.kind, "token")
+        yield from lab.measure_checkpoint(model.config.name, network, np.array(excerpts), seeds, unit)
+
+    return experiment()
 
 
-def _rules(cells: str, seeds: int, max_time: str) -> Rules:
-    """Who takes part, and for how long; torch is loaded from here on.
+def _comparison(cells: str, seeds: int, max_time: str) -> CellComparison:
+    """Check the options that all experiments share, and load torch.
 
     Raises:
-        UsageError: an option that cannot be.
+        UsageError: an option is invalid.
     """
     budget = seconds(max_time)
     from charlstm.cli.interrupts import load_torch
 
     load_torch()
-    from charlstm.lab.side_by_side import Rules
+    from charlstm.lab.side_by_side import CellComparison
 
-    return Rules(tuple(cell.strip() for cell in cells.split(",")), seeds, budget)
+    return CellComparison(tuple(cell.strip() for cell in cells.split(",")), seeds, budget)
 
 
-def _text(source: str, cache: Path) -> Text:
+def _read_text(source: str, cache: Path) -> Text:
     import sys
 
     from charlstm.cli.views.progress import bytes_bar
@@ -224,4 +256,4 @@ def _text(source: str, cache: Path) -> Text:
 
     corpus = open_sources((source,), stdin=sys.stdin.buffer, cache=cache)
     with bytes_bar("encoding", quiet=False) as progress:
-        return Text.of(encode(corpus, DataConfig(sources=(source,)), cache, progress=progress))
+        return Text.from_encoded(encode(corpus, DataConfig(sources=(source,)), cache, progress=progress))

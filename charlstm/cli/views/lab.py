@@ -1,4 +1,4 @@
-"""An experiment on the command line: how far it is while it runs, its table and sentences at its end, and its files."""
+"""An experiment on the command line: its progress while it runs, then its table, its findings and its files."""
 
 from __future__ import annotations
 
@@ -10,121 +10,154 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from charlstm.cli.interrupts import StopRequest
 from charlstm.cli.views.terminal import fold, is_terminal, say, stdout_console, terminal_width, visible
 
 if TYPE_CHECKING:
-    from charlstm.lab.side_by_side import Stop
-    from charlstm.report.data import Event, Progress, Report
+    from rich.console import Console
+    from rich.table import Table
+
+    from charlstm.lab.progress import Experiment, Progress
+    from charlstm.report.data import Report
 
 _LINE_EVERY = 5.0
-"""Seconds between plain lines."""
+"""Seconds between progress lines where there is no terminal."""
 
 
-def perform(experiment: Callable[[Stop], Iterator[Event]], out: Path, *, json_out: bool) -> None:
-    """Run an experiment, show it, write its files, and leave with the right exit code.
+def present(experiment: Experiment, out: Path, *, json_out: bool) -> None:
+    """Run an experiment, show its progress and its report, and write its files.
 
     Args:
-        experiment: takes what is asked whether to stop, yields its events.
-        out: the folder its files go to; it is made now, not after minutes of work.
-        json_out: print JSON instead of the table.
+        experiment: the experiment; it has not started yet.
+        out: the folder for the files; it is made before the work, so that a wrong one costs no time.
+        json_out: whether to print JSON instead of the table.
 
     Raises:
         StorageError: the folder or a file cannot be written.
     """
     from charlstm.files import storage_error
-    from charlstm.report.data import Progress
 
     try:
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise storage_error(out, fault, "cannot be made") from fault
-    drawable = _can_draw()
-    with StopRequest() as request, _telling() as tell:
-        for event in experiment(request):
-            if isinstance(event, Progress):
-                tell(event)
-            else:
-                report = event
+    except OSError as error:
+        raise storage_error(out, error, "cannot be made") from error
+    with_picture = _can_draw()
+    report = _run(experiment)
     if json_out:
-        print(json.dumps(report.to_json(), ensure_ascii=False))
+        print(json.dumps(report.to_json()))  # in ASCII: a terminal obeys some characters beyond it
     else:
-        _show(report)
-    written = _write(report, out, drawable)
+        _print_report(report)
+    files = _write(report, out, with_picture)
     if report.partial:
-        say("stopped early: the figures above are partial, those of the training done by then")
-    say(f"written: {written}")
-    if request():
-        raise typer.Exit(request.exit_code)
+        say("stopped early: these are partial results, of the training done until then")
+    say(f"written: {files}")
 
 
 def _can_draw() -> bool:
-    """Whether there will be a picture; if not, it says so before the work and not after it."""
+    """Whether a picture can be drawn; if not, say so before the work starts."""
     from charlstm.errors import UsageError
     from charlstm.report.plots import check
 
     try:
         check()
-    except UsageError as fault:
-        say(f"{fault}. All else is done without it")
+    except UsageError as error:
+        say(f"{error}. Everything else works without it")
         return False
     return True
 
 
+def _run(experiment: Experiment) -> Report:
+    from charlstm.lab.progress import Progress
+
+    with _progress_display() as show:
+        for event in experiment:
+            if not isinstance(event, Progress):
+                return event
+            show(event)
+    raise AssertionError("an experiment ends with its report")
+
+
 @contextmanager
-def _telling() -> Iterator[Callable[[Progress], None]]:
-    """A bar on a terminal, elsewhere a line now and then; both on stderr."""
+def _progress_display() -> Iterator[Callable[[Progress], None]]:
+    """A bar on a terminal, a line every few seconds elsewhere; both on stderr."""
     from tqdm import tqdm
 
     if is_terminal(sys.stderr):
         with tqdm(
-            total=1.0, file=sys.stderr, dynamic_ncols=True, mininterval=0.2, leave=False,
+            total=1.0, file=sys.stderr, dynamic_ncols=True, leave=False,
             bar_format="{percentage:3.0f}% |{bar:10}| {elapsed} {desc}",
         ) as bar:  # fmt: skip
 
-            def move(event: Progress) -> None:
+            def update_bar(event: Progress) -> None:
                 bar.n = event.share
-                bar.set_description_str(event.text, refresh=False)
-                bar.update(0)
+                bar.set_description_str(visible(event.text))
 
-            yield move
+            yield update_bar
         return
     last = time.monotonic()
 
-    def line(event: Progress) -> None:
+    def print_line(event: Progress) -> None:
         nonlocal last
         if time.monotonic() - last >= _LINE_EVERY:
             last = time.monotonic()
             say(f"{event.share:4.0%} {event.text}")
 
-    yield line
+    yield print_line
 
 
-def _show(report: Report) -> None:
-    from rich.table import Table
+def _print_report(report: Report) -> None:
     from rich.text import Text
 
     console = stdout_console()
-    table = Table(box=None, pad_edge=False, title=report.title, title_justify="left", title_style="bold")
-    for number, column in enumerate(report.columns):
-        table.add_column(column, justify="right" if number else "left", style="" if number else "bold")
-    for row in report.rows:
-        table.add_row(*(Text(visible(value)) for value in row))
-    console.print(table)
+    console.print(Text(visible(report.title), style="bold"))
+    _print_table(console, report)
     print()
     for sentence in map(visible, report.findings):
         print("\n".join(fold(sentence, terminal_width(), "  ")) if is_terminal(sys.stdout) else sentence)
 
 
-def _write(report: Report, out: Path, drawable: bool) -> str:
-    """Write a report's files, and tell their names."""
+def _print_table(console: Console, report: Report) -> None:
+    """Print the table as wide as the terminal allows: one row for each network, one column for each, or one block."""
+    rows = [report.columns, *report.rows]
+    table = _table(rows)
+    width = _natural_width(console, table)
+    if not is_terminal(sys.stdout):
+        console.width = max(console.width, width)  # a file or pipe has no edge
+    if width > console.width:
+        table = _table(list(zip(*rows, strict=True)))
+    if _natural_width(console, table) <= console.width:
+        console.print(table)
+        return
+    for number, row in enumerate(report.rows):
+        if number:
+            console.print()
+        console.print(_table([(row[0], ""), *zip(report.columns[1:], row[1:], strict=True)]))
+
+
+def _natural_width(console: Console, table: Table) -> int:
+    return console.measure(table, options=console.options.update(max_width=10_000)).maximum
+
+
+def _table(rows: list[tuple[str, ...]]) -> Table:
+    """A table whose first row and first column are headings."""
+    from rich.table import Table
+    from rich.text import Text
+
+    heading, *body = ([Text(visible(value)) for value in row] for row in rows)
+    table = Table(box=None, pad_edge=False)
+    for number, value in enumerate(heading):
+        table.add_column(value, justify="right" if number else "left", style="" if number else "bold")
+    for row in body:
+        table.add_row(*row)
+    return table
+
+
+def _write(report: Report, out: Path, with_picture: bool) -> str:
+    """Write the report's files and return their names."""
     from charlstm.files import write_atomically
     from charlstm.report.page import page
     from charlstm.report.plots import png
 
-    picture = png(report) if drawable else None
+    picture = png(report) if with_picture and report.charts else None
     files = {
         "csv": report.to_csv().encode(),
         "json": json.dumps(report.to_json(), ensure_ascii=False, indent=1).encode(),

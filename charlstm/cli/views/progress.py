@@ -186,7 +186,7 @@ class _Bar(_Telling):
         elif isinstance(event, Preview):
             self._above("\n".join(f"{_MARK}{line}" for line in visible(event.text).split("\n")))
         elif isinstance(event, Notice):
-            self._above(event.text)
+            self._above(visible(event.text))
         elif isinstance(event, Stopped):
             self._bar.n = 1.0 if event.reason == "finished" else self._bar.n
             self._bar.refresh()

@@ -6,13 +6,12 @@ import contextlib
 import shutil
 import sys
 import textwrap
-import unicodedata
 from typing import IO, TYPE_CHECKING, Any
+
+from charlstm.report.visible import visible as visible
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def is_terminal(stream: IO[Any]) -> bool:
@@ -58,30 +57,6 @@ def fold(line: str, width: int, indent: str = "") -> list[str]:
     """
     folded = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
     return folded or [""]
-
-
-def visible(text: str) -> str:
-    """Replace control characters, which a terminal would obey, by visible ones.
-
-    Newlines and tabs stay. C0 controls become their control pictures (U+2400…); other controls, bidirectional controls
-    and lone surrogates become ``<U+XXXX>``.
-    """
-    if text.isprintable() and text.isascii():
-        return text
-    return "".join(map(_visible_character, text))
-
-
-def _visible_character(character: str) -> str:
-    if character in "\n\t":
-        return character
-    point = ord(character)
-    if point < 0x20:
-        return chr(0x2400 + point)
-    if point == 0x7F:
-        return "\u2421"
-    if character in _BIDI or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
-        return f"<U+{point:04X}>"
-    return character
 
 
 def duration(seconds: float) -> str:
