@@ -69,7 +69,7 @@ def joined() -> Iterator[Ranks]:
     from charlstm.training.rendezvous import join
 
     if here is None:
-        yield distributed.ALONE
+        yield distributed.SINGLE_PROCESS
         return
     rank = here[0]
     try:
@@ -80,7 +80,7 @@ def joined() -> Iterator[Ranks]:
                 code = leaving.exit_code
             else:
                 code = 0
-            ranks.meet()  # or torchrun, seeing one leave, would stop the one that still has something to say
+            ranks.barrier()  # or torchrun, seeing one leave, would stop the one that still has something to say
     except CharlstmError as fault:
         if rank == 0:
             raise

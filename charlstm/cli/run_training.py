@@ -86,17 +86,17 @@ def _begin(place: Place, prepared: Prepared, ranks: Ranks, into: Path | None = N
     from charlstm.training import prepare
 
     # From here on Ctrl-C is a request: there is a folder now, and what it holds must be able to go on.
-    with StopRequest(quiet=not ranks.is_first) as request:
+    with StopRequest(quiet=not ranks.is_rank_zero) as request:
         name, force = place.name, place.force
-        folder = into or ranks.by_first(lambda: place.store.create(name, prepared.encoded.name, force))
+        folder = into or ranks.on_rank_zero(lambda: place.store.create(name, prepared.encoded.name, force))
         try:
             with _kept(place, folder, ranks):
                 training = prepare.begin(prepared, folder, {"command": _command()}, ranks)
-                if ranks.is_first and not place.quiet and not place.json_lines:
+                if ranks.is_rank_zero and not place.quiet and not place.json_lines:
                     plan_view.announce(prepared, folder)
                 _run(place, training, request)
         except CharlstmError:
-            if ranks.is_first:
+            if ranks.is_rank_zero:
                 _leave_nothing_useless(place, folder)
             raise
 
@@ -117,22 +117,22 @@ def begin_or_go_on(place: Place, start: Start, dry_run: bool) -> None:
 
         folder = place.store.folder(place.name)
         name = place.name
-        layers = ranks.by_first(start.layers)
-        if ranks.by_first(lambda: place.store.goes_on(name)):
+        layers = ranks.on_rank_zero(start.layers)
+        if ranks.on_rank_zero(lambda: place.store.goes_on(name)):
             given = merge(*layers)
             changes = {name: given["train"].pop(name) for name in MAY_CHANGE if name in given["train"]}
-            with StopRequest(quiet=not ranks.is_first) as request, _kept(place, folder, ranks):
+            with StopRequest(quiet=not ranks.is_rank_zero) as request, _kept(place, folder, ranks):
                 training = resume(folder, place.cache, changes, given=given, stdin=_stdin(), ranks=ranks)
                 _run(place, training, request)
             return
         prepared = shared(ranks, lambda: _prepare(place, start, taken=True), place.cache)
-        ranks.by_first(lambda: place.store.begin_anew(name))
+        ranks.on_rank_zero(lambda: place.store.begin_anew(name))
         _begin(place, prepared, ranks, folder)
 
 
 def _kept(place: Place, folder: Path, ranks: Ranks) -> AbstractContextManager[None]:
     """The run's lock, of which rank 0 is the keeper."""
-    return place.store.lock(folder) if ranks.is_first else contextlib.nullcontext()
+    return place.store.lock(folder) if ranks.is_rank_zero else contextlib.nullcontext()
 
 
 def _stdin() -> BinaryIO:
@@ -175,8 +175,8 @@ def resume(place: Place, reference: str, flags: dict[str, dict[str, Any]], clash
         from charlstm.training import resume as resuming
 
         if not alone:
-            folder = ranks.by_first(looked_at)
-        with StopRequest(quiet=not ranks.is_first) as request, _kept(place, folder, ranks):
+            folder = ranks.on_rank_zero(looked_at)
+        with StopRequest(quiet=not ranks.is_rank_zero) as request, _kept(place, folder, ranks):
             _run(place, resuming.resume(folder, place.cache, changes, stdin=_stdin(), ranks=ranks), request)
 
 
@@ -225,7 +225,7 @@ def _run(place: Place, training: Training, request: StopRequest) -> None:
     from charlstm.cli.views.progress import view
     from charlstm.events import Stopped
 
-    name, tells = _reference(training.folder), training.ranks.is_first
+    name, tells = _reference(training.folder), training.ranks.is_rank_zero
     stopped: Stopped | None = None
     try:
         with view(training, quiet=place.quiet or not tells, json_lines=place.json_lines and tells) as show:

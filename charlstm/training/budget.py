@@ -20,13 +20,13 @@ class Clock:
     seconds: float = 0.0
     _pace: float = 0.0
 
-    def step(self, elapsed: float) -> None:
+    def add_step(self, elapsed: float) -> None:
         """Count a step that took ``elapsed`` seconds."""
         counted = min(elapsed, _JUMP * self._pace) if self._pace else elapsed
         self._pace = 0.9 * self._pace + 0.1 * counted if self._pace else counted
         self.seconds += counted
 
-    def other(self, elapsed: float) -> None:
+    def add(self, elapsed: float) -> None:
         """Count an evaluation or a save."""
         self.seconds += elapsed
 

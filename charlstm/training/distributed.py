@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 STEP_TIMEOUT = timedelta(minutes=2)
 """No step takes that long: a rank that is silent for so long inside one has gone."""
-WAIT = timedelta(days=1)
+IDLE_TIMEOUT = timedelta(days=1)
 """For what rank 0 does alone: encoding a large text, reading all of the validation text. torchrun and SLURM watch
 over the processes meanwhile."""
 
@@ -51,7 +51,7 @@ class SharedError(CharlstmError):
         self.exit_code = exit_code
 
 
-class Agreed(NamedTuple):
+class SyncedStep(NamedTuple):
     """What all ranks know after a step."""
 
     loss: float
@@ -76,12 +76,12 @@ class Ranks:
     """
 
     rank: int = 0
-    world: int = 1
-    local: int = 0
-    steps: Any = None
+    world_size: int = 1
+    local_rank: int = 0
+    step_group: Any = None
 
     @property
-    def is_first(self) -> bool:
+    def is_rank_zero(self) -> bool:
         """Whether this is the one that evaluates, writes and prints."""
         return self.rank == 0
 
@@ -93,12 +93,12 @@ class Ranks:
             UsageError: the device cannot be that of several ranks.
         """
         batch = run.data.batch_size
-        if batch % self.world:
-            near = max(1, round(batch / self.world)) * self.world
+        if batch % self.world_size:
+            near = max(1, round(batch / self.world_size)) * self.world_size
             raise ConfigError(
-                f"a batch of {batch} does not divide by {self.world} processes",
+                f"a batch of {batch} does not divide by {self.world_size} processes",
                 hint=f"Each learns from as many rows: --batch-size {near} would do"
-                + (", where the text is long enough for it." if batch < self.world else "."),
+                + (", where the text is long enough for it." if batch < self.world_size else "."),
             )
         self.device(run.train.device)
 
@@ -108,66 +108,66 @@ class Ranks:
         Raises:
             UsageError: the device cannot be that of several ranks.
         """
-        if self.world == 1 or name == "cpu":
+        if self.world_size == 1 or name == "cpu":
             return name
         if name != "cuda":
             raise UsageError(
                 f"several processes cannot share {name}",
                 hint="--device cuda gives each a GPU of its own, --device cpu works everywhere.",
             )
-        return f"cuda:{self.local}"
+        return f"cuda:{self.local_rank}"
 
     def rows(self, batch: int) -> slice:
         """Which rows of a batch are this rank's."""
-        share = batch // self.world
+        share = batch // self.world_size
         return slice(self.rank * share, (self.rank + 1) * share)
 
-    def wrapped(self, model: nn.Module) -> nn.Module:
+    def wrap(self, model: nn.Module) -> nn.Module:
         """The model as it is to be called in training: with rank 0's weights, and gradients that are means over all.
 
         Of the sparse gradients `average_sparse` makes the means.
         """
-        if self.world == 1:
+        if self.world_size == 1:
             return model
-        self.level(model)
+        self.broadcast_weights(model)
         sparse = {id(weight) for weight in tables(model)}
         names = [name for name, weight in model.named_parameters() if id(weight) in sparse]
         kind = nn.parallel.DistributedDataParallel
         kind._set_params_and_buffers_to_ignore_for_model(model, names)  # type: ignore[no-untyped-call]
-        return kind(model, process_group=self.steps, gradient_as_bucket_view=True)
+        return kind(model, process_group=self.step_group, gradient_as_bucket_view=True)
 
     def average_sparse(self, weights: Iterable[Tensor]) -> None:
         """Make the sparse gradients of weights means over all; the rows that any rank has read travel once."""
-        if self.world == 1:
+        if self.world_size == 1:
             return
         for weight in weights:
             assert weight.grad is not None
             total = weight.grad.coalesce().cpu()
-            distributed.all_reduce(total, group=self.steps)
-            weight.grad = (total / self.world).to(weight.device)
+            distributed.all_reduce(total, group=self.step_group)
+            weight.grad = (total / self.world_size).to(weight.device)
 
-    def level(self, model: nn.Module) -> None:
+    def broadcast_weights(self, model: nn.Module) -> None:
         """Give all ranks rank 0's weights.
 
         In training they have them already where all machines are of one kind. Processors that round differently drift
         apart, and SOAP soon makes much of the last bit: it steps as boldly where the gradient is nearly zero as where
         it is not.
         """
-        if self.world > 1:
+        if self.world_size > 1:
             for weight in model.parameters():
-                distributed.broadcast(weight.detach(), src=0, group=self.steps)
+                distributed.broadcast(weight.detach(), src=0, group=self.step_group)
 
-    def agree(self, loss: float, seconds: float, stop: bool, save: bool) -> Agreed:
+    def sync_step(self, loss: float, seconds: float, stop: bool, save: bool) -> SyncedStep:
         """Make known to all what each has met in a step: one small sum."""
-        if self.world == 1:
-            return Agreed(loss, seconds, stop, save)
-        mine = [loss / self.world, seconds * self.is_first, stop, save and self.is_first]
+        if self.world_size == 1:
+            return SyncedStep(loss, seconds, stop, save)
+        mine = [loss / self.world_size, seconds * self.is_rank_zero, stop, save and self.is_rank_zero]
         total = torch.tensor(mine, dtype=torch.float64)
-        distributed.all_reduce(total, group=self.steps)
+        distributed.all_reduce(total, group=self.step_group)
         loss, seconds, stopping, saving = total.tolist()
-        return Agreed(loss, seconds, stopping > 0, saving > 0)
+        return SyncedStep(loss, seconds, stopping > 0, saving > 0)
 
-    def by_first(self, work: Callable[[], T]) -> T:
+    def on_rank_zero(self, work: Callable[[], T]) -> T:
         """Let rank 0 do something; all have what came of it, a fault too.
 
         Args:
@@ -176,11 +176,11 @@ class Ranks:
         Raises:
             CharlstmError: on rank 0 what ``work`` raised, on the others `SharedError`.
         """
-        if self.world == 1:
+        if self.world_size == 1:
             return work()
         outcome: list[Any] = [None]
         fault: CharlstmError | None = None
-        if self.is_first:
+        if self.is_rank_zero:
             try:
                 outcome = [(work(), None)]
             except CharlstmError as raised:
@@ -194,20 +194,20 @@ class Ranks:
         made: T = result
         return made
 
-    def said_by_first(self, value: T) -> T:
+    def broadcast_value(self, value: T) -> T:
         """Rank 0's value, on all."""
-        return self.by_first(lambda: value)
+        return self.on_rank_zero(lambda: value)
 
-    def together(self, work: Callable[[], T]) -> T:
+    def local_first(self, work: Callable[[], T]) -> T:
         """Do something on every rank, on each machine by one rank before its others: these find what it cached.
 
         Raises:
             CharlstmError: ``work`` failed on any of them; rank 0 has the line to tell, with the machine's name.
         """
-        if self.world == 1:
+        if self.world_size == 1:
             return work()
         done: list[T] = []
-        for turn in (self.local == 0, self.local != 0):
+        for turn in (self.local_rank == 0, self.local_rank != 0):
             fault: tuple[str, int] | None = None
             if turn:
                 try:
@@ -218,17 +218,17 @@ class Ranks:
         return done[0]
 
     def _raise_any(self, mine: tuple[str, int] | None) -> None:
-        faults: list[tuple[str, int] | None] = [None] * self.world
+        faults: list[tuple[str, int] | None] = [None] * self.world_size
         distributed.all_gather_object(faults, mine)
         for told in faults:
             if told is not None:
-                fault = CharlstmError(told[0]) if self.is_first else SharedError(*told)
+                fault = CharlstmError(told[0]) if self.is_rank_zero else SharedError(*told)
                 fault.exit_code = told[1]
                 raise fault
 
-    def gathered(self, state: State | None) -> State | None:
+    def gather_rows(self, state: State | None) -> State | None:
         """A state with the rows of all ranks, on the CPU of each; all must call it."""
-        if self.world == 1 or state is None:
+        if self.world_size == 1 or state is None:
             return state
         return tuple(tuple(self._all_rows(part) for part in layer) for layer in state)
 
@@ -236,27 +236,27 @@ class Ranks:
         # Bytes: gloo has no bool, and knows nothing of the rarer types.
         mine = part.detach().cpu().contiguous()
         raw = mine.flatten().view(torch.uint8)
-        parts = [torch.empty_like(raw) for _ in range(self.world)]
-        distributed.all_gather(parts, raw, group=self.steps)
+        parts = [torch.empty_like(raw) for _ in range(self.world_size)]
+        distributed.all_gather(parts, raw, group=self.step_group)
         return torch.cat([rows.view(mine.dtype).view(mine.shape) for rows in parts])
 
-    def own(self, state: State | None) -> State | None:
-        """This rank's rows of a whole state: undoes `gathered`."""
-        if self.world == 1 or state is None:
+    def shard(self, state: State | None) -> State | None:
+        """This rank's rows of a whole state: undoes `gather_rows`."""
+        if self.world_size == 1 or state is None:
             return state
         return tuple(tuple(part[self.rows(len(part))].clone() for part in layer) for layer in state)
 
-    def meet(self) -> None:
+    def barrier(self) -> None:
         """Wait until all are here."""
-        if self.world > 1:
-            distributed.all_gather_object([None] * self.world, None)
+        if self.world_size > 1:
+            distributed.all_gather_object([None] * self.world_size, None)
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = Ranks()
 
 
 @contextmanager
-def telling_of_lost_ranks() -> Iterator[None]:
+def translate_comm_errors() -> Iterator[None]:
     """Turn the ways in which gloo, nccl and their store lose a peer into `LostRankError`."""
     try:
         yield

@@ -37,9 +37,9 @@ from charlstm.training import snapshot
 from charlstm.training.batches import Window, Windows
 from charlstm.training.budget import Clock, progress
 from charlstm.training.diagnosis import diagnose
-from charlstm.training.distributed import ALONE, Agreed, Ranks
-from charlstm.training.memory import keep_freed_memory, telling_of_memory
-from charlstm.training.metrics_log import Journal
+from charlstm.training.distributed import SINGLE_PROCESS, Ranks, SyncedStep
+from charlstm.training.memory import keep_freed_memory, translate_oom
+from charlstm.training.metrics_log import MetricsLog
 from charlstm.training.optim.build import make_optimizers
 from charlstm.training.optim.ema import Average
 from charlstm.training.optim.schedule import schedule
@@ -90,7 +90,7 @@ class Training:
         weights: dict[str, NDArray[Any]] | None = None,
         resume: Checkpoint | None = None,
         notice: str = "",
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
         ranks.check(run)
         self.run = run
@@ -112,7 +112,7 @@ class Training:
         else:
             model.load_tensors(weights)
         self.model = model.to(self.device)
-        self._called = ranks.wrapped(self.model)  # before anything copies weights: from here on they are rank 0's
+        self._called = ranks.wrap(self.model)  # before anything copies weights: from here on they are rank 0's
         self.optimizers = make_optimizers(self.model, config)
         self.average = Average(self.model, config.average) if config.average else None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
@@ -124,7 +124,7 @@ class Training:
         if resume is not None:
             self.cursor = Cursor.from_json(resume.provenance["cursor"])
             snapshot.give_back(resume.tensors, self._moving(self.states))
-            self.states = [ranks.own(state) for state in self.states]
+            self.states = [ranks.shard(state) for state in self.states]
         self._clock = Clock(self.cursor.seconds)
         self._shown = self._progress()
 
@@ -145,9 +145,9 @@ class Training:
         if over is not None:
             yield from itertools.chain(self._greeting(), over)
             return
-        writes = self.ranks.is_first
-        with Journal(self.folder / METRICS, self.cursor.step) if writes else nullcontext() as journal:
-            with telling_of_memory():
+        writes = self.ranks.is_rank_zero
+        with MetricsLog(self.folder / METRICS, self.cursor.step) if writes else nullcontext() as journal:
+            with translate_oom():
                 for event in itertools.chain(self._greeting(), self._train(stop)):
                     if journal is not None:
                         journal.write(event)
@@ -182,7 +182,7 @@ class Training:
         self.model.train()
         config = self.run.train
         # What a step takes says nothing of this machine's threads while it waits for others.
-        adapt = self.ranks.world == 1 and not config.threads and config.max_time is not None
+        adapt = self.ranks.world_size == 1 and not config.threads and config.max_time is not None
         before = torch.get_num_threads()
         torch.set_num_threads(config.threads or before)
         try:
@@ -225,13 +225,13 @@ class Training:
                 yield self.save_resume()
                 last_save = time.monotonic()
             if evaluated or previewed or agreed.save:
-                self._clock.other(self.ranks.said_by_first(time.perf_counter() - began))
+                self._clock.add(self.ranks.broadcast_value(time.perf_counter() - began))
         yield from self._end(reason)
 
-    def _agreed(self, done: StepDone, taken: float, stop: bool, due: bool) -> tuple[StepDone, Agreed]:
+    def _agreed(self, done: StepDone, taken: float, stop: bool, due: bool) -> tuple[StepDone, SyncedStep]:
         """Make a step's loss, its time and what was asked for known to all ranks, and count it."""
-        agreed = self.ranks.agree(done.loss, taken, stop, due)
-        self._clock.step(agreed.seconds)
+        agreed = self.ranks.sync_step(done.loss, taken, stop, due)
+        self._clock.add_step(agreed.seconds)
         mean = self.cursor.train_loss
         self.cursor.train_loss = (
             agreed.loss if done.step == 1 else _LOSS_MEMORY * mean + (1 - _LOSS_MEMORY) * agreed.loss
@@ -308,12 +308,12 @@ class Training:
         """Score all of the validation text with the better of last and average weights; keep the best of all."""
         cursor = self.cursor
         cursor.evaluated = cursor.step
-        self.ranks.level(self.model)
+        self.ranks.broadcast_weights(self.model)
         if not len(self._val_ids):
             yield self.save_model(self._unscored(), None, None)
             yield from self._preview()
             return
-        candidate, val_loss = self.ranks.by_first(self._val_loss)
+        candidate, val_loss = self.ranks.on_rank_zero(self._val_loss)
         bits = bits_per_char(val_loss, len(self._val_ids), self._val_characters)
         best = cursor.best_val_loss is None or val_loss < cursor.best_val_loss
         cursor.eval_losses += (val_loss,)
@@ -364,7 +364,7 @@ class Training:
         if not length or self._progress() < _PREVIEW_EVERY:
             return
         self._shown = self._progress()
-        yield Preview(self.cursor.step, self.ranks.by_first(lambda: self._proof(length)))
+        yield Preview(self.cursor.step, self.ranks.on_rank_zero(lambda: self._proof(length)))
 
     def passage(self, length: int) -> str:
         """The first tokens of the validation text, or of all there is where there is none."""
@@ -402,7 +402,7 @@ class Training:
     def save_model(self, candidate: Candidate, val_loss: float | None, bits: float | None) -> CheckpointSaved:
         """Write ``model.safetensors``: all that sampling, scoring and sharing need."""
         about = {"val_loss": val_loss, "bits_per_char": bits, **dataclasses.asdict(candidate)}
-        return self.ranks.by_first(lambda: self._save(MODEL, "model", self._tensors(candidate), about))
+        return self.ranks.on_rank_zero(lambda: self._save(MODEL, "model", self._tensors(candidate), about))
 
     def _tensors(self, candidate: Candidate) -> dict[str, NDArray[Any]]:
         with standing(candidate, self.model, self.average):
@@ -411,9 +411,9 @@ class Training:
     def save_resume(self) -> CheckpointSaved:
         """Write ``resume.safetensors``: all that an exact resume needs, with any number of ranks."""
         self.cursor.seconds = self._clock.seconds
-        moving = self._moving([self.ranks.gathered(state) for state in self.states])
+        moving = self._moving([self.ranks.gather_rows(state) for state in self.states])
         about = {"cursor": self.cursor.to_json()}
-        return self.ranks.by_first(lambda: self._save(RESUME, "resume", snapshot.take(moving), about))
+        return self.ranks.on_rank_zero(lambda: self._save(RESUME, "resume", snapshot.take(moving), about))
 
     def _save(
         self, name: str, kind: Literal["model", "resume"], tensors: dict[str, NDArray[Any]], about: dict[str, Any]

@@ -27,7 +27,7 @@ def keep_freed_memory() -> None:
 
 
 @contextmanager
-def telling_of_memory() -> Iterator[None]:
+def translate_oom() -> Iterator[None]:
     """Turn torch's and Python's ways of running out of memory into `OutOfMemoryError`."""
     try:
         yield

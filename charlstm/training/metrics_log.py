@@ -15,7 +15,7 @@ _STEP_EVERY = 1.0
 """Seconds between steps that are written: days of training make megabytes, not gigabytes."""
 
 
-class Journal:
+class MetricsLog:
     """Appends events to a file while it is entered.
 
     Args:
@@ -29,7 +29,7 @@ class Journal:
         self._last_step = -_STEP_EVERY
         self._file: TextIO | None = None
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> MetricsLog:
         try:
             if self._path.exists():
                 lines = self._path.read_bytes().splitlines(keepends=True)

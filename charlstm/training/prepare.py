@@ -16,7 +16,7 @@ from charlstm.corpora.sources import open_sources
 from charlstm.errors import TextError, UnknownCharacter, UsageError
 from charlstm.settings_file import check_partial
 from charlstm.tokenizers import Tokenizer, from_state
-from charlstm.training.distributed import ALONE, Ranks
+from charlstm.training.distributed import SINGLE_PROCESS, Ranks
 from charlstm.training.finetune import fitted_weights, grown, with_shape_of
 from charlstm.training.loop import Training
 from charlstm.training.plan import probe
@@ -89,16 +89,16 @@ def shared(ranks: Ranks, prepare: Callable[[], Prepared], cache: Path) -> Prepar
         kept.append(prepared)
         return prepared.plan, prepared.encoded.tokenizer.to_state(), prepared.encoded.corpus_sha256
 
-    plan, state, sha256 = ranks.by_first(decide)
+    plan, state, sha256 = ranks.on_rank_zero(decide)
 
     def text() -> Encoded:
         return kept[0].encoded if kept else same_text(plan.run, from_state(state), sha256, cache, None, _NOT_RANK_0S)
 
-    encoded = ranks.together(text)
+    encoded = ranks.local_first(text)
     return kept[0] if kept else Prepared(encoded, plan)
 
 
-def begin(prepared: Prepared, folder: Path, provenance: Mapping[str, Any], ranks: Ranks = ALONE) -> Training:
+def begin(prepared: Prepared, folder: Path, provenance: Mapping[str, Any], ranks: Ranks = SINGLE_PROCESS) -> Training:
     """The training of a prepared run, its files to be written into ``folder`` by rank 0."""
     run, encoded = prepared.plan.run.model_copy(update={"name": folder.name}), prepared.encoded
     weights = None if prepared.init is None else fitted_weights(prepared.init, run, encoded.tokenizer)

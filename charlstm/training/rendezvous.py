@@ -16,7 +16,7 @@ from charlstm.errors import CharlstmError, LostRankError
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
-from charlstm.training.distributed import STEP_TIMEOUT, WAIT, Ranks, telling_of_lost_ranks
+from charlstm.training.distributed import IDLE_TIMEOUT, STEP_TIMEOUT, Ranks, translate_comm_errors
 
 
 @contextmanager
@@ -34,13 +34,13 @@ def join(rank: int, world: int, local: int) -> Iterator[Ranks]:
     from torch.distributed.rendezvous import rendezvous  # not there in every build of torch, nor needed by one process
 
     nccl = torch.cuda.is_available() and distributed.is_nccl_available()
-    with telling_of_lost_ranks():
+    with translate_comm_errors():
         if nccl and local < torch.cuda.device_count():
             torch.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
-        found, _, _ = next(iter(rendezvous("env://", rank, world, timeout=WAIT)))
+        found, _, _ = next(iter(rendezvous("env://", rank, world, timeout=IDLE_TIMEOUT)))
         store = _unwritten(found, rank, world)
-        distributed.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=WAIT)
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=IDLE_TIMEOUT)
         try:
             yield Ranks(rank, world, local, distributed.new_group(timeout=STEP_TIMEOUT))
         except LostRankError:  # with a peer gone, ending the groups might wait for it

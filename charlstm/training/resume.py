@@ -15,7 +15,7 @@ from charlstm.corpora.sources import STDIN
 from charlstm.errors import CharlstmError, NotFoundError, UsageError
 from charlstm.settings_file import check_partial, kept
 from charlstm.tokenizers import from_state
-from charlstm.training.distributed import ALONE, Ranks
+from charlstm.training.distributed import SINGLE_PROCESS, Ranks
 from charlstm.training.loop import Training
 from charlstm.training.plan import probe
 from charlstm.training.plan.merge import Given
@@ -41,7 +41,7 @@ def resume(
     *,
     stdin: BinaryIO | None = None,
     given: Given | None = None,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> Training:
     """The exact continuation of a run; on another kind of device exact but for the random numbers.
 
@@ -60,14 +60,14 @@ def resume(
             such device.
         CheckpointError: the file it would go on from cannot be used.
     """
-    saved = ranks.by_first(lambda: _saved(folder))
+    saved = ranks.on_rank_zero(lambda: _saved(folder))
     run = kept(RunConfig, saved.config, folder / RESUME)
     _check_same(run, given or {})
-    run = ranks.by_first(lambda: _changed(run, changes))
+    run = ranks.on_rank_zero(lambda: _changed(run, changes))
     tokenizer = from_state(saved.tokenizer)
     sha256 = saved.provenance["corpus"]["sha256"]
-    encoded = ranks.together(lambda: same_text(run, tokenizer, sha256, cache, stdin, _NO_LONGER))
-    notice = ranks.by_first(lambda: _told_of_changes(run, sha256, cache))
+    encoded = ranks.local_first(lambda: same_text(run, tokenizer, sha256, cache, stdin, _NO_LONGER))
+    notice = ranks.on_rank_zero(lambda: _told_of_changes(run, sha256, cache))
     told = ("charlstm", "corpus", "command")
     provenance = {name: saved.provenance[name] for name in told if name in saved.provenance}
     return assemble(run, encoded, folder, provenance, ranks, resume=saved, notice=notice)

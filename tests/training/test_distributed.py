@@ -13,7 +13,7 @@ from charlstm.errors import ConfigError, StorageError, UsageError
 from charlstm.events import EvalDone, Stopped
 from charlstm.nn.model import CharLM
 from charlstm.nn.parameters import tables
-from charlstm.training.distributed import ALONE, LostRankError, Ranks, SharedError, telling_of_lost_ranks
+from charlstm.training.distributed import SINGLE_PROCESS, LostRankError, Ranks, SharedError, translate_comm_errors
 from tests.ranks import in_two_processes, told, train_all
 from tests.training.test_training import losses, run_through, training
 
@@ -100,7 +100,7 @@ def _average(ranks):
     torch.manual_seed(ranks.rank)
     model = CharLM(ModelConfig(vocab_size=5, hidden_size=4, num_layers=1, ngram_order=3, ngram_rows=20))
     torch.nn.init.normal_(model.ngrams.table.weight)
-    called = ranks.wrapped(model)
+    called = ranks.wrap(model)
     assert "ngrams.table.weight" in called.parameters_to_ignore
     ids = torch.randint(5, (2, 6), generator=torch.Generator().manual_seed(0))
     called(ids[ranks.rank : ranks.rank + 1])[0].square().mean().backward()
@@ -117,9 +117,9 @@ def test_what_one_rank_meets_all_know(tmp_path):
 
 
 def _share(ranks, folder):
-    assert ranks.said_by_first(ranks.rank) == 0
-    assert ranks.together(lambda: ranks.rank) == ranks.rank
-    agreed = ranks.agree(1.0 + ranks.rank, 5.0 + ranks.rank, stop=ranks.rank == 1, save=ranks.rank == 1)
+    assert ranks.broadcast_value(ranks.rank) == 0
+    assert ranks.local_first(lambda: ranks.rank) == ranks.rank
+    agreed = ranks.sync_step(1.0 + ranks.rank, 5.0 + ranks.rank, stop=ranks.rank == 1, save=ranks.rank == 1)
     assert agreed == (1.5, 5.0, True, False)
 
     def fails():
@@ -129,25 +129,25 @@ def _share(ranks, folder):
         if ranks.rank:
             fails()
 
-    with pytest.raises(StorageError if ranks.is_first else SharedError, match="full") as raised:
-        ranks.by_first(fails)
+    with pytest.raises(StorageError if ranks.is_rank_zero else SharedError, match="full") as raised:
+        ranks.on_rank_zero(fails)
     assert raised.value.exit_code == 6
     with pytest.raises(Exception, match=r"process 1 on .*full") as raised:
-        ranks.together(fails_on_the_second)
-    assert isinstance(raised.value, SharedError) != ranks.is_first
+        ranks.local_first(fails_on_the_second)
+    assert isinstance(raised.value, SharedError) != ranks.is_rank_zero
     assert raised.value.exit_code == 6
     state = ((torch.arange(6.0).view(3, 2) + 10 * ranks.rank, torch.tensor([ranks.rank == 1] * 3)),)
-    whole = ranks.gathered(state)
+    whole = ranks.gather_rows(state)
     assert whole[0][0].tolist() == [[0, 1], [2, 3], [4, 5], [10, 11], [12, 13], [14, 15]]
     assert whole[0][1].tolist() == [False] * 3 + [True] * 3
-    for mine, back in zip(state[0], ranks.own(whole)[0], strict=True):
+    for mine, back in zip(state[0], ranks.shard(whole)[0], strict=True):
         assert torch.equal(mine, back)
     layer = torch.nn.Linear(2, 2)
     with torch.no_grad():
         layer.weight.fill_(ranks.rank)
-    ranks.level(layer)
+    ranks.broadcast_weights(layer)
     assert layer.weight.sum() == 0
-    ranks.meet()
+    ranks.barrier()
 
 
 def test_the_ranks_share_a_batch_without_rest_and_each_has_its_device():
@@ -160,7 +160,7 @@ def test_the_ranks_share_a_batch_without_rest_and_each_has_its_device():
         Ranks(0, 3).check(run)
     assert Ranks(5, 8, 1).device("cuda") == "cuda:1"
     assert Ranks(5, 8, 1).device("cpu") == "cpu"
-    assert ALONE.device("cuda:3") == "cuda:3"
+    assert SINGLE_PROCESS.device("cuda:3") == "cuda:3"
     for device in ("mps", "cuda:1"):
         one = run.model_copy(update={"train": TrainConfig(device=device)})
         with pytest.raises(UsageError, match="cannot share"):
@@ -172,7 +172,7 @@ def test_the_ranks_share_a_batch_without_rest_and_each_has_its_device():
     ["[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1", "NCCL communicator was aborted"],
 )
 def test_a_lost_rank_is_told_in_one_line_and_other_faults_stay_what_they_are(text):
-    with pytest.raises(LostRankError, match="--resume auto"), telling_of_lost_ranks():
+    with pytest.raises(LostRankError, match="--resume auto"), translate_comm_errors():
         raise RuntimeError(text)
-    with pytest.raises(RuntimeError, match="shapes"), telling_of_lost_ranks():
+    with pytest.raises(RuntimeError, match="shapes"), translate_comm_errors():
         raise RuntimeError("shapes do not match")

@@ -18,7 +18,7 @@ from charlstm.errors import StorageError
 from charlstm.evaluation.loss import evaluate
 from charlstm.events import CheckpointSaved, EvalDone, Notice, Preview, Started, StepDone, Stopped, from_json, to_json
 from charlstm.tokenizers import CharTokenizer
-from charlstm.training.distributed import ALONE
+from charlstm.training.distributed import SINGLE_PROCESS
 from charlstm.training.loop import EVAL_STREAMS, Training
 
 ALPHABET = "abcdefgh"
@@ -31,7 +31,7 @@ def ids_of(length, seed=0):
     return (np.cumsum(steps) % len(ALPHABET)).astype(np.uint8)
 
 
-def training(folder, *, train=None, data=None, model=None, val=True, resume=None, length=2000, ranks=ALONE):
+def training(folder, *, train=None, data=None, model=None, val=True, resume=None, length=2000, ranks=SINGLE_PROCESS):
     folder.mkdir(exist_ok=True)
     run = RunConfig(
         name=folder.name,
