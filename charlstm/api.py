@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
+from charlstm.checkpoint.references import find_model
 from charlstm.checkpoint.store import ROOT, Store
 from charlstm.config import section_of
 from charlstm.engine import BidirectionalEngine, Engine, engine_of
@@ -197,7 +198,7 @@ def load(reference: str | Path | None = None, *, root: str | Path = ROOT) -> Mod
         NotFoundError: there is no such model.
         CheckpointError: the file cannot be used.
     """
-    path = Store(root).find(None if reference is None else str(reference))
+    path = find_model(Store(root), None if reference is None else str(reference))
     checkpoint = checkpoint_format.read(path, kind="model")
     checkpoint_format.check_model(checkpoint, path)
     return Model(checkpoint)

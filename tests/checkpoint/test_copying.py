@@ -12,6 +12,7 @@ import pytest
 
 from charlstm.checkpoint.copying import copy
 from charlstm.checkpoint.format import read, verify, write
+from charlstm.checkpoint.references import find_model
 from charlstm.checkpoint.store import METRICS, MODEL, RESUME, Store
 from charlstm.errors import CorruptError, IncompatibleError, NotFoundError, StorageError, UsageError
 from tests.checkpoint_samples import model, run
@@ -28,7 +29,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def test_to_a_run_a_file_and_a_folder(store: Store, tmp_path: Path) -> None:
-    original = read(store.find("first"))
+    original = read(find_model(store, "first"))
     for destination, path in {
         "second": store.root / "second" / MODEL,
         "checkpoints/third": Path("checkpoints/third") / MODEL,
@@ -41,14 +42,14 @@ def test_to_a_run_a_file_and_a_folder(store: Store, tmp_path: Path) -> None:
         assert replace(found, tensors={}, config={}, sha256="") == replace(original, tensors={}, config={}, sha256="")
         assert all((found.tensors[name] == tensor).all() for name, tensor in original.tensors.items())
         assert os.listdir(path.parent).count(RESUME) == 0
-    assert read(store.find("second")).config == {**original.config, "name": "second"}
-    assert read(store.find("third")).config == {**original.config, "name": "third"}
+    assert read(find_model(store, "second")).config == {**original.config, "name": "second"}
+    assert read(find_model(store, "third")).config == {**original.config, "name": "third"}
     assert read(Path("share.safetensors")).sha256 == original.sha256  # as it was: the same file
     assert {entry.name for entry in store.runs()} == {"first", "second", "third"}
 
 
 def test_the_starter_can_be_made_anew(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="meaning of its own"):
+    with pytest.raises(UsageError, match="reserved word"):
         copy(store, "first", "checkpoints/starter")
     monkeypatch.setattr("charlstm.checkpoint.copying.starter_folder", lambda: tmp_path / "checkpoints" / "starter")
     made = copy(store, "first", "checkpoints/starter")
@@ -73,12 +74,12 @@ def test_what_is_there_stays_unless_forced(store: Store, tmp_path: Path) -> None
     begun = store.create("begun", "", False)
     (begun / METRICS).write_bytes(b"{}")
     for destination in ("taken", "checkpoints/taken", "file.safetensors", "begun"):
-        with pytest.raises(UsageError, match=r"is there already.*--force"):
+        with pytest.raises(UsageError, match=r"exists already.*`force`"):
             copy(store, "first", destination)
     assert taken.read_bytes() == before
     assert (tmp_path / "file.safetensors").read_bytes() == b"mine"
     copy(store, "first", "taken", force=True)
-    assert read(taken).tensors["head.bias"].tolist() == read(store.find("first")).tensors["head.bias"].tolist()
+    assert read(taken).tensors["head.bias"].tolist() == read(find_model(store, "first")).tensors["head.bias"].tolist()
     assert not (taken.parent / RESUME).exists()  # it would go on with the weights of another model
     copy(store, "first", "file.safetensors", force=True)
     verify(tmp_path / "file.safetensors")

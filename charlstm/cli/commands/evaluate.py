@@ -112,11 +112,12 @@ def _read(
 ) -> tuple[Model, str, Path]:
     """The model, the text in characters it knows, and the model's file."""
     from charlstm.checkpoint import format as checkpoint_format
+    from charlstm.checkpoint.references import find_model
     from charlstm.checkpoint.store import Store
     from charlstm.corpora.sources import open_sources
     from charlstm.sampling.prompts import fit_prompt
 
-    path = Store(root).find(reference)
+    path = find_model(Store(root), reference)
     saved = checkpoint_format.read(path, kind="model")
     checkpoint_format.check_model(saved, path)
     if in_order:

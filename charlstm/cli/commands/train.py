@@ -9,10 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from charlstm.checkpoint.names import AUTO
-from charlstm.cli import interrupts as signals
-from charlstm.cli import launch as several
-from charlstm.cli import options
-from charlstm.cli import run_training as trainer
+from charlstm.cli import interrupts, launch, options, run_training
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
 from charlstm.errors import UsageError
 
@@ -233,21 +230,24 @@ def train(
     }
     flags = {section: {k: v for k, v in values.items() if v is not None} for section, values in given.items()}
     if leash:  # `charlstm tune` holds its trials by their standard input
-        signals.leash(0)
-    if several.check(nproc) and not dry_run:
-        several.start(nproc or 1)
+        interrupts.stop_when_input_ends(0)
+    if launch.must_start_processes(nproc) and not dry_run:
+        launch.run_processes(nproc or 1)
         return
-    place = trainer.Place(root, options.cache_or_default(cache), name, out, force, quiet, json_lines)
-    start = trainer.Start(flags, preset, config, init_from)
+    workspace = run_training.Workspace.of_options(
+        root, options.cache_or_default(cache), name, out, force=force, quiet=quiet, json_lines=json_lines
+    )
+    run_options = run_training.RunOptions(flags, preset, config, init_from)
     if resume is not None and resume.startswith("-"):
         hint = "charlstm checkpoints list shows all runs."
         raise UsageError(f"--resume needs a run's name before {resume}", hint=hint)
     if resume == AUTO:
-        trainer.begin_or_go_on(place, start, dry_run)
+        run_training.resume_or_start(workspace, run_options, dry_run)
     elif resume is not None:
-        trainer.resume(place, resume, flags, dry_run or preset or config or init_from or name or out or force)
+        only_for_new_runs = bool(dry_run or preset or config or init_from or name or out or force)
+        run_training.resume(workspace, resume, flags, only_for_new_runs)
     else:
-        trainer.begin(place, start, dry_run)
+        run_training.start(workspace, run_options, dry_run)
 
 
 def _first(*given: Any) -> Any:
