@@ -79,6 +79,8 @@ def joined() -> Iterator[Ranks]:
     Rank 0 prints an error that all ranks have in common; any other is printed by the rank that met it.
     """
     torchrun = torchrun_ranks()
+    if torchrun is not None:  # a lost process is reported in one line by us, not in pages by torch's C++ code
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     from charlstm.cli.interrupts import load_torch
 
     load_torch()
@@ -88,9 +90,10 @@ def joined() -> Iterator[Ranks]:
     if torchrun is None:
         yield distributed.SINGLE_PROCESS
         return
-    rank = torchrun[0]
+    rank, all_joined = torchrun[0], False
     try:
         with join(*torchrun) as ranks:
+            all_joined = True
             try:
                 yield ranks
             except typer.Exit as leaving:
@@ -101,7 +104,8 @@ def joined() -> Iterator[Ranks]:
     except CharlstmError as fault:
         if rank == 0:
             raise
-        if not isinstance(fault, distributed.SharedError | DivergedError | LostRankError):
+        is_common = isinstance(fault, distributed.SharedError | DivergedError | LostRankError)
+        if not (all_joined and is_common):
             say(f"charlstm: process {rank}: {error_line(fault)}")
         raise typer.Exit(fault.exit_code) from fault
     if code:

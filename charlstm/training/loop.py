@@ -38,7 +38,7 @@ from charlstm.training.batches import Window, Windows
 from charlstm.training.budget import Clock, progress
 from charlstm.training.diagnosis import diagnose
 from charlstm.training.distributed import SINGLE_PROCESS, Ranks, SyncedStep
-from charlstm.training.memory import keep_freed_memory, translate_oom
+from charlstm.training.memory import translate_oom
 from charlstm.training.metrics_log import MetricsLog
 from charlstm.training.optim.build import make_optimizers
 from charlstm.training.optim.ema import Average
@@ -146,12 +146,13 @@ class Training:
             yield from itertools.chain(self._greeting(), over)
             return
         writes = self.ranks.is_rank_zero
-        with MetricsLog(self.folder / METRICS, self.cursor.step) if writes else nullcontext() as journal:
+        with MetricsLog(self.folder / METRICS, self.cursor.step) if writes else nullcontext() as log:
             with translate_oom():
                 for event in itertools.chain(self._greeting(), self._train(stop)):
-                    if journal is not None:
-                        journal.write(event)
+                    notice = log.write(event) if log is not None else None
                     yield event
+                    if notice is not None and not isinstance(event, Stopped):
+                        yield notice
 
     def _greeting(self) -> Iterator[Event]:
         step = self.cursor.step
@@ -178,7 +179,6 @@ class Training:
         return Notice(cursor.step, text), Stopped(cursor.step, reason, cursor.best_val_loss, self._clock.seconds)
 
     def _train(self, stop: Callable[[], bool]) -> Iterator[Event]:
-        keep_freed_memory()
         self.model.train()
         config = self.run.train
         # What a step takes says nothing of this machine's threads while it waits for others.

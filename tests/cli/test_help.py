@@ -53,6 +53,28 @@ def test_a_question_left_without_an_answer(
     assert capsys.readouterr().err == "\ncharlstm: nothing was done\n"
 
 
+@pytest.mark.parametrize(
+    ("code", "expected", "message"),
+    [(None, 0, ""), (0, 0, ""), (3, 3, ""), (143, 143, ""), ("broken", 1, "charlstm: broken\n")],
+)
+def test_an_exit_code_passes_through(
+    code: object, expected: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def leave(**_: object) -> None:
+        sys.exit(code)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("charlstm.cli.app.app", leave)
+    assert _run() == expected
+    assert capsys.readouterr().err == message
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    script = f"{sys.executable} -m charlstm corpora list | head -c 1; echo $PIPESTATUS"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines()[-1].endswith("0")
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_example_can_be_typed(name: str) -> None:
     examples = re.findall(rf"charlstm ({name} ?.*?)(?=   |  [a-zA-Z]|$)", COMMANDS[name].epilog or "", re.M)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from charlstm.checkpoint import format as checkpoint_format
-from charlstm.cli import launch as several
+from charlstm.cli import launch
 from charlstm.errors import UsageError
 from charlstm.training.plan import probe
 from tests.command_line import Cli, start
@@ -103,7 +103,7 @@ def test_sigterm_to_nproc_saves_and_the_run_goes_on_with_one_process(folder, cli
     both.send_signal(signal.SIGTERM)
     code, out, err = ends(both)
     assert code == 143, err
-    assert err.count("Go on with: charlstm train --resume two") == 1, err
+    assert err.count("Continue with: charlstm train --resume two") == 1, err
     assert json.loads(out.splitlines()[-1])["reason"] == "interrupted"
     at = saved_step(folder, "two")
     assert json.loads(out.splitlines()[-1])["step"] == at
@@ -117,7 +117,7 @@ def test_a_mistake_is_told_once_with_its_exit_code(folder):
     assert (code, out) == (2, "")
     assert err == (
         "charlstm: a batch of 5 does not divide by 2 processes. "
-        "Each learns from as many rows: --batch-size 4 would do.\n"
+        "Each process trains on equally many rows; use --batch-size 4.\n"
     )
     assert not (folder / "checkpoints").exists()
 
@@ -153,7 +153,7 @@ def test_a_process_that_is_killed_is_told(folder):
     assert code == 1
     assert err == (
         "charlstm: another process of this run has ended, or cannot be reached. What was saved is kept; "
-        "the same command goes on from there if it has --resume auto.\n"
+        "with --resume auto the same command continues from there.\n"
     )
     second.communicate()
 
@@ -254,7 +254,7 @@ def test_auto_begins_anew_what_was_killed_before_its_first_save(cli):
     (run / "resume.safetensors").unlink()
     refused = cli("train", *AUTO)
     assert refused.code == 2
-    assert "cannot go on" in refused.err
+    assert "cannot be resumed" in refused.err
     assert "--force" in refused.err
     lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
     (run / "metrics.jsonl").write_text("".join(lines[:-1]))  # as a kill leaves it: it did not stop
@@ -299,31 +299,106 @@ def test_a_run_that_stopped_early_has_ended(cli):
     assert contents(cli.folder / "checkpoints/a") == kept
 
 
-def test_the_environment_says_where_a_process_stands(monkeypatch):
-    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
-        monkeypatch.delenv(name, raising=False)
-    assert several.place() is None
-    assert several.check(2)
-    assert not several.check(1)
-    assert not several.check(None)
-    monkeypatch.setenv("WORLD_SIZE", "8")
-    monkeypatch.setenv("RANK", "5")
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    assert several.place() == (5, 8, 1)
-    assert several.is_quiet()
-    assert not several.check(4)
+TORCHRUN = {"WORLD_SIZE": "8", "RANK": "5", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4", "MASTER_ADDR": "::1",
+            "MASTER_PORT": "29500"}  # fmt: skip
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """Sets variables of torchrun, and removes the others."""
+
+    def set_to(**values):
+        for name in TORCHRUN:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+
+    set_to()
+    return set_to
+
+
+def test_without_torchrun_there_is_one_process(environment):
+    assert launch.torchrun_ranks() is None
+    assert launch.must_start_processes(2)
+    assert not launch.must_start_processes(1)
+    assert not launch.must_start_processes(None)
+    for alone in ({"WORLD_SIZE": ""}, {"WORLD_SIZE": "1"}, {"RANK": "0"}):
+        environment(**alone)
+        assert launch.torchrun_ranks() is None
+
+
+def test_torchrun_describes_each_process_in_the_environment(environment):
+    environment(**TORCHRUN)
+    assert launch.torchrun_ranks() == (5, 8, 1)
+    assert launch.is_secondary()
+    assert not launch.must_start_processes(4)
     with pytest.raises(UsageError, match="torchrun"):
-        several.check(2)
-    monkeypatch.setenv("RANK", "five")
-    with pytest.raises(UsageError, match="RANK=five"):
-        several.place()
-    assert not several.is_quiet()
-    monkeypatch.setenv("WORLD_SIZE", "")
-    assert several.place() is None
+        launch.must_start_processes(2)
 
 
-def test_a_number_in_the_environment_that_is_none_is_told_in_one_line(cli, monkeypatch):
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"])
+def test_an_incomplete_environment_of_torchrun_is_refused(environment, name):
+    for absent in ({}, {name: ""}):
+        environment(**{**{key: value for key, value in TORCHRUN.items() if key != name}, **absent})
+        with pytest.raises(UsageError, match=f"WORLD_SIZE=8, but no {name}.*unset WORLD_SIZE"):
+            launch.torchrun_ranks()
+        assert not launch.is_secondary(), "the one line must be printed"
+
+
+@pytest.mark.parametrize(("name", "value"), [("RANK", "five"), ("RANK", "8"), ("RANK", "-1"), ("WORLD_SIZE", "many")])
+def test_a_contradictory_environment_of_torchrun_is_refused(environment, name, value):
+    environment(**{**TORCHRUN, name: value})
+    with pytest.raises(UsageError, match=f"{name}={value}"):
+        launch.torchrun_ranks()
+    assert not launch.is_secondary()
+
+
+def test_a_left_over_world_size_is_one_line_at_once(cli, environment):
+    environment(WORLD_SIZE="4")
+    done = cli("train", *SMALL)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "charlstm: the environment has WORLD_SIZE=4, but no RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT. "
+        "Start all processes with torchrun; for a single process, unset WORLD_SIZE.\n"
+    )
+
+
+IMPATIENT = """
+from datetime import timedelta
+from charlstm.cli import interrupts
+from charlstm.cli.app import main
+
+load_torch = interrupts.load_torch
+
+def load_torch_and_hurry():
+    load_torch()
+    from charlstm.training import rendezvous
+    rendezvous.JOIN_TIMEOUT = timedelta(seconds=1)
+
+interrupts.load_torch = load_torch_and_hurry
+main()
+"""
+
+
+@pytest.mark.parametrize(("rank", "prefix"), [(0, "charlstm: "), (1, "charlstm: process 1: ")])
+def test_processes_that_nobody_joins_end_with_one_line(folder, rank, prefix):
+    environment = {**os.environ, "CHARLSTM_CACHE": str(folder / "cache"), "WORLD_SIZE": "2", "RANK": str(rank),
+                   "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}  # fmt: skip
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", IMPATIENT, "train", *SMALL], cwd=folder, env=environment,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"{prefix}not all 2 processes of this run have started within 1 seconds. "
+        "Start all of them together; for a single process, unset WORLD_SIZE.\n"
+    )
+    assert time.monotonic() - began < 30
+    assert not (folder / "checkpoints").exists()
+
+
+def test_a_word_in_place_of_a_number_in_the_environment_is_one_line(cli, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "many")
     done = cli("train", *SMALL)
     assert done.code == 2

@@ -15,7 +15,6 @@ from charlstm import events
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.cli import options
 from charlstm.cli.views import plan
-from charlstm.cli.views.progress import _Pace
 from charlstm.errors import UsageError
 from charlstm.nn.device import parse_device
 from charlstm.tokenizers import from_state
@@ -534,15 +533,6 @@ def test_a_resume_without_a_name_is_told(cli):
         refused = cli("train", "--resume", *others)
         assert (refused.code, refused.err.count("\n")) == (2, 1)
         assert "--resume needs a run's name" in refused.err
-
-
-def test_the_time_left_is_never_more_than_the_budget_has(monkeypatch):
-    now = iter([0.0, 10.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(now))
-    pace = _Pace(60.0)
-    for progress, seconds in ((0.10, 6.0), (0.15, 50.0)):  # a busy machine: twenty seconds and more a twentieth
-        pace.update(events.StepDone(1, progress, 1.0, 0.1, 1.0, 64, seconds))
-    assert pace.seconds_left == 10.0
 
 
 def test_a_run_goes_on_where_its_device_is_not(cli):

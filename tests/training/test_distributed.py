@@ -156,7 +156,7 @@ def test_the_ranks_share_a_batch_without_rest_and_each_has_its_device():
         shares = [Ranks(rank, world).rows(16) for rank in range(world)]
         assert [row for share in shares for row in range(16)[share]] == list(range(16))
         Ranks(0, world).check(run)
-    with pytest.raises(ConfigError, match=r"batch of 16 does not divide by 3 processes.*--batch-size 15"):
+    with pytest.raises(ConfigError, match=r"batch of 16 does not divide by 3 processes.*`batch_size` 15"):
         Ranks(0, 3).check(run)
     assert Ranks(5, 8, 1).device("cuda") == "cuda:1"
     assert Ranks(5, 8, 1).device("cpu") == "cpu"
@@ -172,7 +172,7 @@ def test_the_ranks_share_a_batch_without_rest_and_each_has_its_device():
     ["[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1", "NCCL communicator was aborted"],
 )
 def test_a_lost_rank_is_told_in_one_line_and_other_faults_stay_what_they_are(text):
-    with pytest.raises(LostRankError, match="--resume auto"), translate_comm_errors():
+    with pytest.raises(LostRankError, match="`resume` auto"), translate_comm_errors():
         raise RuntimeError(text)
     with pytest.raises(RuntimeError, match="shapes"), translate_comm_errors():
         raise RuntimeError("shapes do not match")
