@@ -18,7 +18,8 @@
 
 A mistake by the user or a fault in a file is always raised as one of these; any other traceback is a bug.
 
-A message names a setting in backticks, as in ``Lower `batch_size`.``; the command line spells it as its option.
+In a message a setting stands in backticks, alone or with a value (``Use `batch_size=4`.``); the command line spells it
+as its option.
 """
 
 from __future__ import annotations

@@ -1,22 +1,55 @@
-"""Settings as options: messages from below the command line name a setting in backticks, a person types ``--it``."""
+"""How a person spells a setting: below the command line a message says `top_k=5`, a person types --top-k 5."""
 
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Callable
 
 from charlstm.errors import CharlstmError
+
+_SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
+
+_OPTIONS = {"count": "-n", "rows": "-n"}
+"""Settings whose option has another name."""
 
 
 def as_option(setting: str) -> str:
     """Return the option of a setting: ``"batch_size"`` becomes ``"--batch-size"``."""
-    return f"--{setting.replace('_', '-')}"
+    return _OPTIONS.get(setting) or f"--{setting.replace('_', '-')}"
 
 
-def with_options(message: str) -> str:
-    """Spell each setting that a message has in backticks as an option."""
-    return re.sub(r"`([a-z][a-z0-9_]*)`", lambda match: as_option(match[1]), message)
+def with_options(message: str, spell: Callable[[str], str] = as_option) -> str:
+    """Spell each setting that a message has in backticks, alone or with a value.
+
+    Args:
+        message: from below the command line.
+        spell: turns a setting's name into what a person types.
+    """
+
+    def typed(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        return spell(name) if value is None else f"{spell(name)} {_typed_value(value)}"
+
+    return _SETTING.sub(typed, message)
+
+
+def respell(fault: CharlstmError, spell: Callable[[str], str] = as_option) -> None:
+    """Spell the settings in an error; the place it names, a path above all, stays as it is.
+
+    Args:
+        fault: the error; its message changes.
+        spell: turns a setting's name into what a person types.
+    """
+    fault.what, fault.hint = with_options(fault.what, spell), with_options(fault.hint, spell)
 
 
 def error_line(fault: CharlstmError) -> str:
-    """Return an error as one line for a person; the place it names, a path above all, stays as it is."""
-    return str(CharlstmError(with_options(fault.what), where=fault.where, hint=with_options(fault.hint)))
+    """Return an error as one line for a person."""
+    respell(fault)
+    return str(fault)
+
+
+def _typed_value(value: str) -> str:
+    """A Python value as a shell takes it: a text without the quotes it does not need."""
+    return shlex.quote(value[1:-1]) if value[:1] in ("'", '"') and value[-1:] == value[:1] else value

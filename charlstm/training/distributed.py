@@ -93,7 +93,7 @@ class Ranks:
             near = max(1, round(batch / self.world_size)) * self.world_size
             raise ConfigError(
                 f"a batch of {batch} does not divide by {self.world_size} processes",
-                hint=f"Each process trains on equally many rows; use `batch_size` {near}"
+                hint=f"Each process trains on equally many rows; use `batch_size={near}`"
                 + (" and a text that is long enough for it." if batch < self.world_size else "."),
             )
         self.device(run.train.device)
@@ -109,7 +109,7 @@ class Ranks:
         if name != "cuda":
             raise UsageError(
                 f"several processes cannot share {name}",
-                hint="With `device` cuda each has its own GPU; `device` cpu works everywhere.",
+                hint="With `device='cuda'` each has its own GPU; `device='cpu'` works everywhere.",
             )
         return f"cuda:{self.local_rank}"
 
@@ -276,6 +276,6 @@ def translate_comm_errors() -> Iterator[None]:
         if isinstance(fault, distributed.DistError) or any(word in str(fault) for word in lost):
             raise LostRankError(
                 "another process of this run has ended, or cannot be reached",
-                hint="What was saved is kept; with `resume` auto the same command continues from there.",
+                hint="What was saved is kept; with `resume='auto'` the same command continues from there.",
             ) from fault
         raise

@@ -1,4 +1,4 @@
-"""Every way to name a model or a run, and what is said about a name that leads nowhere."""
+"""Every way to name a model or a run, and the error for a name that leads nowhere."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def test_every_way_to_name_a_model(store: Store, tmp_path: Path) -> None:
         assert find_model(store, reference).is_file()
 
 
-def test_a_runs_name_wins_over_a_file_here(store: Store, tmp_path: Path) -> None:
+def test_a_runs_name_takes_precedence_over_a_file_here(store: Store, tmp_path: Path) -> None:
     model = run_folder(store, "play", MODEL) / MODEL
     (tmp_path / "play").write_bytes(b"")
     assert find_model(store, "play") == model
     assert find_model(store, "./play") == Path("play")
 
 
-def test_without_runs_the_starter_writes(store: Store, tmp_path: Path) -> None:
+def test_without_runs_the_starter_is_used(store: Store, tmp_path: Path) -> None:
     starter = tmp_path / "shipped" / "starter" / MODEL
     assert find_model(store, None) == starter
     run_folder(store, "begun")
@@ -64,7 +64,7 @@ def test_without_runs_the_starter_writes(store: Store, tmp_path: Path) -> None:
             find_model(store, reference)
 
 
-def test_what_is_not_there_is_told_with_names_that_are_near(store: Store) -> None:
+def test_an_unknown_name_is_an_error_that_suggests_similar_names(store: Store) -> None:
     for name in ("english-1", "english-2", "Shakespeare", "zzz"):
         run_folder(store, name, MODEL)
     for reference, near in {"englsh-1": "english-1", "shakespear": "Shakespeare", "ENGLISH-2": "english-2"}.items():
@@ -76,13 +76,13 @@ def test_what_is_not_there_is_told_with_names_that_are_near(store: Store) -> Non
             find_model(store, reference)
 
 
-def test_a_run_without_a_model_says_what_to_do(store: Store) -> None:
+def test_the_error_for_a_run_without_a_model_says_what_to_do(store: Store) -> None:
     run_folder(store, "begun", RESUME)
     with pytest.raises(NotFoundError, match=r"no model\.safetensors in it.*`resume`"):
         find_model(store, "begun")
 
 
-def test_what_can_go_on(store: Store, tmp_path: Path) -> None:
+def test_what_can_be_resumed(store: Store, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"no run to resume.*charlstm train"):
         find_resumable(store, "latest")
     for name, when in {"first": 1_000, "second": 3_000, "third": 2_000}.items():

@@ -1,4 +1,4 @@
-"""The folder of runs: names that stay inside it, numbers two terminals cannot share, and removal that cannot escape."""
+"""The folder of runs: names that stay in it, numbers two processes cannot share, removal that cannot escape it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 @pytest.mark.parametrize(
     "name", ["a", "english-1", "My run", "v1.2_b", "Über", "日本語", "हिन्दी", "x" * 100, "console", "²"]
 )
-def test_names_that_can_be(store: Store, name: str) -> None:
+def test_allowed_names(store: Store, name: str) -> None:
     assert store.folder(name) == store.root / name
     assert store.create(name, "", False).is_dir()
 
@@ -64,29 +64,29 @@ def test_names_that_can_be(store: Store, name: str) -> None:
         *("con", "NUL", "aux.txt", "Com1", "lpt9.a.b", "prn .x", "latest", "starter", "Latest", "STARTER"),
     ],
 )
-def test_names_that_cannot_be(store: Store, name: str) -> None:
-    for ask in (store.folder, lambda name: store.create(name, "", True), store.remove):
+def test_names_that_are_not_allowed(store: Store, name: str) -> None:
+    for call in (store.folder, lambda name: store.create(name, "", True), store.remove):
         with pytest.raises(UsageError) as caught:
-            ask(name)
+            call(name)
         assert "\n" not in str(caught.value)
     assert not store.root.exists()
 
 
 @given(st.text(st.characters(), max_size=150))
-def test_any_text_becomes_the_beginning_of_a_name(text: str) -> None:
+def test_any_text_becomes_the_beginning_of_an_allowed_name(text: str) -> None:
     assert name_fault(f"{clean_name(text)}-123456789") is None
     if name_fault(text) is None and len(text.encode()) <= 90:
         assert clean_name(text).rstrip("-") == text.rstrip(".- ")
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
-def test_a_name_that_can_be_never_leaves_the_root(text: str) -> None:
+def test_an_allowed_name_never_leads_out_of_the_root(text: str) -> None:
     root = Path("/some/root")
     if name_fault(text) is None:
         assert Path(os.path.normpath(root / text)).parent == root
 
 
-# Making
+# Creating
 
 
 def test_numbers_go_up(store: Store) -> None:
@@ -98,7 +98,7 @@ def test_numbers_go_up(store: Store) -> None:
     assert store.create(None, "", False).name == "run-1"
 
 
-def test_an_existing_run_is_never_overwritten_unasked(store: Store) -> None:
+def test_an_existing_run_is_replaced_only_with_force(store: Store) -> None:
     folder = run_folder(store, "mine", MODEL, RESUME, METRICS)
     with pytest.raises(UsageError, match=r"there is a run 'mine' already.*`force`"):
         store.create("mine", "", False)
@@ -108,16 +108,16 @@ def test_an_existing_run_is_never_overwritten_unasked(store: Store) -> None:
     assert store.create("new", "", True).is_dir()
 
 
-def test_a_name_can_be_asked_for_beforehand(store: Store) -> None:
+def test_whether_a_name_is_free_can_be_checked_beforehand(store: Store) -> None:
     store.check_free("mine")
-    assert not store.root.exists()  # asking makes nothing
+    assert not store.root.exists()  # checking creates nothing
     store.create("mine", "", False)
     for name, words in {"mine": "there is a run 'mine' already", "a/b": "cannot be a run's name"}.items():
         with pytest.raises(UsageError, match=words):
             store.check_free(name)
 
 
-def test_force_does_not_take_over_what_is_no_run(store: Store) -> None:
+def test_force_does_not_take_over_what_is_not_a_run(store: Store) -> None:
     folder = run_folder(store, "thesis", "chapter-1.tex", RESUME)
     with pytest.raises(UsageError, match=r"chapter-1\.tex"):
         store.create("thesis", "", True)
@@ -127,7 +127,7 @@ def test_force_does_not_take_over_what_is_no_run(store: Store) -> None:
         store.create("file", "", True)
 
 
-def test_a_root_that_cannot_be(tmp_path: Path) -> None:
+def test_a_root_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     for root in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(StorageError, match=r"cannot be (created|read)"):
@@ -154,7 +154,7 @@ for _ in range(int(sys.argv[3])):
 
 
 def race(root: Path, name: str, each: int) -> list[str]:
-    """What three processes that begin at the same moment get."""
+    """The names that three processes get which start at the same moment."""
     command = [sys.executable, "-c", CREATOR, str(root), name, str(each)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": CHECKOUT}
     racers = [subprocess.Popen(command, **pipes) for _ in range(3)]  # type: ignore[call-overload]
@@ -166,13 +166,13 @@ def race(root: Path, name: str, each: int) -> list[str]:
     return [line for racer in racers for line in racer.communicate()[0].split()]
 
 
-def test_two_terminals_get_different_numbers(tmp_path: Path) -> None:
+def test_several_processes_get_different_numbers(tmp_path: Path) -> None:
     names = race(tmp_path, "", 30)
     assert set(names) == {f"english-{number}" for number in range(1, 91)}
     assert len(names) == 90
 
 
-def test_of_two_terminals_one_gets_the_name(tmp_path: Path) -> None:
+def test_of_several_processes_one_gets_the_name(tmp_path: Path) -> None:
     assert sorted(race(tmp_path, "mine", 1)) == ["mine", "taken", "taken"]
 
 
@@ -216,17 +216,17 @@ def test_a_run_in_training_is_left_alone(store: Store) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=CHECKOUT) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        for ask in (
+        for call in (
             lambda: store.lock(folder).__enter__(),
             lambda: store.remove("busy"),
             lambda: store.check_removable("busy"),
             lambda: store.create("busy", "", True),
         ):
             with pytest.raises(UsageError, match="another charlstm is training this run"):
-                ask()
+                call()
         assert set(os.listdir(folder)) == {MODEL, RESUME, ".lock"}
         holder.kill()
-    with store.lock(folder):  # a killed process holds nothing
+    with store.lock(folder):  # a killed process holds no lock
         pass
     store.remove("busy")
     assert not folder.exists()
@@ -275,7 +275,7 @@ def test_a_lock_whose_run_was_removed_meanwhile_is_not_granted(store: Store, mon
 # Listing
 
 
-def test_runs_are_listed_newest_first_whatever_lies_about(store: Store, tmp_path: Path) -> None:
+def test_runs_are_listed_newest_first_among_other_files(store: Store, tmp_path: Path) -> None:
     for name, when in {"b": 3_000, "a": 3_000, "c": 5_000}.items():
         run_folder(store, name, MODEL, modified=when)
     run_folder(store, "starts", RESUME, ".model.safetensors.1.01234567.tmp")
@@ -305,7 +305,7 @@ def test_runs_are_listed_newest_first_whatever_lies_about(store: Store, tmp_path
 # Removal
 
 
-def test_a_run_goes_with_all_its_files(store: Store) -> None:
+def test_a_run_is_removed_with_all_its_files(store: Store) -> None:
     run_folder(store, "gone", MODEL, RESUME, METRICS, ".lock", ".resume.safetensors.123.01234567.tmp")
     run_folder(store, "empty")
     run_folder(store, "kept", MODEL)
@@ -330,7 +330,7 @@ def test_removal_never_leaves_the_root(store: Store, tmp_path: Path, escape: str
 
 
 @posix
-def test_of_a_link_only_the_link_goes(store: Store, tmp_path: Path) -> None:
+def test_of_a_link_only_the_link_is_removed(store: Store, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / MODEL).write_bytes(b"precious")
@@ -348,7 +348,7 @@ def test_of_a_link_only_the_link_goes(store: Store, tmp_path: Path) -> None:
 
 
 @posix
-def test_a_root_that_is_a_link_is_a_root(store: Store, tmp_path: Path) -> None:
+def test_the_root_may_be_a_link(store: Store, tmp_path: Path) -> None:
     run_folder(store, "run", MODEL)
     (tmp_path / "link").symlink_to(store.root, target_is_directory=True)
     Store(tmp_path / "link").remove("run")
@@ -356,14 +356,14 @@ def test_a_root_that_is_a_link_is_a_root(store: Store, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", ["notes.txt", "model.safetensors.bak", ".hidden"])
-def test_what_no_training_wrote_is_never_removed(store: Store, other: str) -> None:
+def test_files_that_are_not_a_runs_are_never_removed(store: Store, other: str) -> None:
     folder = run_folder(store, "mixed", MODEL, other)
     with pytest.raises(UsageError, match="not a file of a run"):
         store.remove("mixed")
     assert sorted(os.listdir(folder)) == sorted([MODEL, other])
 
 
-def test_a_folder_with_a_files_name_is_not_walked_into(store: Store) -> None:
+def test_a_folder_with_a_files_name_is_not_entered(store: Store) -> None:
     folder = run_folder(store, "odd", MODEL)
     (folder / METRICS).mkdir()
     (folder / METRICS / "precious").write_bytes(b"")
@@ -373,7 +373,7 @@ def test_a_folder_with_a_files_name_is_not_walked_into(store: Store) -> None:
 
 
 @posix
-def test_a_closed_folder_is_told(store: Store) -> None:
+def test_a_folder_without_permission_is_an_error(store: Store) -> None:
     folder = run_folder(store, "closed", MODEL)
     folder.chmod(0o500)
     if os.access(folder, os.W_OK):

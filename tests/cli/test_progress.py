@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    "event", [events.Notice(1, f"{EVIL}.txt has changed; use `batch_size` 4"), events.Preview(1, f"one\n{EVIL}")]
+    "event", [events.Notice(1, f"{EVIL}.txt has changed; use `batch_size=4`"), events.Preview(1, f"one\n{EVIL}")]
 )
 def test_what_comes_from_a_text_or_a_file_name_cannot_control_the_terminal(monkeypatch, event):
     terminal = Terminal()

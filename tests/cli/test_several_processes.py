@@ -39,25 +39,25 @@ def cli(folder, monkeypatch, capsys):
     return Cli(folder, monkeypatch, capsys)
 
 
-def as_torchrun_would(world, *args, folder):
-    """One run in so many processes, started one by one."""
-    place = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+def start_as_torchrun(world, *args, folder):
+    """Start one run in several processes, one by one."""
+    torchrun = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     processes = []
     for rank in range(world):
         with pytest.MonkeyPatch.context() as environment:
-            for name, value in {**place, "RANK": str(rank), "LOCAL_RANK": str(rank)}.items():
+            for name, value in {**torchrun, "RANK": str(rank), "LOCAL_RANK": str(rank)}.items():
                 environment.setenv(name, value)
             processes.append(start("train", *args, folder=folder))
     return processes
 
 
-def ends(process, seconds=60):
-    """Its exit code, what it wrote to stdout, and to stderr."""
+def finish(process, seconds=60):
+    """The exit code of a process, its stdout and its stderr."""
     out, err = process.communicate(timeout=seconds)
     return process.returncode, out, err
 
 
-def steps_told(folder, name):
+def recorded_steps(folder, name):
     lines = (folder / "checkpoints" / name / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line)["step"] for line in lines]
 
@@ -79,9 +79,9 @@ def wait_for(condition, seconds=60):
 
 
 @pytest.mark.slow
-def test_nproc_trains_in_two_processes_as_one_would_and_typed_again_changes_nothing(folder, cli):
+def test_nproc_trains_as_one_process_would_and_the_same_command_again_changes_nothing(folder, cli):
     both = start("train", *SMALL, "--max-steps", "20", "--nproc", "2", "-n", "two", "--resume", "auto", folder=folder)
-    code, out, err = ends(both)
+    code, out, err = finish(both)
     assert (code, out) == (0, ""), err
     assert err.count("done: checkpoints/two") == 1
     assert err.count("network 1×8") == 1
@@ -95,13 +95,13 @@ def test_nproc_trains_in_two_processes_as_one_would_and_typed_again_changes_noth
 
 
 @pytest.mark.slow
-def test_sigterm_to_nproc_saves_and_the_run_goes_on_with_one_process(folder, cli):
+def test_sigterm_to_nproc_saves_and_one_process_can_resume(folder, cli):
     both = start("train", *SMALL, "--max-steps", "1000000", "--nproc", "2", "-n", "two", "--json", folder=folder)
     for line in both.stdout:
         if '"StepDone"' in line:
             break
     both.send_signal(signal.SIGTERM)
-    code, out, err = ends(both)
+    code, out, err = finish(both)
     assert code == 143, err
     assert err.count("Continue with: charlstm train --resume two") == 1, err
     assert json.loads(out.splitlines()[-1])["reason"] == "interrupted"
@@ -112,8 +112,8 @@ def test_sigterm_to_nproc_saves_and_the_run_goes_on_with_one_process(folder, cli
 
 
 @pytest.mark.slow
-def test_a_mistake_is_told_once_with_its_exit_code(folder):
-    code, out, err = ends(start("train", *SMALL, "--batch-size", "5", "--nproc", "2", "-n", "a", folder=folder))
+def test_a_mistake_is_reported_once_with_its_exit_code(folder):
+    code, out, err = finish(start("train", *SMALL, "--batch-size", "5", "--nproc", "2", "-n", "a", folder=folder))
     assert (code, out) == (2, "")
     assert err == (
         "charlstm: a batch of 5 does not divide by 2 processes. "
@@ -123,17 +123,17 @@ def test_a_mistake_is_told_once_with_its_exit_code(folder):
 
 
 @pytest.mark.slow
-def test_a_text_that_another_machine_has_otherwise_is_told_in_one_line(folder):
+def test_a_text_that_differs_on_another_machine_is_one_line(folder):
     (folder / "elsewhere").mkdir()
     (folder / "elsewhere/my.txt").write_text(TEXT.replace("fox", "cat"))
-    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "LOCAL_RANK": "0"}
+    torchrun = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "LOCAL_RANK": "0"}
     processes = []
     for rank, where in enumerate((folder, folder / "elsewhere")):
         with pytest.MonkeyPatch.context() as environment:
-            for name, value in {**place, "RANK": str(rank)}.items():
+            for name, value in {**torchrun, "RANK": str(rank)}.items():
                 environment.setenv(name, value)
             processes.append(start("train", *SMALL, "--max-steps", "9", folder=where))
-    (code, _, err), (other_code, other_out, other_err) = map(ends, processes)
+    (code, _, err), (other_code, other_out, other_err) = map(finish, processes)
     assert (code, other_code, other_out, other_err) == (2, 2, "", "")
     assert err.startswith("charlstm: process 1 on "), err
     assert err.endswith(
@@ -143,13 +143,13 @@ def test_a_text_that_another_machine_has_otherwise_is_told_in_one_line(folder):
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed_is_told(folder):
-    first, second = as_torchrun_would(2, *SMALL, "--max-steps", "1000000", "-n", "a", "--json", folder=folder)
+def test_a_killed_process_is_reported(folder):
+    first, second = start_as_torchrun(2, *SMALL, "--max-steps", "1000000", "-n", "a", "--json", folder=folder)
     for line in first.stdout:
         if '"StepDone"' in line:
             break
     second.kill()
-    code, _, err = ends(first)
+    code, _, err = finish(first)
     assert code == 1
     assert err == (
         "charlstm: another process of this run has ended, or cannot be reached. What was saved is kept; "
@@ -159,10 +159,10 @@ def test_a_process_that_is_killed_is_told(folder):
 
 
 @pytest.mark.slow
-def test_killed_under_torchrun_it_starts_again_and_ends_as_the_unbroken_run(folder):
+def test_killed_under_torchrun_it_restarts_and_ends_as_the_uninterrupted_run(folder):
     long = (*SMALL, "--max-steps", "400", "--eval-every", "100", "--save-every", "0.1s", "-q", "--resume", "auto")
-    whole = start("train", *long, "-n", "whole", "--nproc", "2", folder=folder)
-    assert ends(whole)[0] == 0
+    uninterrupted = start("train", *long, "-n", "whole", "--nproc", "2", folder=folder)
+    assert finish(uninterrupted)[0] == 0
     torchrun = subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "3",
          "-m", "charlstm", "train", *long, "-n", "killed"],
@@ -174,22 +174,22 @@ def test_killed_under_torchrun_it_starts_again_and_ends_as_the_unbroken_run(fold
         before = resume.stat().st_mtime_ns if resume.exists() else 0
         wait_for(lambda before=before: resume.exists() and resume.stat().st_mtime_ns > before)
         os.kill(workers(torchrun.pid)[rank], signal.SIGKILL)
-    code, out, err = ends(torchrun)
+    code, out, err = finish(torchrun)
     assert (code, out) == (0, ""), err
     assert saved_step(folder, "killed") == saved_step(folder, "whole") == 400
-    assert steps_told(folder, "killed") == sorted(steps_told(folder, "killed"))
+    assert recorded_steps(folder, "killed") == sorted(recorded_steps(folder, "killed"))
     runs = (folder / "checkpoints" / name / "resume.safetensors" for name in ("whole", "killed"))
     one, other = (checkpoint_format.read(path).tensors for path in runs)
     assert one.keys() == other.keys()
     for name in one:
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
     before = contents(resume.parent)
-    assert ends(start("train", *long, "-n", "killed", folder=folder))[0] == 0
+    assert finish(start("train", *long, "-n", "killed", folder=folder))[0] == 0
     assert contents(resume.parent) == before
 
 
 def workers(pid):
-    """The processes of a torchrun, by their local rank."""
+    """The worker processes of a torchrun, by local rank."""
     found = {}
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         with contextlib.suppress(OSError):
@@ -205,7 +205,7 @@ def workers(pid):
 AUTO = (*SMALL, "--max-steps", "6", "--name", "a", "--resume", "auto")
 
 
-def test_auto_begins_goes_on_and_leaves_a_finished_run_as_it_is(cli):
+def test_auto_starts_resumes_and_leaves_a_finished_run_as_it_is(cli):
     assert cli("train", *AUTO).code == 0
     kept = contents(cli.folder / "checkpoints/a")
     assert cli("train", *AUTO).code == 0
@@ -216,9 +216,9 @@ def test_auto_begins_goes_on_and_leaves_a_finished_run_as_it_is(cli):
     assert saved_step(cli.folder, "a") == 9
 
 
-def test_a_run_may_be_gone_on_with_by_the_settings_it_was_begun_with(cli):
+def test_a_run_can_be_resumed_with_the_settings_it_was_started_with(cli):
     (cli.folder / "short.txt").write_text("abcdefghij" * 5)
-    begun = (
+    command = (
         "train",
         "short.txt",
         "--hidden-size",
@@ -231,24 +231,24 @@ def test_a_run_may_be_gone_on_with_by_the_settings_it_was_begun_with(cli):
         "short",
         "-q",
     )
-    assert cli(*begun).code == 0
+    assert cli(*command).code == 0
     same = cli("train", "--resume", "short", "--batch-size", "64", "--hidden-size", "8", "--max-steps", "5", "-q")
     assert same.code == 0, same.err
-    assert cli(*begun, "--resume", "auto").code == 0
+    assert cli(*command, "--resume", "auto").code == 0
     assert cli("train", "--resume", "short", "--hidden-size", "9", "--max-steps", "7").code == 2
 
 
-def test_auto_keeps_the_budget_that_chose_itself_beside_the_one_given(cli):
+def test_auto_keeps_the_automatic_budget_beside_the_given_one(cli):
     timed = ("train", *SMALL, "--max-time", "10m", "--name", "short", "--resume", "auto", "-q")
-    begun = cli(*timed)
-    assert begun.code == 0, begun.err
+    started = cli(*timed)
+    assert started.code == 0, started.err
     kept = contents(cli.folder / "checkpoints/short")
     assert checkpoint_format.read(cli.folder / "checkpoints/short/resume.safetensors").config["train"]["epochs"] == 12
     assert cli(*timed).code == 0
     assert contents(cli.folder / "checkpoints/short") == kept, "the same command, after the end, changes nothing"
 
 
-def test_auto_begins_anew_what_was_killed_before_its_first_save(cli):
+def test_auto_restarts_what_was_killed_before_its_first_save(cli):
     assert cli("train", *AUTO).code == 0
     run = cli.folder / "checkpoints/a"
     (run / "resume.safetensors").unlink()
@@ -257,13 +257,13 @@ def test_auto_begins_anew_what_was_killed_before_its_first_save(cli):
     assert "cannot be resumed" in refused.err
     assert "--force" in refused.err
     lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
-    (run / "metrics.jsonl").write_text("".join(lines[:-1]))  # as a kill leaves it: it did not stop
+    (run / "metrics.jsonl").write_text("".join(lines[:-1]))  # as a kill leaves it, without Stopped
     assert cli("train", *AUTO).code == 0
     assert saved_step(cli.folder, "a") == 6
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (("--resume", "auto"), "--name or --out"),
         (("--resume", "auto", "--name", "a", "--force"), "--force"),
@@ -272,14 +272,14 @@ def test_auto_begins_anew_what_was_killed_before_its_first_save(cli):
         (("--nproc", "0"), "at least 1"),
     ],
 )
-def test_what_does_not_go_together_is_told(cli, args, told):
+def test_contradicting_options_are_one_line(cli, args, message):
     done = cli("train", "my.txt", *args)
     assert done.code == 2
-    assert told in done.err
+    assert message in done.err
     assert len(done.err.splitlines()) == 1
 
 
-def test_auto_refuses_other_settings_than_the_runs(cli):
+def test_auto_refuses_settings_that_are_not_the_runs(cli):
     assert cli("train", *AUTO).code == 0
     for option, value in (("--lr", "0.1"), ("--hidden-size", "16"), ("--seed", "4")):
         refused = cli("train", *AUTO, option, value)

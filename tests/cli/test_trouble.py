@@ -1,4 +1,4 @@
-"""The command line in trouble: no stdin, Ctrl-C while modules load, folders it may not read, disks that are full."""
+"""The command line in trouble: no stdin, Ctrl-C during imports, unreadable folders, full disks, closed terminals."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def command(folder: Path, *prefix: str, arguments: tuple[str, ...], **options) -> subprocess.CompletedProcess:
-    """The command line as a process of its own, to its end."""
+    """Run the command line as a process of its own, to its end."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     environment = {**os.environ, "CHARLSTM_CACHE": str(folder / "cache")}
     environment.pop("CHARLSTM_CHECKPOINTS", None)
@@ -43,7 +43,7 @@ def command(folder: Path, *prefix: str, arguments: tuple[str, ...], **options) -
 
 @on_posix
 @pytest.mark.parametrize(
-    ("arguments", "code", "out", "told"),
+    ("arguments", "code", "length", "message"),
     [
         (("sample", "--length", "20", "--seed", "1"), 0, 20, "seed 1"),
         (("sample", "--prompt", "-", "--length", "20"), 0, 20, "seed"),
@@ -54,11 +54,11 @@ def command(folder: Path, *prefix: str, arguments: tuple[str, ...], **options) -
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else None,
 )
-def test_a_closed_stdin_is_an_empty_one(folder, arguments, code, out, told):
+def test_a_closed_stdin_counts_as_empty(folder, arguments, code, length, message):
     closed = ("sh", "-c", '"$0" -m charlstm "$@" <&-', sys.executable)
     done = command(folder, *closed, arguments=arguments, stdin=None)
-    assert (done.returncode, len(done.stdout)) == (code, out), done.stderr
-    assert told in done.stderr
+    assert (done.returncode, len(done.stdout)) == (code, length), done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -94,7 +94,7 @@ main()
         ("torch", ("eval", "plain-1", "my.txt", "--unknown", "skip")),
     ],
 )
-def test_ctrl_c_while_modules_load_ends_it_quietly(folder, module, arguments):
+def test_ctrl_c_while_modules_load_ends_quietly(folder, module, arguments):
     done = command(folder, sys.executable, "-c", INTERRUPTED, arguments=(module, *arguments))
     assert done.stdout == f"importing {module}\n", "the moment was missed"
     assert done.returncode == 130, done.stderr
@@ -103,8 +103,8 @@ def test_ctrl_c_while_modules_load_ends_it_quietly(folder, module, arguments):
 
 
 @on_posix
-def test_torch_is_loaded_to_its_end_before_ctrl_c_counts(monkeypatch):
-    # In the middle of its C++ a KeyboardInterrupt ended, now and then, in "terminate called after throwing".
+def test_torch_is_loaded_completely_before_ctrl_c_takes_effect(monkeypatch):
+    # In the middle of its C++ code a KeyboardInterrupt sometimes ended in "terminate called after throwing".
     loaded = []
 
     class Torch:
@@ -231,7 +231,7 @@ def test_a_stream_that_has_failed_takes_everything_and_keeps_its_properties(tmp_
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
-def test_events_that_nobody_can_keep_do_not_stop_the_training(folder):
+def test_training_continues_when_events_cannot_be_written_to_stdout(folder):
     with open("/dev/full", "w") as full:
         done = command(folder, arguments=("train", "my.txt", *SMALL, "--json"), stdout=full)
     assert "events can no longer be written" in done.stderr
@@ -240,23 +240,23 @@ def test_events_that_nobody_can_keep_do_not_stop_the_training(folder):
 
 
 @on_posix
-def test_a_disk_that_fills_in_training_is_one_line_behind_whole_events(folder):
+def test_a_disk_that_fills_during_training_is_one_line_after_complete_events(folder):
     import resource
 
     def small_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))  # the text's ids fit, the network does not
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))  # large enough for the text's ids, not for the network
 
     done = command(folder, arguments=("train", "my.txt", *SMALL, "--json"), preexec_fn=small_files)
     assert done.returncode == 6, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert "safetensors: cannot be written" in done.stderr
-    told = [events.from_json(line) for line in done.stdout.splitlines()]
-    assert isinstance(told[0], events.Started)
-    assert sum(isinstance(event, events.StepDone) for event in told) == 6
+    printed = [events.from_json(line) for line in done.stdout.splitlines()]
+    assert isinstance(printed[0], events.Started)
+    assert sum(isinstance(event, events.StepDone) for event in printed) == 6
     assert not (folder / "checkpoints/my-1").exists(), "nothing was saved, so nothing is left"
 
 
-def test_after_a_full_disk_the_hint_names_resume_and_it_goes_on(folder, monkeypatch, capsys):
+def test_after_a_full_disk_the_hint_names_resume_and_that_works(folder, monkeypatch, capsys):
     cli = Cli(folder, monkeypatch, capsys)
     assert cli("train", "my.txt", *SMALL).code == 0
 

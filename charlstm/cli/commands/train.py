@@ -11,6 +11,7 @@ import typer
 from charlstm.checkpoint.names import AUTO
 from charlstm.cli import interrupts, launch, options, run_training
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
+from charlstm.cli.workspace import RunOptions, Workspace
 from charlstm.errors import UsageError
 
 EPILOG = """Examples:
@@ -234,10 +235,10 @@ def train(
     if launch.must_start_processes(nproc) and not dry_run:
         launch.run_processes(nproc or 1)
         return
-    workspace = run_training.Workspace.of_options(
+    workspace = Workspace.of_options(
         root, options.cache_or_default(cache), name, out, force=force, quiet=quiet, json_lines=json_lines
     )
-    run_options = run_training.RunOptions(flags, preset, config, init_from)
+    run_options = RunOptions(flags, preset, config, init_from)
     if resume is not None and resume.startswith("-"):
         hint = "charlstm checkpoints list shows all runs."
         raise UsageError(f"--resume needs a run's name before {resume}", hint=hint)

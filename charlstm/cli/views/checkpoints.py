@@ -48,7 +48,12 @@ def draw_list(console: Console, summaries: Sequence[Summary]) -> None:
 
 
 def draw_show(console: Console, rows: Sequence[tuple[str, str]]) -> None:
-    """Print names and values side by side."""
+    """Print names and values side by side.
+
+    Args:
+        console: where to print.
+        rows: pairs of a name and a value.
+    """
     table = _grid()
     for name, value in rows:
         table.add_row(_text(name, "bold"), _text(value))
