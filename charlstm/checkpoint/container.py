@@ -175,7 +175,7 @@ def read_tensors(file: BinaryIO, header: Header, path: Path) -> dict[str, NDArra
         raise storage_error(path, fault, "cannot be read") from fault
     # If the key of the digest itself is damaged there are two absent digests, which must not compare equal.
     if _digest(data, header.start) != header.metadata.get("sha256", ""):
-        raise CorruptError("changed since it was written: its SHA-256 does not match", where=path, hint=_AGAIN)
+        raise CorruptError("changed since it was written: its SHA-256 does not fit", where=path, hint=_AGAIN)
     try:
         return load(data)
     except (SafetensorError, ValueError, KeyError) as fault:

@@ -236,7 +236,7 @@ def _run(workspace: Workspace, training: Training, request: StopRequest) -> None
     if prints and not workspace.json_lines:
         next_step = f"Write with: charlstm sample {name}"
         if training.run.model.bidirectional:
-            next_step = f"Fill blanks with: charlstm fill {name} {_with_blank(training.passage(200))}"
+            next_step = f"Fill blanks with: charlstm fill {name} {with_blank(training.passage(200))}"
         say(f"done: {training.folder}. {next_step}")
 
 
@@ -258,7 +258,7 @@ def _show_events(workspace: Workspace, training: Training, request: StopRequest)
     return last
 
 
-def _with_blank(passage: str) -> str:
+def with_blank(passage: str) -> str:
     """A line to fill in: part of the longest one that can be typed in a shell, with one character left out."""
     plain = [line for line in passage.splitlines() if line.isprintable() and not set("_{}\ufffd") & set(line)]
     line = max(plain, key=len, default="")[:24]

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import charlstm
-from charlstm.cli.run_training import _gapped
+from charlstm.cli.run_training import with_blank
 from charlstm.nn.device import parse_device
 from charlstm.training.plan import probe
 from tests.command_line import Cli
@@ -163,7 +163,7 @@ def test_a_network_that_reads_both_ways_is_scored_shown_and_gone_on_with(cli):
     ],
 )
 def test_the_gap_that_is_shown_can_be_typed(passage, typed):
-    assert _gapped(passage) == typed
+    assert with_blank(passage) == typed
 
 
 def test_fine_tuning_both_ways_keeps_the_mask_and_grows_the_alphabet(cli):
