@@ -10,6 +10,7 @@ import numpy as np
 
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
+from charlstm.checkpoint.references import find_model
 from charlstm.checkpoint.store import ROOT, Store
 from charlstm.config import all_settings, section_of
 from charlstm.engine.bidirectional import BidirectionalEngine
@@ -227,7 +228,7 @@ def load(reference: str | Path | None = None, *, root: str | Path = ROOT) -> Mod
         NotFoundError: there is no such model.
         CheckpointError: the file cannot be used.
     """
-    path = Store(root).find(None if reference is None else str(reference))
+    path = find_model(Store(root), None if reference is None else str(reference))
     return Model(checkpoint_format.read_model(path))
 
 

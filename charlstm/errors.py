@@ -1,34 +1,37 @@
-"""Every mistake a person can meet, as one tree; the command line turns each into one line and an exit code.
+"""Every error a person can meet, as one tree; the command line turns each into one line and its exit code.
 
 ::
 
-    CharlstmError              1   something unexpected, or the base of all below
-    ├── UsageError             2   a setting, flag or prompt that cannot work
-    │   ├── ConfigError        2   a settings file or preset that does not hold together
-    │   ├── TextError          2   the text cannot be read as text (bad byte, too short, empty)
-    │   └── UnknownCharacter   2   a character the tokenizer has never seen
+    CharlstmError              1   the base of all below; by itself, something unexpected
+    ├── UsageError             2   a setting, argument or prompt that cannot work
+    │   ├── ConfigError        2   settings that are invalid or contradict each other
+    │   ├── TextError          2   not readable as text: a bad byte, too short, empty
+    │   └── UnknownCharacter   2   a character that is not in the tokenizer's alphabet
     ├── CheckpointError        3   a checkpoint that cannot be used
-    │   ├── CorruptError       3   cut short, changed, or not a checkpoint at all
-    │   └── IncompatibleError  3   whole, but written by a newer version or for another purpose
+    │   ├── CorruptError       3   truncated, changed, or not a checkpoint at all
+    │   └── IncompatibleError  3   intact, but from a newer version or for another purpose
     ├── NotFoundError          4   no such file, run, corpus or preset
-    ├── OutOfMemoryError       5   the machine has not enough memory for these settings
+    ├── OutOfMemoryError       5   not enough memory for these settings
     ├── StorageError           6   disk full, no permission, read-only
     ├── DivergedError          7   the loss is no longer a finite number
-    └── LostRankError          1   one of several processes that train together has ended, or is out of reach
+    └── LostRankError          1   another process of this run has ended, or cannot be reached
 
-A traceback means a bug of ours: whatever a user does wrong, or a file has wrong, is raised as one of these.
+A mistake by the user or a fault in a file is always raised as one of these; any other traceback is a bug.
+
+In a message a setting stands in backticks, alone or with a value (``Use `batch_size=4`.``); the command line spells it
+as its option.
 """
 
 from __future__ import annotations
 
 
 class CharlstmError(Exception):
-    """A mistake told in one line: where, what, what to do.
+    """An error that reads as one line: where, what, what to do.
 
     Args:
         what: the fault, in plain words, without a full stop.
-        where: the file, flag or place; it is put in front.
-        hint: what to do next; it is put behind as its own sentence.
+        where: the file or other place; the line begins with it.
+        hint: what to do next, as sentences; the line ends with them.
     """
 
     exit_code = 1
@@ -45,21 +48,21 @@ class CharlstmError(Exception):
 
 
 class UsageError(CharlstmError):
-    """A setting, flag or prompt that cannot work."""
+    """A setting, argument or prompt that cannot work."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """A settings file, preset or combination of settings that does not hold together."""
+    """Settings that are invalid or contradict each other."""
 
 
 class TextError(UsageError):
-    """The text cannot be read as text: a bad byte, nothing in it, too little of it."""
+    """The text cannot be read as text: it has a bad byte, is empty, or is too short."""
 
 
-class UnknownCharacter(UsageError):  # noqa: N818 - reads as what it is at every raise
-    """A character the tokenizer has never seen.
+class UnknownCharacter(UsageError):  # noqa: N818 - clear without the suffix
+    """A character that is not in the tokenizer's alphabet.
 
     Args:
         character: the first such character.
@@ -82,11 +85,11 @@ class CheckpointError(CharlstmError):
 
 
 class CorruptError(CheckpointError):
-    """The file is cut short, was changed, or never was a checkpoint."""
+    """The file is truncated, was changed, or is not a checkpoint at all."""
 
 
 class IncompatibleError(CheckpointError):
-    """The file is whole, but from a newer version, or made for another purpose."""
+    """The file is intact, but from a newer version or for another purpose."""
 
 
 class NotFoundError(CharlstmError):
@@ -96,13 +99,13 @@ class NotFoundError(CharlstmError):
 
 
 class OutOfMemoryError(CharlstmError):
-    """The machine has not enough memory for these settings."""
+    """There is not enough memory for these settings."""
 
     exit_code = 5
 
 
 class StorageError(CharlstmError):
-    """The disk is full, read-only or closed to this user."""
+    """The disk is full or read-only, or this user has no permission."""
 
     exit_code = 6
 
@@ -114,4 +117,4 @@ class DivergedError(CharlstmError):
 
 
 class LostRankError(CharlstmError):
-    """Another process of this run has ended, or can no longer be reached."""
+    """Another process of this run has ended, or cannot be reached."""

@@ -68,14 +68,12 @@ def write_atomically(path: Path, data: Bytes | Iterable[Bytes]) -> None:
 
 
 @contextmanager
-def locked(path: Path, busy: CharlstmError, *, remove: bool = False) -> Iterator[None]:
+def locked(path: Path, busy: CharlstmError) -> Iterator[None]:
     """Hold a lock between processes for the length of a ``with`` block; it ends with the process at the latest.
 
     Args:
         path: the lock file, created if missing; its folder must exist.
         busy: the error to raise if another process holds the lock.
-        remove: whether to remove the lock file after a block that succeeded. It is removed while the lock is still
-            held, so that nobody can take the lock in between; Windows can remove it only afterwards.
 
     Raises:
         CharlstmError: ``busy``.
@@ -92,12 +90,8 @@ def locked(path: Path, busy: CharlstmError, *, remove: bool = False) -> Iterator
         raise storage_error(path.parent, fault, "cannot be locked") from fault
     try:
         yield
-        if remove and sys.platform != "win32":
-            path.unlink(missing_ok=True)
     finally:
         lock.release()
-    if remove and sys.platform == "win32":
-        path.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:

@@ -1,9 +1,10 @@
-"""Small checkpoints to try things on."""
+"""Small checkpoints, and folders that look like runs."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ DIGITS = "0" * 64
 def model(
     alphabet: str = ALPHABET, *, hidden: int = 4, layers: int = 1, seed: int = 0, **provenance: Any
 ) -> Checkpoint:
-    """A model with random weights, whole in every respect."""
+    """A valid model with random weights."""
     random = np.random.default_rng(seed)
     vocab, embedding = len(alphabet), 3
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab, embedding)}
@@ -42,9 +43,7 @@ def model(
 
 
 def run(store: Store, name: str, *, modified: float | None = None, **settings: Any) -> Path:
-    """A run with a model in the store; its file."""
-    import os
-
+    """Create a run with a valid model in the store; the model's file."""
     path = store.create(name, "", False) / MODEL
     write(path, model(**settings))
     if modified is not None:
@@ -52,20 +51,30 @@ def run(store: Store, name: str, *, modified: float | None = None, **settings: A
     return path
 
 
+def run_folder(store: Store, name: str, *files: str, modified: float | None = None) -> Path:
+    """Create a run's folder with files of these names, which hold one byte each."""
+    folder = store.create(name, "", False)
+    for file in files:
+        (folder / file).write_bytes(b"x")
+        if modified is not None:
+            os.utime(folder / file, (modified, modified))
+    return folder
+
+
 def file_of(header: Any, data: bytes = b"") -> bytes:
-    """A safetensors file of any header, written by hand from the format's description."""
+    """A safetensors file with any header, built from the format's description."""
     text = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
     return len(text).to_bytes(8, "little") + text + data
 
 
 def signed(header: dict[str, Any], data: bytes = b"") -> bytes:
-    """Such a file with its right digest, where the header has a place for one."""
+    """Such a file with its correct digest, where the header has a place for one."""
     blank = file_of(header, data)
     return blank.replace(DIGITS.encode(), hashlib.sha256(blank).hexdigest().encode(), 1)
 
 
 def metadata(**changes: str) -> dict[str, str]:
-    """Metadata of an empty checkpoint of ours, its digest still blank."""
+    """Metadata of an empty checkpoint, its digest still blank."""
     ours = {
         "format": "charlstm",
         "version": "2",

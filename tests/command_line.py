@@ -1,4 +1,4 @@
-"""Running the command line from tests: in this process where that will do, as a process of its own where it matters."""
+"""Run the command line from tests: in this process where that is enough, otherwise as a process of its own."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ class Result:
 
 
 class Cli:
-    """The command line in this process, with a folder, a cache and captured output of its own."""
+    """The command line in this process, with its own folder and cache, and its output captured."""
 
     def __init__(self, folder: Path, monkeypatch, capsys):
         self.folder, self._monkeypatch, self._capsys = folder, monkeypatch, capsys
@@ -35,7 +35,7 @@ class Cli:
 
 
 def start(*args: str, folder: Path, **options) -> subprocess.Popen:
-    """The command line as a process of its own."""
+    """Start the command line as a process of its own."""
     environment = {**os.environ, "CHARLSTM_CACHE": str(folder / "cache"), "PYTHONUNBUFFERED": "1"}
     environment.pop("CHARLSTM_CHECKPOINTS", None)
     return subprocess.Popen(

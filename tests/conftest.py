@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import signal
 
 from hypothesis import settings
 
@@ -11,3 +12,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # A slow machine is no bug of the code.
 settings.register_profile("charlstm", deadline=None)
 settings.load_profile("charlstm")
+
+# A background job of a script is started with Ctrl-C ignored, and so would be every command that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

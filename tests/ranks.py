@@ -1,4 +1,4 @@
-"""Trainings in two processes that share each batch; what every rank told is left as JSON lines."""
+"""Trainings in two processes that share each batch; the events of every rank are left as JSON lines."""
 
 import multiprocessing
 import os
@@ -23,7 +23,7 @@ def free_port():
 
 
 def in_two_processes(work, *args):
-    """Call ``work(ranks, *args)`` in two processes that have joined; all must end well."""
+    """Call ``work(ranks, *args)`` in two processes that have joined; both must succeed."""
     context, port = multiprocessing.get_context("spawn"), free_port()
     processes = [context.Process(target=_joined, args=(work, rank, port, *args)) for rank in range(WORLD)]
     for process in processes:
@@ -41,17 +41,17 @@ def _joined(work, rank, port, *args):
 
 
 def train_all(ranks, folder, jobs):
-    """Run trainings one after the other: ``name: (settings, stop after, whether it goes on)``."""
-    for name, (settings, stop_after, goes_on) in jobs.items():
-        # Every rank a folder of its own, so that what the others write would be seen. The run's file is rank 0's.
-        saved = checkpoint_format.read(folder / "rank0" / name / RESUME) if goes_on else None
+    """Run trainings one after the other: ``name: (settings, stop after, whether to resume)``."""
+    for name, (settings, stop_after, resumes) in jobs.items():
+        # Each rank has its own folder, so that a file written by the wrong rank is noticed. Rank 0 has the run's file.
+        saved = checkpoint_format.read(folder / "rank0" / name / RESUME) if resumes else None
         mine = folder / f"rank{ranks.rank}"
         mine.mkdir(exist_ok=True)
         trained = training(mine / name, **settings, resume=saved, ranks=ranks)
-        told = run_through(trained, stop_after)
-        (folder / f"{name}-{ranks.rank}.jsonl").write_text("\n".join(to_json(event) for event in told))
+        events = run_through(trained, stop_after)
+        (folder / f"{name}-{ranks.rank}.jsonl").write_text("\n".join(to_json(event) for event in events))
 
 
-def told(folder, name, rank=0):
-    """The events a rank told of a training."""
+def events_of(folder, name, rank=0):
+    """The events of a training on one rank."""
     return [from_json(line) for line in Path(folder, f"{name}-{rank}.jsonl").read_text().splitlines()]

@@ -235,26 +235,6 @@ def test_a_lock_is_held_by_one_process_and_ends_with_it(tmp_path: Path) -> None:
         pass
 
 
-@posix
-def test_nobody_can_take_a_lock_between_its_release_and_its_removal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, removed = tmp_path / "lock", []
-
-    def unlink(lock: Path, missing_ok: bool = False) -> None:
-        with pytest.raises(UsageError, match="busy"), locked(lock, UsageError("busy")):
-            pass
-        os.unlink(lock)
-        removed.append(lock)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", unlink)
-        with locked(path, UsageError("busy"), remove=True):
-            pass
-    assert removed == [path]
-    assert os.listdir(tmp_path) == []
-
-
 def test_a_block_that_fails_keeps_the_lock_file_and_frees_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with pytest.raises(KeyboardInterrupt), locked(path, UsageError("busy"), remove=True):

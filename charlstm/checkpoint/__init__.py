@@ -1,13 +1,14 @@
-"""Checkpoints: one self-describing file a trained network, and the folder of runs they lie in. Row 1: no torch here.
+"""Checkpoints: one self-describing file per trained network, and the folder of runs. No module here imports torch.
 
 ::
 
-    atomic      whole files or none: temporary file, fsync, rename
     container   safetensors: header, tensors, SHA-256 over every byte
-    format      what is inside: weights, settings, tokenizer, where it all came from
-    names       what a run may be called
+    format      the content: weights, settings, tokenizer, provenance
+    names       which names a run may have
     run         one run's folder
-    store       the folder of runs: names, numbers, locks, removal
+    store       the folder of runs: creating, numbering, locking, removing
+    references  from a name, folder or file to a model
+    prune       which runs to remove
     copying     a copy to keep or to share
     summary     what lists and comparisons show
 """

@@ -1,4 +1,4 @@
-"""The container: a safetensors file whose every byte is under one SHA-256.
+"""The container: a safetensors file with a SHA-256 over all its bytes.
 
 ::
 
@@ -6,10 +6,10 @@
     header      JSON: {"__metadata__": {"format": …, "sha256": "64 digits", …}, "a tensor": {dtype, shape, …}, …}
     data        the tensors, the widest types first, then by name
 
-The digest is that of the whole file with its own 64 digits read as ``0``. Any safetensors reader opens the file.
+The digest is computed over the whole file with its own 64 digits replaced by ``0``. Any safetensors reader opens it.
 
 The safetensors library reads the tensors. The header is written here, because the library shuffles the metadata on
-every write (the same run would never give the same file twice) and leaves no room for a digest of the whole.
+every write (the same run would never give the same file twice) and has no place for a digest of the whole file.
 """
 
 from __future__ import annotations
@@ -44,42 +44,42 @@ _TYPES = {
     "uint8": "U8",
     "bool": "BOOL",
 }
-_DIGEST_KEY = b'"sha256":"'  # inside a metadata value its quotes would carry backslashes, so this is found only once
+_DIGEST_KEY = b'"sha256":"'  # in a metadata value its quotes would be escaped, so it occurs only once
 _NO_DIGEST = "0" * 64
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _PICKLE_SUFFIXES = {".pt", ".pth", ".t7", ".pkl", ".pickle", ".ckpt", ".bin"}
-_AGAIN = "Copy it again from where it came, or train anew."
+_AGAIN = "Copy it from its source again, or train again."
 
 
 @dataclass(frozen=True)
 class Header:
-    """What stands before the tensors."""
+    """What precedes the tensors."""
 
     metadata: dict[str, str]
     tensors: dict[str, tuple[str, tuple[int, ...]]]
-    """Each tensor's type, as ``"F32"``, and shape."""
+    """Type, as ``"F32"``, and shape of each tensor."""
     size: int
-    """Bytes of the whole file."""
+    """Size of the whole file, in bytes."""
     start: int
-    """Where the tensors begin, in bytes."""
+    """Offset of the tensors, in bytes."""
 
 
 def write(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> str:
-    """Write the file whole or not at all.
+    """Write the file completely or not at all.
 
     Args:
         path: the file; its folder must exist.
-        tensors: arrays of any shape, empty ones too.
+        tensors: arrays of any shape, also empty ones.
         metadata: ASCII text; ``"sha256"`` is added.
 
     Returns:
         The file's SHA-256, 64 hexadecimal digits. The same arguments always give the same file.
 
     Raises:
-        StorageError: the disk is full, read-only or closed to this user.
+        StorageError: the disk is full or read-only, or this user has no permission.
     """
     arrays = {name: _little_endian(array) for name, array in tensors.items()}
-    # The order the library demands: every tensor then begins at a multiple of its item's size.
+    # The order that the library requires: every tensor then begins at a multiple of its item size.
     names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
     blank = _header(names, arrays, {**metadata, "sha256": _NO_DIGEST})
     pieces = [arrays[name].reshape(-1).view(np.uint8).data for name in names]
@@ -112,7 +112,7 @@ def open_file(path: Path) -> BinaryIO:
 
     Raises:
         NotFoundError: there is no such file.
-        CorruptError: it is no plain file (opening a pipe or a device could wait for ever).
+        CorruptError: it is not a plain file (opening a pipe or a device could wait for ever).
         StorageError: it cannot be read.
     """
     try:
@@ -129,10 +129,14 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def read_header(file: BinaryIO, path: Path) -> Header:
-    """Read and check the header; no tensor is touched.
+    """Read and check the header, without the tensors.
+
+    Args:
+        file: the file, at its beginning.
+        path: its path, for messages.
 
     Raises:
-        CorruptError: no safetensors file, or one cut short.
+        CorruptError: it is not a safetensors file, or is truncated.
         StorageError: it cannot be read.
     """
     try:
@@ -147,10 +151,18 @@ def read_header(file: BinaryIO, path: Path) -> Header:
 
 
 def read_tensors(file: BinaryIO, header: Header, path: Path) -> dict[str, NDArray[Any]]:
-    """Read the tensors once the digest is found right. The arrays may be written to.
+    """Check the digest and read the tensors.
+
+    Args:
+        file: the file, at any position.
+        header: its header.
+        path: its path, for messages.
+
+    Returns:
+        The arrays by name; they are writable.
 
     Raises:
-        CorruptError: a bit is not as it was written, or the tensors do not fit the header.
+        CorruptError: a bit has changed since the file was written, or the tensors do not match the header.
         StorageError: it cannot be read.
     """
     from safetensors import SafetensorError
@@ -161,7 +173,7 @@ def read_tensors(file: BinaryIO, header: Header, path: Path) -> dict[str, NDArra
         data = file.read()
     except OSError as fault:
         raise storage_error(path, fault, "cannot be read") from fault
-    # With the very key of the digest damaged there is none to compute and none to compare with: "" is never equal.
+    # If the key of the digest itself is damaged there are two absent digests, which must not compare equal.
     if _digest(data, header.start) != header.metadata.get("sha256", ""):
         raise CorruptError("changed since it was written: its SHA-256 does not fit", where=path, hint=_AGAIN)
     try:
@@ -171,7 +183,7 @@ def read_tensors(file: BinaryIO, header: Header, path: Path) -> dict[str, NDArra
 
 
 def _digest(data: bytes, start: int) -> str | None:
-    """The SHA-256 the file should name; None if there is not exactly one place for it."""
+    """The SHA-256 that the file should contain; None unless there is exactly one place for it."""
     if data.count(_DIGEST_KEY, 8, start) != 1:
         return None
     begin = data.index(_DIGEST_KEY, 8, start) + len(_DIGEST_KEY)
@@ -206,7 +218,7 @@ def _parse(text: bytes, start: int, size: int, path: Path) -> Header:
         entries = json.loads(text.decode())
         metadata = entries.pop("__metadata__", {})
         if not all(isinstance(value, str) for value in metadata.values()):
-            raise TypeError("metadata that is not text")
+            raise TypeError("metadata that are not strings")
         tensors = {name: (str(entry["dtype"]), _shape(entry)) for name, entry in entries.items()}
         end = start + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as fault:
@@ -218,11 +230,11 @@ def _parse(text: bytes, start: int, size: int, path: Path) -> Header:
 
 
 def _shape(entry: dict[str, Any]) -> tuple[int, ...]:
-    """A tensor's shape, if it can be true of the bytes the tensor has; the library checks it to the byte."""
+    """A tensor's shape, if its bytes can hold it; the library checks them exactly."""
     begin, end = entry["data_offsets"]
     shape = tuple(entry["shape"])
     if not all(type(number) is int and number >= 0 for number in (begin, *shape, end)):
-        raise TypeError("a shape or offset that is no whole number")
+        raise TypeError("a shape or offset that is not a non-negative integer")
     if math.prod(shape) > 8 * (end - begin):
-        raise ValueError("more numbers than bits")
+        raise ValueError("more elements than bits")
     return shape

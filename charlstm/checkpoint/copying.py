@@ -1,4 +1,4 @@
-"""A copy of a model, to keep or to give away: without what a resume needs, in half the size if wished."""
+"""Copy a model, to keep or to share: without what only a resume needs, and in half the size on request."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Literal
 
 from charlstm.checkpoint.format import convert, read, write
 from charlstm.checkpoint.names import STARTER
+from charlstm.checkpoint.references import find_model
 from charlstm.checkpoint.run import FILES, MODEL
 from charlstm.checkpoint.store import Store
 from charlstm.errors import UsageError
@@ -26,26 +27,26 @@ def copy(
     note: str | None = None,
     force: bool = False,
 ) -> Path:
-    """Copy a model; the copy is written whole or not at all.
+    """Copy a model; the copy is written completely or not at all.
 
     Args:
-        store: where names lead.
-        source: whatever `Store.find` takes.
-        destination: a new run's name, a ``….safetensors`` file, or a folder (anything with a ``/``) for a
-            ``model.safetensors``. A run's copy carries its new name in its settings.
-        dtype: how the weights are stored; None keeps them. ``"float16"`` halves the file.
-        note: a line for its provenance; None keeps the one there.
-        force: replace what is there, its resume file and metrics too.
+        store: the folder of runs, for the names in ``source`` and ``destination``.
+        source: as `find_model` takes it.
+        destination: a new run's name, a ``….safetensors`` file, or a folder (anything with a ``/``) that gets a
+            ``model.safetensors``. A copy that becomes a run has its new name in its settings.
+        dtype: how the weights are stored; None keeps their type. ``"float16"`` halves the file.
+        note: a line for the copy's provenance; None keeps the source's.
+        force: replace an existing file or run, its resume file and metrics too.
 
     Returns:
-        The file written.
+        The path of the file written.
 
     Raises:
         NotFoundError, CheckpointError: the source cannot be used.
-        UsageError: the destination is taken, or is the source; or weights are too large for ``dtype``.
-        StorageError: the disk refuses.
+        UsageError: the destination exists, or is the source; or weights are too large for ``dtype``.
+        StorageError: the file cannot be written.
     """
-    origin = store.find(source)
+    origin = find_model(store, source)
     target, name = _target(store, destination)
     checkpoint = read(origin, kind="model")
     if os.path.exists(target) and os.path.samefile(origin, target):
@@ -62,20 +63,20 @@ def copy(
         write(target, checkpoint)
     except BaseException:
         if made:
-            with suppress(OSError):  # not empty: then it is somebody's
+            with suppress(OSError):  # not empty: another process has written into it
                 target.parent.rmdir()
         raise
     return target
 
 
 def _target(store: Store, destination: str) -> tuple[Path, str | None]:
-    """The file to write, and the run's name if it becomes one."""
+    """Return the file to write, and the name of the run that it makes, if it makes one."""
     path = Path(destination)
     if path.suffix == ".safetensors":
         return path, None
     if path.name == destination:
         return store.folder(destination) / MODEL, destination
-    if path.resolve() == starter_folder():  # made anew: its name is no run's else
+    if path.resolve() == starter_folder():  # updating the starter itself: the one run that may have this name
         return path / MODEL, STARTER
     inside = path.parent.resolve() == store.root.resolve()
     return path / MODEL, store.folder(path.name).name if inside else None
@@ -86,15 +87,16 @@ def _make_folder(folder: Path) -> bool:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
-        raise storage_error(folder, fault, "cannot be made") from fault
+        raise storage_error(folder, fault, "cannot be created") from fault
     return not existed
 
 
 def _clear(store: Store, target: Path, force: bool) -> None:
-    """Make sure that nothing is lost unasked, and that no older training is left to go on beside another's model."""
-    of_a_run = [target.with_name(name) for name in FILES] if target.name == MODEL else []
-    there = [path for path in (target, *of_a_run) if os.path.lexists(path)]
-    if there and not force:
-        raise UsageError("is there already", where=there[0], hint="Choose another place, or replace it with --force.")
-    if there and of_a_run:
+    """Refuse to replace anything without ``force``; with it, drop a resume file that belongs to another model."""
+    run_files = [target.with_name(name) for name in FILES] if target.name == MODEL else []
+    existing = [path for path in (target, *run_files) if os.path.lexists(path)]
+    if existing and not force:
+        hint = "Choose another place, or add `force` to replace it."
+        raise UsageError("exists already", where=existing[0], hint=hint)
+    if existing and run_files:
         store.take_over(target.parent)

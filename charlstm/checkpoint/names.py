@@ -1,4 +1,4 @@
-"""What a run may be called: the same name must work on every system, in every shell, and stay inside its folder."""
+"""Names of runs: a name must work on every system and in every shell, and must not lead out of the root."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 LATEST = "latest"
 STARTER = "starter"
 AUTO = "auto"
-"""Of ``--resume``: the run that is named elsewhere."""
+"""As a value of ``resume``: the run that ``name`` gives."""
 
 LONGEST = 100
 """Characters."""
@@ -18,25 +18,25 @@ _ROOM_FOR_NUMBER = 10
 
 
 def name_fault(name: str) -> str | None:
-    """Why a run cannot have this name, in plain words; None if it can."""
+    """Return why a run cannot have this name, in plain words; None if it can."""
     odd = next((character for character in name if not _allowed(character)), None)
     if not name:
         return "it is empty"
     if odd is not None:
-        return f"{odd!r} cannot be in it; letters, digits, spaces, '.', '_' and '-' can"
+        return f"it contains {odd!r}; letters, digits, spaces, '.', '_' and '-' are allowed"
     if name[0] in ".- " or name[-1] in ". ":
-        return "it cannot begin with a dot, dash or space, nor end with a dot or space"
+        return "it must not begin with a dot, dash or space, nor end with a dot or space"
     if len(name) > LONGEST or len(name.encode()) > _LONGEST_BYTES:
-        return f"it is too long; {LONGEST} characters are allowed, and {_LONGEST_BYTES} bytes"
+        return f"it is longer than {LONGEST} characters or {_LONGEST_BYTES} bytes"
     if name.casefold() in {LATEST, STARTER, AUTO}:
-        return f"{name.casefold()!r} has a meaning of its own"
+        return f"{name.casefold()!r} is a reserved word"
     if name.split(".")[0].rstrip().casefold() in _DEVICES:
-        return "Windows keeps it for a device"
+        return "Windows reserves it for a device"
     return None
 
 
-def cleaned(text: str) -> str:
-    """The nearest to ``text`` that a run's name can begin with; a number is to follow."""
+def clean_name(text: str) -> str:
+    """Turn any text into the beginning of an allowed name; ``-`` and a number are to follow."""
     name = "".join(character if _allowed(character) else "-" for character in text).lstrip(".- ")
     name = name[: LONGEST - _ROOM_FOR_NUMBER].encode()[: _LONGEST_BYTES - _ROOM_FOR_NUMBER].decode(errors="ignore")
     name = name.rstrip(".- ")

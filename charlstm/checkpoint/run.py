@@ -1,4 +1,4 @@
-"""One run on the disk: a folder with the files named here, and nothing else."""
+"""A run on disk: a folder with the files named here, and nothing else."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MODEL = "model.safetensors"
 RESUME = "resume.safetensors"
 """All that an exact resume needs."""
 METRICS = "metrics.jsonl"
-"""What happened, one event a line."""
+"""The events of training, one per line."""
 LOCK = ".lock"
-"""Held by the process that trains."""
+"""Locked by the process that trains."""
 FILES = (MODEL, RESUME, METRICS, LOCK)
 
 
@@ -34,19 +34,19 @@ class RunEntry:
 
     @property
     def model(self) -> Path:
-        """Its ``model.safetensors``, there or not."""
+        """The path of its ``model.safetensors``, whether or not it exists."""
         return self.folder / MODEL
 
 
 def entry_of(folder: Path) -> RunEntry | None:
-    """The run in a folder; None if it is no run's folder."""
+    """Return the run in a folder; None if the folder is not a run's."""
     if folder.name.startswith(".") or folder.name.casefold() == STARTER or not os.path.isdir(folder):
         return None
     model = folder / MODEL
     has_model = os.path.isfile(model)
-    with suppress(OSError):  # one we may not look into is shown, as broken
+    with suppress(OSError):  # a folder that cannot be read is listed, as broken
         names = os.listdir(folder)
-        if not any(_is_ours(name) for name in names) and names:
+        if not any(_is_run_file(name) for name in names) and names:
             return None
     try:
         modified = (model if has_model else folder).stat().st_mtime
@@ -55,30 +55,30 @@ def entry_of(folder: Path) -> RunEntry | None:
     return RunEntry(folder.name, folder, modified, has_model)
 
 
-def _is_ours(name: str) -> bool:
+def _is_run_file(name: str) -> bool:
     return name in FILES or temporary_for(name) in FILES
 
 
 def files_to_remove(folder: Path) -> list[Path]:
-    """The files of a run but for the lock, the model first: half removed, a run must not look like a whole one."""
+    """List a run's files except the lock, the model first: a half removed run must not look like a whole one."""
     return sorted((file for file in folder.iterdir() if file.name != LOCK), key=lambda file: file.name != MODEL)
 
 
-def check_ours(folder: Path) -> None:
-    """Refuse a folder with anything in it that training did not put there.
+def check_removable_files(folder: Path) -> None:
+    """Refuse a folder that holds anything but the files of a run.
 
     Raises:
-        UsageError: it is no run's folder.
+        UsageError: it does, or it is a file.
         StorageError: it cannot be read.
     """
     if not folder.is_dir():
         raise UsageError("a file, not a run's folder", where=folder)
     try:
-        others = [file.name for file in folder.iterdir() if not _is_ours(file.name) or _is_real_folder(file)]
+        others = [file.name for file in folder.iterdir() if not _is_run_file(file.name) or _is_real_folder(file)]
     except OSError as fault:
         raise storage_error(folder, fault, "cannot be read") from fault
     if others:
-        what = f"holds {sorted(others)[0]!r}, which no training wrote"
+        what = f"holds {sorted(others)[0]!r}, which is not a file of a run"
         raise UsageError(what, where=folder, hint="Move it elsewhere, or remove the folder by hand.")
 
 
@@ -87,23 +87,24 @@ def _is_real_folder(file: Path) -> bool:
 
 
 def model_in(folder: Path) -> Path:
-    """The model of a run or another folder.
+    """Return the path of the model in a folder, a run's or another.
 
     Raises:
-        NotFoundError: it has none.
+        NotFoundError: there is none.
     """
     model = folder / MODEL
     if os.path.isfile(model):
         return model
     began = os.path.exists(folder / RESUME)
-    hint = "Its training stopped before the first evaluation; charlstm train --resume goes on." if began else ""
+    hint = "Its training stopped before the first evaluation; continue it with `resume`." if began else ""
     raise NotFoundError(f"no {MODEL} in it", where=folder, hint=hint)
 
 
-def was_cut_short(folder: Path) -> bool:
-    """Whether a run's session was killed: the last of the events in its folder is not that it stopped."""
+def was_killed(folder: Path) -> bool:
+    """Return whether a run's last session was killed: its last recorded event is not ``Stopped``."""
+    metrics = folder / METRICS
     try:
-        lines = (folder / METRICS).read_bytes().splitlines()
+        lines = metrics.read_bytes().splitlines() if metrics.is_file() else []  # a pipe there would block
     except OSError:
         return False
     return bool(lines) and b'"event": "Stopped"' not in lines[-1]

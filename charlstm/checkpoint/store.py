@@ -1,7 +1,7 @@
 """The store: one folder of runs, each a folder of its own.
 
-A run is known by its folder's name; "newest" means the one whose model was written last. No file is read here, so
-that a broken run is as easy to find, and to remove, as any other.
+A run is known by its folder's name; "newest" means that its model was written last. No file is read here, so a broken
+run is as easy to list and to remove as any other.
 """
 
 from __future__ import annotations
@@ -9,27 +9,25 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
-from charlstm.checkpoint.names import LATEST, STARTER, cleaned, name_fault
+from charlstm.checkpoint.names import STARTER, clean_name, name_fault
 from charlstm.checkpoint.run import (
     LOCK,
     METRICS,
     MODEL,
     RESUME,
     RunEntry,
-    check_ours,
+    check_removable_files,
     entry_of,
     files_to_remove,
-    model_in,
-    was_cut_short,
+    was_killed,
 )
 from charlstm.errors import NotFoundError, UsageError
 from charlstm.files import locked, storage_error
-from charlstm.paths import starter_folder
 
 __all__ = ["METRICS", "MODEL", "RESUME", "ROOT", "RunEntry", "Store"]
 
@@ -37,7 +35,7 @@ ROOT = Path("checkpoints")
 
 
 class Store:
-    """The runs below one folder.
+    """The runs in one folder.
 
     Args:
         root: the folder; it need not exist yet.
@@ -47,199 +45,20 @@ class Store:
         self.root = Path(root)
 
     def runs(self) -> list[RunEntry]:
-        """Every run, the newest first; the starter is not one of them.
+        """List every run, the newest first; the starter is not one of them.
 
         Raises:
-            StorageError: the root is there, but cannot be read.
+            StorageError: the root exists, but cannot be read.
         """
-        entries = [entry for name in self._names() if (entry := entry_of(self.root / name)) is not None]
+        entries = [entry for name in self.folder_names() if (entry := entry_of(self.root / name)) is not None]
         return sorted(entries, key=lambda entry: (-entry.modified, entry.name))
 
-    def find(self, reference: str | None = None) -> Path:
-        """The model file a reference means.
-
-        Args:
-            reference: a run's name (it wins over a file of the same name here), a folder, a file, ``"latest"``,
-                ``"starter"``, or None for the newest run and, if there is none, the starter.
+    def folder_names(self) -> list[str]:
+        """List the names of everything in the root, runs or not.
 
         Raises:
-            NotFoundError: nothing of that name; close names are told.
+            StorageError: the root exists, but cannot be read.
         """
-        if reference is None:
-            return self._latest() or _starter()
-        if reference == STARTER:
-            return _starter()
-        if reference == LATEST:
-            latest = self._latest()
-            if latest is None:
-                raise NotFoundError("no trained runs yet", where=self.root, hint="Train one with `charlstm train`.")
-            return latest
-        return self._named(reference) or _at_path(reference) or self._not_found(reference)
-
-    def folder(self, name: str) -> Path:
-        """The folder a run of this name has, or would have.
-
-        Raises:
-            UsageError: no name for a run.
-        """
-        fault = name_fault(name)
-        if fault:
-            raise UsageError(f"{name!r} cannot be a run's name: {fault}")
-        return self.root / name
-
-    def check_free(self, name: str) -> None:
-        """Refuse a name that `create` would refuse, before any work is done for it.
-
-        Raises:
-            UsageError: the name cannot be, or is taken.
-        """
-        if os.path.lexists(self.folder(name)):
-            self._taken(name)
-
-    def resumable(self, reference: str) -> Path:
-        """The folder of a run that can go on: a run's name, a folder, or ``"latest"``, the one last worked on.
-
-        Raises:
-            NotFoundError: there is no such run, or it has nothing to resume.
-        """
-        if reference == LATEST:
-            resumes = [entry.folder for entry in self.runs() if (entry.folder / RESUME).is_file()]
-            newest = max(resumes, key=lambda folder: (folder / RESUME).stat().st_mtime, default=None)
-            if newest is None:
-                raise NotFoundError("no run to go on with", where=self.root, hint="Start one with `charlstm train`.")
-            return newest
-        named = self.root / reference
-        folder = named if reference in self._names() else Path(reference)
-        if not os.path.isdir(folder):
-            self._not_found(reference)
-        if not (folder / RESUME).is_file():
-            raise NotFoundError(f"no {RESUME} in it, so it cannot go on", where=folder)
-        return folder
-
-    def create(self, name: str | None, default: str, force: bool = False) -> Path:
-        """Make a run's folder, for this process alone even if another asks for the same at the same time.
-
-        Args:
-            name: its name, or None for the next free number behind ``default``.
-            default: as ``"english"``, which gives ``english-1``, ``english-2`` …; what no name can hold becomes ``-``.
-            force: take over a run that is there: its resume file and metrics go at once; its model stays until the
-                first new one takes its place.
-
-        Raises:
-            UsageError: the name cannot be, or is taken.
-            StorageError: the folder cannot be made.
-        """
-        if name is None:
-            return self._numbered(cleaned(default))
-        folder = self.folder(name)
-        if self._make(folder):
-            return folder
-        if not force:
-            self._taken(name)
-        self.take_over(folder)
-        return folder
-
-    def goes_on(self, name: str) -> bool:
-        """Whether a run of this name can go on; False if it has yet to begin, or was killed before its first save.
-
-        Raises:
-            UsageError: no name for a run; or it has ended and no longer has what it takes to go on.
-        """
-        folder = self.folder(name)
-        if (folder / RESUME).is_file():
-            return True
-        if (folder / MODEL).is_file() and not was_cut_short(folder):
-            raise UsageError(
-                f"it has a model, but no {RESUME}, so it cannot go on",
-                where=folder,
-                hint="Choose another name, or begin it anew with --force in place of --resume auto.",
-            )
-        return False
-
-    def begin_anew(self, name: str) -> None:
-        """Make the folder of a run that `goes_on` said has yet to begin, or take over what it left.
-
-        Raises:
-            UsageError, StorageError: as `create`.
-        """
-        self.create(name, name, force=True)
-
-    def take_over(self, folder: Path) -> None:
-        """Make a run ready for another's model: its resume file and metrics go, its model stays until replaced.
-
-        Raises:
-            UsageError: another process trains it, or the folder holds what no training wrote.
-            StorageError: the system refuses.
-        """
-        check_ours(folder)
-        with self.lock(folder):
-            try:
-                for name in (RESUME, METRICS):
-                    folder.joinpath(name).unlink(missing_ok=True)
-            except OSError as fault:
-                raise storage_error(folder, fault, "cannot be replaced") from fault
-
-    def remove(self, name: str) -> None:
-        """Remove a run; for a link to one, only the link. Nothing outside the root is ever touched.
-
-        Raises:
-            NotFoundError: no such run.
-            UsageError: not a run of ours, or one in training.
-            StorageError: the system refuses.
-        """
-        folder = self.check_removable(name)
-        try:
-            if folder.is_symlink():
-                folder.unlink()
-                return
-            with self.lock(folder, remove=True):
-                for file in files_to_remove(folder):
-                    file.unlink()
-            folder.rmdir()
-        except OSError as fault:
-            raise storage_error(folder, fault, "cannot be removed") from fault
-
-    def check_removable(self, name: str) -> Path:
-        """The folder of a run that `remove` would take; nothing is changed.
-
-        Raises:
-            NotFoundError, UsageError: as `remove`.
-        """
-        # A run brought by hand may have a name we would not give; the starter's is never a run's.
-        known = name in self._names() and name.casefold() != STARTER
-        folder = self.root / name if known else self.folder(name)
-        if not os.path.lexists(folder):
-            self._not_found(name)
-        if not folder.is_symlink():
-            if folder.resolve().parent != self.root.resolve():
-                raise UsageError("not inside the checkpoint root", where=folder)
-            check_ours(folder)
-            if folder.joinpath(LOCK).exists():
-                with self.lock(folder):
-                    pass
-        return folder
-
-    @contextmanager
-    def lock(self, folder: Path, *, remove: bool = False) -> Iterator[None]:
-        """Keep a run to this process for the length of a ``with`` block.
-
-        Args:
-            folder: the run's folder.
-            remove: whether to remove the lock file too, after a block that succeeded.
-
-        Raises:
-            UsageError: another process has it.
-            NotFoundError: there is no such folder.
-            StorageError: the folder cannot be written to.
-        """
-        if not folder.is_dir():
-            raise NotFoundError("no such folder", where=folder)
-        hint = "Wait for it, stop it, or choose another name."
-        busy = UsageError("another charlstm is training this run", where=folder, hint=hint)
-        with locked(folder / LOCK, busy, remove=remove):
-            yield
-
-    def _names(self) -> list[str]:
         try:
             return os.listdir(self.root)
         except FileNotFoundError:
@@ -247,58 +66,196 @@ class Store:
         except OSError as fault:
             raise storage_error(self.root, fault, "cannot be read") from fault
 
-    def _latest(self) -> Path | None:
-        return next((entry.model for entry in self.runs() if entry.has_model), None)
+    def folder(self, name: str) -> Path:
+        """Return the folder that a run of this name has, or would have.
 
-    def _named(self, reference: str) -> Path | None:
-        """The model of the run of this name. A run brought by hand may have a name we would not give."""
-        if not reference or os.path.basename(reference) != reference or reference in {os.curdir, os.pardir}:
-            return None
-        folder = self.root / reference
-        return model_in(folder) if entry_of(folder) is not None else None
+        Raises:
+            UsageError: the name is not allowed.
+        """
+        fault = name_fault(name)
+        if fault:
+            raise UsageError(f"{name!r} cannot be a run's name: {fault}")
+        return self.root / name
 
-    def _not_found(self, reference: str) -> NoReturn:
+    def no_such_run(self, reference: str) -> NotFoundError:
+        """Make the error for a reference that leads nowhere; it suggests up to three similar names."""
         names = {entry.name.casefold(): entry.name for entry in self.runs()}
         close = difflib.get_close_matches(reference.casefold(), names, n=3, cutoff=0.6)
-        meant = f"Did you mean {' or '.join(names[name] for name in close)}? " if close else ""
-        hint = f"{meant}`charlstm checkpoints list` shows all runs."
-        raise NotFoundError(f"no run, folder or file {reference!r}", hint=hint)
+        suggestion = f"Did you mean {' or '.join(names[name] for name in close)}? " if close else ""
+        hint = f"{suggestion}`charlstm checkpoints list` shows all runs."
+        return NotFoundError(f"no run, folder or file {reference!r}", hint=hint)
 
-    def _taken(self, name: str) -> NoReturn:
-        hint = "Choose another name, or replace it with --force."
-        raise UsageError(f"there is a run {name!r} already", where=self.root, hint=hint)
+    # ---- creating --------------------------------------------------------------------------------------------------
 
-    def _numbered(self, default: str) -> Path:
+    def check_free(self, name: str) -> None:
+        """Refuse a name that `create` would refuse, before any work is done for it.
+
+        Raises:
+            UsageError: the name is not allowed, or is taken.
+        """
+        if os.path.lexists(self.folder(name)):
+            raise self._name_taken(name)
+
+    def create(self, name: str | None, default: str, force: bool = False) -> Path:
+        """Create a run's folder. Of several processes that ask for the same name at once, one gets it.
+
+        Args:
+            name: the run's name, or None for ``default`` with the next free number.
+            default: ``"english"`` gives ``english-1``, ``english-2`` …; a character that no name may hold becomes
+                ``-``.
+            force: take over an existing run: its resume file and metrics go at once, its model stays until the first
+                new one replaces it.
+
+        Raises:
+            UsageError: the name is not allowed, or is taken.
+            StorageError: the folder cannot be created.
+        """
+        if name is None:
+            return self._create_numbered(clean_name(default))
+        folder = self.folder(name)
+        if self._make(folder):
+            return folder
+        if not force:
+            raise self._name_taken(name)
+        self.take_over(folder)
+        return folder
+
+    def can_resume(self, name: str) -> bool:
+        """Return whether a run of this name can be resumed; False if it has yet to start, or never got to save.
+
+        Raises:
+            UsageError: the name is not allowed; or the run has ended and its resume file is gone.
+        """
+        folder = self.folder(name)
+        if (folder / RESUME).is_file():
+            return True
+        if (folder / MODEL).is_file() and not was_killed(folder):
+            raise UsageError(
+                f"it has a model, but no {RESUME}, so it cannot be resumed",
+                where=folder,
+                hint="Choose another name, or start it again with `force` instead of `resume`.",
+            )
+        return False
+
+    def restart(self, name: str) -> None:
+        """Create the folder of a run that `can_resume` denied, or take over what a killed process left in it.
+
+        Raises:
+            UsageError, StorageError: as `create`.
+        """
+        self.create(name, name, force=True)
+
+    def take_over(self, folder: Path) -> None:
+        """Make a folder ready for another run's model: resume file and metrics go, the model stays until replaced.
+
+        Raises:
+            UsageError: another process trains this run, or the folder holds files that are not a run's.
+            StorageError: the system refuses.
+        """
+        check_removable_files(folder)
+        with self.lock(folder):
+            try:
+                for name in (RESUME, METRICS):
+                    folder.joinpath(name).unlink(missing_ok=True)
+            except OSError as fault:
+                raise storage_error(folder, fault, "cannot be replaced") from fault
+
+    # ---- removing --------------------------------------------------------------------------------------------------
+
+    def remove(self, name: str) -> None:
+        """Remove a run; of a link to one, only the link. Nothing outside the root is ever touched.
+
+        Raises:
+            NotFoundError: there is no such run.
+            UsageError: it holds files that are not a run's, or another process trains it.
+            StorageError: the system refuses.
+        """
+        folder = self.check_removable(name)
+        try:
+            if folder.is_symlink():
+                folder.unlink()
+                return
+            with self.lock(folder):
+                for file in files_to_remove(folder):
+                    file.unlink()
+                if sys.platform != "win32":
+                    _remove_with_lock(folder)
+            if sys.platform == "win32":  # there an open file cannot be removed, nor one that another process has open
+                _remove_with_lock(folder)
+        except OSError as fault:
+            raise storage_error(folder, fault, "cannot be removed") from fault
+
+    def check_removable(self, name: str) -> Path:
+        """Return the folder of a run that `remove` would remove; nothing is changed.
+
+        Raises:
+            NotFoundError, UsageError: as `remove`.
+        """
+        # A run copied here by hand may have a name that `create` would refuse; the starter's is never a run's.
+        exists = name in self.folder_names() and name.casefold() != STARTER
+        folder = self.root / name if exists else self.folder(name)
+        if not os.path.lexists(folder):
+            raise self.no_such_run(name)
+        if not folder.is_symlink():
+            if folder.resolve().parent != self.root.resolve():
+                raise UsageError("not inside the checkpoint root", where=folder)
+            check_removable_files(folder)
+            if folder.joinpath(LOCK).exists():
+                with self.lock(folder):
+                    pass
+        return folder
+
+    # ---- locking ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def lock(self, folder: Path) -> Iterator[None]:
+        """Reserve a run for this process while it trains.
+
+        Raises:
+            UsageError: another process has reserved it.
+            NotFoundError: there is no such folder.
+            StorageError: the folder cannot be written to.
+        """
+        if not folder.is_dir():
+            raise NotFoundError("no such folder", where=folder)
+        hint = "Wait for it, stop it, or choose another name."
+        with locked(folder / LOCK, UsageError("another charlstm is training this run", where=folder, hint=hint)):
+            if not folder.joinpath(LOCK).exists():  # removed between the opening of the file and its locking
+                raise NotFoundError("another process has just removed this run", where=folder)
+            yield
+
+    def _name_taken(self, name: str) -> UsageError:
+        hint = "Choose another name, or add `force` to replace it."
+        return UsageError(f"there is a run {name!r} already", where=self.root, hint=hint)
+
+    def _create_numbered(self, default: str) -> Path:
         pattern = re.compile(re.escape(default) + r"-(\d{1,9})")
-        taken = [int(match[1]) for name in self._names() if (match := pattern.fullmatch(name))]
+        taken = [int(match[1]) for name in self.folder_names() if (match := pattern.fullmatch(name))]
         number = max(taken, default=0) + 1
-        while not self._make(self.root / f"{default}-{number}"):  # another terminal was quicker
+        while not self._make(self.root / f"{default}-{number}"):  # another process was faster
             number += 1
         return self.root / f"{default}-{number}"
 
     def _make(self, folder: Path) -> bool:
-        """Make a run's folder; False if there is something of that name."""
+        """Create a run's folder; False if something has that name."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as fault:
-            raise storage_error(self.root, fault, "cannot be made") from fault
+            raise storage_error(self.root, fault, "cannot be created") from fault
         try:
             folder.mkdir()
         except FileExistsError:
             return False
         except OSError as fault:
-            raise storage_error(folder, fault, "cannot be made") from fault
+            raise storage_error(folder, fault, "cannot be created") from fault
         return True
 
 
-def _at_path(reference: str) -> Path | None:
-    if reference and os.path.isdir(reference):
-        return model_in(Path(reference))
-    return Path(reference) if os.path.exists(reference) else None
+def _remove_with_lock(folder: Path) -> None:
+    """Remove a run's lock and its empty folder.
 
-
-def _starter() -> Path:
-    model = starter_folder() / MODEL
-    if not model.is_file():
-        raise NotFoundError("there is no starter here", where=model, hint="Train a run with `charlstm train`.")
-    return model
+    On POSIX while the lock is held: once released, another process could take the file that is about to be unlinked,
+    and a third could then lock a new one.
+    """
+    folder.joinpath(LOCK).unlink(missing_ok=True)
+    folder.rmdir()

@@ -1,6 +1,6 @@
-"""What lists and comparisons show of a checkpoint, from its header alone: plain data, however odd the file.
+"""What lists and comparisons show of a checkpoint, read from its header alone.
 
-A file from elsewhere may hold anything, so every value is taken only if it is of the type it should be.
+A file from elsewhere may hold anything, so a value of an unexpected type counts as absent.
 """
 
 from __future__ import annotations
@@ -38,19 +38,27 @@ class Summary:
     bits_per_byte: float | None = None
     """Bits per byte of the validation text; only of a model of bytes, whose data may have no characters."""
     step: int | None = None
+    cell: str | None = None
+    """The kind of cell, as ``"lstm"``."""
+    bidirectional: bool = False
+    text: str | None = None
+    """The name of the text it was trained on."""
+    scored_on: str | None = None
+    """Identifies the validation text: scores compare only between models that have the same."""
     fault: str | None = None
     """Why it cannot be used; None for a whole one."""
     broken: bool = False
-    """Whether there is a file, and it is a bad one; a run that has just begun has a fault, but is not broken."""
+    """Whether its model file is a bad one; a run that has only just started has a fault, but is not broken."""
 
 
 def summarise(entry: RunEntry) -> Summary:
-    """One run in short; a broken one with the reason, never an error."""
+    """Summarise a run; a broken one is no error, its summary gives the reason."""
     try:
         header = read_header(entry.model)
     except CharlstmError as error:
         fault = error.what if entry.has_model else "no model yet"
         return Summary(entry.name, str(entry.model), entry.modified, fault=fault, broken=entry.has_model)
+    about, shape = header.provenance, header.run.model
     return Summary(
         name=entry.name,
         path=str(entry.model),
@@ -59,41 +67,59 @@ def summarise(entry: RunEntry) -> Summary:
         shape=shape_of(header),
         parameters=header.parameters,
         dtype=dtype_of(header),
-        val_loss=header.provenance.val_loss,
-        bits_per_char=header.provenance.bits_per_char,
-        bits_per_byte=bits_per_byte(header.tokenizer.get("kind"), header.provenance.val_loss),
-        step=header.provenance.step,
+        val_loss=about.val_loss,
+        bits_per_char=about.bits_per_char,
+        bits_per_byte=bits_per_byte(header.tokenizer.get("kind"), about.val_loss),
+        step=about.step,
+        cell=shape.cell,
+        bidirectional=shape.bidirectional,
+        text=about.corpus.name or None,
+        scored_on=_validation_text(header),
     )
 
 
+def _validation_text(header: Header) -> str | None:
+    """The text by its SHA-256, and how much of its end is for validation."""
+    sha256 = header.provenance.corpus.sha256
+    return f"{sha256}:{header.run.data.val_fraction}" if sha256 else None
+
+
 def bits_per_byte(kind: Any, val_loss: Any) -> float | None:
-    """Bits per byte of the validation text, for a model of bytes: one token is one byte there; None for others."""
+    """Convert a validation loss to bits per byte, for a model of bytes: there one token is one byte.
+
+    Args:
+        kind: the kind of tokenizer.
+        val_loss: nats per token.
+
+    Returns:
+        Bits per byte, or None if the model is not one of bytes or the loss is not a number.
+    """
     nats = number(val_loss)
     return None if kind != "byte" or nats is None else nats / math.log(2)
 
 
 def shape_of(header: Header) -> str:
-    """Layers × features, as ``"2×256"``; ``"2×256 bi"`` is bidirectional, ``"3 of 2×256"`` is an ensemble."""
-    model = header.run.model
-    bidirectional = " bi" if model.bidirectional else ""
-    members = f"{model.ensemble} of " if model.ensemble > 1 else ""
-    return f"{members}{model.num_layers}×{model.hidden_size}{bidirectional}"
+    """Return layers × features, as ``"2×256"``; ``"2×256 bi"`` is bidirectional, ``"3 of 2×256"`` an ensemble."""
+    shape = header.run.model
+    bidirectional = " bi" if shape.bidirectional else ""
+    ensemble = f"{shape.ensemble} of " if shape.ensemble > 1 else ""
+    return f"{ensemble}{shape.num_layers}×{shape.hidden_size}{bidirectional}"
 
 
 def dtype_of(header: Header) -> str | None:
-    """The type the weights are stored as; of several, all."""
+    """Return the type of the stored weights; all types, if there are several."""
     names = sorted({LETTERS[dtype] for dtype, _ in header.tensors.values() if dtype in LETTERS})
     return "+".join(names) or None
 
 
 def number(value: Any) -> float | None:
-    """The value if it is a finite number."""
+    """Return the value if it is a finite number."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if is_number and abs(value) < 1e300 and math.isfinite(value) else None
 
 
 def whole(value: Any) -> int | None:
-    """The value if it is a whole number, not negative."""
+    """Return the value if it is an integer and not negative."""
     return value if type(value) is int and value >= 0 else None
 
 
@@ -102,18 +128,26 @@ class Comparison:
     """How two checkpoints differ."""
 
     settings: dict[str, tuple[Any, Any]]
-    """Each setting that differs, as ``"model.hidden_size"``, with both values; None where there is none."""
+    """Each setting that differs, as ``"model.hidden_size"``, with both values; None where one has no such setting."""
     results: dict[str, tuple[Any, Any]]
     """Validation loss, size and the like, equal or not."""
     alphabet: tuple[str, str] | None
-    """The characters only the first has, and only the second; None unless both have an alphabet."""
+    """The characters that only the first has, and only the second; None unless both have an alphabet."""
     same_tokenizer: bool
     same_file: bool
-    """Whether both carry the same SHA-256."""
+    """Whether both have the same SHA-256."""
 
 
 def compare(first: Header, second: Header) -> Comparison:
-    """How two checkpoints differ, by their headers."""
+    """Compare two checkpoints by their headers.
+
+    Args:
+        first: the header whose values come first in each pair.
+        second: the other header.
+
+    Returns:
+        What differs, and the results of both.
+    """
     one, two = dict(_flat(first.run.to_plain())), dict(_flat(second.run.to_plain()))
     names = [name for name in {**one, **two} if one.get(name) != two.get(name)]
     results = {name: (value, _results(second)[name]) for name, value in _results(first).items()}
@@ -148,7 +182,7 @@ def _alphabets(first: Header, second: Header) -> tuple[str, str] | None:
 
 
 def _flat(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Settings by full name: sections hold settings, and nothing lies deeper."""
+    """Settings by full name: sections hold settings, and nothing is nested deeper."""
     for section, values in settings.items():
         if isinstance(values, dict):
             yield from ((f"{section}.{name}", value) for name, value in values.items())

@@ -1,9 +1,8 @@
-"""The root of the command line: every command's place, and every error's one line and exit code."""
+"""The root of the command line: it runs a command, and turns every error into one line and an exit code."""
 
 from __future__ import annotations
 
 import errno
-import os
 import re
 import sys
 from typing import Annotated, NoReturn
@@ -11,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import charlstm
-from charlstm.cli import launch as several
+from charlstm.cli import launch, streams
 from charlstm.cli.lazy_group import Commands
 from charlstm.cli.spelling import error_line
 from charlstm.cli.views.terminal import say
@@ -20,14 +19,14 @@ from charlstm.errors import CharlstmError
 EPILOG = """Examples:
 
 \b
-  charlstm sample                        write at once, from the newest run or the starter
+  charlstm sample                        write at once, with the newest run or the starter
   charlstm train my.txt --max-time 5m    learn from a text for five minutes
-  charlstm sample my-1 --prompt "Once"   write with what was learnt
-  charlstm fill "The s__ was rising."    guess what stands in a gap
+  charlstm sample my-1 --prompt "Once"   write with the model it gave
+  charlstm fill "The s__ was rising."    fill in a blank
   charlstm eval my-1 other.txt           how surprising is another text?
-  charlstm checkpoints list              what there is
-  charlstm tune my.txt --budget 1h       which settings learn it best?
-  charlstm lab gap                       where does each kind of network forget?
+  charlstm checkpoints list              what has been trained?
+  charlstm tune my.txt --budget 1h       which settings learn a text best?
+  charlstm lab gap                       how far back does each kind of network remember?
 """
 
 app = typer.Typer(
@@ -51,44 +50,36 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def root(
     show_version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Train a character-level LSTM on a text; let it write in that text's style."""
+    """Train a character-level LSTM on a text and let it write in that text's style."""
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with its exit code.
+    """Run the command line and end the process with its exit code.
 
-    0 ok, 1 unexpected, 2 usage or config, 3 corrupt or incompatible file, 4 not found, 5 out of memory,
-    6 disk or permission, 7 diverged, 130 Ctrl-C, 143 SIGTERM.
+    0 ok, 1 unexpected, 2 usage or settings, 3 corrupt or incompatible file, 4 not found, 5 out of memory,
+    6 disk or permission, 7 diverged, 129 SIGHUP (the terminal was closed), 130 Ctrl-C, 143 SIGTERM.
     """
-    # Started with a stream closed (`>&-`), Python has None there; what is written to nobody is lost, not an error.
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
-    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
-    sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
-    streams = (sys.stdin, "surrogateescape"), (sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")
-    for stream, errors in streams:
-        if hasattr(stream, "reconfigure"):  # whatever the locale: text is UTF-8, and no character stops a message
-            stream.reconfigure(encoding="utf-8", errors=errors)
-    code = _run()
-    _leave(code)
+    streams.prepare()
+    _exit(_run())
 
 
 def _run() -> int:
     try:
         result = app(prog_name="charlstm", standalone_mode=False)
     except CharlstmError as fault:
-        return _tell(error_line(fault), fault.exit_code)
+        return _report(error_line(fault), fault.exit_code)
     except typer.Abort as fault:  # at a question
         say("")
-        return _tell("nothing was done", 130 if isinstance(fault.__context__, KeyboardInterrupt) else 1)
+        return _report("nothing was done", 130 if isinstance(fault.__context__, KeyboardInterrupt) else 1)
     except KeyboardInterrupt:
         return 130
-    except SystemExit:
-        return 0  # Typer's answer to a reader that has gone; it leaves in no other way when told not to
+    except SystemExit as leaving:
+        return _system_exit(leaving)
     except MemoryError:
-        return _tell("out of memory. Close other programs, or take a smaller model or text", 5)
+        return _report("out of memory. Close other programs, or use a smaller model or text", 5)
     except OSError as fault:
         return _os_error(fault)
     except Exception as fault:
@@ -98,8 +89,18 @@ def _run() -> int:
     return result if isinstance(result, int) else 0
 
 
-def _tell(text: str, code: int) -> int:
-    if not several.is_quiet():
+def _system_exit(leaving: SystemExit) -> int:
+    """The code that ``sys.exit`` was called with."""
+    cause = leaving.__context__
+    if isinstance(cause, OSError) and cause.errno == errno.EPIPE:
+        return 0  # Typer leaves with 1 when whoever read the output has seen enough, which is no error
+    if leaving.code is None or isinstance(leaving.code, int):
+        return leaving.code or 0
+    return _report(str(leaving.code), 1)
+
+
+def _report(text: str, code: int) -> int:
+    if not launch.is_secondary():
         say(f"charlstm: {text}")
     return code
 
@@ -112,11 +113,11 @@ def _usage(fault: Exception) -> int:
     if type(fault).__name__ == "NoArgsIsHelpError":
         typer.echo(message)
         return 2
-    return _tell(f"{message.rstrip('.?')}. See: {command} --help", 2)
+    return _report(f"{message.rstrip('.?')}. See: {command} --help", 2)
 
 
 def _os_error(fault: OSError) -> int:
-    if fault.errno == errno.EPIPE:  # whoever read the output has seen enough
+    if fault.errno == errno.EPIPE:  # the output's reader has seen enough
         return 0
     plain = {
         errno.ENOSPC: "no space is left on the disk; free some and run the same command again",
@@ -127,18 +128,17 @@ def _os_error(fault: OSError) -> int:
     }
     where = f"{fault.filename}: " if fault.filename else ""
     if fault.errno in plain:
-        return _tell(f"{where}{plain[fault.errno]}", 6)
+        return _report(f"{where}{plain[fault.errno]}", 6)
     if fault.errno == errno.ENOENT:
-        return _tell(f"{where}no such file or folder", 4)
-    return _tell(f"{where}{fault.strerror or fault}", 1)
+        return _report(f"{where}no such file or folder", 4)
+    return _report(f"{where}{fault.strerror or fault}", 1)
 
 
-def _leave(code: int) -> NoReturn:
+def _exit(code: int) -> NoReturn:
     try:
         sys.stdout.flush()
     except (OSError, ValueError) as fault:
         if isinstance(fault, OSError):
-            code = _os_error(fault) or code
-        # Point stdout at nothing, so that the interpreter's own last flush stays quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            code = code or _os_error(fault)
+        streams.discard(sys.stdout)  # so that the interpreter's own last flush stays quiet
     sys.exit(code)

@@ -1,12 +1,13 @@
-"""Several processes for one run: started by ``--nproc``, or by torchrun or SLURM, which say so in the environment.
+"""One run in several processes: started by ``--nproc`` or by torchrun, which describes them in the environment.
 
-Below this file nobody knows of the environment; from `joined` on a process is a `distributed.Ranks`.
+Nothing below this file reads the environment: `joined` yields a `distributed.Ranks`, which the rest works with.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from charlstm.cli.spelling import error_line
 from charlstm.cli.views.terminal import say
 from charlstm.cpu import cores
 from charlstm.errors import CharlstmError, DivergedError, LostRankError, UsageError
@@ -23,82 +25,101 @@ if TYPE_CHECKING:
     from charlstm.training.distributed import Ranks
 
 _TIME_TO_SAVE = 120
-"""Seconds that processes have to save and leave after a signal, before they are killed."""
+"""Seconds that the processes have after a signal to save and end, before they are killed."""
+
+_TORCHRUN = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""What torchrun sets besides WORLD_SIZE."""
 
 
-def place() -> tuple[int, int, int] | None:
-    """This process's number, how many there are, and its number on this machine; None if it is the only one.
+def torchrun_ranks() -> tuple[int, int, int] | None:
+    """Return this process's rank, the number of ranks, and its rank on this machine; None for a single process.
 
     Raises:
-        UsageError: the environment names a number that is none.
+        UsageError: the environment announces several processes, but is incomplete or contradictory.
     """
-    world = _from_environment("WORLD_SIZE", 1)
-    return (_from_environment("RANK", 0), world, _from_environment("LOCAL_RANK", 0)) if world > 1 else None
+    world_size = _integer("WORLD_SIZE") or 1
+    if world_size <= 1:
+        return None
+    missing = [name for name in _TORCHRUN if not os.environ.get(name)]
+    if missing:
+        raise UsageError(
+            f"the environment has WORLD_SIZE={world_size}, but no {', '.join(missing)}",
+            hint="Start all processes with torchrun; for a single process, unset WORLD_SIZE.",
+        )
+    rank, local_rank = _integer("RANK") or 0, _integer("LOCAL_RANK") or 0
+    if not 0 <= rank < world_size:
+        raise UsageError(f"the environment has RANK={rank}, which is not in 0 to {world_size - 1}", hint=_UNSET)
+    return rank, world_size, local_rank
 
 
-def _from_environment(name: str, usual: int) -> int:
+_UNSET = "torchrun sets it; without torchrun, unset WORLD_SIZE."
+
+
+def _integer(name: str) -> int | None:
     text = os.environ.get(name, "")
     try:
-        return int(text) if text else usual
+        return int(text) if text else None
     except ValueError:
-        raise UsageError(
-            f"{name}={text} in the environment is no number", hint=f"torchrun sets it; else: unset {name}"
-        ) from None
+        raise UsageError(f"{name}={text} in the environment is not a number", hint=_UNSET) from None
 
 
-def is_quiet() -> bool:
-    """Whether another process says what there is to say."""
+def is_secondary() -> bool:
+    """Return whether another process of this run prints the messages."""
     try:
-        here = place()
+        ranks = torchrun_ranks()
     except UsageError:
         return False
-    return here is not None and here[0] > 0
+    return ranks is not None and ranks[0] > 0
 
 
 @contextmanager
 def joined() -> Iterator[Ranks]:
-    """Meet the other processes of this run, if there are any; at the end wait for them.
+    """Join the other processes of this run, if there are any; at the end wait for them.
 
-    A fault that all have in common is told by the first; what only one has met is told by it.
+    Rank 0 prints an error that all ranks have in common; any other is printed by the rank that met it.
     """
-    here = place()
+    torchrun = torchrun_ranks()
+    if torchrun is not None:  # a lost process is reported in one line by us, not in pages by torch's C++ code
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     from charlstm.cli.interrupts import load_torch
 
     load_torch()
     from charlstm.training import distributed
     from charlstm.training.rendezvous import join
 
-    if here is None:
-        yield distributed.ALONE
+    if torchrun is None:
+        yield distributed.SINGLE_PROCESS
         return
-    rank = here[0]
+    rank, all_joined = torchrun[0], False
     try:
-        with join(*here) as ranks:
+        with join(*torchrun) as ranks:
+            all_joined = True
             try:
                 yield ranks
             except typer.Exit as leaving:
                 code = leaving.exit_code
             else:
                 code = 0
-            ranks.meet()  # or torchrun, seeing one leave, would stop the one that still has something to say
+            ranks.barrier()  # torchrun stops the others when one ends, even one that still has something to print
     except CharlstmError as fault:
         if rank == 0:
             raise
-        if not isinstance(fault, distributed.SharedError | DivergedError | LostRankError):
-            say(f"charlstm: process {rank}: {fault}")
+        is_common = isinstance(fault, distributed.SharedError | DivergedError | LostRankError)
+        if not (all_joined and is_common):
+            say(f"charlstm: process {rank}: {error_line(fault)}")
         raise typer.Exit(fault.exit_code) from fault
     if code:
         raise typer.Exit(code)
 
 
-def start(nproc: int) -> None:
-    """Run this very command in ``nproc`` processes on this machine, by torchrun's own means, until all have ended.
+def run_processes(nproc: int) -> None:
+    """Run this very command in several processes on this machine, as torchrun does, until all have ended.
 
     Args:
-        nproc: how many.
+        nproc: the number of processes.
 
     Raises:
-        typer.Exit: they did not all end well; the code says why.
+        typer.Exit: one of them failed; with the exit code of the first that did.
     """
     from charlstm.cli.interrupts import load_torch
 
@@ -107,7 +128,7 @@ def start(nproc: int) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    # One line of ours tells what is to be told; torchrun's pages about the same stay unsaid.
+    # A failure is reported in one line by us; torchrun's own pages about it are switched off.
     logging.disable(logging.CRITICAL)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // nproc)))
     with tempfile.TemporaryDirectory() as logs:
@@ -115,43 +136,55 @@ def start(nproc: int) -> None:
             min_nodes=1, max_nodes=1, nproc_per_node=nproc, max_restarts=0,
             run_id="charlstm", rdzv_backend="c10d", rdzv_endpoint="localhost:0", local_addr="localhost",
             logs_specs=DefaultLogsSpecs(log_dir=logs), shutdown_timeout=_TIME_TO_SAVE,
+            signals_to_handle=",".join(_signals_to_pass_on()),
         )  # fmt: skip
         try:
             elastic_launch(config, sys.executable)("-m", "charlstm", *sys.argv[1:])
         except SignalException as asked:
             raise typer.Exit(128 + asked.sigval) from asked
         except ChildFailedError as fault:
-            raise typer.Exit(_code_of(fault)) from fault
+            raise typer.Exit(_exit_code(fault)) from fault
 
 
-def check(nproc: int | None) -> bool:
-    """Whether ``--nproc`` asks for processes that are still to be started.
+def _signals_to_pass_on() -> list[str]:
+    """The names of the signals that end all processes: torchrun would handle those that ``nohup`` ignores, too."""
+    from charlstm.cli.interrupts import stop_signals
+
+    quit_signal = [signal.Signals(signal.SIGQUIT)] if hasattr(signal, "SIGQUIT") else []
+    return [number.name for number in (*stop_signals(), *quit_signal)]
+
+
+def must_start_processes(nproc: int | None) -> bool:
+    """Return whether ``--nproc`` asks for processes that have yet to be started.
+
+    Args:
+        nproc: the value of ``--nproc``; None if it was not given.
 
     Raises:
-        UsageError: it says something else than what started this process.
+        UsageError: it is below 1, or contradicts the torchrun that started this process.
     """
     if nproc is None:
         return False
     if nproc < 1:
         raise UsageError(f"--nproc {nproc}: at least 1 process is needed")
-    if place() is None:
+    if torchrun_ranks() is None:
         return nproc > 1
-    if nproc != _from_environment("LOCAL_WORLD_SIZE", nproc):
+    if nproc != (_integer("LOCAL_WORLD_SIZE") or nproc):
         raise UsageError("torchrun has started the processes already", hint="Leave out --nproc.")
     return False
 
 
-def _code_of(fault: Any) -> int:
-    """The exit code of the process that failed first; those that only lost it, or were stopped then, do not count."""
+def _exit_code(fault: Any) -> int:
+    """The exit code of the process that failed first; not of those that only lost it, or were stopped thereupon."""
     codes = {rank: failure.exitcode for rank, failure in sorted(fault.failures.items())}
-    telling = [code for code in codes.values() if code > 1]
-    if telling:
-        return int(telling[0])
+    causes = [code for code in codes.values() if code > 1]
+    if causes:
+        return int(causes[0])
     for rank, code in codes.items():
-        if code < 0 and code != -15:
+        if code < 0 and code != -signal.SIGTERM:
             say(
                 f"charlstm: process {rank} was killed (signal {-code}). What was saved is kept; "
-                "the same command goes on from there if it has --resume auto."
+                "with --resume auto the same command continues from there."
             )
             return 128 - int(code)
     return 1

@@ -1,6 +1,6 @@
-"""What can be typed after ``charlstm``: each command's module is imported, and its options built, when it is asked for.
+"""The commands of ``charlstm``: a command's module is imported, and its options built, only when the command is used.
 
-All of them together take longer than what most of them do first.
+Importing all of them takes longer than most of them do.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ LINES = {
     "corpora": "List, show, fetch, measure, check and clean up texts.",
     "lab": "Train the kinds of networks side by side, and see what holds.",
 }
-"""The commands in the order a newcomer meets them, and the first line of each one's own help."""
+"""The commands in the order a newcomer needs them, with the first line of each one's help."""
 
 _MODULES = {"eval": "evaluate", "generate": "sample"}
-"""Of those that are not called as their module; ``generate`` is not listed."""
+"""The modules of commands with another name; ``generate`` is not listed."""
 
 
 class Commands(TyperGroup):
@@ -34,10 +34,15 @@ class Commands(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         names: Any = dict.fromkeys(LINES)
-        self.commands = names  # and no commands: only to tell which was meant by a name that is none
+        self.commands = names  # only for suggestions when a name is misspelt; no command is built
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of that name, or None."""
+        """Build the command of that name; None if there is none.
+
+        Args:
+            ctx: Typer's context.
+            cmd_name: the name as typed.
+        """
         if cmd_name not in LINES and cmd_name not in _MODULES:
             return None
         command = typer.main.get_command(import_module(f"charlstm.cli.commands.{_MODULES.get(cmd_name, cmd_name)}").app)
@@ -45,6 +50,11 @@ class Commands(TyperGroup):
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write their list without building them."""
+        """Write the list of commands without building them.
+
+        Args:
+            ctx: Typer's context.
+            formatter: Typer's writer of help pages.
+        """
         with formatter.section("Commands"):
             formatter.write_dl(list(LINES.items()))

@@ -48,9 +48,10 @@ def read_model(reference: str | None, root: Path) -> tuple[Path, Checkpoint]:
         NotFoundError, CheckpointError, StorageError: there is no such model, or it cannot be used.
     """
     from charlstm.checkpoint import format as checkpoint_format
+    from charlstm.checkpoint.references import find_model
     from charlstm.checkpoint.store import Store
 
-    path = Store(root).find(reference)
+    path = find_model(Store(root), reference)
     if reference is None and path.parent == starter_folder() and root != DEFAULT_ROOT:
         say(f"no runs in {root} yet: this is the starter")
     return path, checkpoint_format.read_model(path)
@@ -60,7 +61,7 @@ def load(reference: str | None, root: Path, device: str = "cpu", threads: int | 
     """Load a causal model to write with: on a CPU in NumPy, so that torch is not imported.
 
     Args:
-        reference: as `Store.find` takes it.
+        reference: as `find_model` takes it.
         root: the folder of runs.
         device: ``cpu``, or as torch names it.
         threads: of a CPU; None measures which number is fastest.

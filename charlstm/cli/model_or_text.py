@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from charlstm.checkpoint.format import read_header
+from charlstm.checkpoint.references import find_model
 from charlstm.checkpoint.store import Store
 from charlstm.corpora.sources import STDIN, names
 from charlstm.corpora.synthetic import PREFIX
@@ -32,7 +33,7 @@ def model_and_sources(words: list[str], root: Path) -> tuple[str | None, list[st
     model = _model_file(first, root)
     if model is None:
         if others and not _is_text(first, None):
-            Store(root).find(first)  # raises the error that names runs with a similar name
+            find_model(Store(root), first)  # raises the error that names runs with a similar name
         return None, words
     if others:
         return first, others
@@ -43,10 +44,10 @@ def model_and_sources(words: list[str], root: Path) -> tuple[str | None, list[st
 
 
 def _model_file(word: str, root: Path) -> Path | None:
-    """The model file that a word refers to, if it does; `Store.find` takes any file for one."""
+    """The model file that a word refers to, if it does; `find_model` takes any file for one."""
     store = Store(root)
     try:
-        path = store.find(word)
+        path = find_model(store, word)
         if path.suffix != ".safetensors":
             read_header(path)
     except CheckpointError:

@@ -1,4 +1,4 @@
-"""What ``charlstm train`` does once its options are read: prepare, train, show, leave with the right exit code."""
+"""What ``charlstm train`` does once its options are read: prepare, train, show, end with the right exit code."""
 
 from __future__ import annotations
 
@@ -6,93 +6,134 @@ import contextlib
 import shlex
 import sys
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
-from charlstm.cli import launch as several
+from charlstm.cli import launch
 from charlstm.cli.options import DEFAULT_ROOT
+from charlstm.cli.spelling import as_option
 from charlstm.cli.views.terminal import say
+from charlstm.cli.workspace import RunOptions, Workspace
 from charlstm.errors import CharlstmError, DivergedError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
     from charlstm.cli.interrupts import StopRequest
+    from charlstm.events import Stopped
     from charlstm.training.distributed import Ranks
     from charlstm.training.loop import Training
     from charlstm.training.prepare import Prepared
 
 
-class Place:
-    """Where files go and how much is said."""
+def start(workspace: Workspace, options: RunOptions, dry_run: bool) -> None:
+    """Train a new run.
 
-    def __init__(
-        self, root: Path, cache: Path, name: str | None, out: Path | None, force: bool, quiet: bool, json_lines: bool
-    ) -> None:
-        from charlstm.checkpoint.store import Store
+    Args:
+        workspace: where its files go.
+        options: where its settings come from.
+        dry_run: only show the settings and the cost.
 
-        if out is not None:
-            if name is not None:
-                raise UsageError("--name and --out both say where the run is kept", hint="Give one of them.")
-            root, name = out.absolute().parent, out.name
-        self.store = Store(root)
-        self.cache, self.name, self.force, self.quiet, self.json_lines = cache, name, force, quiet, json_lines
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a new run's settings come from, in rising order, and its weights."""
-
-    flags: dict[str, dict[str, Any]]
-    preset: str | None
-    config: Path | None
-    init_from: str | None
-
-    def layers(self) -> list[dict[str, dict[str, Any]]]:
-        """The settings made by hand."""
-        from charlstm.settings_file import read_settings
-        from charlstm.training.plan import presets
-
-        of_file = read_settings(self.config) if self.config else {}
-        return [presets.preset(self.preset) if self.preset else {}, of_file, self.flags]
-
-
-def begin(place: Place, start: Start, dry_run: bool) -> None:
-    """Choose the settings and train a new run, or with ``dry_run`` only show them."""
-    if several.place() is None:
-        prepared = _prepare(place, start, taken=dry_run or place.force)  # a mistake is told before torch is loaded
+    Raises:
+        CharlstmError, typer.Exit: it could not be trained to its end.
+    """
+    if launch.torchrun_ranks() is None:
+        # Before torch is loaded, so that a mistake is reported at once.
+        prepared = _prepare(workspace, options, name_may_exist=dry_run or workspace.force)
         if dry_run:
             from charlstm.cli.views import plan as plan_view
 
-            plan_view.explain(prepared, place.store.root / (place.name or f"{prepared.encoded.name}-N"))
+            plan_view.explain(prepared, workspace.store.root / (workspace.name or f"{prepared.encoded.name}-N"))
             return
-        with several.joined() as ranks:
-            _begin(place, prepared, ranks)
+        with launch.joined() as ranks:
+            _start(workspace, prepared, ranks)
         return
     if dry_run:
-        raise UsageError("--dry-run needs one process only", hint="Type it without torchrun.")
-    with several.joined() as ranks:
+        raise UsageError("--dry-run needs a single process", hint="Run it without torchrun.")
+    with launch.joined() as ranks:
         from charlstm.training.prepare import shared
 
-        _begin(place, shared(ranks, lambda: _prepare(place, start, taken=place.force), place.cache), ranks)
+        prepared = shared(ranks, lambda: _prepare(workspace, options, name_may_exist=workspace.force), workspace.cache)
+        _start(workspace, prepared, ranks)
 
 
-def _begin(place: Place, prepared: Prepared, ranks: Ranks, into: Path | None = None) -> None:
-    """Train a prepared run, in a folder of its own or ``into`` one."""
+def resume_or_start(workspace: Workspace, options: RunOptions, dry_run: bool) -> None:
+    """Resume the named run, or start it (``--resume auto``); the same command can be given at any time.
+
+    Args:
+        workspace: where its files are, or go.
+        options: where its settings come from; those of an existing run must be the same.
+        dry_run: whether ``--dry-run`` was given, which is refused.
+
+    Raises:
+        UsageError: the run has no name, or an option contradicts ``--resume auto``.
+        CharlstmError, typer.Exit: it could not be trained to its end.
+    """
+    if workspace.name is None:
+        raise UsageError("--resume auto needs the run's name", hint="Give it with --name or --out.")
+    if workspace.force or dry_run:
+        what = "--force" if workspace.force else "--dry-run"
+        raise UsageError(f"--resume auto and {what} exclude each other", hint="Leave one of them out.")
+    with launch.joined() as ranks:
+        from charlstm.config import MAY_CHANGE
+        from charlstm.training.plan.merge import merge
+        from charlstm.training.prepare import shared
+
+        name = workspace.name
+        layers = ranks.on_rank_zero(options.layers)
+        if ranks.on_rank_zero(lambda: workspace.store.can_resume(name)):
+            given = merge(*layers)
+            changes = {key: given["train"].pop(key) for key in MAY_CHANGE if key in given["train"]}
+            _resume(workspace, workspace.store.folder(name), changes, ranks, given=given)
+            return
+        prepared = shared(ranks, lambda: _prepare(workspace, options, name_may_exist=True), workspace.cache)
+        ranks.on_rank_zero(lambda: workspace.store.restart(name))
+        _start(workspace, prepared, ranks, workspace.store.folder(name))
+
+
+def resume(workspace: Workspace, reference: str, flags: dict[str, dict[str, Any]], only_for_new_runs: bool) -> None:
+    """Resume a run with another budget or on another device; its other settings cannot change.
+
+    Args:
+        workspace: where its files are.
+        reference: the run, as `find_resumable` takes it.
+        flags: settings given as options, by section.
+        only_for_new_runs: whether an option was given that makes sense for new runs only.
+
+    Raises:
+        CharlstmError, typer.Exit: it cannot be resumed, or could not be trained to its end.
+    """
+    from charlstm.checkpoint.references import find_resumable
+    from charlstm.config import MAY_CHANGE
+
+    changes = {name: flags["train"].pop(name) for name in MAY_CHANGE if name in flags["train"]}
+
+    def find() -> Path:
+        folder = find_resumable(workspace.store, reference)
+        _check_unchanged(folder, flags, only_for_new_runs)
+        return folder
+
+    single = launch.torchrun_ranks() is None
+    folder = find() if single else Path()  # before torch is loaded, so that a mistake is reported at once
+    with launch.joined() as ranks:
+        _resume(workspace, folder if single else ranks.on_rank_zero(find), changes, ranks)
+
+
+def _start(workspace: Workspace, prepared: Prepared, ranks: Ranks, into: Path | None = None) -> None:
+    """Train a prepared run, in a new folder or in the one given."""
     from charlstm.checkpoint.provenance import Provenance
     from charlstm.cli.interrupts import StopRequest
     from charlstm.cli.views import plan as plan_view
     from charlstm.filling.preview import write_preview
     from charlstm.training import prepare
 
-    # From here on Ctrl-C is a request: there is a folder now, and what it holds must be able to go on.
-    with StopRequest(quiet=not ranks.is_first) as request:
-        name, force = place.name, place.force
-        folder = into or ranks.by_first(lambda: place.store.create(name, prepared.encoded.name, force))
+    # From here on a signal is a request: the run has a folder now, and must leave in it what a resume needs.
+    with StopRequest(quiet=not ranks.is_rank_zero) as request:
+        name, force = workspace.name, workspace.force
+        folder = into or ranks.on_rank_zero(lambda: workspace.store.create(name, prepared.encoded.name, force))
         try:
-            with _kept(place, folder, ranks):
+            with _locked(workspace, folder, ranks):
                 training = prepare.begin(
                     prepared,
                     folder,
@@ -100,68 +141,48 @@ def _begin(place: Place, prepared: Prepared, ranks: Ranks, into: Path | None = N
                     ranks=ranks,
                     write_preview=write_preview,
                 )
-                if ranks.is_first and not place.quiet and not place.json_lines:
+                if ranks.is_rank_zero and not workspace.quiet and not workspace.json_lines:
                     plan_view.announce(prepared, folder)
-                _run(place, training, request)
+                _run(workspace, training, request)
         except CharlstmError:
-            if ranks.is_first:
-                _leave_nothing_useless(place, folder)
+            if ranks.is_rank_zero:
+                _remove_if_nothing_saved(workspace, folder)
             raise
 
 
-def begin_or_go_on(place: Place, start: Start, dry_run: bool) -> None:
-    """``--resume auto``: go on with the run that is named, or begin it; the same command can be typed at any time."""
-    if place.name is None:
-        raise UsageError("--resume auto needs the run's name", hint="Give it with --name or --out.")
-    if place.force or dry_run:
-        what = "--force" if place.force else "--dry-run"
-        raise UsageError(f"--resume auto and {what} do not go together", hint="Leave one of them out.")
-    with several.joined() as ranks:
-        from charlstm.cli.interrupts import StopRequest
-        from charlstm.config import MAY_CHANGE
-        from charlstm.filling.preview import write_preview
-        from charlstm.training.plan.merge import merge
-        from charlstm.training.prepare import shared
-        from charlstm.training.resume import resume
+def _resume(workspace: Workspace, folder: Path, changes: dict[str, Any], ranks: Ranks, given: Any = None) -> None:
+    from charlstm.cli.interrupts import StopRequest
+    from charlstm.filling.preview import write_preview
+    from charlstm.training.resume import resume as continue_run
 
-        folder = place.store.folder(place.name)
-        name = place.name
-        layers = ranks.by_first(start.layers)
-        if ranks.by_first(lambda: place.store.goes_on(name)):
-            given = merge(*layers)
-            changes = {name: given["train"].pop(name) for name in MAY_CHANGE if name in given["train"]}
-            with StopRequest(quiet=not ranks.is_first) as request, _kept(place, folder, ranks):
-                training = resume(
-                    folder,
-                    place.cache,
-                    changes,
-                    given=given,
-                    stdin=_stdin(),
-                    ranks=ranks,
-                    write_preview=write_preview,
-                )
-                _run(place, training, request)
-            return
-        prepared = shared(ranks, lambda: _prepare(place, start, taken=True), place.cache)
-        ranks.by_first(lambda: place.store.begin_anew(name))
-        _begin(place, prepared, ranks, folder)
+    with StopRequest(quiet=not ranks.is_rank_zero) as request, _locked(workspace, folder, ranks):
+        training = continue_run(
+            folder,
+            workspace.cache,
+            changes,
+            given=given,
+            stdin=_stdin(),
+            ranks=ranks,
+            write_preview=write_preview,
+        )
+        _run(workspace, training, request)
 
 
-def _kept(place: Place, folder: Path, ranks: Ranks) -> AbstractContextManager[None]:
-    """The run's lock, of which rank 0 is the keeper."""
-    return place.store.lock(folder) if ranks.is_first else contextlib.nullcontext()
+def _locked(workspace: Workspace, folder: Path, ranks: Ranks) -> AbstractContextManager[None]:
+    """The run's lock, which rank 0 holds for all."""
+    return workspace.store.lock(folder) if ranks.is_rank_zero else contextlib.nullcontext()
 
 
 def _stdin() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _prepare(place: Place, start: Start, *, taken: bool) -> Prepared:
-    """Read and encode the text and complete the settings; unless it may be ``taken``, the run's name must be free."""
-    layers = start.layers()
-    init = _checkpoint(place, start.init_from) if start.init_from else None
-    if place.name is not None and not taken:
-        place.store.check_free(place.name)  # now, and not after a gigabyte has been encoded
+def _prepare(workspace: Workspace, options: RunOptions, *, name_may_exist: bool) -> Prepared:
+    """Read and encode the text and complete the settings."""
+    layers = options.layers()
+    init = _checkpoint(workspace, options.init_from) if options.init_from else None
+    if workspace.name is not None and not name_may_exist:
+        workspace.store.check_free(workspace.name)  # now, and not after a gigabyte has been encoded
     from charlstm.cli.interrupts import load_torch
     from charlstm.cli.views.progress import bytes_bar
 
@@ -169,43 +190,15 @@ def _prepare(place: Place, start: Start, *, taken: bool) -> Prepared:
     from charlstm.training.plan.merge import merge
     from charlstm.training.prepare import prepare
 
-    with bytes_bar("encoding", quiet=place.quiet or place.json_lines) as progress:
-        return prepare(merge(*layers), place.cache, stdin=_stdin(), init=init, progress=progress)
+    with bytes_bar("encoding", quiet=workspace.quiet or workspace.json_lines) as progress:
+        return prepare(merge(*layers), workspace.cache, stdin=_stdin(), init=init, progress=progress)
 
 
-def resume(place: Place, reference: str, flags: dict[str, dict[str, Any]], clash: object) -> None:
-    """Go on with a run, for as long and on what is asked for; its other settings cannot change."""
-    from charlstm.config import MAY_CHANGE
-
-    changes = {name: flags["train"].pop(name) for name in MAY_CHANGE if name in flags["train"]}
-
-    def looked_at() -> Path:
-        folder = place.store.resumable(reference)
-        _check_unchanged(folder, flags, clash)
-        return folder
-
-    from charlstm.cli.interrupts import StopRequest
-
-    alone = several.place() is None
-    folder = looked_at() if alone else Path()  # a mistake is told before torch is loaded
-    with several.joined() as ranks:
-        from charlstm.filling.preview import write_preview
-        from charlstm.training import resume as resuming
-
-        if not alone:
-            folder = ranks.by_first(looked_at)
-        with StopRequest(quiet=not ranks.is_first) as request, _kept(place, folder, ranks):
-            training = resuming.resume(
-                folder, place.cache, changes, stdin=_stdin(), ranks=ranks, write_preview=write_preview
-            )
-            _run(place, training, request)
-
-
-def _check_unchanged(folder: Path, flags: dict[str, dict[str, Any]], clash: object) -> None:
-    """Refuse settings that are not those the run has had all along.
+def _check_unchanged(folder: Path, flags: dict[str, dict[str, Any]], only_for_new_runs: bool) -> None:
+    """Refuse settings that differ from those the run was started with.
 
     Raises:
-        UsageError: one that is not, or an option that is only for new runs.
+        UsageError: one does, or an option is for new runs only.
     """
     from charlstm.checkpoint.format import read_header
     from charlstm.checkpoint.store import RESUME
@@ -213,73 +206,83 @@ def _check_unchanged(folder: Path, flags: dict[str, dict[str, Any]], clash: obje
 
     path = folder / RESUME
     fixed = [name for _, name in differing(read_header(path).run, flags)]
-    if clash or fixed:
-        what = f"--{fixed[0].replace('_', '-')}" if fixed else "that option"
+    if only_for_new_runs or fixed:
+        what = as_option(fixed[0]) if fixed else "that option"
         if "sources" in fixed:
             what = "the text"
         raise UsageError(
-            f"{what} cannot be changed in a run that goes on",
-            hint="Only its end and --device, --precision, --threads can; or start another run with --init-from.",
+            f"{what} cannot be changed when a run is resumed",
+            hint="Only its budget and --device, --precision, --threads can; or start another run with --init-from.",
         )
 
 
-def _checkpoint(place: Place, reference: str) -> Checkpoint:
+def _checkpoint(workspace: Workspace, reference: str) -> Checkpoint:
     from charlstm.checkpoint import format as checkpoint_format
+    from charlstm.checkpoint.references import find_model
 
-    path = place.store.find(reference)
+    path = find_model(workspace.store, reference)
     return checkpoint_format.read_model(path)
 
 
-def _leave_nothing_useless(place: Place, folder: Path) -> None:
-    """Remove the folder of a run that failed before it saved anything, so that the same command can be typed again."""
+def _remove_if_nothing_saved(workspace: Workspace, folder: Path) -> None:
+    """Remove the folder of a run that failed before it saved anything, so that the same command can be given again."""
     if not any((folder / name).exists() for name in ("model.safetensors", "resume.safetensors")):
         with contextlib.suppress(CharlstmError):
-            place.store.remove(folder.name)
+            workspace.store.remove(folder.name)
 
 
-def _run(place: Place, training: Training, request: StopRequest) -> None:
-    """Let it train, show what happens, and leave with the right exit code."""
-    from charlstm.cli.views.progress import view
-    from charlstm.events import Stopped
-
-    name, tells = _reference(training.folder), training.ranks.is_first
-    stopped: Stopped | None = None
+def _run(workspace: Workspace, training: Training, request: StopRequest) -> None:
+    """Train, show the events, and raise what the exit code is to tell."""
+    name, prints = _reference(training.folder), training.ranks.is_rank_zero
     try:
-        with view(training, quiet=place.quiet or not tells, json_lines=place.json_lines and tells) as show:
-            for event in training.events(request):
-                show(event)
-                if isinstance(event, Stopped):
-                    stopped = event
+        stopped = _show_events(workspace, training, request)
     except StorageError as fault:
         if (training.folder / "resume.safetensors").exists():
-            fault.hint = f"Once that is mended, go on with: charlstm train --resume {name}"
+            fault.hint = f"Once that is solved, continue with: charlstm train --resume {name}"
         raise
-    assert stopped is not None
     if stopped.reason == "diverged":
         raise DivergedError(stopped.message, hint="Start again with a lower --lr or a lower --grad-clip.")
     if stopped.reason == "interrupted":
-        if tells:
-            say(f"saved. Go on with: charlstm train --resume {name}")
+        if prints:
+            say(f"saved. Continue with: charlstm train --resume {name}")
         raise typer.Exit(request.exit_code)
-    if tells and not place.json_lines:
+    if prints and not workspace.json_lines:
         next_step = f"Write with: charlstm sample {name}"
         if training.run.model.bidirectional:
-            next_step = f"Fill blanks with: charlstm fill {name} {_gapped(training.passage(200))}"
+            next_step = f"Fill blanks with: charlstm fill {name} {with_blank(training.passage(200))}"
         say(f"done: {training.folder}. {next_step}")
 
 
-def _gapped(passage: str) -> str:
-    """What to type to see a blank filled: part of the longest line that can be typed, one character left out."""
+def _show_events(workspace: Workspace, training: Training, request: StopRequest) -> Stopped:
+    """Train to the end or to a signal; the last event."""
+    from charlstm.cli.views.progress import view
+    from charlstm.events import Stopped
+    from charlstm.training.memory import keep_freed_memory
+
+    keep_freed_memory()  # here and not in the library: it lasts as long as the process, which is ours
+    prints = training.ranks.is_rank_zero
+    last: Stopped | None = None
+    with view(training, quiet=workspace.quiet or not prints, json_lines=workspace.json_lines and prints) as show:
+        for event in training.events(request):
+            show(event)
+            if isinstance(event, Stopped):
+                last = event
+    assert last is not None
+    return last
+
+
+def with_blank(passage: str) -> str:
+    """A line to fill in: part of the longest one that can be typed in a shell, with one character left out."""
     plain = [line for line in passage.splitlines() if line.isprintable() and not set("_{}\ufffd") & set(line)]
     line = max(plain, key=len, default="")[:24]
-    gap = len(line) // 2
-    return shlex.quote(f"{line[:gap]}_{line[gap + 1 :]}")
+    middle = len(line) // 2
+    return shlex.quote(f"{line[:middle]}_{line[middle + 1 :]}")
 
 
 def _reference(folder: Path) -> str:
     """What to type to name this run again."""
-    usual = folder.parent.resolve() == DEFAULT_ROOT.resolve()
-    return shlex.quote(folder.name if usual else str(folder))
+    in_default_root = folder.parent.resolve() == DEFAULT_ROOT.resolve()
+    return shlex.quote(folder.name if in_default_root else str(folder))
 
 
 def _command() -> str:

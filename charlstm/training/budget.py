@@ -1,4 +1,4 @@
-"""How far along the budget a run is: one number in [0, 1] that the schedule and the end of training follow."""
+"""How much of its budget a run has used: a number in [0, 1] that drives the schedule and the end of training."""
 
 from __future__ import annotations
 
@@ -6,38 +6,39 @@ from dataclasses import dataclass
 
 from charlstm.config import TrainConfig
 
-_JUMP = 20.0
+_LONGEST_STEP = 20.0
+"""In mean steps: a longer one counts as this many."""
 
 
 @dataclass
 class Clock:
-    """Seconds of training, over all sessions of a run.
+    """Counts the seconds of training, over all sessions of a run.
 
-    A step that takes far longer than its neighbours (a laptop that slept, a process that was stopped) counts as a few
-    of them only: otherwise one nap would eat the part of the schedule in which the learning rate comes down.
+    A step that takes far longer than the ones before it (a laptop that slept, a process that was stopped) counts as a
+    few of them only: otherwise one nap would use up the part of the schedule in which the learning rate falls.
     """
 
     seconds: float = 0.0
-    _pace: float = 0.0
+    _mean_step: float = 0.0
 
-    def step(self, elapsed: float) -> None:
-        """Count a step that took ``elapsed`` seconds."""
-        counted = min(elapsed, _JUMP * self._pace) if self._pace else elapsed
-        self._pace = 0.9 * self._pace + 0.1 * counted if self._pace else counted
+    def add_step(self, elapsed: float) -> None:
+        """Add a step that took ``elapsed`` seconds."""
+        counted = min(elapsed, _LONGEST_STEP * self._mean_step) if self._mean_step else elapsed
+        self._mean_step = 0.9 * self._mean_step + 0.1 * counted if self._mean_step else counted
         self.seconds += counted
 
-    def other(self, elapsed: float) -> None:
-        """Count an evaluation or a save."""
+    def add(self, elapsed: float) -> None:
+        """Add an evaluation or a save that took ``elapsed`` seconds."""
         self.seconds += elapsed
 
 
 def progress(config: TrainConfig, *, seconds: float, steps: int, epochs: float) -> float:
-    """The share of the budget used, in [0, 1]; of several budgets the one closest to its end counts.
+    """Return the share of the budget used, in [0, 1]; of several budgets that of the one closest to its end.
 
     Args:
         config: `max_time`, `max_steps`, `epochs`.
-        seconds: of training so far.
-        steps: of the optimizer so far.
+        seconds: seconds of training so far.
+        steps: optimizer steps so far.
         epochs: passes over the training text so far.
     """
     shares = [

@@ -1,16 +1,16 @@
-"""Several processes that train one network: whose rows are whose, and what all of them must know alike.
+"""Data-parallel training in several processes: which rows each trains on, and how all of them take the same decisions.
 
-A process is a rank. All ranks walk through the same windows, and each learns from its rows of every batch::
+A process is a rank. All ranks go through the same batches, and each computes the gradient of its own rows::
 
     batch of 6, 2 ranks        rank 0 has rows 0 1 2        rank 1 has rows 3 4 5
 
-Gradients are averaged over the ranks (`DistributedDataParallel`), so each step is the step one process would have taken
-on the whole batch: order of the data, masks of dropout and schedule do not depend on how many there are. Whatever
-depends on a clock, a file or a signal is decided by rank 0, or by all together, and then known to all: ranks that took
-different turns would wait for each other for ever. Rank 0 alone evaluates and writes.
+Gradients are averaged over the ranks (`DistributedDataParallel`), so each step is the one that a single process would
+take on the whole batch: the order of the data, the dropout masks and the schedule do not depend on the number of ranks.
+Whatever depends on a clock, a file or a signal is decided by rank 0, or by all in one collective, and sent to all:
+ranks that took different branches would wait for each other for ever. Only rank 0 evaluates and writes.
 
-Everything small goes over gloo, and so do sparse gradients, which nccl cannot add; on GPUs the dense ones over nccl. A
-rank that has gone is told as `LostRankError`.
+Small values go over gloo, and so do sparse gradients, which nccl cannot add; on GPUs the dense ones go over nccl. A
+rank that has ended raises `LostRankError` in the others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -30,157 +30,162 @@ from charlstm.errors import CharlstmError, ConfigError, LostRankError, UsageErro
 from charlstm.nn.parameters import sparse_tables
 from charlstm.nn.state import State
 
-if TYPE_CHECKING:
-    pass
-
-
 T = TypeVar("T")
 
 STEP_TIMEOUT = timedelta(minutes=2)
-"""No step takes that long: a rank that is silent for so long inside one has gone."""
-WAIT = timedelta(days=1)
-"""For what rank 0 does alone: encoding a large text, reading all of the validation text. torchrun and SLURM watch
-over the processes meanwhile."""
+"""No step takes that long: a rank that does not answer within it has ended or is cut off."""
+IDLE_TIMEOUT = timedelta(days=1)
+"""For what rank 0 does alone: encoding a large text, scoring all of the validation text. torchrun and SLURM watch the
+processes meanwhile."""
 
 
 class SharedError(CharlstmError):
-    """A fault that rank 0 tells; the others have only to leave with its exit code."""
+    """An error that rank 0 reports; the other ranks only end with the same exit code."""
 
     def __init__(self, line: str, exit_code: int) -> None:
         super().__init__(line)
         self.exit_code = exit_code
 
 
-class Agreed(NamedTuple):
-    """What all ranks know after a step."""
+class SyncedStep(NamedTuple):
+    """The values of a step that are the same on all ranks."""
 
     loss: float
     """Nats per token, the mean over the whole batch."""
     seconds: float
-    """The step's, by rank 0's clock."""
+    """Seconds the step took, by rank 0's clock."""
     stop: bool
-    """Whether any rank was asked to stop."""
+    """Whether any rank has received a request to stop."""
     save: bool
-    """Whether rank 0's clock says that it is time."""
+    """Whether a save is due by rank 0's clock."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those that train together; by default it is alone, and nothing here does anything.
+    """This process among those that train one network; by default the only one, for which no method does anything.
 
     Args:
-        rank: its number, from 0.
-        world: how many there are.
-        local: its number on its machine, from 0: it has the GPU of that number.
-        steps: the group of all of them in which nobody waits longer than a step; None if it is alone.
+        rank: this process's number, from 0.
+        world_size: the number of processes.
+        local_rank: this process's number on its machine, from 0; it uses the GPU of that number.
+        step_group: the process group with the timeout of a step; None for a single process.
     """
 
     rank: int = 0
-    world: int = 1
-    local: int = 0
-    steps: Any = None
+    world_size: int = 1
+    local_rank: int = 0
+    step_group: Any = None
 
     @property
-    def is_first(self) -> bool:
-        """Whether this is the one that evaluates, writes and prints."""
+    def is_rank_zero(self) -> bool:
+        """Whether this is the rank that evaluates, writes and prints."""
         return self.rank == 0
 
     def check(self, run: RunConfig) -> None:
-        """Refuse settings that cannot be shared out.
+        """Refuse settings with which several ranks cannot train.
 
         Raises:
-            ConfigError: the batch does not divide by the ranks.
-            UsageError: the device cannot be that of several ranks.
+            ConfigError: the batch size is not a multiple of the number of ranks.
+            UsageError: several ranks cannot share the device.
         """
         batch = run.data.batch_size
-        if batch % self.world:
-            near = max(1, round(batch / self.world)) * self.world
+        if batch % self.world_size:
+            near = max(1, round(batch / self.world_size)) * self.world_size
             raise ConfigError(
-                f"a batch of {batch} does not divide by {self.world} processes",
-                hint=f"Each learns from as many rows: --batch-size {near} would do"
-                + (", where the text is long enough for it." if batch < self.world else "."),
+                f"a batch of {batch} does not divide by {self.world_size} processes",
+                hint=f"Each process trains on equally many rows; use `batch_size={near}`"
+                + (" and a text that is long enough for it." if batch < self.world_size else "."),
             )
         self.device(run.train.device)
 
     def device(self, name: str) -> str:
-        """The torch name of this rank's device: of ``cuda`` each rank on a machine has a GPU of its own.
+        """Return torch's name of this rank's device; with ``"cuda"`` each rank on a machine has its own GPU.
 
         Raises:
-            UsageError: the device cannot be that of several ranks.
+            UsageError: several ranks cannot share the device.
         """
-        if self.world == 1 or name == "cpu":
+        if self.world_size == 1 or name == "cpu":
             return name
         if name != "cuda":
             raise UsageError(
                 f"several processes cannot share {name}",
-                hint="--device cuda gives each a GPU of its own, --device cpu works everywhere.",
+                hint="With `device='cuda'` each has its own GPU; `device='cpu'` works everywhere.",
             )
-        return f"cuda:{self.local}"
+        return f"cuda:{self.local_rank}"
 
     def rows(self, batch: int) -> slice:
-        """Which rows of a batch are this rank's."""
-        share = batch // self.world
+        """Return which rows of a batch this rank trains on."""
+        share = batch // self.world_size
         return slice(self.rank * share, (self.rank + 1) * share)
 
-    def wrapped(self, model: nn.Module) -> nn.Module:
-        """The model as it is to be called in training: with rank 0's weights, and gradients that are means over all.
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """Return the model to call in training: with rank 0's weights, and gradients averaged over all ranks.
 
-        Of the sparse gradients `average_sparse` makes the means.
+        Sparse gradients are left to `average_sparse`.
         """
-        if self.world == 1:
+        if self.world_size == 1:
             return model
-        self.level(model)
+        self.broadcast_weights(model)
         sparse = {id(table.weight) for table in sparse_tables(model)}
         names = [name for name, weight in model.named_parameters() if id(weight) in sparse]
         kind = nn.parallel.DistributedDataParallel
         kind._set_params_and_buffers_to_ignore_for_model(model, names)  # type: ignore[no-untyped-call]
-        return kind(model, process_group=self.steps, gradient_as_bucket_view=True)
+        return kind(model, process_group=self.step_group, gradient_as_bucket_view=True)
 
     def average_sparse(self, weights: Iterable[Tensor]) -> None:
-        """Make the sparse gradients of weights means over all; the rows that any rank has read travel once."""
-        if self.world == 1:
+        """Average the sparse gradients of weights over all ranks; each touched row is sent once."""
+        if self.world_size == 1:
             return
         for weight in weights:
             assert weight.grad is not None
             total = weight.grad.coalesce().cpu()
-            distributed.all_reduce(total, group=self.steps)
-            weight.grad = (total / self.world).to(weight.device)
+            distributed.all_reduce(total, group=self.step_group)
+            weight.grad = (total / self.world_size).to(weight.device)
 
-    def level(self, model: nn.Module) -> None:
-        """Give all ranks rank 0's weights.
+    def broadcast_weights(self, model: nn.Module) -> None:
+        """Send rank 0's weights to all ranks.
 
-        In training they have them already where all machines are of one kind. Processors that round differently drift
-        apart, and SOAP soon makes much of the last bit: it steps as boldly where the gradient is nearly zero as where
-        it is not.
+        On machines of one kind they are equal anyway. Processors that round differently drift apart, and SOAP soon
+        amplifies the last bit: its steps are as large where the gradient is nearly zero as where it is not.
         """
-        if self.world > 1:
+        if self.world_size > 1:
             for weight in model.parameters():
-                distributed.broadcast(weight.detach(), src=0, group=self.steps)
+                distributed.broadcast(weight.detach(), src=0, group=self.step_group)
 
-    def agree(self, loss: float, seconds: float, stop: bool, save: bool) -> Agreed:
-        """Make known to all what each has met in a step: one small sum."""
-        if self.world == 1:
-            return Agreed(loss, seconds, stop, save)
-        mine = [loss / self.world, seconds * self.is_first, stop, save and self.is_first]
-        total = torch.tensor(mine, dtype=torch.float64)
-        distributed.all_reduce(total, group=self.steps)
-        loss, seconds, stopping, saving = total.tolist()
-        return Agreed(loss, seconds, stopping > 0, saving > 0)
-
-    def by_first(self, work: Callable[[], T]) -> T:
-        """Let rank 0 do something; all have what came of it, a fault too.
+    def sync_step(self, loss: float, seconds: float, stop: bool, save: bool) -> SyncedStep:
+        """Combine what each rank has measured in a step, in one small all-reduce.
 
         Args:
-            work: what to do; what it returns must be of a kind that can be pickled.
+            loss: nats per token, the mean over this rank's rows.
+            seconds: how long the step took here.
+            stop: whether this rank has received a request to stop.
+            save: whether a save is due by this rank's clock.
+
+        Returns:
+            The same values on every rank.
+        """
+        if self.world_size == 1:
+            return SyncedStep(loss, seconds, stop, save)
+        mine = [loss / self.world_size, seconds * self.is_rank_zero, stop, save and self.is_rank_zero]
+        total = torch.tensor(mine, dtype=torch.float64)
+        distributed.all_reduce(total, group=self.step_group)
+        loss, seconds, stopping, saving = total.tolist()
+        return SyncedStep(loss, seconds, stopping > 0, saving > 0)
+
+    def on_rank_zero(self, work: Callable[[], T]) -> T:
+        """Call a function on rank 0 and return its result on all ranks; an error is raised on all, too.
+
+        Args:
+            work: the function; its result must be picklable.
 
         Raises:
             CharlstmError: on rank 0 what ``work`` raised, on the others `SharedError`.
         """
-        if self.world == 1:
+        if self.world_size == 1:
             return work()
         outcome: list[Any] = [None]
         fault: CharlstmError | None = None
-        if self.is_first:
+        if self.is_rank_zero:
             try:
                 outcome = [(work(), None)]
             except CharlstmError as raised:
@@ -188,84 +193,89 @@ class Ranks:
         distributed.broadcast_object_list(outcome, src=0, device=torch.device("cpu"))
         if fault is not None:
             raise fault
-        result, told = outcome[0]
-        if told is not None:
-            raise SharedError(*told)
-        made: T = result
-        return made
+        result, error = outcome[0]
+        if error is not None:
+            raise SharedError(*error)
+        typed: T = result
+        return typed
 
-    def said_by_first(self, value: T) -> T:
-        """Rank 0's value, on all."""
-        return self.by_first(lambda: value)
+    def broadcast_value(self, value: T) -> T:
+        """Return rank 0's value on all ranks."""
+        return self.on_rank_zero(lambda: value)
 
-    def together(self, work: Callable[[], T]) -> T:
-        """Do something on every rank, on each machine by one rank before its others: these find what it cached.
+    def local_first(self, work: Callable[[], T]) -> T:
+        """Call a function on every rank, on each machine first on local rank 0, so that the others find its cache.
+
+        Args:
+            work: the function.
+
+        Returns:
+            The result of this rank's own call.
 
         Raises:
-            CharlstmError: ``work`` failed on any of them; rank 0 has the line to tell, with the machine's name.
+            CharlstmError: ``work`` failed on any rank; rank 0's error names the rank and its machine.
         """
-        if self.world == 1:
+        if self.world_size == 1:
             return work()
-        done: list[T] = []
-        for turn in (self.local == 0, self.local != 0):
+        results: list[T] = []
+        for is_my_turn in (self.local_rank == 0, self.local_rank != 0):
             fault: tuple[str, int] | None = None
-            if turn:
+            if is_my_turn:
                 try:
-                    done.append(work())
+                    results.append(work())
                 except CharlstmError as raised:
                     fault = f"process {self.rank} on {socket.gethostname()}: {raised}", raised.exit_code
             self._raise_any(fault)
-        return done[0]
+        return results[0]
 
     def _raise_any(self, mine: tuple[str, int] | None) -> None:
-        faults: list[tuple[str, int] | None] = [None] * self.world
+        faults: list[tuple[str, int] | None] = [None] * self.world_size
         distributed.all_gather_object(faults, mine)
-        for told in faults:
-            if told is not None:
-                fault = CharlstmError(told[0]) if self.is_first else SharedError(*told)
-                fault.exit_code = told[1]
-                raise fault
+        for line, exit_code in filter(None, faults):
+            fault = CharlstmError(line) if self.is_rank_zero else SharedError(line, exit_code)
+            fault.exit_code = exit_code
+            raise fault
 
-    def gathered(self, state: State | None) -> State | None:
-        """A state with the rows of all ranks, on the CPU of each; all must call it."""
-        if self.world == 1 or state is None:
+    def gather_rows(self, state: State | None) -> State | None:
+        """Return a state with the rows of all ranks, on the CPU; every rank must call it."""
+        if self.world_size == 1 or state is None:
             return state
         return state.map(self._all_rows)
 
     def _all_rows(self, part: Tensor) -> Tensor:
-        # Bytes: gloo has no bool, and knows nothing of the rarer types.
+        # As bytes: gloo has no bool and few of the rarer types.
         mine = part.detach().cpu().contiguous()
         raw = mine.flatten().view(torch.uint8)
-        parts = [torch.empty_like(raw) for _ in range(self.world)]
-        distributed.all_gather(parts, raw, group=self.steps)
+        parts = [torch.empty_like(raw) for _ in range(self.world_size)]
+        distributed.all_gather(parts, raw, group=self.step_group)
         return torch.cat([rows.view(mine.dtype).view(mine.shape) for rows in parts])
 
-    def own(self, state: State | None) -> State | None:
-        """This rank's rows of a whole state: undoes `gathered`."""
-        if self.world == 1 or state is None:
+    def shard(self, state: State | None) -> State | None:
+        """Return this rank's rows of a whole state: the inverse of `gather_rows`."""
+        if self.world_size == 1 or state is None:
             return state
         return state.map(lambda part: part[self.rows(len(part))].clone())
 
-    def meet(self) -> None:
-        """Wait until all are here."""
-        if self.world > 1:
-            distributed.all_gather_object([None] * self.world, None)
+    def barrier(self) -> None:
+        """Wait until every rank has called this."""
+        if self.world_size > 1:
+            distributed.all_gather_object([None] * self.world_size, None)
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = Ranks()
 
 
 @contextmanager
-def telling_of_lost_ranks() -> Iterator[None]:
-    """Turn the ways in which gloo, nccl and their store lose a peer into `LostRankError`."""
+def translate_comm_errors() -> Iterator[None]:
+    """Raise `LostRankError` for whatever gloo, nccl and their store raise when a peer is lost."""
     try:
         yield
     except RuntimeError as fault:
-        # Most are DistErrors. gloo's are plain: each names a file of its source, or what it was doing.
+        # Most are DistErrors. gloo raises plain ones, whose text names a source file of gloo, or what it was doing.
         lost = ("gloo", "Gloo", "NCCL communicator", "onnection closed by peer")
         if isinstance(fault, distributed.DistError) or any(word in str(fault) for word in lost):
             raise LostRankError(
                 "another process of this run has ended, or cannot be reached",
-                hint="What was saved is kept; the same command goes on from there if it has --resume auto.",
+                hint="What was saved is kept; with `resume='auto'` the same command continues from there.",
             ) from fault
         raise

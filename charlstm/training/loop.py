@@ -30,9 +30,9 @@ from charlstm.training import snapshot
 from charlstm.training.batches import Batch, TbpttBatches
 from charlstm.training.budget import Clock, progress
 from charlstm.training.diagnosis import diagnose
-from charlstm.training.distributed import ALONE, Agreed, Ranks
-from charlstm.training.memory import telling_of_memory
-from charlstm.training.metrics_log import Journal
+from charlstm.training.distributed import SINGLE_PROCESS, Ranks, SyncedStep
+from charlstm.training.memory import translate_oom
+from charlstm.training.metrics_log import MetricsLog
 from charlstm.training.optim.ema import WeightEMA
 from charlstm.training.optim.schedule import schedule
 from charlstm.training.saving import RunFiles
@@ -83,7 +83,7 @@ class Training:
         weights: dict[str, NDArray[Any]] | None = None,
         resume: Checkpoint | None = None,
         notice: str = "",
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE_PROCESS,
         write_preview: WritePreview | None = None,
     ) -> None:
         ranks.check(run)
@@ -112,7 +112,7 @@ class Training:
         if resume is not None:
             self.cursor = Cursor.from_json(resume.cursor)
             snapshot.restore(resume.tensors, self._train_state(self._states))
-            self._states = [ranks.own(state) for state in self._states]
+            self._states = [ranks.shard(state) for state in self._states]
         self._clock = Clock(self.cursor.seconds)
         self._last_preview = self._progress()
 
@@ -133,13 +133,16 @@ class Training:
         if over is not None:
             yield from itertools.chain(self._introduction(), over)
             return
-        writes = self.ranks.is_first
-        with Journal(self.folder / METRICS, self.cursor.step) if writes else nullcontext() as journal:
-            with telling_of_memory():
+        writes = self.ranks.is_rank_zero
+        with MetricsLog(self.folder / METRICS, self.cursor.step) if writes else nullcontext() as log:
+            with translate_oom():
                 for event in itertools.chain(self._introduction(), self._train(stop)):
-                    if journal is not None:
-                        journal.write(event)
+                    notice = log.write(event) if log is not None else None
                     yield event
+                    if notice is not None and not isinstance(event, Stopped):
+                        yield notice
+                    if notice is not None and not isinstance(event, Stopped):
+                        yield notice
 
     def passage(self, length: int) -> str:
         """The first tokens of the validation text, or of all there is where there is none.
@@ -152,8 +155,8 @@ class Training:
     def save_resume(self) -> CheckpointSaved:
         """Write ``resume.safetensors``: all that an exact resume needs, with any number of ranks."""
         self.cursor.seconds = self._clock.seconds
-        state = self._train_state([self.ranks.gathered(state) for state in self._states])
-        return self.ranks.by_first(lambda: self._files.save_resume(snapshot.capture(state), self.cursor))
+        state = self._train_state([self.ranks.gather_rows(state) for state in self._states])
+        return self.ranks.on_rank_zero(lambda: self._files.save_resume(snapshot.capture(state), self.cursor))
 
     def _introduction(self) -> Iterator[Event]:
         step = self.cursor.step
@@ -184,7 +187,7 @@ class Training:
         self.model.train()
         config = self.run.train
         # How long a step takes says nothing about this machine's threads while it waits for others.
-        adapt = self.ranks.world == 1 and not config.threads and config.max_time is not None
+        adapt = self.ranks.world_size == 1 and not config.threads and config.max_time is not None
         before = torch.get_num_threads()
         torch.set_num_threads(config.threads or before)
         try:
@@ -223,12 +226,12 @@ class Training:
                 yield self.save_resume()
                 last_save = time.monotonic()
             if evaluated or previewed or agreed.save:
-                self._clock.other(self.ranks.said_by_first(time.perf_counter() - began))
+                self._clock.add(self.ranks.broadcast_value(time.perf_counter() - began))
         yield from self._end(reason)
 
     def _step(
         self, batch: Batch, stop: Callable[[], bool], save_due: bool, threads: AdaptiveThreads
-    ) -> tuple[StepDone, Agreed]:
+    ) -> tuple[StepDone, SyncedStep]:
         """Take one step, agree with the other ranks on what it came to, and move the cursor behind it."""
         share, began = self._progress(), time.perf_counter()
         lr = self.run.train.lr * schedule(share, self.run.train.warmup)
@@ -237,18 +240,18 @@ class Training:
         if not self._batches.shuffled:
             self._states[batch.group] = result.state
         taken = time.perf_counter() - began
-        agreed = self.ranks.agree(result.loss, taken, stop(), save_due)
+        agreed = self.ranks.sync_step(result.loss, taken, stop(), save_due)
         threads.after_step(taken)
         self._count(batch, agreed)
         cursor, seconds = self.cursor, self._clock.seconds
         return StepDone(cursor.step, share, agreed.loss, lr, result.grad_norm, cursor.tokens, seconds), agreed
 
-    def _count(self, batch: Batch, agreed: Agreed) -> None:
+    def _count(self, batch: Batch, agreed: SyncedStep) -> None:
         cursor = self.cursor
         cursor.step += 1
         cursor.epoch, cursor.index = batch.epoch, batch.index + 1
         cursor.tokens += batch.targets.numel()
-        self._clock.step(agreed.seconds)
+        self._clock.add_step(agreed.seconds)
         mean = _LOSS_MEMORY * cursor.train_loss + (1 - _LOSS_MEMORY) * agreed.loss
         cursor.train_loss = agreed.loss if cursor.step == 1 else mean
         if self._ema is not None:
@@ -276,12 +279,12 @@ class Training:
         """Score all of the validation text with the better of last and averaged weights; keep the best of all."""
         cursor = self.cursor
         cursor.evaluated = cursor.step
-        self.ranks.level(self.model)
+        self.ranks.broadcast_weights(self.model)
         if not len(self._val_ids):
             yield self._save_model(self._unscored(), None, None)
             yield from self._preview()
             return
-        variant, val_loss = self.ranks.by_first(lambda: self._validation.choose(self.model, self._ema))
+        variant, val_loss = self.ranks.on_rank_zero(lambda: self._validation.choose(self.model, self._ema))
         if not math.isfinite(val_loss):
             raise DivergedError(f"the validation loss is {val_loss} at step {cursor.step}")
         bits = bits_per_char(val_loss, len(self._val_ids), self._val_characters)
@@ -302,8 +305,8 @@ class Training:
     def _save_model(self, variant: WeightVariant, val_loss: float | None, bits: float | None) -> CheckpointSaved:
         self.cursor.seconds = self._clock.seconds
         with use_weights(variant, self.model, self._ema):
-            tensors = self.model.to_tensors() if self.ranks.is_first else {}
-        return self.ranks.by_first(lambda: self._files.save_model(tensors, self.cursor, variant, val_loss, bits))
+            tensors = self.model.to_tensors() if self.ranks.is_rank_zero else {}
+        return self.ranks.on_rank_zero(lambda: self._files.save_model(tensors, self.cursor, variant, val_loss, bits))
 
     def _preview_due(self) -> bool:
         return self._wants_previews() and self._progress() >= self._last_preview + _PREVIEW_EVERY
@@ -321,7 +324,7 @@ class Training:
         def text() -> str:
             return write(self._files.checkpoint(self.model.to_tensors(), self.cursor), passage)
 
-        yield Preview(self.cursor.step, self.ranks.by_first(text))
+        yield Preview(self.cursor.step, self.ranks.on_rank_zero(text))
 
     def _passage(self, length: int) -> list[int]:
         ids: list[int] = (self._val_ids if len(self._val_ids) else self._train_ids)[:length].tolist()

@@ -1,26 +1,28 @@
-"""``metrics.jsonl``: the events of a run, one a line, over all its sessions."""
+"""``metrics.jsonl``: the events of a run, one per line, over all its sessions."""
 
 from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from charlstm.events import Event, StepDone, to_json
+from charlstm.errors import StorageError
+from charlstm.events import Event, Notice, StepDone, to_json
 from charlstm.files import storage_error, write_atomically
 
 _STEP_EVERY = 1.0
-"""Seconds between steps that are written: days of training make megabytes, not gigabytes."""
+"""Seconds between recorded steps: days of training make megabytes, not gigabytes."""
 
 
-class Journal:
-    """Appends events to a file while it is entered.
+class MetricsLog:
+    """Appends events to a file while it is entered. A file that cannot be written never stops the training.
 
     Args:
-        path: of the file; it need not exist.
-        step: the last step that counts: what a killed session wrote after it is dropped, for it will be told again.
+        path: the file; it need not exist.
+        step: the last step to keep: what a killed session recorded after it is dropped, for it will happen again.
     """
 
     def __init__(self, path: Path, step: int) -> None:
@@ -28,41 +30,71 @@ class Journal:
         self._step = step
         self._last_step = -_STEP_EVERY
         self._file: TextIO | None = None
+        self._unreported: StorageError | None = None
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> MetricsLog:
         try:
-            if self._path.exists():
-                lines = self._path.read_bytes().splitlines(keepends=True)
-                write_atomically(self._path, b"".join(line for line in lines if self._counts(line)))
+            self._drop_lines_after_step()
             self._file = self._path.open("a", encoding="utf-8")
+        except StorageError as fault:
+            self._give_up(fault)
         except OSError as fault:
-            raise storage_error(self._path, fault, "cannot be written") from fault
+            self._give_up(storage_error(self._path, fault, "cannot be written"))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._close()
 
-    def write(self, event: Event) -> None:
-        """Append an event; of the steps only one a second.
+    def write(self, event: Event) -> Notice | None:
+        """Append an event; of the steps only one per second.
 
-        Raises:
-            StorageError: the disk is full or gone.
+        Returns:
+            A notice the first time that the file cannot be written; from then on no event is recorded.
         """
-        now = time.monotonic()
-        if isinstance(event, StepDone):
-            if now - self._last_step < _STEP_EVERY:
-                return
-            self._last_step = now
-        assert self._file is not None
-        try:
-            self._file.write(to_json(event) + "\n")
-            self._file.flush()
-        except OSError as fault:
-            raise storage_error(self._path, fault, "cannot be written") from fault
+        if not isinstance(event, StepDone) or self._is_step_due():
+            try:
+                self._append(to_json(event))
+            except OSError as fault:
+                self._give_up(storage_error(self._path, fault, "cannot be written"))
+        unreported, self._unreported = self._unreported, None
+        if unreported is None:
+            return None
+        return Notice(event.step, f"{unreported} Training continues, but its events are no longer recorded.")
 
-    def _counts(self, line: bytes) -> bool:
-        try:
-            return line.endswith(b"\n") and json.loads(line).get("step", 0) <= self._step
-        except ValueError:  # the line a kill cut short
+    def _append(self, line: str) -> None:
+        if self._file is not None:
+            self._file.write(line + "\n")
+            self._file.flush()
+
+    def _is_step_due(self) -> bool:
+        now = time.monotonic()
+        if now - self._last_step < _STEP_EVERY:
             return False
+        self._last_step = now
+        return True
+
+    def _give_up(self, fault: StorageError) -> None:
+        self._unreported = fault
+        self._close()
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):  # what could not be written is still in its buffer
+                file.close()
+
+    def _drop_lines_after_step(self) -> None:
+        if not self._path.exists():
+            return
+        if not self._path.is_file():  # opening a pipe would wait for its other end
+            raise StorageError("cannot be written: not a plain file", where=self._path, hint="Remove it.")
+        lines = self._path.read_bytes().splitlines(keepends=True)
+        write_atomically(self._path, b"".join(line for line in lines if self._is_kept(line)))
+
+    def _is_kept(self, line: bytes) -> bool:
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):  # a line that a kill cut short, or no JSON at all
+            return False
+        step = event.get("step", 0) if isinstance(event, dict) else None
+        return line.endswith(b"\n") and isinstance(step, int) and step <= self._step

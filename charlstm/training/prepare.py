@@ -17,7 +17,7 @@ from charlstm.corpora.sources import open_sources
 from charlstm.errors import TextError, UnknownCharacter, UsageError
 from charlstm.schemas import parse
 from charlstm.tokenizers import Tokenizer, from_state
-from charlstm.training.distributed import ALONE, Ranks
+from charlstm.training.distributed import SINGLE_PROCESS, Ranks
 from charlstm.training.finetune import fitted_weights, grown, with_shape_of
 from charlstm.training.loop import Training, WritePreview
 from charlstm.training.plan import probe
@@ -91,12 +91,12 @@ def shared(ranks: Ranks, prepare: Callable[[], Prepared], cache: Path) -> Prepar
         kept.append(prepared)
         return prepared.plan, prepared.encoded.tokenizer.to_state(), prepared.encoded.corpus_sha256
 
-    plan, state, sha256 = ranks.by_first(decide)
+    plan, state, sha256 = ranks.on_rank_zero(decide)
 
     def text() -> Encoded:
         return kept[0].encoded if kept else same_text(plan.run, from_state(state), sha256, cache, None, _NOT_RANK_0S)
 
-    encoded = ranks.together(text)
+    encoded = ranks.local_first(text)
     return kept[0] if kept else Prepared(encoded, plan)
 
 
@@ -105,7 +105,7 @@ def begin(
     folder: Path,
     *,
     provenance: Provenance | None = None,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_PROCESS,
     write_preview: WritePreview | None = None,
 ) -> Training:
     """The training of a prepared run.

@@ -7,64 +7,93 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import torch
 from torch import distributed
 
 from charlstm.errors import CharlstmError, LostRankError
+from charlstm.training.distributed import IDLE_TIMEOUT, STEP_TIMEOUT, Ranks, translate_comm_errors
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
-from charlstm.training.distributed import STEP_TIMEOUT, WAIT, Ranks, telling_of_lost_ranks
+
+JOIN_TIMEOUT = timedelta(minutes=2)
+"""How long a process waits for the others to start. torchrun and SLURM start all within seconds."""
 
 
 @contextmanager
-def join(rank: int, world: int, local: int) -> Iterator[Ranks]:
-    """Meet the other ranks, where torchrun's environment says (``MASTER_ADDR``, ``MASTER_PORT``).
+def join(rank: int, world_size: int, local_rank: int) -> Iterator[Ranks]:
+    """Join the other ranks, at the address in torchrun's environment (``MASTER_ADDR``, ``MASTER_PORT``).
 
     Args:
         rank: this process's number, from 0.
-        world: how many there are.
-        local: its number on its machine, from 0.
+        world_size: the number of processes.
+        local_rank: this process's number on its machine, from 0.
 
     Raises:
-        LostRankError: one of the others has ended, or can no longer be reached.
+        LostRankError: the others did not start within `JOIN_TIMEOUT`, or one has ended or cannot be reached.
     """
-    from torch.distributed.rendezvous import rendezvous  # not there in every build of torch, nor needed by one process
-
     nccl = torch.cuda.is_available() and distributed.is_nccl_available()
-    with telling_of_lost_ranks():
-        if nccl and local < torch.cuda.device_count():
-            torch.cuda.set_device(local)
-        backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
-        found, _, _ = next(iter(rendezvous("env://", rank, world, timeout=WAIT)))
-        store = _unwritten(found, rank, world)
-        distributed.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=WAIT)
+    if nccl and local_rank < torch.cuda.device_count():
+        torch.cuda.set_device(local_rank)
+    backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
+    store = _meet(rank, world_size)
+    with translate_comm_errors():
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=world_size, timeout=IDLE_TIMEOUT)
         try:
-            yield Ranks(rank, world, local, distributed.new_group(timeout=STEP_TIMEOUT))
-        except LostRankError:  # with a peer gone, ending the groups might wait for it
+            yield Ranks(rank, world_size, local_rank, distributed.new_group(timeout=STEP_TIMEOUT))
+        except LostRankError:  # with a peer gone, destroying the groups might wait for it
             raise
         except CharlstmError:
-            distributed.destroy_process_group()  # else gloo's threads now and then make an abort of leaving
+            distributed.destroy_process_group()  # otherwise gloo's threads occasionally abort the process at exit
             raise
         distributed.destroy_process_group()
 
 
-def _unwritten(store: Store, rank: int, world: int) -> Store:
-    """A corner of the store in which nothing has been written yet.
+def _meet(rank: int, world_size: int) -> Store:
+    """Wait until all ranks are there; the store that they share."""
+    from torch.distributed.rendezvous import rendezvous  # missing in some builds of torch; one process needs none
 
-    torchrun has one store for all its restarts, and does not always say that it has restarted. The addresses that
-    ended processes left in it would be taken for those of the living, and waited for. So each rank writes a name that
-    nobody had before, and the corner is called by all of these, once all have seen the same ones.
+    seconds = JOIN_TIMEOUT.total_seconds()
+    try:
+        store, _, _ = next(iter(rendezvous("env://", rank, world_size, timeout=JOIN_TIMEOUT)))
+        store.set_timeout(JOIN_TIMEOUT)  # torchrun's own store has another
+        store = _unused_part(store, rank, world_size, time.monotonic() + seconds)
+    except (distributed.DistError, TimeoutError) as fault:
+        raise LostRankError(
+            f"not all {world_size} processes of this run have started within {seconds:g} seconds",
+            hint="Start all of them together; for a single process, unset WORLD_SIZE.",
+        ) from fault
+    store.set_timeout(IDLE_TIMEOUT)
+    return store
+
+
+def _unused_part(store: Store, rank: int, world_size: int, deadline: float) -> Store:
+    """A part of the store in which nothing has been written yet, the same for all ranks.
+
+    torchrun has one store for all its restarts, and does not always announce that it has restarted. The addresses that
+    ended processes left in it would be taken for those of living ones, and waited for. So each rank writes a name that
+    has never been used, and the part is named after all of these, once all ranks have read the same ones.
+
+    Args:
+        store: torchrun's, or one that rank 0 serves.
+        rank: this process's number.
+        world_size: the number of processes.
+        deadline: when to give up, by `time.monotonic`.
+
+    Raises:
+        TimeoutError: the deadline has passed.
     """
     from torch.distributed.distributed_c10d import PrefixStore
 
     store.set(f"charlstm/{rank}", uuid.uuid4().hex)
-    while True:
-        names = store.multi_get([f"charlstm/{other}" for other in range(world)])
-        corner = hashlib.sha256(b" ".join(names)).hexdigest()
-        store.set(f"charlstm/{corner}/{rank}", "seen")
-        if store.check([f"charlstm/{corner}/{other}" for other in range(world)]):
-            return PrefixStore(corner, store)
+    while time.monotonic() < deadline:
+        names = store.multi_get([f"charlstm/{other}" for other in range(world_size)])
+        part = hashlib.sha256(b" ".join(names)).hexdigest()
+        store.set(f"charlstm/{part}/{rank}", "read")
+        if store.check([f"charlstm/{part}/{other}" for other in range(world_size)]):
+            return PrefixStore(part, store)
         time.sleep(0.05)
+    raise TimeoutError

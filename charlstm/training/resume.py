@@ -15,7 +15,7 @@ from charlstm.config import BUDGETS, MAY_CHANGE, RunConfig, TrainConfig, check_p
 from charlstm.corpora.sources import STDIN
 from charlstm.errors import CharlstmError, CorruptError, NotFoundError, UsageError
 from charlstm.schemas import parse, to_plain
-from charlstm.training.distributed import ALONE, Ranks
+from charlstm.training.distributed import SINGLE_PROCESS, Ranks
 from charlstm.training.loop import Training, WritePreview
 from charlstm.training.plan import probe
 from charlstm.training.plan.merge import Given
@@ -41,7 +41,7 @@ def resume(
     *,
     stdin: BinaryIO | None = None,
     given: Given | None = None,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_PROCESS,
     write_preview: WritePreview | None = None,
 ) -> Training:
     """The exact continuation of a run; on another kind of device exact but for the random numbers.
@@ -62,13 +62,13 @@ def resume(
             such device.
         CheckpointError: the file it would go on from cannot be used.
     """
-    saved = ranks.by_first(lambda: _saved(folder))
+    saved = ranks.on_rank_zero(lambda: _saved(folder))
     _check_same(saved.run, given or {})
-    run = ranks.by_first(lambda: _changed(saved.run, changes))
+    run = ranks.on_rank_zero(lambda: _changed(saved.run, changes))
     tokenizer = saved.load_tokenizer()
     sha256 = saved.provenance.corpus.sha256
-    encoded = ranks.together(lambda: same_text(run, tokenizer, sha256, cache, stdin, _NO_LONGER))
-    notice = ranks.by_first(lambda: _told_of_changes(run, sha256, cache))
+    encoded = ranks.local_first(lambda: same_text(run, tokenizer, sha256, cache, stdin, _NO_LONGER))
+    notice = ranks.on_rank_zero(lambda: _told_of_changes(run, sha256, cache))
     began = saved.provenance
     provenance = Provenance(charlstm=began.charlstm, command=began.command, corpus=began.corpus)
     try:

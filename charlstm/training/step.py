@@ -15,7 +15,7 @@ from charlstm.nn.model import CharLM
 from charlstm.nn.parameters import dense_parameters, sparse_tables
 from charlstm.nn.state import State
 from charlstm.training.batches import Batch
-from charlstm.training.distributed import ALONE, Ranks
+from charlstm.training.distributed import SINGLE_PROCESS, Ranks
 from charlstm.training.optim.build import make_optimizers
 
 
@@ -51,11 +51,11 @@ class TrainStep:
         config: TrainConfig,
         *,
         generator: torch.Generator | None = None,
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
         self.model, self._config, self._generator, self._ranks = model, config, generator, ranks
         self._device = model.embedding.weight.device
-        self._forward = ranks.wrapped(model)  # before anything copies weights: from here on they are rank 0's
+        self._forward = ranks.wrap(model)  # before anything copies weights: from here on they are rank 0's
         self._dense = list(dense_parameters(model).values())
         self._sparse = [table.weight for table in sparse_tables(model)]
         self.optimizers = make_optimizers(model, config)

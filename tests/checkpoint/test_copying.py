@@ -1,4 +1,4 @@
-"""A copy is whole, smaller if wished, and never costs what was there."""
+"""A copy is complete, smaller on request, and never destroys what was there."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from charlstm.checkpoint.copying import copy
 from charlstm.checkpoint.format import read, verify, write
+from charlstm.checkpoint.references import find_model
 from charlstm.checkpoint.store import METRICS, MODEL, RESUME, Store
 from charlstm.errors import CorruptError, IncompatibleError, NotFoundError, StorageError, UsageError
 from tests.checkpoint_samples import model, run
@@ -28,7 +29,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def test_to_a_run_a_file_and_a_folder(store: Store, tmp_path: Path) -> None:
-    original = read(store.find("first"))
+    original = read(find_model(store, "first"))
     for destination, path in {
         "second": store.root / "second" / MODEL,
         "checkpoints/third": Path("checkpoints/third") / MODEL,
@@ -41,14 +42,14 @@ def test_to_a_run_a_file_and_a_folder(store: Store, tmp_path: Path) -> None:
         assert replace(found, tensors={}, run=original.run, sha256="") == replace(original, tensors={}, sha256="")
         assert all((found.tensors[name] == tensor).all() for name, tensor in original.tensors.items())
         assert os.listdir(path.parent).count(RESUME) == 0
-    assert read(store.find("second")).run == original.run.replace(name="second")
-    assert read(store.find("third")).run == original.run.replace(name="third")
+    assert read(find_model(store, "second")).run == original.run.replace(name="second")
+    assert read(find_model(store, "third")).run == original.run.replace(name="third")
     assert read(Path("share.safetensors")).sha256 == original.sha256  # as it was: the same file
     assert {entry.name for entry in store.runs()} == {"first", "second", "third"}
 
 
-def test_the_starter_can_be_made_anew(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="meaning of its own"):
+def test_the_starter_can_be_updated(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="reserved word"):
         copy(store, "first", "checkpoints/starter")
     monkeypatch.setattr("charlstm.checkpoint.copying.starter_folder", lambda: tmp_path / "checkpoints" / "starter")
     made = copy(store, "first", "checkpoints/starter")
@@ -56,7 +57,7 @@ def test_the_starter_can_be_made_anew(store: Store, tmp_path: Path, monkeypatch:
     assert read(made, kind="model").run.name == "starter"
 
 
-def test_in_half_the_size_with_a_note(store: Store) -> None:
+def test_half_the_size_and_a_note(store: Store) -> None:
     path = copy(store, "first", "half.safetensors", dtype="float16", note="für dich")
     found = read(path)
     assert found.provenance == model().provenance.replace(note="für dich")
@@ -65,7 +66,7 @@ def test_in_half_the_size_with_a_note(store: Store) -> None:
     assert read(again).provenance.note == "für dich"  # kept unless another is given
 
 
-def test_what_is_there_stays_unless_forced(store: Store, tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_only_with_force(store: Store, tmp_path: Path) -> None:
     taken = run(store, "taken", seed=7)
     (taken.parent / RESUME).write_bytes(b"of another model")
     before = taken.read_bytes()
@@ -73,18 +74,18 @@ def test_what_is_there_stays_unless_forced(store: Store, tmp_path: Path) -> None
     begun = store.create("begun", "", False)
     (begun / METRICS).write_bytes(b"{}")
     for destination in ("taken", "checkpoints/taken", "file.safetensors", "begun"):
-        with pytest.raises(UsageError, match=r"is there already.*--force"):
+        with pytest.raises(UsageError, match=r"exists already.*`force`"):
             copy(store, "first", destination)
     assert taken.read_bytes() == before
     assert (tmp_path / "file.safetensors").read_bytes() == b"mine"
     copy(store, "first", "taken", force=True)
-    assert read(taken).tensors["head.bias"].tolist() == read(store.find("first")).tensors["head.bias"].tolist()
-    assert not (taken.parent / RESUME).exists()  # it would go on with the weights of another model
+    assert read(taken).tensors["head.bias"].tolist() == read(find_model(store, "first")).tensors["head.bias"].tolist()
+    assert not (taken.parent / RESUME).exists()  # it would resume the weights of another model
     copy(store, "first", "file.safetensors", force=True)
     verify(tmp_path / "file.safetensors")
 
 
-def test_never_over_a_run_in_training(store: Store) -> None:
+def test_a_run_in_training_is_never_replaced(store: Store) -> None:
     taken = run(store, "taken", seed=7)
     before = taken.read_bytes()
     with store.lock(taken.parent), pytest.raises(UsageError, match="another charlstm"):

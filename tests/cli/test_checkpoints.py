@@ -1,4 +1,4 @@
-"""``charlstm checkpoints`` as a person meets it: tables wide and narrow, JSON, questions, exit codes."""
+"""``charlstm checkpoints`` as a person uses it: tables wide and narrow, JSON, questions, exit codes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from charlstm.checkpoint.format import read, read_header, write
+from charlstm.checkpoint.references import find_model
 from charlstm.checkpoint.run import RunEntry
 from charlstm.checkpoint.store import MODEL, RESUME, Store
 from charlstm.checkpoint.summary import Summary, summarise
@@ -33,12 +34,13 @@ BITS = {"english-1": 2.5, "english-2": 2.1, "english-3": 2.3}
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Three whole runs, the third the newest, and two that are not whole."""
+    """Three valid runs, the third the newest, one that is broken and one without a model."""
     monkeypatch.setenv("CHARLSTM_CHECKPOINTS", str(tmp_path / "runs"))
     monkeypatch.chdir(tmp_path)
     store = Store(tmp_path / "runs")
     for number, (name, bits) in enumerate(BITS.items()):
-        run(store, name, modified=1000.0 + number, bits_per_char=bits, hidden=4 + number, note=EVIL)
+        corpus = {"name": "english", "sha256": "5ea"}
+        run(store, name, modified=1000.0 + number, bits_per_char=bits, hidden=4 + number, note=EVIL, corpus=corpus)
     cut = run(store, "cut", modified=900)
     os.truncate(cut, 300)
     os.utime(cut, (900, 900))
@@ -47,7 +49,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def ask(*arguments: str, code: int = 0, **settings: Any) -> Any:
-    """What the command says; its errors are raised as the root of the command line would see them."""
+    """Run a command; its errors are raised as the root of the command line would receive them."""
     result = CliRunner().invoke(app, list(arguments), **settings)
     if isinstance(result.exception, CharlstmError):
         raise result.exception
@@ -62,27 +64,30 @@ def ask(*arguments: str, code: int = 0, **settings: Any) -> Any:
 
 def test_list_shows_every_run_newest_first(store: Store) -> None:
     lines = ask("list").stdout.splitlines()
-    assert re.split(r" {2,}", lines[0].strip()) == ["run", "shape", "params", "bits/char", "steps", "size", "age"]
+    columns = ["run", "shape", "cell", "params", "bits/char", "steps", "size", "age", "text"]
+    assert re.split(r" {2,}", lines[0].strip()) == columns
     rows = {line.split()[0]: line.split() for line in lines[2:] if line.strip()}
     assert list(rows)[:5] == ["begun", "english-3", "english-2", "english-1", "cut"]
-    assert rows["english-2"][1:5] == ["1×5", str(read_header(store.find("english-2")).parameters), "2.100", "1,200"]
+    parameters = str(read_header(find_model(store, "english-2")).parameters)
+    assert rows["english-2"][1:6] == ["1×5", "lstm", parameters, "2.100", "1,200"]
+    assert rows["english-2"][-1] == "english"
     assert rows["begun"][1] == "new"
     assert rows["cut"][1] == "broken"
     assert "cut: cut short after 300 bytes" in lines
 
 
-def test_list_as_json_says_the_same(store: Store) -> None:
+def test_list_as_json_has_the_same_content(store: Store) -> None:
     runs = json.loads(ask("list", "--json").stdout)
     assert [each["name"] for each in runs] == ["begun", "english-3", "english-2", "english-1", "cut"]
     assert runs[1]["modified"] == "1970-01-01T00:16:42+00:00"
-    assert runs[1]["size"] == store.find("english-3").stat().st_size
+    assert runs[1]["size"] == find_model(store, "english-3").stat().st_size
     assert [each["bits_per_char"] for each in runs[1:4]] == [2.3, 2.1, 2.5]
-    assert runs[1]["parameters"] == sum(tensor.size for tensor in read(store.find("english-3")).tensors.values())
+    assert runs[1]["parameters"] == sum(tensor.size for tensor in read(find_model(store, "english-3")).tensors.values())
     assert [each["fault"] for each in runs] == ["no model yet", None, None, None, "cut short after 300 bytes"]
 
 
 def test_list_does_not_read_the_tensors(store: Store) -> None:
-    # A hole of 3 GB in the place of the weights: hashing it would take seconds, its header takes none.
+    # A hole of 3 GB in place of the weights: hashing them would take seconds, reading the header takes none.
     path = store.create("huge", "", False) / MODEL
     header = {"__metadata__": metadata(), "w": {"dtype": "U8", "shape": [3 << 30], "data_offsets": [0, 3 << 30]}}
     path.write_bytes(signed(header))
@@ -91,7 +96,7 @@ def test_list_does_not_read_the_tensors(store: Store) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["verify"]])
-def test_an_empty_store_is_no_fault(tmp_path: Path, arguments: list[str]) -> None:
+def test_an_empty_store_is_no_error(tmp_path: Path, arguments: list[str]) -> None:
     result = ask(*arguments, "--root", str(tmp_path / "none"))
     assert result.stdout == ""
     assert "no runs in" in result.stderr
@@ -101,7 +106,7 @@ def test_an_empty_store_is_no_fault(tmp_path: Path, arguments: list[str]) -> Non
 
 @pytest.mark.parametrize("provenance", [{"step": "many", "val_loss": [], "bits_per_char": True}, {"step": -1}, {}])
 @pytest.mark.parametrize("settings", [{}, {"model": 3}, {"model": {"num_layers": "x", "hidden_size": 10**400}}])
-def test_nothing_a_file_says_stops_a_list(store: Store, provenance: dict[str, Any], settings: dict[str, Any]) -> None:
+def test_no_content_of_a_file_stops_a_list(store: Store, provenance: dict[str, Any], settings: dict[str, Any]) -> None:
     path = store.create(f"odd{len(store.runs())}", "", False) / MODEL
     write(path, replace(model(), provenance=provenance, config=settings, tensors={}, tokenizer={"alphabet": 7}))
     for arguments in (["list"], ["list", "--json"], ["show", str(path)], ["compare", str(path), "english-1"]):
@@ -118,10 +123,10 @@ def drawn(width: int, draw: Any, *arguments: Any, colour: bool = False) -> str:
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
-def test_everything_fits_its_terminal_and_nothing_is_lost(store: Store, width: int) -> None:
+def test_everything_fits_the_terminal_and_nothing_is_lost(store: Store, width: int) -> None:
     summaries = [summarise(entry) for entry in store.runs()]
     wide = Summary("x" * 100, "", 0.0, 10**12, "12×2048", 10**9, "float32", 1.0, 1.234, 99_999_999)
-    headers = [read_header(store.find(name)) for name in ("english-1", "english-2")]
+    headers = [read_header(find_model(store, name)) for name in ("english-1", "english-2")]
     for text, words in (
         (drawn(width, tables.draw_list, [*summaries, wide]), ["english-1", "2.500", "broken", "12×2048", "x" * 9]),
         (drawn(width, tables.draw_show, tables.show_rows(headers[0], "/a/b")), ["/a/b", "val loss", "1.5000"]),
@@ -131,12 +136,12 @@ def test_everything_fits_its_terminal_and_nothing_is_lost(store: Store, width: i
         ),
     ):
         for line in text.splitlines():
-            assert len(line.rstrip()) <= width or line.startswith("cut: ")  # a path or reason is for the mouse to take
+            assert len(line.rstrip()) <= width or line.startswith("cut: ")  # a path or reason is to be copied
         for word in words:
             assert word in text
 
 
-def test_no_colour_where_none_is_wanted(store: Store) -> None:
+def test_no_colour_where_it_is_switched_off(store: Store) -> None:
     summaries = [summarise(entry) for entry in store.runs()]
     assert "\x1b" not in drawn(80, tables.draw_list, summaries)
     assert "\x1b[1;31m" in drawn(80, tables.draw_list, summaries, colour=True)
@@ -149,7 +154,7 @@ def test_no_colour_where_none_is_wanted(store: Store) -> None:
     assert "\x1b" not in listed.stdout
 
 
-def test_what_a_file_says_is_shown_and_never_obeyed(store: Store) -> None:
+def test_control_characters_and_markup_in_a_file_are_shown_not_obeyed(store: Store) -> None:
     folder = store.root / "folder \x1b[2J[red]"
     folder.mkdir()
     write(folder / MODEL, model(command=EVIL, **{EVIL: EVIL}))
@@ -163,7 +168,7 @@ def test_what_a_file_says_is_shown_and_never_obeyed(store: Store) -> None:
 # show, compare, verify
 
 
-def test_show_tells_all_with_units(store: Store) -> None:
+def test_show_has_everything_with_units(store: Store) -> None:
     text = ask("show", "english-1").stdout
     for words in (
         "1×4, ",
@@ -177,8 +182,8 @@ def test_show_tells_all_with_units(store: Store) -> None:
         "\\n",
     ):
         assert words in text
-    assert read_header(store.find("english-1")).sha256 in text
-    assert str(store.find("english-3")) in ask("show").stdout  # the newest
+    assert read_header(find_model(store, "english-1")).sha256 in text
+    assert str(find_model(store, "english-3")) in ask("show").stdout  # the newest
     shown = json.loads(ask("show", "english-1", "--json").stdout)
     assert shown["config"] == model().config
     assert shown["tokenizer"] == model().tokenizer
@@ -187,7 +192,7 @@ def test_show_tells_all_with_units(store: Store) -> None:
         ask("show", "englsh-1")
 
 
-def test_compare_tells_settings_results_and_alphabet(store: Store) -> None:
+def test_compare_has_settings_results_and_alphabet(store: Store) -> None:
     write(Path("other.safetensors"), model("\n abcdx", hidden=4, val_loss=None))
     found = json.loads(ask("compare", "english-2", "other.safetensors", "--json").stdout)
     assert found["settings"] == {"model.hidden_size": [5, 4]}
@@ -195,17 +200,17 @@ def test_compare_tells_settings_results_and_alphabet(store: Store) -> None:
     assert found["results"]["val_loss"] == [1.5, None]
     assert found["alphabet"] == ["é", "x"]
     text = ask("compare", "english-2", "other.safetensors").stdout
-    assert "Only english-2 knows: é" in text
-    assert "Only other.safetensors knows: x" in text
-    assert "The files are the same to the bit." in ask("compare", "english-1", "runs/english-1").stdout
+    assert "Only english-2 has: é" in text
+    assert "Only other.safetensors has: x" in text
+    assert "The files are identical." in ask("compare", "english-1", "runs/english-1").stdout
     write(Path("bytes.safetensors"), replace(model(), tokenizer={"kind": "byte"}))
     assert "The tokenizers are different." in ask("compare", "english-1", "bytes.safetensors").stdout
 
 
 def test_verify_names_each_bad_file(store: Store) -> None:
-    data = bytearray(store.find("english-2").read_bytes())
+    data = bytearray(find_model(store, "english-2").read_bytes())
     data[-1] ^= 1
-    store.find("english-2").write_bytes(data)
+    find_model(store, "english-2").write_bytes(data)
     (store.root / "english-3" / RESUME).write_bytes(b"half")
     result = ask("verify", code=3)
     verdicts = {tuple(line.split()[:2]) for line in result.stdout.splitlines()}
@@ -220,7 +225,7 @@ def test_verify_names_each_bad_file(store: Store) -> None:
     assert result.stderr.startswith("4 of 6 files cannot be used: ")
     found = json.loads(ask("verify", "english-1", "cut", "--json", code=3).stdout)
     assert [each["ok"] for each in found] == [True, False]
-    assert ask("verify", "english-1").stdout.split() == ["ok", str(store.find("english-1"))]
+    assert ask("verify", "english-1").stdout.split() == ["ok", str(find_model(store, "english-1"))]
     with pytest.raises(NotFoundError):
         ask("verify", "english-1", "nothing")
 
@@ -228,18 +233,18 @@ def test_verify_names_each_bad_file(store: Store) -> None:
 # copy, rm, prune
 
 
-def test_copy_writes_a_smaller_whole_file(store: Store) -> None:
+def test_copy_writes_a_smaller_valid_file(store: Store) -> None:
     result = ask("copy", "english-1", "half.safetensors", "--dtype", "float16", "--note", "to share")
     assert "half.safetensors" in result.stderr
     assert read(Path("half.safetensors")).provenance["note"] == "to share"
     assert ask("verify", "half.safetensors").stdout.startswith("ok")
-    with pytest.raises(UsageError, match="--force"):
+    with pytest.raises(UsageError, match="`force`"):
         ask("copy", "english-1", "half.safetensors")
     ask("copy", "english-1", "half.safetensors", "--force")
     ask("copy", "english-1", "x", "--dtype", "float8", code=2)
 
 
-def test_rm_asks_on_a_terminal_only(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rm_asks_only_on_a_terminal(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="--yes") as caught:
         ask("rm", "english-1")
     assert caught.value.exit_code == 2
@@ -283,20 +288,45 @@ def test_prune_keeps_the_newest_or_the_best(store: Store, by: str, keep: int, go
     assert {entry.name for entry in store.runs()} == {*BITS, "cut", "begun"} - set(gone)
 
 
-def test_prune_leaves_what_is_in_training_or_not_only_ours(store: Store) -> None:
+def test_prune_leaves_what_is_in_training_or_has_other_files(store: Store) -> None:
     (store.root / "english-1" / "notes.txt").write_text("mine")
     with store.lock(store.root / "english-2"):
         result = ask("prune", "--keep", "1", "--yes")
     assert "another charlstm is training this run" in result.stderr
     assert "notes.txt" in result.stderr
     assert len(store.runs()) == 5
+
+
+def test_prune_does_not_stop_at_a_run_whose_training_begins_meanwhile(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, resumed = Store.check_removable, []
+
+    def check_and_resume(self: Store, name: str) -> Path:
+        if resumed:  # `remove` checks again; the first check was the list's
+            return check(self, name)
+        folder = check(self, name)
+        if name == "english-1":
+            resumed.append(store.lock(store.root / "english-2"))
+            resumed[0].__enter__()
+        return folder
+
+    monkeypatch.setattr(Store, "check_removable", check_and_resume)
+    result = ask("prune", "--keep", "1", "--yes")
+    resumed[0].__exit__(None, None, None)
+    assert "english-2: another charlstm is training this run" in result.stderr
+    assert "removed english-1" in result.stderr
+    assert {entry.name for entry in store.runs()} == {"english-3", "english-2", "cut", "begun"}
+
+
+def test_prune_keeps_at_least_one(store: Store) -> None:
     ask("prune", "--keep", "0", code=2)
 
 
 # help
 
 
-def test_every_help_page_shows_commands_that_can_be_typed(store: Store) -> None:
+def test_every_help_page_has_examples_of_its_command(store: Store) -> None:
     for command in ("list", "show", "verify", "compare", "copy", "rm", "prune"):
         text = ask(command, "--help").stdout
         lines = text[text.index("Examples:") :].splitlines()[1:]
@@ -324,7 +354,7 @@ def test_a_real_terminal_is_asked(store: Store) -> None:
     assert not (store.root / "english-1").exists()
 
 
-def test_a_run_removed_while_it_is_listed_is_shown_as_gone(store: Store) -> None:
+def test_a_run_removed_while_it_is_listed_is_shown_as_missing(store: Store) -> None:
     entry = next(entry for entry in store.runs() if entry.name == "english-1")
     store.remove("english-1")
     assert isinstance(entry, RunEntry)

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import charlstm
-from charlstm.cli.run_training import _gapped
+from charlstm.cli.run_training import with_blank
 from charlstm.nn.device import parse_device
 from charlstm.tokenizers import CharTokenizer
 from charlstm.training.plan import probe
@@ -175,8 +175,8 @@ def test_a_bidirectional_run_is_scored_listed_verified_and_resumed(cli):
         ("", "_"),
     ],
 )
-def test_the_example_printed_after_training_can_be_typed(passage, typed):
-    assert _gapped(passage) == typed
+def test_the_gap_that_is_shown_can_be_typed(passage, typed):
+    assert with_blank(passage) == typed
 
 
 def test_fine_tuning_a_bidirectional_run_keeps_the_mask_and_grows_the_alphabet(cli):

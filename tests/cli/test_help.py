@@ -1,4 +1,4 @@
-"""Help pages: what they list, how wide they are, and that their examples can be typed."""
+"""Help pages: what they list, how wide they are, and that their examples work; and the exit codes of the root."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import typer
 
 from charlstm.cli.app import _run, app
 from charlstm.cli.lazy_group import LINES
+from charlstm.cli.spelling import as_option
+from charlstm.config import all_settings
 
 ROOT = typer.main.get_command(app)
 EVERY = {name: ROOT.get_command(None, name) for name in (*LINES, "generate")}  # type: ignore[attr-defined]
@@ -19,7 +21,7 @@ COMMANDS = {name: command for name, command in EVERY.items() if not hasattr(comm
 
 
 def page(name: str) -> str:
-    """A command's help as 80 columns show it."""
+    """The help page of a command at 80 columns."""
     with ROOT.make_context("charlstm", ["checkpoints"]) as parent:
         return str(COMMANDS[name].get_help(type(parent)(COMMANDS[name], info_name=name, parent=parent)))
 
@@ -30,7 +32,7 @@ def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "checkpoints", "lab"])
-def test_nothing_typed_shows_the_whole_help(name: str) -> None:
+def test_without_arguments_the_whole_help_is_shown(name: str) -> None:
     bare, asked = (
         subprocess.run([sys.executable, "-m", "charlstm", *name.split(), *more], capture_output=True, text=True).stdout
         for more in ([], ["--help"])
@@ -39,7 +41,7 @@ def test_nothing_typed_shows_the_whole_help(name: str) -> None:
 
 
 @pytest.mark.parametrize(("key", "code"), [(KeyboardInterrupt, 130), (EOFError, 1)])
-def test_a_question_left_without_an_answer(
+def test_a_question_without_an_answer(
     key: type[BaseException], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def asked(**_: object) -> None:
@@ -53,6 +55,28 @@ def test_a_question_left_without_an_answer(
     assert capsys.readouterr().err == "\ncharlstm: nothing was done\n"
 
 
+@pytest.mark.parametrize(
+    ("code", "expected", "message"),
+    [(None, 0, ""), (0, 0, ""), (3, 3, ""), (143, 143, ""), ("broken", 1, "charlstm: broken\n")],
+)
+def test_an_exit_code_passes_through(
+    code: object, expected: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def leave(**_: object) -> None:
+        sys.exit(code)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("charlstm.cli.app.app", leave)
+    assert _run() == expected
+    assert capsys.readouterr().err == message
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    script = f"{sys.executable} -m charlstm corpora list | head -c 1; echo $PIPESTATUS"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines()[-1].endswith("0")
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_example_can_be_typed(name: str) -> None:
     examples = re.findall(rf"charlstm ({name} ?.*?)(?=   |  [a-zA-Z]|$)", COMMANDS[name].epilog or "", re.M)
@@ -63,12 +87,12 @@ def test_every_example_can_be_typed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_what_the_list_tells_of_a_command_is_what_it_tells_itself(name: str) -> None:
+def test_the_list_and_the_commands_own_help_begin_alike(name: str) -> None:
     assert EVERY[name].get_short_help_str(200) == LINES[name]
     assert len(LINES[name]) <= 80 - 15, "one line beside the names"
 
 
-def test_only_the_command_that_is_asked_for_is_imported() -> None:
+def test_only_the_command_in_use_is_imported() -> None:
     script = (
         "import sys\nfrom charlstm.cli.app import main\nsys.argv = ['charlstm', '--help']\n"
         "try: main()\nexcept SystemExit: pass\n"
@@ -81,13 +105,19 @@ def test_only_the_command_that_is_asked_for_is_imported() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_usage_has_its_dots_once_and_fits(name: str) -> None:
+def test_usage_has_no_doubled_dots_or_brackets(name: str) -> None:
     usage = page(name).splitlines()[0]
     assert not re.search(r"\.\.\.[\]}]", usage), usage
     assert "[[" not in usage
 
 
-def test_trains_options_stand_under_headings_what_a_newcomer_wants_first() -> None:
+def test_the_option_of_every_setting_exists_so_that_messages_can_name_it() -> None:
+    settings = set(all_settings()) - {"sources"}
+    options = {option for parameter in COMMANDS["train"].params for option in parameter.opts}
+    assert {as_option(setting) for setting in settings} <= options
+
+
+def test_the_options_of_train_stand_under_headings_the_basic_ones_first() -> None:
     shown = page("train")
     headings = re.findall(r"^([A-Z].*):$", shown, re.M)
     assert headings[:2] == ["Arguments", "What to train, and for how long"]
@@ -105,5 +135,5 @@ def test_trains_options_stand_under_headings_what_a_newcomer_wants_first() -> No
             for option in parameter.opts if option.startswith("--")}  # fmt: skip
     assert told <= under.keys()
     columns = {line.index(text) for line in shown.splitlines() for text in re.findall(r"^  -.*?  +(\S.*)", line)}
-    assert len(columns) == 1, "one column of words for all sections"
+    assert len(columns) == 1, "one column of help texts for all sections"
     assert all(len(line) <= 80 for line in shown.partition("Examples:")[0].splitlines())

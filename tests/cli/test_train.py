@@ -1,4 +1,4 @@
-"""``charlstm train`` as a person meets it: what is typed, what is said, what lies on the disk, the exit code."""
+"""``charlstm train`` as a person uses it: options, messages, files on disk, exit codes."""
 
 import io
 import json
@@ -15,7 +15,6 @@ from charlstm import events
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.cli import options
 from charlstm.cli.views import plan
-from charlstm.cli.views.progress import _Pace
 from charlstm.errors import UsageError
 from charlstm.nn.device import parse_device
 from charlstm.tokenizers import from_state
@@ -43,7 +42,7 @@ TEXT = "The quick brown fox jumps over the lazy dog; 12 wizards (and 3 cats) wat
 
 @pytest.fixture
 def cli(tmp_path, monkeypatch, capsys):
-    # The probe is measured by its own test; here the machine is always the same.
+    # The probe has a test of its own; here the machine is always the same.
     machine = probe.Machine("cpu", "fp32", 5e10, 8 << 30, "made up")
     monkeypatch.setattr(probe, "probe", lambda device, *_: parse_device(device or "cpu") and machine)
     (tmp_path / "my.txt").write_text(TEXT)
@@ -85,7 +84,7 @@ def test_names_of_every_kind(cli, name):
     assert cli("train", "my.txt", *SMALL, "--name", name, "--force").code == 0
 
 
-def test_out_puts_it_elsewhere(cli):
+def test_out_is_the_runs_folder(cli):
     assert cli("train", "my.txt", *SMALL, "--out", "else where/run").code == 0
     assert (cli.folder / "else where/run/model.safetensors").exists()
     assert not (cli.folder / "checkpoints").exists()
@@ -101,7 +100,7 @@ def test_dry_run_shows_everything_and_writes_nothing(cli):
 
 
 @pytest.mark.parametrize("width", [40, 80])
-def test_the_plan_fits_the_terminal_with_every_word_whole(cli, monkeypatch, width):
+def test_the_plan_fits_the_terminal_without_breaking_words(cli, monkeypatch, width):
     out = io.StringIO()
     wide = cli("train", "my.txt", "--dry-run", "--name", "run").out
     monkeypatch.setattr(plan, "stdout_console", lambda: Console(file=out, width=width, color_system=None))
@@ -113,7 +112,7 @@ def test_the_plan_fits_the_terminal_with_every_word_whole(cli, monkeypatch, widt
     assert len(lines) < (2.0 if width == 40 else 1.3) * rows, "a column is only a word or two wide"
 
 
-def test_json_is_one_event_a_line(cli):
+def test_json_is_one_event_per_line(cli):
     done = cli("train", "my.txt", *SMALL, "--json")
     told = [events.from_json(line) for line in done.out.splitlines()]
     assert isinstance(told[0], events.Started)
@@ -160,7 +159,7 @@ def test_every_tokenizer(cli, kind):
         (["--ensemble", "3"], "3 of 1×"),
     ],
 )
-def test_every_network_trains_goes_on_writes_and_scores(cli, network, told):
+def test_every_network_trains_resumes_writes_and_scores(cli, network, told):
     assert cli("train", "my.txt", *SMALL, *network, "--max-steps", "4", "-q").code == 0
     gone_on = cli("train", "--resume", "my-1", "--max-steps", "8")
     assert gone_on.code == 0, gone_on.err
@@ -171,7 +170,7 @@ def test_every_network_trains_goes_on_writes_and_scores(cli, network, told):
     assert told in " ".join(shown.split())
 
 
-def test_a_model_of_bytes_speaks_of_bytes_everywhere(cli):
+def test_for_a_model_of_bytes_every_unit_is_bytes(cli):
     octets = bytes(range(256)) * 150
     (cli.folder / "disk.img").write_bytes(octets)
     done = cli("train", "disk.img", *SMALL, "--tokenizer", "byte", "--name", "disk")
@@ -192,7 +191,7 @@ def test_a_model_of_bytes_speaks_of_bytes_everywhere(cli):
     assert json.loads(cli("checkpoints", "list", "--json").out)[0]["bits_per_byte"] == pytest.approx(bits)
 
 
-def test_pieces_of_words_are_judged_by_the_character(cli):
+def test_subword_models_are_scored_per_character(cli):
     text = "the ferryman and the ferryman's boat, and the ferryman's goose\n" * 60
     (cli.folder / "boat.txt").write_text(text)
     done = cli("train", "boat.txt", *SMALL, "--tokenizer", "bpe", "--json", "--name", "pieces")
@@ -236,7 +235,7 @@ def test_pieces_of_words_are_judged_by_the_character(cli):
         (["my.txt", "--device", "toaster"], 2, "toaster"),
     ],
 )
-def test_every_mistake_is_one_line_and_loses_nothing(cli, args, code, told):
+def test_every_mistake_is_one_line_and_leaves_no_files(cli, args, code, told):
     (cli.folder / "empty.txt").write_bytes(b"")
     (cli.folder / "one.txt").write_bytes(b"x")
     (cli.folder / "latin.txt").write_bytes("déjà vu, café ".encode("latin-1") * 20)
@@ -267,7 +266,7 @@ def test_a_run_that_saved_nothing_leaves_no_folder(cli):
     assert list((cli.folder / "checkpoints").iterdir()) == []
 
 
-def test_a_damaged_model_is_written_anew_by_the_run_that_goes_on(cli):
+def test_a_damaged_model_is_written_again_when_the_run_is_resumed(cli):
     assert cli("train", "my.txt", *SMALL).code == 0
     model = cli.folder / "checkpoints/my-1/model.safetensors"
     model.write_bytes(model.read_bytes()[:-100])
@@ -276,7 +275,7 @@ def test_a_damaged_model_is_written_anew_by_the_run_that_goes_on(cli):
     assert cli("sample", "my-1", "--length", "5").code == 0
 
 
-def test_a_used_up_budget_is_told(cli):
+def test_a_used_up_budget_is_reported(cli):
     assert cli("train", "my.txt", *SMALL).code == 0
     assert "used up" in cli("train", "--resume", "my-1").err
 
@@ -297,7 +296,7 @@ def test_ctrl_c_before_the_first_step_keeps_the_run(cli, monkeypatch):
     assert cli("train", "--resume", "my-1").code == 0
 
 
-def test_a_run_goes_on_and_says_where(cli):
+def test_a_run_is_resumed_and_says_where(cli):
     assert cli("train", "my.txt", *SMALL).code == 0
     on = cli("train", "--resume", "my-1", "--max-steps", "9")
     assert on.code == 0, on.err
@@ -308,7 +307,7 @@ def test_a_run_goes_on_and_says_where(cli):
     assert "--lr" in refused.err
 
 
-def test_a_changed_text_cannot_be_gone_on_with(cli):
+def test_a_run_is_not_resumed_on_a_changed_text(cli):
     assert cli("train", "my.txt", *SMALL).code == 0
     (cli.folder / "my.txt").write_text(TEXT.replace("fox", "cat"))
     for path in (cli.folder / "cache").rglob("*"):
@@ -321,7 +320,7 @@ def test_a_changed_text_cannot_be_gone_on_with(cli):
     assert "no longer" in cli("train", "--resume", "my-1", "--max-steps", "9").err, "nor one with a new character"
 
 
-def test_the_text_may_be_changed_or_gone_while_it_is_in_the_cache_and_that_is_told(cli):
+def test_the_text_may_change_or_vanish_while_it_is_in_the_cache_which_is_reported(cli):
     def told(steps):
         done = cli("train", "--resume", "my-1", "--max-steps", str(steps))
         assert done.code == 0, done.err
@@ -337,7 +336,7 @@ def test_the_text_may_be_changed_or_gone_while_it_is_in_the_cache_and_that_is_to
     assert told(10) == []
 
 
-def test_fine_tuning_grows_the_alphabet_and_keeps_what_was_known(cli):
+def test_fine_tuning_grows_the_alphabet_and_keeps_the_weights_of_known_characters(cli):
     assert cli("train", "my.txt", *SMALL).code == 0
     (cli.folder / "new.txt").write_text("façade naïve ünder 42\n" * 40)
     done = cli("train", "new.txt", "--init-from", "my-1", "--max-steps", "1", "--lr", "1e-9", "--average", "0", "-q")
@@ -376,7 +375,7 @@ def test_fine_tuning_can_learn_an_unknown_symbol(cli):
     assert again.code == 0, again.err
 
 
-def test_fine_tuning_keeps_the_table_of_n_grams_and_chooses_anew_how_much_of_it_is_left_out(cli):
+def test_fine_tuning_keeps_the_ngram_table_but_not_its_dropout(cli):
     assert cli("train", "my.txt", *SMALL, "--ngram-order", "4", "--ngram-dropout", "0.2").code == 0
     (cli.folder / "new.txt").write_text("façade naïve ünder 42\n" * 40)
     tuned = ("--init-from", "my-1", "--max-steps", "1", "--lr", "1e-9", "--average", "0", "-q")
@@ -390,7 +389,7 @@ def test_fine_tuning_keeps_the_table_of_n_grams_and_chooses_anew_how_much_of_it_
     np.testing.assert_allclose(new.tensors["ngrams.table.weight"], table, atol=1e-6)
 
 
-def test_settings_rise_from_preset_to_file_to_options(cli):
+def test_options_override_the_file_which_overrides_the_preset(cli):
     (cli.folder / "run.toml").write_text("[model]\nhidden_size = 24\nnum_layers = 2\n[train]\nmax_steps = 5\n")
     shown = cli("train", "my.txt", "--preset", "small", "--config", "run.toml", "--num-layers", "3", "--dry-run")
     assert shown.code == 0, shown.err
@@ -398,7 +397,7 @@ def test_settings_rise_from_preset_to_file_to_options(cli):
     assert (lines["model.hidden_size"], lines["model.num_layers"], lines["model.embedding_size"]) == ("24", "3", "64")
 
 
-def test_the_peers_old_names_work_but_are_not_shown(cli):
+def test_other_programs_names_of_options_work_but_are_not_shown(cli):
     shown = cli("train", "my.txt", "--rnn-size", "24", "--seq-length", "9", "--learning-rate", "0.5", "--dry-run")
     assert shown.code == 0, shown.err
     lines = {line.split()[0]: line.split()[1] for line in shown.out.splitlines() if "." in line.split(" ")[0]}
@@ -406,7 +405,7 @@ def test_the_peers_old_names_work_but_are_not_shown(cli):
     assert "--rnn-size" not in cli("train", "--help").out
 
 
-def test_diverging_is_told_with_its_own_exit_code(cli):
+def test_divergence_has_its_own_exit_code(cli):
     done = cli("train", "my.txt", *SMALL, "--lr", "1e38", "--max-steps", "50", "--grad-clip", "1e30", "--quiet")
     assert done.code == 7
     assert "learning rate" in done.err
@@ -415,18 +414,18 @@ def test_diverging_is_told_with_its_own_exit_code(cli):
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("2d", 172800), ("1.5h", 5400)]
 )
-def test_lengths_of_time(text, seconds):
+def test_durations(text, seconds):
     assert options.seconds(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "5x", "m", "-5m", "5m3", "0", "five", "1h 30"])
-def test_no_lengths_of_time(text):
+def test_invalid_durations(text):
     with pytest.raises(UsageError):
         options.seconds(text)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_says_how_to_go_on_and_it_goes_on(tmp_path, number, code):
+def test_a_signal_saves_says_how_to_resume_and_that_works(tmp_path, number, code):
     (tmp_path / "my.txt").write_text(TEXT)
     process = start(
         "train", "my.txt", "--epochs", "1e6", "--hidden-size", "8", "--json", "--threads", "1", folder=tmp_path
@@ -453,7 +452,7 @@ ROUND = ("my.txt", "--max-steps", str(STEPS), "--hidden-size", "16", "--num-laye
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_killed_at_thirty_moments_half_of_them_while_saving_it_ends_as_the_unbroken_run(tmp_path):
+def test_killed_at_thirty_moments_half_of_them_while_saving_it_ends_as_the_uninterrupted_run(tmp_path):
     (tmp_path / "my.txt").write_text(TEXT)
     whole = start("train", *ROUND, "--name", "whole", folder=tmp_path)
     _, err = whole.communicate(timeout=300)
@@ -467,7 +466,9 @@ def test_killed_at_thirty_moments_half_of_them_while_saving_it_ends_as_the_unbro
         deadline = time.monotonic() + 60
         before = _stamp(folder)
         while _stamp(folder) == before and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.001)  # until this session has saved once, or each would start where the last one did
+            time.sleep(
+                0.001
+            )  # until this session has saved once, otherwise each would start where the previous one did
         time.sleep(rng.random() * 0.05)
         while wants_saving and process.poll() is None and time.monotonic() < deadline:
             if _is_saving(process, folder):
@@ -494,7 +495,7 @@ def test_killed_at_thirty_moments_half_of_them_while_saving_it_ends_as_the_unbro
 
 
 def _is_saving(process, folder):
-    """Whether this process has a file half written; those of earlier ones, killed before, do not count."""
+    """Whether this process is writing a file; what processes killed earlier left does not count."""
     return any(name.endswith(".tmp") and f".{process.pid}." in name for name in os.listdir(folder))
 
 
@@ -505,7 +506,7 @@ def _stamp(folder):
         return 0
 
 
-def test_a_setting_that_changes_nothing_may_be_given_again(cli):
+def test_a_setting_that_changes_nothing_may_be_repeated(cli):
     assert cli("train", "my.txt", *SMALL, "--max-steps", "3", "-q").code == 0
     again = cli("train", "my.txt", *SMALL, "--resume", "my-1", "--max-steps", "5", "-q")
     assert again.code == 0, again.err
@@ -514,14 +515,14 @@ def test_a_setting_that_changes_nothing_may_be_given_again(cli):
     assert "--seed cannot be changed" in refused.err
 
 
-def test_how_it_ends_and_on_what_it_computes_may_change_and_nothing_else(cli):
+def test_only_budget_and_device_may_change_on_resume(cli):
     assert cli("train", "my.txt", *SMALL, "--max-steps", "3", "-q").code == 0
     more = cli("train", "--resume", "my-1", "--max-steps", "5", "--threads", "1", "--precision", "bf16", "-q")
     assert more.code == 0, more.err
     kept = checkpoint_format.read(cli.folder / "checkpoints/my-1/resume.safetensors")
     assert kept.provenance["step"] == 5
     assert kept.config["train"]["threads"] == 1
-    assert kept.config["train"]["precision"] == "fp32"  # what the machine is made up to have
+    assert kept.config["train"]["precision"] == "fp32"  # that of the fake machine
     for args, told in ((("--device", "toaster"), "toaster"), (("--threads", "0"), "threads = 0"),
                        (("--force",), "cannot be changed")):  # fmt: skip
         refused = cli("train", "--resume", "my-1", *args)
@@ -529,23 +530,14 @@ def test_how_it_ends_and_on_what_it_computes_may_change_and_nothing_else(cli):
         assert told in refused.err
 
 
-def test_a_resume_without_a_name_is_told(cli):
+def test_a_resume_without_a_name_is_one_line(cli):
     for others in (("--max-time", "50s"), ("-q",)):
         refused = cli("train", "--resume", *others)
         assert (refused.code, refused.err.count("\n")) == (2, 1)
         assert "--resume needs a run's name" in refused.err
 
 
-def test_the_time_left_is_never_more_than_the_budget_has(monkeypatch):
-    now = iter([0.0, 10.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(now))
-    pace = _Pace(60.0)
-    for progress, seconds in ((0.10, 6.0), (0.15, 50.0)):  # a busy machine: twenty seconds and more a twentieth
-        pace.update(events.StepDone(1, progress, 1.0, 0.1, 1.0, 64, seconds))
-    assert pace.seconds_left == 10.0
-
-
-def test_a_run_goes_on_where_its_device_is_not(cli):
+def test_a_run_is_resumed_without_its_device(cli):
     assert cli("train", "my.txt", *SMALL, "-q").code == 0
     path = cli.folder / "checkpoints/my-1/resume.safetensors"
     saved = checkpoint_format.read(path)
@@ -560,7 +552,7 @@ def test_a_run_goes_on_where_its_device_is_not(cli):
     assert checkpoint_format.read(path).provenance["step"] == 9
 
 
-def test_settings_that_are_not_known_here_are_one_line(cli):
+def test_unknown_settings_in_a_checkpoint_are_one_line(cli):
     assert cli("train", "my.txt", *SMALL, "-q").code == 0
     for name in ("model", "resume"):
         path = cli.folder / f"checkpoints/my-1/{name}.safetensors"
@@ -575,7 +567,7 @@ def test_settings_that_are_not_known_here_are_one_line(cli):
     assert (scored.code, scored.err.count("\n")) == (3, 1), scored.err
 
 
-def test_what_a_kill_has_lost_does_not_let_a_worse_model_replace_the_one_that_is_there(cli):
+def test_after_a_kill_a_worse_model_does_not_replace_the_saved_one(cli):
     given = {
         "model": {"hidden_size": 8, "num_layers": 1},
         "data": {"sources": ("my.txt",)},
@@ -601,7 +593,7 @@ def test_what_a_kill_has_lost_does_not_let_a_worse_model_replace_the_one_that_is
 
 
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
-def test_a_run_with_no_step_left_ends_well_on_a_terminal(tmp_path):
+def test_a_run_with_no_step_left_ends_normally_on_a_terminal(tmp_path):
     import pty
 
     (tmp_path / "my.txt").write_text(TEXT)

@@ -1,4 +1,4 @@
-"""The command line in trouble: no stdin, Ctrl-C while modules load, folders it may not read, disks that are full."""
+"""The command line in trouble: no stdin, Ctrl-C during imports, unreadable folders, full disks, closed terminals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 
 from charlstm import events
 from charlstm.cli.interrupts import load_torch
-from tests.command_line import Cli
+from charlstm.cli.streams import BestEffortStream
+from tests.command_line import Cli, start
 from tests.fake_checkpoints import make_checkpoint
 
 TEXT = "The quick brown fox jumps over the lazy dog; 12 wizards (and 3 cats) watch.\n" * 30
@@ -29,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def command(folder: Path, *prefix: str, arguments: tuple[str, ...], **options) -> subprocess.CompletedProcess:
-    """The command line as a process of its own, to its end."""
+    """Run the command line as a process of its own, to its end."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     environment = {**os.environ, "CHARLSTM_CACHE": str(folder / "cache")}
     environment.pop("CHARLSTM_CHECKPOINTS", None)
@@ -42,7 +43,7 @@ def command(folder: Path, *prefix: str, arguments: tuple[str, ...], **options) -
 
 @on_posix
 @pytest.mark.parametrize(
-    ("arguments", "code", "out", "told"),
+    ("arguments", "code", "length", "message"),
     [
         (("sample", "--length", "20", "--seed", "1"), 0, 20, "seed 1"),
         (("sample", "--prompt", "-", "--length", "20"), 0, 20, "seed"),
@@ -53,11 +54,11 @@ def command(folder: Path, *prefix: str, arguments: tuple[str, ...], **options) -
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else None,
 )
-def test_a_closed_stdin_is_an_empty_one(folder, arguments, code, out, told):
+def test_a_closed_stdin_counts_as_empty(folder, arguments, code, length, message):
     closed = ("sh", "-c", '"$0" -m charlstm "$@" <&-', sys.executable)
     done = command(folder, *closed, arguments=arguments, stdin=None)
-    assert (done.returncode, len(done.stdout)) == (code, out), done.stderr
-    assert told in done.stderr
+    assert (done.returncode, len(done.stdout)) == (code, length), done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -93,7 +94,7 @@ main()
         ("torch", ("eval", "plain-1", "my.txt", "--unknown", "skip")),
     ],
 )
-def test_ctrl_c_while_modules_load_ends_it_quietly(folder, module, arguments):
+def test_ctrl_c_while_modules_load_ends_quietly(folder, module, arguments):
     done = command(folder, sys.executable, "-c", INTERRUPTED, arguments=(module, *arguments))
     assert done.stdout == f"importing {module}\n", "the moment was missed"
     assert done.returncode == 130, done.stderr
@@ -102,8 +103,8 @@ def test_ctrl_c_while_modules_load_ends_it_quietly(folder, module, arguments):
 
 
 @on_posix
-def test_torch_is_loaded_to_its_end_before_ctrl_c_counts(monkeypatch):
-    # In the middle of its C++ a KeyboardInterrupt ended, now and then, in "terminate called after throwing".
+def test_torch_is_loaded_completely_before_ctrl_c_takes_effect(monkeypatch):
+    # In the middle of its C++ code a KeyboardInterrupt sometimes ended in "terminate called after throwing".
     loaded = []
 
     class Torch:
@@ -142,36 +143,120 @@ def test_a_root_that_cannot_be_read_is_one_line(folder, arguments):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+# ---- messages that nobody receives -------------------------------------------------------------------------------
+
+
+def trained(folder: Path) -> bool:
+    return all((folder / f"checkpoints/my-1/{name}.safetensors").exists() for name in ("model", "resume"))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_training_continues_when_the_disk_of_its_log_is_full(folder):
+    with open("/dev/full", "w") as full:
+        done = command(folder, arguments=("train", "my.txt", *SMALL), stderr=full)
+    assert done.returncode == 0
+    assert trained(folder)
+
+
+@on_posix
+def test_training_continues_when_nobody_reads_its_messages(folder):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        done = command(folder, arguments=("train", "my.txt", *SMALL), stderr=pipe)
+    assert done.returncode == 0
+    assert trained(folder)
+
+
+@on_posix
+def test_training_continues_with_stderr_closed(folder):
+    closed = ("sh", "-c", '"$0" -m charlstm "$@" 2>&-', sys.executable)
+    done = command(folder, *closed, arguments=("train", "my.txt", *SMALL))
+    assert done.returncode == 0
+    assert trained(folder)
+
+
+@on_posix
+@pytest.mark.parametrize("hangs_up", [True, False], ids=["with SIGHUP", "with SIGHUP ignored, as by nohup"])
+def test_a_terminal_that_is_closed_in_training_costs_nothing(folder, hangs_up):
+    import fcntl
+    import pty
+    import termios
+
+    leader, follower = pty.openpty()
+
+    def on_this_terminal():
+        os.setsid()
+        fcntl.ioctl(follower, termios.TIOCSCTTY, 0)
+        if not hangs_up:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    budget = ("--max-steps", "1000000") if hangs_up else ("--max-steps", "300")
+    process = start(
+        "train", "my.txt", *SMALL, *budget, "--eval-every", "20", folder=folder,
+        stdin=follower, stdout=follower, stderr=follower, preexec_fn=on_this_terminal,
+    )  # fmt: skip
+    os.close(follower)
+    shown = b""
+    while b"step 20: val" not in shown:
+        shown += os.read(leader, 10_000)
+    os.close(leader)
+    assert process.wait(60) == (129 if hangs_up else 0)
+    assert trained(folder)
+
+
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), ValueError("I/O operation on closed file")])
+def test_a_stream_that_has_failed_takes_everything_and_keeps_its_properties(tmp_path, fault):
+    with (tmp_path / "log").open("w") as file:
+        stream = BestEffortStream(file)
+        print("first", file=stream, flush=True)
+        assert (stream.encoding, stream.isatty(), stream.fileno()) == (file.encoding, False, file.fileno())
+
+        class Failing:
+            fileno = file.fileno
+
+            def write(self, *_):
+                raise fault
+
+            flush = write
+
+        failing = BestEffortStream(Failing())
+        assert failing.write("second") == 6
+        failing.flush()
+        stream.write("third")  # of the same descriptor, which is the null device now
+    assert (tmp_path / "log").read_text() == "first\n"
+
+
 # ---- full disks -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
-def test_events_that_nobody_can_keep_do_not_stop_the_training(folder):
+def test_training_continues_when_events_cannot_be_written_to_stdout(folder):
     with open("/dev/full", "w") as full:
         done = command(folder, arguments=("train", "my.txt", *SMALL, "--json"), stdout=full)
-    assert "the events can no longer be written" in done.stderr
+    assert "events can no longer be written" in done.stderr
     assert (folder / "checkpoints/my-1/model.safetensors").exists()
     assert done.returncode == 0, done.stderr
 
 
 @on_posix
-def test_a_disk_that_fills_in_training_is_one_line_behind_whole_events(folder):
+def test_a_disk_that_fills_during_training_is_one_line_after_complete_events(folder):
     import resource
 
     def small_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))  # the text's ids fit, the network does not
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))  # large enough for the text's ids, not for the network
 
     done = command(folder, arguments=("train", "my.txt", *SMALL, "--json"), preexec_fn=small_files)
     assert done.returncode == 6, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert "safetensors: cannot be written" in done.stderr
-    told = [events.from_json(line) for line in done.stdout.splitlines()]
-    assert isinstance(told[0], events.Started)
-    assert sum(isinstance(event, events.StepDone) for event in told) == 6
+    printed = [events.from_json(line) for line in done.stdout.splitlines()]
+    assert isinstance(printed[0], events.Started)
+    assert sum(isinstance(event, events.StepDone) for event in printed) == 6
     assert not (folder / "checkpoints/my-1").exists(), "nothing was saved, so nothing is left"
 
 
-def test_after_a_full_disk_the_hint_names_resume_and_it_goes_on(folder, monkeypatch, capsys):
+def test_after_a_full_disk_the_hint_names_resume_and_that_works(folder, monkeypatch, capsys):
     cli = Cli(folder, monkeypatch, capsys)
     assert cli("train", "my.txt", *SMALL).code == 0
 
@@ -183,7 +268,7 @@ def test_after_a_full_disk_the_hint_names_resume_and_it_goes_on(folder, monkeypa
         done = cli("train", "--resume", "my-1", "--max-steps", "9", "--json")
     assert done.code == 6
     assert "no space left on the disk" in done.err
-    assert done.err.strip().endswith("Once that is mended, go on with: charlstm train --resume my-1")
+    assert done.err.strip().endswith("Once that is solved, continue with: charlstm train --resume my-1")
     assert all(json.loads(line) for line in done.out.splitlines())
     again = cli("train", "--resume", "my-1", "--max-steps", "9")
     assert again.code == 0, again.err

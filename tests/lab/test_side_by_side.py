@@ -54,7 +54,7 @@ def steps_take(monkeypatch):
 def test_the_hidden_size_gives_the_nearest_parameter_count(cell, parameters):
     config = config_of_size(cell, parameters, 11, 5)
     counts = [
-        CharLM(config.model_copy(update={"hidden_size": hidden})).parameter_count()
+        CharLM(config.replace(hidden_size=hidden)).parameter_count()
         for hidden in range(max(1, config.hidden_size - 3), config.hidden_size + 4)
     ]
     count = CharLM(config).parameter_count()

@@ -1,4 +1,4 @@
-"""What a run is told of itself, from runs that went so."""
+"""Diagnoses of runs with known losses."""
 
 import pytest
 
@@ -12,7 +12,7 @@ CASES = {
     ],
     "Too little text": [
         (1.9, (2.1, 2.0), 200_000, 10_000),
-        (0.1, (3.1, 2.9, 4.4), 20_000, 54),  # of so little nothing else can be learnt than itself
+        (0.1, (3.1, 2.9, 4.4), 20_000, 54),  # so little can only be memorised
     ],
     "Only 30%": [(1.5, (1.6, 1.5), 300_000, 1_000_000)],
     "Underfitting": [(1.5, (1.9, 1.7, 1.5), 3_000_000, 1_000_000)],
@@ -23,9 +23,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("told", "run"), [(told, run) for told, runs in CASES.items() for run in runs])
-def test_runs_are_told_what_they_were(told, run):
+@pytest.mark.parametrize(("diagnosis", "run"), [(name, run) for name, runs in CASES.items() for run in runs])
+def test_each_run_gets_its_diagnosis(diagnosis, run):
     text = diagnose(*run)
-    assert text.startswith(told)
-    assert bool(text) == bool(told)
+    assert text.startswith(diagnosis)
+    assert bool(text) == bool(diagnosis)
     assert "\n" not in text

@@ -20,7 +20,7 @@ from charlstm.evaluation.windows import STREAMS
 from charlstm.events import CheckpointSaved, EvalDone, Notice, Preview, Started, StepDone, Stopped, from_json, to_json
 from charlstm.filling.preview import write_preview
 from charlstm.tokenizers import CharTokenizer
-from charlstm.training.distributed import ALONE
+from charlstm.training.distributed import SINGLE_PROCESS
 from charlstm.training.loop import Training
 
 ALPHABET = "abcdefgh"
@@ -33,7 +33,7 @@ def ids_of(length, seed=0):
     return (np.cumsum(steps) % len(ALPHABET)).astype(np.uint8)
 
 
-def training(folder, *, train=None, data=None, model=None, val=True, resume=None, length=2000, ranks=ALONE):
+def training(folder, *, train=None, data=None, model=None, val=True, resume=None, length=2000, ranks=SINGLE_PROCESS):
     folder.mkdir(exist_ok=True)
     shape = {"vocab_size": 8, "embedding_size": 4, "hidden_size": 12, "num_layers": 2, "dropout": 0.1}
     run = RunConfig.from_plain(

@@ -1,4 +1,4 @@
-"""Two hosts, made of network namespaces: one is cut off and brought back, then loses its power and starts again."""
+"""Two hosts, made of network namespaces: one is cut off and reconnected, then loses power and restarts."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.cli.test_several_processes import SMALL, TEXT, saved_step, steps_told, wait_for
+from tests.cli.test_several_processes import SMALL, TEXT, recorded_steps, saved_step, wait_for
 
 STEPS = 4000
 
@@ -21,7 +21,7 @@ def ip(*words):
 
 @pytest.fixture
 def hosts():
-    """The names of two namespaces that a cable connects; its ends are called as they are."""
+    """The names of two namespaces connected by a cable, whose ends have the same names."""
     if shutil.which("ip") is None or os.geteuid() != 0:
         pytest.skip("network namespaces need the command ip, and root")
     names = [f"c{os.getpid()}{letter}" for letter in "ab"]
@@ -55,7 +55,7 @@ def stop_all(host):
 
 
 def torchrun(hosts, number, folder):
-    """What is typed on each host; the text and the checkpoints lie where both see them, the caches do not."""
+    """Start the command on a host; both see the text and the checkpoints, but each has its own cache."""
     host = hosts[number]
     with (folder / f"{number}.log").open("a") as log:
         return subprocess.Popen(
@@ -85,12 +85,12 @@ def test_a_host_that_is_cut_off_and_one_that_loses_its_power_come_back(hosts, tm
     wait_for(lambda: saved_step(tmp_path, "two") > at)
     assert (first.poll(), second.poll()) == (None, None), "both have waited"
 
-    ip("-n", hosts[1], "link", "set", hosts[1], "down")  # so that nothing tells the other of it
+    ip("-n", hosts[1], "link", "set", hosts[1], "down")  # so that the other is not notified
     stop_all(hosts[1])
     second.wait()
     time.sleep(20)  # torchrun forgets a host it has not heard of for 15 seconds
     at = saved_step(tmp_path, "two")
-    assert at < STEPS, "it was over too soon"
+    assert at < STEPS, "the run ended too soon"
     ip("-n", hosts[1], "link", "set", hosts[1], "up")
     running = [first, torchrun(hosts, 1, tmp_path)]
     deadline = time.monotonic() + 250
@@ -101,4 +101,4 @@ def test_a_host_that_is_cut_off_and_one_that_loses_its_power_come_back(hosts, tm
                 running[number] = torchrun(hosts, number, tmp_path)
         time.sleep(0.2)
     assert saved_step(tmp_path, "two") == STEPS
-    assert steps_told(tmp_path, "two") == sorted(steps_told(tmp_path, "two"))
+    assert recorded_steps(tmp_path, "two") == sorted(recorded_steps(tmp_path, "two"))

@@ -1,4 +1,4 @@
-"""``charlstm checkpoints``: list, show, verify, compare, copy, rm and prune what was trained."""
+"""``charlstm checkpoints``: list, show, verify, compare, copy, remove and prune trained models."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import typer
 
 from charlstm.cli.lazy_group import LINES
 from charlstm.cli.options import DEFAULT_ROOT, Root
+from charlstm.cli.spelling import error_line
 from charlstm.cli.views.terminal import is_terminal, say, size, stdout_console, visible
 from charlstm.errors import CharlstmError, UsageError
 
 if TYPE_CHECKING:
-    from charlstm.checkpoint.run import RunEntry
     from charlstm.checkpoint.store import Store
     from charlstm.checkpoint.summary import Summary
 
@@ -61,11 +61,12 @@ def show(
     root: Root = DEFAULT_ROOT,
     as_json: Json = False,
 ) -> None:
-    """Show all that a checkpoint says of itself."""
+    """Show everything a checkpoint contains except the weights."""
     from charlstm.checkpoint.format import read_header
+    from charlstm.checkpoint.references import find_model
     from charlstm.checkpoint.store import Store
 
-    path = Store(root).find(reference)
+    path = find_model(Store(root), reference)
     header = read_header(path)
     if as_json:
         _print_json({"path": str(path), "parameters": header.parameters, **asdict(header)})
@@ -108,13 +109,14 @@ def compare(
     root: Root = DEFAULT_ROOT,
     as_json: Json = False,
 ) -> None:
-    """Show how two checkpoints differ. Settings, validation loss, size and alphabet are compared, not weights."""
+    """Show how two checkpoints differ in settings, validation loss, size and alphabet; weights are not compared."""
     from charlstm.checkpoint.format import read_header
+    from charlstm.checkpoint.references import find_model
     from charlstm.checkpoint.store import Store
     from charlstm.checkpoint.summary import compare as compare_headers
 
     store = Store(root)
-    comparison = compare_headers(read_header(store.find(first)), read_header(store.find(second)))
+    comparison = compare_headers(read_header(find_model(store, first)), read_header(find_model(store, second)))
     if as_json:
         _print_json({"a": first, "b": second, **asdict(comparison)})
     else:
@@ -137,12 +139,13 @@ def copy(
     ],
     root: Root = DEFAULT_ROOT,
     dtype: Annotated[
-        Literal["float16", "float32"] | None, typer.Option(help="Store the weights so; float16 halves the file.")
+        Literal["float16", "float32"] | None,
+        typer.Option(help="Store the weights as this type; float16 halves the file."),
     ] = None,
-    note: Annotated[str | None, typer.Option(help="A line to keep in the copy.")] = None,
+    note: Annotated[str | None, typer.Option(help="A line to store in the copy.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
 ) -> None:
-    """Copy a model, to keep or to share. What only a resume needs stays behind."""
+    """Copy a model, to keep or to share. Files that only a resume needs are not copied."""
     from charlstm.checkpoint.copying import copy as copy_model
     from charlstm.checkpoint.store import Store
 
@@ -156,15 +159,16 @@ def rm(
     root: Root = DEFAULT_ROOT,
     yes: Yes = False,
 ) -> None:
-    """Remove runs for good."""
+    """Remove runs permanently."""
     from charlstm.checkpoint.store import Store
 
     store = Store(root)
     names = list(dict.fromkeys(names))
-    for name in names:  # all or none, as far as can be known
+    for name in names:  # all or none, as far as can be checked
         store.check_removable(name)
-    if _agreed(f"Remove {', '.join(names)} from {root} for good?", yes):
-        _remove(store, names)
+    if _agreed(f"Remove {', '.join(names)} from {root} permanently?", yes):
+        for name in names:
+            _remove(store, name)
 
 
 @app.command(epilog=_examples("prune --keep 3 --dry-run", "prune --keep 1 --by val-loss --yes"))
@@ -172,39 +176,35 @@ def prune(
     keep: Annotated[int, typer.Option(min=1, metavar="N", help="How many runs to keep.")],
     by: Annotated[
         Literal["newest", "val-loss"],
-        typer.Option(help="Which to keep. Losses (in bits a character) compare only on the same text."),
+        typer.Option(help="Keep the newest, or the best (in bits per character) of each text and kind of model."),
     ] = "newest",
     root: Root = DEFAULT_ROOT,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the names of those that would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print which runs would be removed.")] = False,
     yes: Yes = False,
 ) -> None:
-    """Keep the newest or best runs, remove the rest. Those in training and broken ones stay."""
+    """Keep the newest or best runs, remove the rest.
+
+    Runs in training and broken ones stay; with val-loss also runs without a score. One model that can write always
+    stays.
+    """
+    from charlstm.checkpoint.prune import surplus
     from charlstm.checkpoint.store import Store
+    from charlstm.checkpoint.summary import summarise
 
     store = Store(root)
-    names = list(_removable(store, [entry.name for entry in _surplus(store.runs(), keep, by)]))
+    runs = [summarise(entry) for entry in store.runs()]
+    names = list(_removable(store, [run.name for run in surplus(runs, keep, by)]))
     if dry_run:
         for name in names:
             print(visible(name))
     elif not names:
-        say(f"nothing to remove: {root} holds no more than {keep} whole runs that are not in training")
-    elif _agreed(f"Remove {', '.join(names)} from {root} for good?", yes):
-        _remove(store, names)
-
-
-def _surplus(runs: list[RunEntry], keep: int, by: str) -> list[RunEntry]:
-    """The whole runs behind the first ``keep``; ``runs`` come newest first."""
-    from charlstm.checkpoint.summary import summarise
-
-    summaries = {entry.name: summarise(entry) for entry in runs}
-    whole = [entry for entry in runs if summaries[entry.name].fault is None]
-    if by == "val-loss":
-        whole.sort(key=lambda entry: _loss(summaries[entry.name]))
-    return whole[keep:]
-
-
-def _loss(summary: Summary) -> float:
-    return float("inf") if summary.bits_per_char is None else summary.bits_per_char
+        say(f"nothing to remove from {root}")
+    elif _agreed(f"Remove {', '.join(names)} from {root} permanently?", yes):
+        for name in names:
+            try:
+                _remove(store, name)
+            except UsageError as fault:  # its training has begun since it was listed
+                say(f"stays: {error_line(fault)}")
 
 
 def _removable(store: Store, names: Iterable[str]) -> Iterator[str]:
@@ -212,23 +212,22 @@ def _removable(store: Store, names: Iterable[str]) -> Iterator[str]:
         try:
             store.check_removable(name)
         except UsageError as fault:
-            say(f"stays: {fault}")
+            say(f"stays: {error_line(fault)}")
         else:
             yield name
 
 
-def _remove(store: Store, names: Iterable[str]) -> None:
-    for name in names:
-        store.remove(name)
-        say(f"removed {name}")
+def _remove(store: Store, name: str) -> None:
+    store.remove(name)
+    say(f"removed {name}")
 
 
 def _agreed(question: str, yes: bool) -> bool:
-    """Whether a person, or ``--yes``, says so."""
+    """Whether ``--yes`` was given, or a person agrees."""
     if yes:
         return True
     if not is_terminal(sys.stdin):
-        raise UsageError("there is nobody to ask whether to remove", hint="Add --yes to remove without asking.")
+        raise UsageError("standard input is not a terminal to ask on", hint="Add --yes to remove without asking.")
     if typer.confirm(visible(question), err=True):
         return True
     say("nothing removed")
@@ -236,17 +235,18 @@ def _agreed(question: str, yes: bool) -> bool:
 
 
 def _files(store: Store, references: list[str]) -> list[Path]:
-    """The files to check: of a run the model and, if it is there, what a resume needs."""
+    """The files to check: of each run the model and, if it exists, the resume file."""
+    from charlstm.checkpoint.references import find_model
     from charlstm.checkpoint.run import RESUME
 
     if references:
-        models = [store.find(reference) for reference in references]
+        models = [find_model(store, reference) for reference in references]
     else:
         models = [entry.model for entry in store.runs()]
     paths = []
     for model in models:
-        beside = model.with_name(RESUME)
-        paths += [path for path in dict.fromkeys((model, beside)) if path.exists()]
+        files = dict.fromkeys((model, model.with_name(RESUME)))
+        paths += [path for path in files if path.exists()]
     return paths
 
 
@@ -256,12 +256,15 @@ def _fault(path: Path) -> str | None:
     try:
         verify_file(path)
     except CharlstmError as fault:
-        return f"{fault.what}. {fault.hint}" if fault.hint else fault.what
+        fault.where = ""  # the path is printed beside it
+        return error_line(fault)
     return None
 
 
 def _say_empty(root: Path) -> None:
-    say(f"no runs in {root} yet. `charlstm train` makes one; `charlstm sample starter` writes with the one that ships.")
+    say(
+        f"no runs in {root} yet. `charlstm train` makes one; `charlstm sample starter` uses the model that is included."
+    )
 
 
 def _summary_json(summary: Summary) -> dict[str, Any]:

@@ -119,10 +119,11 @@ def _parse_words(first: str | None, others: list[str], root: Path) -> tuple[str 
     if others:
         return first, others[0]
     if first != "-" and not set("_{") & set(first):
+        from charlstm.checkpoint.references import find_model
         from charlstm.checkpoint.store import Store
 
         try:
-            Store(root).find(first)
+            find_model(Store(root), first)
         except CharlstmError:
             return None, first
         raise UsageError(f"{first} is a run, and the text is missing", hint="Put it after the run, in quotes.")

@@ -9,10 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from charlstm.checkpoint.names import AUTO
-from charlstm.cli import launch as several
-from charlstm.cli import options
-from charlstm.cli import run_training as trainer
+from charlstm.cli import launch, options, run_training
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
+from charlstm.cli.workspace import RunOptions, Workspace
 from charlstm.errors import UsageError
 
 EPILOG = """Examples:
@@ -230,20 +229,23 @@ def train(
         },
     }
     flags = {section: {k: v for k, v in values.items() if v is not None} for section, values in given.items()}
-    if several.check(nproc) and not dry_run:
-        several.start(nproc or 1)
+    if launch.must_start_processes(nproc) and not dry_run:
+        launch.run_processes(nproc or 1)
         return
-    place = trainer.Place(root, options.cache_or_default(cache), name, out, force, quiet, json_lines)
-    start = trainer.Start(flags, preset, config, init_from)
+    workspace = Workspace.of_options(
+        root, options.cache_or_default(cache), name, out, force=force, quiet=quiet, json_lines=json_lines
+    )
+    run_options = RunOptions(flags, preset, config, init_from)
     if resume is not None and resume.startswith("-"):
         hint = "charlstm checkpoints list shows all runs."
         raise UsageError(f"--resume needs a run's name before {resume}", hint=hint)
     if resume == AUTO:
-        trainer.begin_or_go_on(place, start, dry_run)
+        run_training.resume_or_start(workspace, run_options, dry_run)
     elif resume is not None:
-        trainer.resume(place, resume, flags, dry_run or preset or config or init_from or name or out or force)
+        only_for_new_runs = bool(dry_run or preset or config or init_from or name or out or force)
+        run_training.resume(workspace, resume, flags, only_for_new_runs)
     else:
-        trainer.begin(place, start, dry_run)
+        run_training.start(workspace, run_options, dry_run)
 
 
 def _first(*given: Any) -> Any:

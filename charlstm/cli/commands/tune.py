@@ -123,11 +123,11 @@ def _prepare(fixed: dict[str, dict[str, Any]], of_trial: dict[str, Any], cache: 
 
 
 def _folder_name(name: str | None, default: str) -> str:
-    from charlstm.checkpoint.names import cleaned, name_fault
+    from charlstm.checkpoint.names import clean_name, name_fault
     from charlstm.errors import UsageError
 
     if name is None:
-        return cleaned(default)
+        return clean_name(default)
     fault = name_fault(name)
     if fault:
         raise UsageError(f"{name!r} cannot be the name of a search: {fault}")

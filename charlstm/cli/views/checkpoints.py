@@ -1,4 +1,4 @@
-"""How checkpoints look in a terminal, wide or narrow. What a file says of itself is never obeyed, only shown."""
+"""Checkpoints in a terminal, wide or narrow. Text from a file is shown, with its control characters made visible."""
 
 from __future__ import annotations
 
@@ -17,17 +17,30 @@ if TYPE_CHECKING:
 
 NARROW = 64
 """Columns below which a list becomes blocks of two lines."""
+WIDE = 100
+"""Columns from which on a list has room for cells and texts."""
 _NOTHING = "-"
 
 
 def draw_list(console: Console, summaries: Sequence[Summary]) -> None:
-    """The runs, one a row; on a narrow terminal one a block; why a broken one is broken stands below."""
+    """Print the runs, one per row, or per block on a narrow terminal; the faults of broken ones stand below.
+
+    Args:
+        console: where to print.
+        summaries: the runs, in the order to print them in.
+    """
     if console.width < NARROW:
         _draw_blocks(console, summaries)
         return
-    table = _table("run", "shape", "params", "bits/char", "steps", "size", "age")
+    wide = console.width >= WIDE
+    table = _table("run", "shape", *(["cell"] if wide else []), "params", "bits/char", "steps", "size", "age")
+    if wide:
+        table.add_column("text", overflow="fold", max_width=console.width // 5)
     for summary in summaries:
-        table.add_row(_text(summary.name), *_cells(summary))
+        shape, *others = map(_escaped, _cells(summary))
+        cell = [_text(summary.cell or _NOTHING)] if wide else []
+        text = [_text(summary.text or _NOTHING)] if wide else []
+        table.add_row(_text(summary.name), shape, *cell, *others, *text)
     console.print(table)
     for summary in summaries:
         if summary.broken:
@@ -35,7 +48,12 @@ def draw_list(console: Console, summaries: Sequence[Summary]) -> None:
 
 
 def draw_show(console: Console, rows: Sequence[tuple[str, str]]) -> None:
-    """Names and values, side by side."""
+    """Print names and values side by side.
+
+    Args:
+        console: where to print.
+        rows: pairs of a name and a value.
+    """
     table = _grid()
     for name, value in rows:
         table.add_row(_text(name, "bold"), _text(value))
@@ -43,7 +61,12 @@ def draw_show(console: Console, rows: Sequence[tuple[str, str]]) -> None:
 
 
 def draw_verdicts(console: Console, verdicts: Sequence[tuple[str, str | None]]) -> None:
-    """Each file with ``ok`` or what is wrong with it, one line a file however long."""
+    """Print ``ok`` or the fault of each file, in one line per file however long.
+
+    Args:
+        console: where to print.
+        verdicts: path and fault of each file; None instead of a fault if there is none.
+    """
     for path, fault in verdicts:
         line = _text("bad  " if fault else "ok   ", "bold red" if fault else "green")
         line.append(visible(f"{path}: {fault}" if fault else path), "not bold default")
@@ -51,7 +74,14 @@ def draw_verdicts(console: Console, verdicts: Sequence[tuple[str, str | None]]) 
 
 
 def draw_comparison(console: Console, comparison: Comparison, first: str, second: str) -> None:
-    """What differs in settings, and the results of both."""
+    """Print the settings that differ, and the results of both.
+
+    Args:
+        console: where to print.
+        comparison: of the two checkpoints.
+        first: what the first is called.
+        second: what the second is called.
+    """
     table = _table("", first, second)
     for name, (one, two) in comparison.results.items():
         table.add_row(_text(_LABELS.get(name, name)), _text(shown(name, one)), _text(shown(name, two)))
@@ -65,7 +95,12 @@ def draw_comparison(console: Console, comparison: Comparison, first: str, second
 
 
 def show_rows(header: Header, path: str) -> list[tuple[str, str]]:
-    """All there is to say of one checkpoint, as names and values."""
+    """Return everything in a checkpoint's header as names and values.
+
+    Args:
+        header: the checkpoint's.
+        path: its file.
+    """
     from charlstm.checkpoint.summary import dtype_of, shape_of
 
     shape = f"{shape_of(header) or '?'}, {count(header.parameters)} parameters, {dtype_of(header) or 'no weights'}"
@@ -77,7 +112,7 @@ def show_rows(header: Header, path: str) -> list[tuple[str, str]]:
 
 
 def _provenance(header: Header) -> Iterator[tuple[str, Any]]:
-    """What a file says of its origin, a model of bytes in bits per byte."""
+    """The provenance; for a model of bytes with bits per byte."""
     from charlstm.checkpoint.summary import bits_per_byte
 
     bits = bits_per_byte(header.tokenizer.get("kind"), header.provenance.val_loss)
@@ -86,7 +121,12 @@ def _provenance(header: Header) -> Iterator[tuple[str, Any]]:
 
 
 def shown(name: str, value: Any) -> str:
-    """One value of a checkpoint's provenance with its unit."""
+    """Format a value of a checkpoint's provenance with its unit.
+
+    Args:
+        name: the value's name.
+        value: the value, of whatever type the file has.
+    """
     from charlstm.checkpoint.summary import number, whole
 
     measured = number(value)
@@ -130,7 +170,7 @@ def _cells(summary: Summary) -> Iterator[Any]:
 
 
 def _bits(summary: Summary) -> str:
-    """Bits per character, as the column says, or else with their unit."""
+    """Bits per character, as the column's title says, or bits per byte with that unit."""
     if summary.bits_per_byte is not None:
         return f"{summary.bits_per_byte:.3f}/byte"
     return _NOTHING if summary.bits_per_char is None else f"{summary.bits_per_char:.3f}"
@@ -151,7 +191,7 @@ def _draw_blocks(console: Console, summaries: Sequence[Summary]) -> None:
 
 def _remarks(comparison: Comparison, first: str, second: str) -> Iterator[str]:
     if comparison.same_file:
-        yield "The files are the same to the bit."
+        yield "The files are identical."
     elif not comparison.settings:
         yield "No setting differs."
     if comparison.alphabet is None:
@@ -159,7 +199,7 @@ def _remarks(comparison: Comparison, first: str, second: str) -> Iterator[str]:
         return
     for name, characters in zip((first, second), comparison.alphabet, strict=True):
         if characters:
-            yield f"Only {name} knows: {_characters(characters)}"
+            yield f"Only {name} has: {_characters(characters)}"
     if comparison.alphabet == ("", ""):
         yield "The alphabets are the same." if comparison.same_tokenizer else "Same characters, other ids."
 
@@ -168,12 +208,12 @@ def _tokenizer(state: dict[str, Any]) -> str:
     kind, alphabet = _plain(state.get("kind")), state.get("alphabet")
     if not isinstance(alphabet, str):
         return kind
-    unknown = ", and one for all others" if state.get("unknown") is True else ""
+    unknown = ", and one id for all others" if state.get("unknown") is True else ""
     return f"{kind}, {len(alphabet):,} characters{unknown}: {_characters(alphabet)}"
 
 
 def _characters(characters: str) -> str:
-    """Characters side by side, white space by its escape."""
+    """Characters side by side, white space escaped."""
     return "".join(repr(c)[1:-1] if c.isspace() and c != " " else c for c in characters)
 
 
@@ -189,6 +229,11 @@ def _plain(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(_plain, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _escaped(cell: Any) -> Any:
+    """A cell that rich cannot take for markup."""
+    return _text(cell) if isinstance(cell, str) else cell
 
 
 def _text(content: str, style: str = "") -> Any:

@@ -1,4 +1,4 @@
-"""The plan of a run, shown before it starts: what was chosen, why, and what it will cost."""
+"""The plan of a run, shown before it starts: the settings, the reasons for them, and the cost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charlstm.cli.spelling import with_options
 from charlstm.cli.views.terminal import count, counted, duration, say, size, stdout_console, visible
 from charlstm.config import SECTIONS
 
@@ -17,42 +18,57 @@ if TYPE_CHECKING:
     from charlstm.training.prepare import Prepared
 
 NARROW = 64
-"""Columns below which a setting's reason stands below it, not beside it."""
+"""Columns below which a reason stands below its setting, not beside it."""
 
 
 def announce(prepared: Prepared, folder: Path) -> None:
-    """A few lines on stderr before a run."""
+    """Print a few lines about a run on stderr before it starts.
+
+    Args:
+        prepared: the run.
+        folder: where its files go.
+    """
     plan, run = prepared.plan, prepared.plan.run
     share = f"{100 * run.data.val_fraction:.2g} %"
-    held_out = f"; the last {share} of it is for validation" if run.data.val_fraction else ""
+    held_out = f"; the last {share} are for validation" if run.data.val_fraction else ""
     encoded = prepared.encoded
     text = counted(encoded.characters, "character")
     if encoded.tokenizer.kind == "byte":
         text = counted(encoded.bytes, "byte")
-    tokens = "different tokens" if prepared.init is None else "tokens with those of the network it begins with"
+    tokens = "different tokens" if prepared.init is None else "tokens, including those of the initial model"
     say(f"{', '.join(run.data.sources)}: {text}, {run.model.vocab_size} {tokens}{held_out}")
     for note in plan.notes:
-        say(note)
-    kind = f"bidirectional {run.model.cell}" if run.model.bidirectional else run.model.cell
-    if run.model.enabled:
-        kind += f" with {' and '.join(side.described() for side in run.model.enabled.values())}"
-    several = f"{run.model.ensemble} networks" if run.model.ensemble > 1 else "network"
+        say(with_options(note))
+    networks = f"{run.model.ensemble} networks" if run.model.ensemble > 1 else "network"
     say(
-        f"{several} {run.model.num_layers}×{run.model.hidden_size} {kind}, {count(plan.parameters)} weights; "
+        f"{networks} {run.model.num_layers}×{run.model.hidden_size} {_kind(run)}, {count(plan.parameters)} weights; "
         f"batch {run.data.batch_size}, window {run.data.seq_len}, lr {run.train.lr:g}, dropout {run.model.dropout:g}; "
-        f"{run.train.device} {run.train.precision} (--dry-run tells why)"
+        f"{run.train.device} {run.train.precision} (--dry-run shows the reasons)"
     )
-    say(f"{_budget(run)}; Ctrl-C stops earlier and keeps everything. Into {folder}")
+    say(f"{_budget(run)}; Ctrl-C stops earlier and saves. Files go to {folder}")
 
 
 def explain(prepared: Prepared, folder: Path) -> None:
-    """All settings with their reasons, and the run's cost, on stdout: what ``--dry-run`` shows."""
+    """Print all settings with their reasons, and the cost of the run, on stdout (``--dry-run``).
+
+    Args:
+        prepared: the run.
+        folder: where its files would go.
+    """
     for note in prepared.plan.notes:
-        say(note)
+        say(with_options(note))
     console = stdout_console()
     _draw_settings(console, _settings(prepared.plan))
     console.print()
     _draw_costs(console, _costs(prepared.plan, folder, len(prepared.encoded.ids)))
+
+
+def _kind(run: RunConfig) -> str:
+    """The kind of network: ``lstm with n-grams up to 4 and match memory``."""
+    model = run.model
+    kind = f"bidirectional {model.cell}" if model.bidirectional else model.cell
+    inputs = " and ".join(side.described() for side in model.enabled.values())
+    return f"{kind} with {inputs}" if inputs else kind
 
 
 def _budget(run: RunConfig) -> str:
@@ -89,7 +105,7 @@ def _costs(plan: Plan, folder: Path, tokens: int) -> Iterator[tuple[str, str]]:
 
 
 def _draw_settings(console: Console, rows: Iterable[tuple[str, str, str]]) -> None:
-    """A row a setting; on a narrow terminal, where a third column would be a word wide, the reason stands below."""
+    """One row per setting; on a narrow terminal, where a third column would be a word wide, the reason stands below."""
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
@@ -103,9 +119,9 @@ def _draw_settings(console: Console, rows: Iterable[tuple[str, str, str]]) -> No
         if narrow:
             console.print(Text(name, "bold").append(f"  {visible(value)}", "not bold"), overflow="fold")
             if reason:
-                console.print(Padding(Text(reason, "dim"), (0, 0, 0, 4), expand=False))
+                console.print(Padding(Text(visible(reason), "dim"), (0, 0, 0, 4), expand=False))
         else:
-            table.add_row(name, Text(visible(value)), Text(reason))
+            table.add_row(name, Text(visible(value)), Text(visible(reason)))
     if not narrow:
         console.print(table)
 

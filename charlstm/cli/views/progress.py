@@ -1,10 +1,8 @@
-"""Training as a person sees it: a bar on a terminal, a plain line now and then elsewhere, or JSON lines."""
+"""Training as a person sees it: a progress bar on a terminal, plain lines elsewhere, or JSON lines for a program."""
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 import sys
 import textwrap
 import time
@@ -12,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from charlstm.cli import streams
+from charlstm.cli.spelling import with_options
 from charlstm.cli.views.terminal import count, duration, fold, is_terminal, say, terminal_width, visible
 from charlstm.events import EvalDone, Event, Notice, Preview, Started, StepDone, Stopped, to_json
 
@@ -21,12 +21,20 @@ if TYPE_CHECKING:
 _LINE_EVERY = 5.0
 """Seconds between plain lines."""
 _MARK = "  │ "
-"""What a preview's lines begin with above the bar."""
+"""The prefix of a preview's lines above the bar."""
 
 
 @contextmanager
 def bytes_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar of bytes done on a terminal, shown only when the work takes a while; elsewhere nothing."""
+    """Show a bar of bytes on a terminal, once the work has taken half a second; elsewhere nothing.
+
+    Args:
+        what: the work, in a word.
+        quiet: show nothing.
+
+    Yields:
+        A function to call with the bytes done and the bytes in all.
+    """
     from tqdm import tqdm
 
     with tqdm(
@@ -43,7 +51,16 @@ def bytes_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]
 
 @contextmanager
 def view(training: Training, *, quiet: bool, json_lines: bool) -> Iterator[Callable[[Event], None]]:
-    """What to call with each event."""
+    """Show the events of a training.
+
+    Args:
+        training: the training.
+        quiet: show nothing.
+        json_lines: print events as JSON on stdout, whether quiet or not.
+
+    Yields:
+        A function to call with each event.
+    """
     kind = training.tokenizer.kind
     pace = _Pace(training.run.train.max_time)
     if json_lines:
@@ -58,7 +75,7 @@ def view(training: Training, *, quiet: bool, json_lines: bool) -> Iterator[Calla
 
 
 class _JsonLines:
-    """Events on stdout for a program; when it stops reading, training goes on."""
+    """Events on stdout for a program; when it stops reading, training continues."""
 
     def __init__(self) -> None:
         self._open = True
@@ -68,18 +85,18 @@ class _JsonLines:
             return
         try:
             print(to_json(event), flush=not isinstance(event, StepDone))
-        except OSError:  # a pipe whose reader has gone, a full disk: no reason to lose the training
+        except OSError:  # a pipe without a reader or a full disk must not end the training
             self._open = False
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            say("the events can no longer be written to stdout; training goes on, and metrics.jsonl has them")
+            streams.discard(sys.stdout)
+            say("events can no longer be written to stdout; training continues, and metrics.jsonl has them")
 
 
 def _folded(text: str) -> str:
-    """Lines folded between words at the terminal's width, those of a preview behind their mark."""
+    """Lines folded between words at the terminal's width; a preview's lines keep their prefix."""
     width = terminal_width()
     lines: list[str] = []
     for line in text.split("\n"):
-        if line.startswith(_MARK):  # a preview's own spaces stay; a sentence loses the one it was folded at
+        if line.startswith(_MARK):  # a preview keeps its spaces; a sentence loses the one it is folded at
             lines += textwrap.wrap(line, width, subsequent_indent=_MARK, drop_whitespace=False)
         else:
             lines += fold(line, width)
@@ -87,10 +104,10 @@ def _folded(text: str) -> str:
 
 
 class _Pace:
-    """Tokens a second and time left, from the last few seconds.
+    """Tokens per second and time left, from the last ten seconds.
 
     Args:
-        max_time: seconds of training after which the run ends in any case, if there is such a number.
+        max_time: the budget in seconds of training, if it has one.
     """
 
     def __init__(self, max_time: float | None) -> None:
@@ -107,7 +124,7 @@ class _Pace:
 
     @property
     def tokens_per_second(self) -> float:
-        """0 before the second step: a run that goes on may have none left."""
+        """0 before the second step: a resumed run may have none left."""
         if len(self._marks) < 2:
             return 0.0
         (t0, n0, _), (t1, n1, _) = self._marks[0], self._marks[-1]
@@ -119,7 +136,7 @@ class _Pace:
         return min(self._most_left, (1 - p1) * (t1 - t0) / (p1 - p0)) if p1 > p0 else math.nan
 
 
-class _Telling:
+class _Status:
     """What the bar and the plain lines have in common."""
 
     def __init__(self, kind: str, pace: _Pace) -> None:
@@ -129,16 +146,16 @@ class _Telling:
         self.bits = math.nan
         self._unit = "byte" if kind == "byte" else "char"
 
-    def take(self, event: Event) -> None:
+    def update(self, event: Event) -> None:
         if isinstance(event, StepDone):
             self.pace.update(event)
             self.loss = event.loss if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * event.loss
         elif isinstance(event, EvalDone):
-            # A model of bytes may have no characters; its token is a byte.
+            # The text of a model of bytes may have no characters; its token is a byte.
             self.bits = event.val_loss / math.log(2) if self._kind == "byte" else event.bits_per_char
 
     def numbers(self) -> str:
-        """Loss, validation, speed; of each what is known yet."""
+        """Loss, validation loss and speed, as far as they are known."""
         tokens = {"char": "chars", "byte": "bytes"}.get(self._kind, "tokens")
         parts = [
             "" if math.isnan(self.loss) else f"loss {self.loss:.3f}",
@@ -156,8 +173,8 @@ class _Telling:
         )
 
 
-class _Bar(_Telling):
-    """One tqdm bar on stderr; what else there is to say stands above it."""
+class _Bar(_Status):
+    """A tqdm bar on stderr, with all other messages above it."""
 
     def __enter__(self) -> _Bar:
         from tqdm import tqdm
@@ -172,11 +189,11 @@ class _Bar(_Telling):
         self._bar.close()
 
     def show(self, event: Event) -> None:
-        self.take(event)
+        self.update(event)
         if isinstance(event, StepDone):
             self._bar.n = event.progress
             left = self.pace.seconds_left
-            # What matters most comes first: a narrow terminal cuts the line's end.
+            # The most important comes first: a narrow terminal cuts off the end of the line.
             first = "" if math.isnan(left) else f"{duration(left)} left · "
             self._bar.set_description_str(first + self.numbers(), refresh=False)
             self._bar.update(0)
@@ -184,27 +201,26 @@ class _Bar(_Telling):
             self._bar.set_description_str(self.numbers(), refresh=False)
             self._above(self.evaluation(event))
         elif isinstance(event, Preview):
-            self._above("\n".join(f"{_MARK}{line}" for line in visible(event.text).split("\n")))
+            self._above("\n".join(f"{_MARK}{line}" for line in event.text.split("\n")))
         elif isinstance(event, Notice):
-            self._above(visible(event.text))
+            self._above(with_options(event.text))
         elif isinstance(event, Stopped):
             self._bar.n = 1.0 if event.reason == "finished" else self._bar.n
             self._bar.refresh()
 
     def _above(self, text: str) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            self._bar.write(_folded(text), file=sys.stderr)
+        self._bar.write(_folded(visible(text)), file=sys.stderr)
 
 
-class _Lines(_Telling):
-    """Plain lines on stderr, one every few seconds and one at each evaluation."""
+class _Lines(_Status):
+    """Plain lines on stderr, one every five seconds and one at each evaluation."""
 
     def __init__(self, kind: str, pace: _Pace) -> None:
         super().__init__(kind, pace)
         self._last = time.monotonic()
 
     def show(self, event: Event) -> None:
-        self.take(event)
+        self.update(event)
         if isinstance(event, StepDone):
             if time.monotonic() - self._last >= _LINE_EVERY:
                 self._last = time.monotonic()
@@ -213,11 +229,11 @@ class _Lines(_Telling):
                 say(f"{event.progress:4.0%} step {event.step} · {self.numbers()}{rest}")
         elif isinstance(event, Started):
             if event.step:
-                say(f"going on after step {event.step}")
+                say(f"continuing after step {event.step}")
         elif isinstance(event, EvalDone):
             say(self.evaluation(event))
         elif isinstance(event, Preview):
             for line in event.text.split("\n"):
                 say(f"  | {line}")
         elif isinstance(event, Notice):
-            say(event.text)
+            say(with_options(event.text))

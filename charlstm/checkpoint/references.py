@@ -1,0 +1,93 @@
+"""From what a person types to a file: a run's name, a folder, a file, ``"latest"`` or ``"starter"``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from charlstm.checkpoint.names import LATEST, STARTER
+from charlstm.checkpoint.run import MODEL, RESUME, entry_of, model_in
+from charlstm.checkpoint.store import Store
+from charlstm.errors import NotFoundError
+from charlstm.paths import starter_folder
+
+
+def find_model(store: Store, reference: str | None = None) -> Path:
+    """Find the model file that a reference means.
+
+    Args:
+        store: the folder of runs.
+        reference: a run's name (it takes precedence over a file of that name here), a folder, a file, ``"latest"``,
+            ``"starter"``, or None for the newest run or, without any run, the starter.
+
+    Returns:
+        The path of an existing file; nothing in it has been read.
+
+    Raises:
+        NotFoundError: there is no such model; the message suggests similar names.
+    """
+    if reference is None:
+        return _latest(store) or _starter()
+    if reference == STARTER:
+        return _starter()
+    if reference == LATEST:
+        latest = _latest(store)
+        if latest is None:
+            raise NotFoundError("no trained runs yet", where=store.root, hint="Train one with `charlstm train`.")
+        return latest
+    path = _model_of_run(store, reference) or _model_at_path(reference)
+    if path is None:
+        raise store.no_such_run(reference)
+    return path
+
+
+def find_resumable(store: Store, reference: str) -> Path:
+    """Find the folder of a run that can be resumed.
+
+    Args:
+        store: the folder of runs.
+        reference: a run's name, a folder, or ``"latest"`` for the run that was saved last.
+
+    Returns:
+        The run's folder, which has a ``resume.safetensors``.
+
+    Raises:
+        NotFoundError: there is no such run, or it cannot be resumed.
+    """
+    if reference == LATEST:
+        folders = [entry.folder for entry in store.runs() if (entry.folder / RESUME).is_file()]
+        newest = max(folders, key=lambda folder: (folder / RESUME).stat().st_mtime, default=None)
+        if newest is None:
+            raise NotFoundError("no run to resume", where=store.root, hint="Start one with `charlstm train`.")
+        return newest
+    folder = store.root / reference if reference in store.folder_names() else Path(reference)
+    if not os.path.isdir(folder):
+        raise store.no_such_run(reference)
+    if not (folder / RESUME).is_file():
+        raise NotFoundError(f"no {RESUME} in it, so it cannot be resumed", where=folder)
+    return folder
+
+
+def _latest(store: Store) -> Path | None:
+    return next((entry.model for entry in store.runs() if entry.has_model), None)
+
+
+def _model_of_run(store: Store, reference: str) -> Path | None:
+    """The model of the run of this name; a run copied here by hand may have a name that `create` would refuse."""
+    if not reference or os.path.basename(reference) != reference or reference in {os.curdir, os.pardir}:
+        return None
+    folder = store.root / reference
+    return model_in(folder) if entry_of(folder) is not None else None
+
+
+def _model_at_path(reference: str) -> Path | None:
+    if reference and os.path.isdir(reference):
+        return model_in(Path(reference))
+    return Path(reference) if os.path.exists(reference) else None
+
+
+def _starter() -> Path:
+    model = starter_folder() / MODEL
+    if not model.is_file():
+        raise NotFoundError("no starter model here", where=model, hint="Train a run with `charlstm train`.")
+    return model

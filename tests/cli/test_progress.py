@@ -1,0 +1,46 @@
+"""Training as a person sees it: whatever an event contains is shown, and a terminal obeys none of it."""
+
+import io
+import time
+
+import pytest
+
+from charlstm import events
+from charlstm.cli.views import progress
+from charlstm.cli.views.progress import _Bar, _Lines, _Pace
+
+EVIL = "\x1b[2J\x9b31m\u202ered[bold]\r"
+SHOWN = "␛[2J<U+009B>31m<U+202E>red[bold]␍"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    "event", [events.Notice(1, f"{EVIL}.txt has changed; use `batch_size=4`"), events.Preview(1, f"one\n{EVIL}")]
+)
+def test_what_comes_from_a_text_or_a_file_name_cannot_control_the_terminal(monkeypatch, event):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr(progress, "terminal_width", lambda: 200)
+    with _Bar("char", _Pace(None)) as bar:
+        bar.show(event)
+        above_the_bar = terminal.getvalue()
+    _Lines("char", _Pace(None)).show(event)
+    for shown in (above_the_bar, terminal.getvalue()[len(above_the_bar) :]):
+        assert SHOWN in shown
+        assert not set("\x9b\u202e") & set(shown)
+        assert "\x1b[2J" not in shown
+        if isinstance(event, events.Notice):
+            assert "use --batch-size 4" in shown
+
+
+def test_the_time_left_is_never_more_than_the_budget_has(monkeypatch):
+    now = iter([0.0, 10.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    pace = _Pace(60.0)
+    for share, seconds in ((0.10, 6.0), (0.15, 50.0)):  # a busy machine: more than 20 seconds per 5 %
+        pace.update(events.StepDone(1, share, 1.0, 0.1, 1.0, 64, seconds))
+    assert pace.seconds_left == 10.0
