@@ -30,7 +30,7 @@ from benchmarks.timing import autocast, interleaved
 from charlstm.nn import fused
 from charlstm.nn.architecture import Architecture
 from charlstm.nn.model import CharLM
-from charlstm.nn.recurrence import RecurrentLayer, WholeWindow
+from charlstm.nn.recurrence import RecurrentLayer, WindowFunction
 from charlstm.nn.shapes import CELLS
 from charlstm.training.memory import keep_freed_memory
 
@@ -62,7 +62,7 @@ def windows(num_layers: int, hidden_size: int, batch_size: int) -> dict[str, Cal
     def of_module(module: nn.Module) -> Callable[[], None]:
         return lambda: backward(module(inputs)[0])
 
-    def of_cell(cell: str, whole_window: WholeWindow | None = None) -> Callable[[], None]:
+    def of_cell(cell: str, window_function: WindowFunction | None = None) -> Callable[[], None]:
         sizes = [EMBEDDING_SIZE] + [hidden_size] * (num_layers - 1)
         stack = [RecurrentLayer(cell, size, hidden_size) for size in sizes]
         zeros = (torch.zeros(batch_size, hidden_size),) * len(CELLS[cell].states)
@@ -70,7 +70,7 @@ def windows(num_layers: int, hidden_size: int, batch_size: int) -> dict[str, Cal
         def run() -> None:
             outputs = inputs
             for layer in stack:
-                outputs, _ = whole_window(outputs, zeros, layer.weights) if whole_window else layer(outputs, None)
+                outputs, _ = window_function(outputs, zeros, layer.weights) if window_function else layer(outputs, None)
             backward(outputs)
 
         return run

@@ -66,7 +66,7 @@ class SideInputTables:
     def _step_one(
         self, token: int, history: StepHistory, memories: Mapping[str, Any], buffers: list[Array]
     ) -> tuple[Array, StepHistory, dict[str, Any]]:
-        history, after = history.then(token), {}
+        history, after = history.append(token), {}
         room, *parts = buffers
         for (side, table), part in zip(self._tables, parts, strict=True):
             rows, after[side.name] = side.step_rows(history, memories[side.name], self._vocab_size)

@@ -1,4 +1,4 @@
-"""What a network is: one description that the torch model, the NumPy engine, checks, plan and exporters read."""
+"""The architecture of a network: the one description that the model, the engine, the checks and the plan all read."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Cell = Literal["rnn", "lstm", "gru", "peephole"]
 
 
 class Architecture(Schema, frozen=True, kw_only=True):
-    """The shape of a network: embedding → recurrent layers → softmax over the vocabulary.
+    """The architecture of a network: embedding → recurrent layers → softmax over the vocabulary.
 
-    Create one with `from_settings`, which checks it. It is written down flat: the settings of side inputs stand beside
-    its own, under their own names.
+    Create one with `from_settings`, which checks it. Its settings are stored flat: those of the side inputs stand next
+    to its own, under their own names.
     """
 
     vocab_size: Annotated[int, Meta(ge=1, le=1 << 21, description="The number of different tokens.")]
@@ -47,33 +47,36 @@ class Architecture(Schema, frozen=True, kw_only=True):
         Fraction, Meta(description="DropConnect: share of recurrent weights dropped in training.")
     ] = 0.0
     side_inputs: dict[str, Any] = msgspec.field(default_factory=dict)
-    """All of `SIDE_INPUTS`, by name, enabled or not."""
+    """The settings of every side input in `SIDE_INPUTS`, by its name, whether it is enabled or not."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], where: object = "") -> Architecture:
-        """Check settings and make an architecture of them.
+        """Check settings and create an architecture from them.
 
         Args:
-            settings: by name, flat; what is missing takes its default.
-            where: where they come from, for the message.
+            settings: flat, by name; a missing setting takes its default.
+            where: the file or place the settings come from, for the error message.
+
+        Returns:
+            The architecture.
 
         Raises:
-            ConfigError: a setting that there is not, that cannot be, or that excludes another.
+            ConfigError: a setting does not exist, is out of range, or excludes another one.
         """
         names = setting_names()
-        strange = [name for name in settings if name not in names]
-        if strange:
-            raise ConfigError(no_such_setting(strange[0], names), where=where)
+        unknown = [name for name in settings if name not in names]
+        if unknown:
+            raise ConfigError(no_such_setting(unknown[0], names), where=where)
         sides: dict[str, SideInput] = {}
         for name, kind in SIDE_INPUTS.items():
             own = {field: settings[field] for field in kind.__struct_fields__ if field in settings}
             sides[name] = parse(kind, own, where)
         own = {field: settings[field] for field in cls.__struct_fields__ if field in settings}
-        found = msgspec.structs.replace(parse(cls, own, where), side_inputs=sides)
-        found._check_together(where)
-        return found
+        architecture = msgspec.structs.replace(parse(cls, own, where), side_inputs=sides)
+        architecture._check_exclusions(where)
+        return architecture
 
-    def _check_together(self, where: object) -> None:
+    def _check_exclusions(self, where: object) -> None:
         pairs = [
             (self.bidirectional and self.attention_window, "attention_window", "attention looks back only"),
             (self.bidirectional and self.ensemble > 1, "ensemble", "only causal networks are averaged"),
@@ -89,42 +92,42 @@ class Architecture(Schema, frozen=True, kw_only=True):
             raise ConfigError(f"attention_window and ensemble exclude each other: {reason}", where=where)
 
     def settings(self) -> dict[str, Any]:
-        """The flat settings of which `from_settings` makes this architecture again, ready for JSON."""
+        """Return the flat settings, ready for JSON: `from_settings` creates this architecture from them."""
         plain = {name: value for name, value in to_plain(self).items() if name != "side_inputs"}
         for side in self.side_inputs.values():
             plain |= to_plain(side)
         return plain
 
     def replace(self, **changes: Any) -> Architecture:
-        """The same with some settings changed, and checked."""
+        """Return a copy with some settings changed and everything checked again."""
         return Architecture.from_settings({**self.settings(), **changes})
 
     @property
     def enabled(self) -> dict[str, SideInput]:
-        """The side inputs that the network has."""
+        """The enabled side inputs, by name."""
         return {name: side for name, side in self.side_inputs.items() if side.enabled}
 
     @property
     def history(self) -> int:
-        """How many of the last tokens the side inputs look at; 0 if there are none."""
+        """N: the number of recent tokens that the side inputs need; 0 without side inputs."""
         return max((side.history for side in self.enabled.values()), default=0)
 
     @property
     def stacks(self) -> tuple[str, ...]:
-        """The prefix of each stack's tensors: one stack, or one for each member of an ensemble or each direction."""
+        """The tensor prefix of each stack of layers: one stack, or one per member of an ensemble or per direction."""
         if self.bidirectional:
             return ("layers", "backwards")
         return ("layers", *(f"layers_{member}" for member in range(2, self.ensemble + 1)))
 
     @property
     def input_sizes(self) -> list[int]:
-        """How many features each layer of a stack reads."""
+        """D of each layer of a stack, from the lowest to the top."""
         above = self.hidden_size + (self.embedding_size if self.skip_connections else 0)
         return [self.embedding_size, *[above] * (self.num_layers - 1)]
 
 
 def setting_names() -> list[str]:
-    """The names of all settings of an architecture, those of side inputs among them."""
+    """Return the names of all settings of an architecture, including those of the side inputs."""
     return [setting for kind in _schemas() for setting in kind.__struct_fields__ if setting != "side_inputs"]
 
 

@@ -1,6 +1,6 @@
 """Attention of the top recurrent layer to its own past.
 
-Letters: B batch, T time, H hidden features, A features attended with, W states looked back on.
+Letters: A features of queries, keys and values; W length of the attention window, in steps.
 """
 
 from __future__ import annotations
@@ -16,17 +16,27 @@ from charlstm.nn.state import LayerState
 
 
 def empty_memory(batch: int, window: int, size: int, like: Tensor) -> LayerState:
-    """The memory before any text: W places with nothing in them."""
-    nothing = like.new_zeros(batch, window, size)
-    return nothing, nothing, torch.zeros(batch, window, dtype=torch.bool, device=like.device)
+    """Return the attention memory before any text: W empty places.
+
+    Args:
+        batch: B.
+        window: W.
+        size: A.
+        like: a tensor with the device and type that the memory is to have.
+
+    Returns:
+        Keys (B, W, A), values (B, W, A), and which places are filled, (B, W) bool: none.
+    """
+    zeros = like.new_zeros(batch, window, size)
+    return zeros, zeros, torch.zeros(batch, window, dtype=torch.bool, device=like.device)
 
 
 def attend(
     hidden: Tensor, memory: LayerState, query: Tensor, key: Tensor, value: Tensor, out: Tensor
 ) -> tuple[Tensor, LayerState]:
-    """Add to each hidden state what it finds among the last W, itself the newest of them.
+    """Add to each hidden state a weighted mean of the last W values, its own included.
 
-    With h the hidden states, s running over the last W steps up to t::
+    With h the hidden states and s ranging over the last W steps up to and including t::
 
         q_t = Q h_t        a_ts = exp(q_t · k_s / √A) / Σ_r exp(q_t · k_r / √A)
         k_s = K h_s        m_t = h_t + O Σ_s a_ts v_s
@@ -34,7 +44,7 @@ def attend(
 
     Args:
         hidden: h, (B, T, H).
-        memory: keys (B, W, A) and values (B, W, A) of the last W steps, the newest last, and which of them there are,
+        memory: keys (B, W, A) and values (B, W, A) of the last W steps, the newest last, and which of them are filled,
             (B, W).
         query: Q, (A, H).
         key: K, (A, H).
@@ -42,29 +52,29 @@ def attend(
         out: O, (H, A).
 
     Returns:
-        m, (B, T, H), and the memory after.
+        m, (B, T, H), and the next memory.
 
     Source:
-        Attention by content over recurrent states: Luong, Pham & Manning 2015; over the network's own past: Cheng,
-        Dong & Lapata 2016; scaled products: Vaswani et al. 2017, equation 1.
+        Content-based attention over recurrent states: Luong, Pham & Manning 2015; over the network's own past: Cheng,
+        Dong & Lapata 2016; scaled dot products: Vaswani et al. 2017, equation 1.
     """
-    old_keys, old_values, old_there = memory
+    old_keys, old_values, old_filled = memory
     window, time = old_keys.shape[1], hidden.shape[1]
     keys = torch.cat((old_keys, linear(hidden, key).to(old_keys.dtype)), 1)
     values = torch.cat((old_values, linear(hidden, value).to(old_values.dtype)), 1)
-    there = torch.cat((old_there, old_there.new_ones(len(hidden), time)), 1)
-    # Step t stands at place W + t of what there is now, and sees the W places up to its own.
+    filled = torch.cat((old_filled, old_filled.new_ones(len(hidden), time)), 1)
+    # Step t is at place W + t of the concatenation and attends to the W places up to its own.
     age = window + torch.arange(time, device=hidden.device)[:, None] - torch.arange(window + time, device=hidden.device)
-    seen = ((age >= 0) & (age < window)) & there[:, None]
+    visible = ((age >= 0) & (age < window)) & filled[:, None]
     queries = linear(hidden, query).to(keys.dtype)
-    found = scaled_dot_product_attention(
-        queries[:, None], keys[:, None], values[:, None], attn_mask=seen[:, None]
+    attended = scaled_dot_product_attention(
+        queries[:, None], keys[:, None], values[:, None], attn_mask=visible[:, None]
     ).squeeze(1)
-    return hidden + linear(found, out), (keys[:, time:], values[:, time:], there[:, time:])
+    return hidden + linear(attended, out), (keys[:, time:], values[:, time:], filled[:, time:])
 
 
 class Attention(nn.Module):
-    """`attend` with its weights. O begins as zeros: the network begins as if it were not there.
+    """`attend` with its weights. O is initialised to zeros, so that attention has no effect at first.
 
     Args:
         hidden_size: H.
@@ -91,7 +101,7 @@ class Attention(nn.Module):
     out: Tensor
 
     def empty_memory(self, batch: int) -> LayerState:
-        """The memory before any text."""
+        """Return the memory of B texts before any text."""
         return empty_memory(batch, self.window, self.size, self.out)
 
     def forward(self, hidden: Tensor, memory: LayerState) -> tuple[Tensor, LayerState]:

@@ -1,10 +1,9 @@
-"""Recurrent cells, one step each: the equations, to be read. `recurrence` has the same over a whole window, fast.
+"""Recurrent cells, one step each, written for reading. `recurrence` computes the same over whole windows, fast.
 
-Every cell is called as ``cell(x, state, *weights)`` and returns the state after; the first part of a state, h, is also
-the output. Its weights stand in the order of `shapes.CELLS`.
+Every cell is called as ``cell(x, state, *weights)`` and returns the next state; the first part of a state, h, is also
+the output. The weights are in the order of `shapes.CELLS`.
 
-Letters: B batch, D input features, H hidden features; σ the logistic function, ⊙ the product feature by feature; a
-prime marks what was before the step.
+Letters: σ the logistic function, ⊙ the elementwise product; a prime marks a value from the previous step.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ def rnn(x: Tensor, state: LayerState, weight_ih: Tensor, weight_hh: Tensor, bias
 
     Args:
         x: the input, (B, D).
-        state: ``(h',)``, (B, H).
+        state: the previous state ``(h',)``, (B, H).
         weight_ih: W, (H, D).
         weight_hh: U, (H, H).
         bias: b, (H,).
 
     Returns:
-        The state after, ``(h,)``.
+        The next state, ``(h,)``.
 
     Source:
         Elman 1990.
@@ -43,26 +42,26 @@ def rnn(x: Tensor, state: LayerState, weight_ih: Tensor, weight_hh: Tensor, bias
 
 
 def lstm(x: Tensor, state: LayerState, weight_ih: Tensor, weight_hh: Tensor, bias: Tensor) -> LayerState:
-    """One step of the LSTM with forget gate.
+    """One step of the LSTM with a forget gate.
 
     ::
 
-        i = σ(W_i x + U_i h' + b_i)     what is written
-        f = σ(W_f x + U_f h' + b_f)     what is kept
-        g = tanh(W_g x + U_g h' + b_g)  what there is to write
-        o = σ(W_o x + U_o h' + b_o)     what is shown
+        i = σ(W_i x + U_i h' + b_i)     input gate
+        f = σ(W_f x + U_f h' + b_f)     forget gate
+        g = tanh(W_g x + U_g h' + b_g)  candidate
+        o = σ(W_o x + U_o h' + b_o)     output gate
         c = f ⊙ c' + i ⊙ g
         h = o ⊙ tanh(c)
 
     Args:
         x: the input, (B, D).
-        state: ``(h', c')``, each (B, H).
+        state: the previous state ``(h', c')``, each (B, H).
         weight_ih: W of all gates, in the order i f g o, (4H, D).
         weight_hh: U of all gates, (4H, H).
         bias: b of all gates, (4H,).
 
     Returns:
-        The state after, ``(h, c)``.
+        The next state, ``(h, c)``.
 
     Source:
         Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000.
@@ -74,28 +73,28 @@ def lstm(x: Tensor, state: LayerState, weight_ih: Tensor, weight_hh: Tensor, bia
 
 
 def gru(x: Tensor, state: LayerState, weight_ih: Tensor, weight_hh: Tensor, bias: Tensor, bias_n: Tensor) -> LayerState:
-    """One step of the gated recurrent unit, with the reset gate behind the recurrent product, as cuDNN has it.
+    """One step of the gated recurrent unit, with the reset gate after the recurrent product, as in cuDNN.
 
     ::
 
-        r = σ(W_r x + U_r h' + b_r)                 how much of the past the proposal sees
-        z = σ(W_z x + U_z h' + b_z)                 what is kept
-        n = tanh(W_n x + b_n + r ⊙ (U_n h' + d_n))  what is proposed
+        r = σ(W_r x + U_r h' + b_r)                 reset gate
+        z = σ(W_z x + U_z h' + b_z)                 update gate: the share of h' that is kept
+        n = tanh(W_n x + b_n + r ⊙ (U_n h' + d_n))  candidate
         h = (1 - z) ⊙ n + z ⊙ h'
 
     Args:
         x: the input, (B, D).
-        state: ``(h',)``, (B, H).
+        state: the previous state ``(h',)``, (B, H).
         weight_ih: W of all gates, in the order r z n, (3H, D).
         weight_hh: U of all gates, (3H, H).
         bias: b of all gates, (3H,).
         bias_n: d_n, (H,).
 
     Returns:
-        The state after, ``(h,)``.
+        The next state, ``(h,)``.
 
     Source:
-        Cho et al. 2014, equations 5 to 8; this place of the reset gate: Chung et al. 2014 and cuDNN.
+        Cho et al. 2014, equations 5 to 8; this position of the reset gate: Chung et al. 2014 and cuDNN.
     """
     (h,) = state
     x_r, x_z, x_n = linear(x, weight_ih, bias).chunk(3, dim=1)
@@ -108,7 +107,7 @@ def gru(x: Tensor, state: LayerState, weight_ih: Tensor, weight_hh: Tensor, bias
 def peephole(
     x: Tensor, state: LayerState, weight_ih: Tensor, weight_hh: Tensor, bias: Tensor, peephole: Tensor
 ) -> LayerState:
-    """One step of the LSTM whose gates see the cell: i and f the old one, o the new one.
+    """One step of the LSTM whose gates read the cell state: i and f the previous one, o the new one.
 
     ::
 
@@ -118,14 +117,14 @@ def peephole(
 
     Args:
         x: the input, (B, D).
-        state: ``(h', c')``, each (B, H).
+        state: the previous state ``(h', c')``, each (B, H).
         weight_ih: W of all gates, in the order i f g o, (4H, D).
         weight_hh: U of all gates, (4H, H).
         bias: b of all gates, (4H,).
         peephole: p, in the order i f o, (3H,).
 
     Returns:
-        The state after, ``(h, c)``.
+        The next state, ``(h, c)``.
 
     Source:
         Gers & Schmidhuber 2000; Gers, Schraudolph & Schmidhuber 2002.

@@ -1,8 +1,8 @@
-"""Span masking: which tokens of a text are masked, for a network that predicts each token from both sides.
+"""Span masking: chooses the tokens that a bidirectional network has to predict.
 
-Spans, as in SpanBERT (Joshi et al. 2020), rather than single characters: in a word with one letter masked there is
-little left to learn. As a blank is filled from the left the rest of it is a shorter one, so every length is practised.
-The task is that of Taylor 1953.
+Spans, as in SpanBERT (Joshi et al. 2020), rather than single characters: a word with one letter masked leaves little to
+learn. A blank is filled from the left, so the unfilled rest is a shorter blank: the network needs every length. The
+task is that of Taylor 1953.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_SPAN, _LONGEST, _GAP = 4.0, 16, 12.0  # tokens: a masked span's mean and maximum, and the mean between two spans
+_SPAN, _LONGEST, _GAP = 4.0, 16, 12.0  # in tokens: mean and maximum of a span, mean distance between spans
 
 
 def mask_spans(rng: np.random.Generator, rows: int, time: int) -> NDArray[np.bool_]:
-    """Masked spans of a geometric length: a quarter of all tokens, at least one of them.
+    """Choose masked spans of geometric length: a quarter of all tokens on average, and at least one token.
 
     Args:
-        rng: of where they are.
-        rows: texts side by side.
-        time: tokens of each.
+        rng: the random generator.
+        rows: B.
+        time: T.
 
     Returns:
-        (rows, time), true where a token is masked.
+        (B, T), true where a token is masked.
     """
-    # Visible and masked stretches alternate. Twice as many as are needed, and begun anywhere in the first half.
+    # Visible and masked stretches alternate. Twice as many as needed are drawn, so that a row can start at random.
     count = 4 + 4 * int(time / (_SPAN + _GAP))
     stretches = np.empty((rows, 2 * count), np.int64)
     stretches[:, ::2] = rng.geometric(1 / _GAP, (rows, count))

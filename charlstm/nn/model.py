@@ -1,6 +1,6 @@
 """The language model: embedding → recurrent layers (→ attention) → softmax over the vocabulary.
 
-Letters: B batch, T time, V vocabulary, H hidden units, E embedding features, K members of an ensemble.
+Letters as in `charlstm.nn`; K is the number of members of an ensemble.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from charlstm.nn.state import LayerState, State
 class CharLM(nn.Module):
     """A stack of recurrent layers that predicts the next token.
 
-    Between the layers lies *locked* dropout: one mask for a whole window (Gal & Ghahramani 2016). With
+    Between the layers there is *locked* dropout: one mask for a whole window (Gal & Ghahramani 2016). With
     ``skip_connections`` every layer also reads the embedding, and the softmax reads every layer (Graves 2013).
 
-    A ``bidirectional`` network has a second stack that reads from the window's end, and both together predict each
-    token from all the others (Berglund et al. 2015): with f_t the first one's features after token t, and b_t the
-    second one's after it has read down to t ::
+    A ``bidirectional`` network has a second stack that reads the window backwards, and the two predict each token from
+    all others (Berglund et al. 2015). With f_t the features of the forward stack after token t, and b_t those of the
+    backward stack after it has read from the end down to t::
 
         m_t = tanh(M [f_(t-1), b_(t+1)] + d)
         logits_t = W m_t + c
 
-    So no token sees itself; where the mask stands, the token is hidden from all others as well.
+    So the prediction of a token does not depend on it; a masked token is hidden from all other predictions as well.
 
-    An ``ensemble`` has K stacks. In training each has a loss of its own, so that it learns as if there were no other
-    and all make different mistakes; otherwise their logits are averaged. With h_k the features of stack k, and W_k its
-    columns of the head ::
+    An ``ensemble`` has K stacks. In training each has its own loss, so that it learns independently of the others and
+    they make different errors; in evaluation their logits are averaged. With h_k the features of stack k, and W_k its
+    columns of the head's weight::
 
         logits = (1/K) Σ_k (W_k h_k + c)
 
-    That is the geometric mean of their probabilities (ensembles: Hansen & Salamon 1990).
+    This is the normalised geometric mean of their probabilities (ensembles: Hansen & Salamon 1990).
 
     Args:
-        architecture: the network's shape.
+        architecture: the network's architecture.
     """
 
     architecture: Architecture
@@ -62,7 +62,7 @@ class CharLM(nn.Module):
         self.side_inputs = nn.ModuleDict()
         for name, side in architecture.enabled.items():
             self.side_inputs[name] = SideInputTable(side, architecture.vocab_size, size)
-        if self.side_inputs:  # rows of length 1: larger ones would drown what is added to them, which begins as zeros
+        if self.side_inputs:  # rows of length 1: longer ones would swamp the side inputs, which start at zero
             nn.init.normal_(self.embedding.weight, std=size**-0.5)
         self._stacks: list[list[RecurrentLayer]] = []
         for name in architecture.stacks:
@@ -78,11 +78,11 @@ class CharLM(nn.Module):
         self.head = nn.Linear(features, vocab)
 
     def _new_layer(self, input_size: int) -> RecurrentLayer:
-        shape = self.architecture
-        return RecurrentLayer(shape.cell, input_size, shape.hidden_size, shape.weight_drop)
+        architecture = self.architecture
+        return RecurrentLayer(architecture.cell, input_size, architecture.hidden_size, architecture.weight_drop)
 
     def empty_state(self, batch: int) -> State:
-        """The state before any text, for ``batch`` texts side by side."""
+        """Return the state of B texts before any text."""
         device, history = self.embedding.weight.device, self.architecture.history
         recent, side = None, None
         if history:
@@ -94,16 +94,17 @@ class CharLM(nn.Module):
     def forward(
         self, inputs: Tensor, state: State | None = None, rng: DropoutRng | None = None
     ) -> tuple[Tensor, State]:
-        """Predict what follows each token; of a bidirectional network, what each token is.
+        """Predict the successor of each token; a bidirectional network predicts each token itself.
 
         Args:
-            inputs: ids, (B, T); V is the mask of a bidirectional network.
-            state: the state before the window, and for the backward stack behind it; None is `empty_state`.
-            rng: of what is dropped in training; None is torch's own generator.
+            inputs: token ids, (B, T); in a bidirectional network the id V is the mask.
+            state: the state at the window's start, and for the backward stack at its end; None is `empty_state`.
+            rng: the source of dropout masks in training; None is torch's global generator.
 
         Returns:
-            Logits, (B, T, V), in training of an ensemble (K * B, T, V): each member's own, all rows of the first before
-            those of the second; and the state after the window, and for the backward stack before it.
+            Logits, (B, T, V). In the training of an ensemble (K * B, T, V): the logits of each member, all rows of the
+            first member before those of the second. And the state at the window's end, and for the backward stack at
+            its start.
         """
         state = self.empty_state(len(inputs)) if state is None else state
         rng = rng or DropoutRng()
@@ -117,13 +118,13 @@ class CharLM(nn.Module):
     def _predict_next(
         self, embedded: Tensor, state: State, rng: DropoutRng
     ) -> tuple[Tensor, tuple[tuple[LayerState, ...], ...], LayerState | None]:
-        """Each member's logits, (T, K * B, V), or their mean, (T, B, V); the state of layers and attention after."""
+        """Return each member's logits, (T, K * B, V), or their mean, (T, B, V), and the next states."""
         outputs, layers, attention = [], [], state.attention
-        for stack, before in zip(self._stacks, state.layers, strict=True):
+        for stack, stack_state in zip(self._stacks, state.layers, strict=True):
             dropped = self._locked_dropout(embedded, self.architecture.dropout / 2, rng)
-            features, after, attention = self._run_stack(stack, dropped, before, attention, rng)
+            features, next_state, attention = self._run_stack(stack, dropped, stack_state, attention, rng)
             outputs.append(features)
-            layers.append(after)
+            layers.append(next_state)
         members = len(outputs)
         if self.training and members > 1:
             weights = self.head.weight.chunk(members, 1)
@@ -135,19 +136,19 @@ class CharLM(nn.Module):
     def _predict_from_both_sides(
         self, embedded: Tensor, state: State, rng: DropoutRng
     ) -> tuple[Tensor, tuple[tuple[LayerState, ...], ...]]:
-        """The logits of each token, (T, B, V), and the state of both stacks after."""
+        """Return the logits of each token, (T, B, V), and the next state of both stacks."""
         assert self.merge is not None
-        (forwards, backwards), (before, behind) = self._stacks, state.layers
+        (forward_stack, backward_stack), (forward_state, backward_state) = self._stacks, state.layers
         embedded = self._locked_dropout(embedded, self.architecture.dropout / 2, rng)
-        past, after_past, _ = self._run_stack(forwards, embedded, before, None, rng)
-        future, after_future, _ = self._run_stack(backwards, embedded.flip(0), behind, None, rng)
-        sides = torch.cat((self._one_late(past, before), self._one_late(future, behind).flip(0)), -1)
-        return self.head(self.merge(sides).tanh()), (after_past, after_future)
+        past, next_forward, _ = self._run_stack(forward_stack, embedded, forward_state, None, rng)
+        future, next_backward, _ = self._run_stack(backward_stack, embedded.flip(0), backward_state, None, rng)
+        sides = torch.cat((self._delay(past, forward_state), self._delay(future, backward_state).flip(0)), -1)
+        return self.head(self.merge(sides).tanh()), (next_forward, next_backward)
 
     def _embed(
         self, inputs: Tensor, state: State, rng: DropoutRng
     ) -> tuple[Tensor, Tensor | None, dict[str, Memory] | None]:
-        """What the lowest layer reads, (T, B, E), and the history and memories of the side inputs after."""
+        """Return the lowest layer's input, (T, B, E), and the next history and memories of the side inputs."""
         embedded = self.embedding(inputs.t())
         if state.recent is None or state.side is None:
             return embedded, None, None
@@ -166,55 +167,55 @@ class CharLM(nn.Module):
         attention: LayerState | None,
         rng: DropoutRng,
     ) -> tuple[Tensor, tuple[LayerState, ...], LayerState | None]:
-        """A stack's features, (T, B, H), with skip connections those of all its layers, and the state after."""
-        features, outputs, after = embedded, [], []
+        """Return a stack's features, (T, B, H), with skip connections those of all its layers, and its next state."""
+        features, outputs, next_state = embedded, [], []
         for k, layer in enumerate(stack):
             if k and self.architecture.skip_connections:
                 features = torch.cat((features, embedded), -1)
             features, layer_state = layer(features, state[k], rng)
-            after.append(layer_state)
+            next_state.append(layer_state)
             if layer is stack[-1] and self.attention is not None and attention is not None:
                 attended, attention = self.attention(features.transpose(0, 1), attention)
                 features = attended.transpose(0, 1)
             features = self._locked_dropout(features, self.architecture.dropout, rng)
             outputs.append(features)
         features = torch.cat(outputs, -1) if self.architecture.skip_connections else features
-        return features, tuple(after), attention
+        return features, tuple(next_state), attention
 
-    def _one_late(self, features: Tensor, before: tuple[LayerState, ...]) -> Tensor:
-        """The features one step later: at each token those before it, at the first token those of the state."""
-        hidden = [layer[0] for layer in before]
+    def _delay(self, features: Tensor, state: tuple[LayerState, ...]) -> Tensor:
+        """Shift features by one step: each token gets those of the previous token, the first one those of the state."""
+        hidden = [layer[0] for layer in state]
         first = torch.cat(hidden, -1) if self.architecture.skip_connections else hidden[-1]
         return torch.cat((first[None].to(features.dtype), features[:-1]))
 
     def _locked_dropout(self, features: Tensor, rate: float, rng: DropoutRng) -> Tensor:
-        """Drop features of (T, B, H) with one mask (1, B, H) for the whole window."""
+        """Apply dropout to features (T, B, H) with one mask (1, B, H) for the whole window."""
         if not self.training or rate == 0.0:
             return features
         return features * rng.mask(features, (1, *features.shape[1:]), rate, batch_dim=1)
 
     @torch.no_grad()
     def init_output_bias(self, counts: NDArray[np.integer[Any]]) -> None:
-        """Begin with each token's frequency as its probability, so that it need not be learnt first.
+        """Initialise the output bias to the log frequency of each token, so that training need not learn it first.
 
         Args:
-            counts: how often each token occurs, (V,).
+            counts: occurrences of each token in the training text, (V,).
         """
         shares = (counts + 1) / (counts + 1).sum()
         self.head.bias.copy_(torch.from_numpy(np.log(shares)))
 
     def parameter_count(self) -> int:
-        """How many numbers learn."""
+        """Return the number of trainable parameters."""
         return sum(weight.numel() for weight in self.parameters() if weight.requires_grad)
 
     def to_tensors(self) -> dict[str, NDArray[Any]]:
-        """A copy of the weights, by the names a checkpoint has them under."""
+        """Return a copy of the weights in fp32, by their names in a checkpoint."""
         return {name: weight.float().cpu().numpy().copy() for name, weight in self.state_dict().items()}
 
     def load_tensors(self, tensors: dict[str, NDArray[Any]]) -> None:
-        """Undo `to_tensors`.
+        """Load weights: the inverse of `to_tensors`.
 
         Args:
-            tensors: by name, of the shapes that the architecture asks for.
+            tensors: by name, with the shapes that the architecture requires.
         """
         self.load_state_dict({name: torch.from_numpy(np.array(tensor, np.float32)) for name, tensor in tensors.items()})

@@ -1,7 +1,6 @@
-"""Recurrent layers over a whole window, fast; each equals its cell in `cells` stepped along.
+"""Recurrent layers over whole windows, fast; each is equal to its cell in `cells`, applied step by step.
 
-Letters: T time, B batch, D input features, H hidden features. Time comes first here: that is how oneDNN and cuDNN
-want it, and `model` turns the batch around once on the way in and once on the way out.
+Here time is the first axis, as oneDNN and cuDNN require; `model` transposes once at its input and once at its output.
 """
 
 from __future__ import annotations
@@ -17,26 +16,26 @@ from charlstm.nn.dropout import DropoutRng
 from charlstm.nn.shapes import CELLS
 from charlstm.nn.state import LayerState
 
-WholeWindow = Callable[[Tensor, LayerState, tuple[Tensor, ...]], tuple[Tensor, LayerState]]
-"""Inputs (T, B, D), the state before and the weights → hidden states (T, B, H) and the state after."""
-
+WindowFunction = Callable[[Tensor, LayerState, tuple[Tensor, ...]], tuple[Tensor, LayerState]]
+"""Inputs (T, B, D), the initial state and the weights → hidden states (T, B, H) and the final state."""
 
 _FUSED_FROM = 3_000_000
-"""Weights of an LSTM from which on our fused window is quicker in half precision than oneDNN's, as measured."""
+"""Weights of an LSTM from which our fused kernel is faster in half precision than oneDNN's, as measured
+(``docs/decisions/fused-kernels.md``)."""
 
 
 class RecurrentLayer(nn.Module):
-    """One layer of any cell, with this project's initial weights, and weight-drop.
+    """One layer of any cell, with its initial weights and DropConnect.
 
-    Initial weights: recurrent matrices orthogonal gate by gate, which keeps the length of what is carried
-    (Saxe et al. 2014); input matrices Glorot-uniform; biases 0, but 1 for the gate that keeps (f, of the GRU z), so
-    that the cell begins by remembering (Jozefowicz et al. 2015); peepholes 0.
+    Initial weights: recurrent matrices orthogonal gate by gate, which preserves the norm of the hidden state
+    (Saxe et al. 2014); input matrices Glorot-uniform; biases 0, but 1 for the gate that keeps the state (f, in the GRU
+    z), so that the cell remembers at first (Jozefowicz et al. 2015); peepholes 0.
 
     Args:
         cell: one of `shapes.CELLS`.
         input_size: D.
         hidden_size: H.
-        weight_drop: share of ``weight_hh`` set to zero in training, one mask a window (Merity et al. 2018).
+        weight_drop: share of ``weight_hh`` set to zero in training, with one mask per window (Merity et al. 2018).
     """
 
     def __init__(self, cell: str, input_size: int, hidden_size: int, weight_drop: float = 0.0) -> None:
@@ -54,90 +53,127 @@ class RecurrentLayer(nn.Module):
 
     @property
     def weights(self) -> tuple[Tensor, ...]:
-        """Its tensors in the order of `shapes.CELLS`, as its functions take them."""
+        """The tensors of the layer in the order of `shapes.CELLS`, which is that of the cell's parameters."""
         return tuple(getattr(self, name) for name in CELLS[self.cell].tensors)
 
     def empty_state(self, batch: int) -> LayerState:
-        """The state before any text: zeros."""
+        """Return the state of B texts before any text: zeros, (B, H) each."""
         weight_hh = self.weights[1]
         return (weight_hh.new_zeros(batch, self.hidden_size),) * len(CELLS[self.cell].states)
 
     def forward(self, inputs: Tensor, state: LayerState, rng: DropoutRng) -> tuple[Tensor, LayerState]:
-        """Read a window.
+        """Process a window.
 
         Args:
             inputs: (T, B, D).
-            state: the parts of the state before it, each (B, H).
-            rng: of the weights dropped in training.
+            state: the state before the window, each part (B, H).
+            rng: the source of the DropConnect mask in training.
 
         Returns:
             The hidden states, (T, B, H), and the state after the window.
         """
-        if len(inputs) == 1 and not self.training:  # one step: the readable cell has the least to set up
-            after = STEPS[self.cell](inputs[0], state, *self.weights)
-            return after[0][None], after
-        weight_ih, weight_hh, *further = self.weights
+        if len(inputs) == 1 and not self.training:  # one step: the plain cell has the least overhead
+            next_state = STEPS[self.cell](inputs[0], state, *self.weights)
+            return next_state[0][None], next_state
+        weight_ih, weight_hh, *others = self.weights
         if self.training and self.weight_drop:
             weight_hh = weight_hh * rng.mask(weight_hh, weight_hh.shape, self.weight_drop)
-        whole_window = (ON_CUDA if inputs.is_cuda else ELSEWHERE)[self.cell]
-        return whole_window(inputs, state, (weight_ih, weight_hh, *further))
+        run_window = (CUDA_KERNELS if inputs.is_cuda else CPU_KERNELS)[self.cell]
+        return run_window(inputs, state, (weight_ih, weight_hh, *others))
 
 
-# ---- torch's own whole windows ----------------------------------------------------------------------------------
+# ---- torch's kernels --------------------------------------------------------------------------------------------
 #
-# Called as nn.LSTM.forward calls them: one layer with biases, no dropout of its own, one direction, time first. torch
-# has two biases in every sum; the second is 0 here. Under autocast they give the state in half precision; it is carried
-# in the precision it had.
+# Called as nn.LSTM.forward calls them: one layer with biases, without dropout, one direction, time first. torch adds
+# two biases; the second is 0 here. Under autocast the kernels return the state in half precision; it is converted back
+# to the precision of the initial state.
 
 
 def torch_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
-    """`cells.lstm` by oneDNN or cuDNN."""
+    """Run `cells.lstm` over a window with oneDNN or cuDNN.
+
+    Args:
+        inputs: (T, B, D).
+        state: the initial state, each part (B, H).
+        weights: of the layer, in the order of `shapes.CELLS`.
+
+    Returns:
+        The hidden states, (T, B, H), and the final state.
+    """
     weight_ih, weight_hh, bias = weights
-    before = [part.unsqueeze(0).to(inputs.dtype) for part in state]
+    initial = [part.unsqueeze(0).to(inputs.dtype) for part in state]
     outputs, h, c = torch.lstm(
-        inputs, before, [weight_ih, weight_hh, bias, torch.zeros_like(bias)], *_one_layer()
+        inputs, initial, [weight_ih, weight_hh, bias, torch.zeros_like(bias)], *_one_layer()
     )  # fmt: skip
     return outputs, (h.squeeze(0).to(state[0].dtype), c.squeeze(0).to(state[1].dtype))
 
 
 def cpu_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
-    """`cells.lstm` by oneDNN; large ones in half precision by our fused window: there oneDNN falls behind."""
+    """Run `cells.lstm` over a window with oneDNN, or for large layers in half precision with our faster fused kernel.
+
+    Args:
+        inputs: (T, B, D).
+        state: the initial state, each part (B, H).
+        weights: of the layer, in the order of `shapes.CELLS`.
+
+    Returns:
+        The hidden states, (T, B, H), and the final state.
+    """
     large = torch.is_autocast_enabled("cpu") and sum(weight.numel() for weight in weights) >= _FUSED_FROM
     return (fused.lstm if large else torch_lstm)(inputs, state, weights)
 
 
 def torch_gru(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
-    """`cells.gru` by cuDNN."""
+    """Run `cells.gru` over a window with cuDNN.
+
+    Args:
+        inputs: (T, B, D).
+        state: the initial state, each part (B, H).
+        weights: of the layer, in the order of `shapes.CELLS`.
+
+    Returns:
+        The hidden states, (T, B, H), and the final state.
+    """
     weight_ih, weight_hh, bias, bias_n = weights
-    second = torch.cat((torch.zeros_like(bias[: -len(bias_n)]), bias_n))
-    before = state[0].unsqueeze(0).to(inputs.dtype)
-    outputs, h = torch.gru(inputs, before, [weight_ih, weight_hh, bias, second], *_one_layer())
+    second_bias = torch.cat((torch.zeros_like(bias[: -len(bias_n)]), bias_n))
+    initial = state[0].unsqueeze(0).to(inputs.dtype)
+    outputs, h = torch.gru(inputs, initial, [weight_ih, weight_hh, bias, second_bias], *_one_layer())
     return outputs, (h.squeeze(0).to(state[0].dtype),)
 
 
 def torch_rnn(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
-    """`cells.rnn` by cuDNN."""
+    """Run `cells.rnn` over a window with cuDNN.
+
+    Args:
+        inputs: (T, B, D).
+        state: the initial state, each part (B, H).
+        weights: of the layer, in the order of `shapes.CELLS`.
+
+    Returns:
+        The hidden states, (T, B, H), and the final state.
+    """
     weight_ih, weight_hh, bias = weights
-    before = state[0].unsqueeze(0).to(inputs.dtype)
-    outputs, h = torch.rnn_tanh(inputs, before, [weight_ih, weight_hh, bias, torch.zeros_like(bias)], *_one_layer())
+    initial = state[0].unsqueeze(0).to(inputs.dtype)
+    outputs, h = torch.rnn_tanh(inputs, initial, [weight_ih, weight_hh, bias, torch.zeros_like(bias)], *_one_layer())
     return outputs, (h.squeeze(0).to(state[0].dtype),)
 
 
 def _one_layer() -> tuple[bool, int, float, bool, bool, bool]:
-    """``has_biases, num_layers, dropout, train, bidirectional, batch_first``."""
+    """Return ``has_biases, num_layers, dropout, train, bidirectional, batch_first``."""
     return True, 1, 0.0, torch.is_grad_enabled(), False, False
 
 
-ON_CUDA: dict[str, WholeWindow] = {
+CUDA_KERNELS: dict[str, WindowFunction] = {
     "rnn": torch_rnn,
     "lstm": torch_lstm,
     "gru": torch_gru,
     "peephole": fused.peephole,
 }
-ELSEWHERE: dict[str, WholeWindow] = {
+CPU_KERNELS: dict[str, WindowFunction] = {
     "rnn": fused.rnn,
     "lstm": cpu_lstm,
     "gru": fused.gru,
     "peephole": fused.peephole,
 }
-"""On a CPU only the LSTM has a oneDNN path; `docs/decisions` has how it and ours compare, by shape."""
+"""Also for Apple's GPUs. On a CPU only the LSTM has a oneDNN kernel; ``docs/decisions/fused-kernels.md`` compares it
+with ours by shape."""

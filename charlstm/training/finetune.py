@@ -88,5 +88,5 @@ def fitted_weights(init: Checkpoint, run: RunConfig, tokenizer: Tokenizer) -> di
     tensors["embedding.weight"] = np.concatenate((tensors["embedding.weight"], mask))
     for side_input, side in init.architecture.enabled.items():
         name = side_input_tensor(side_input)
-        tensors[name] = side.grown(tensors[name], known, old.vocab_size)
+        tensors[name] = side.remap_table(tensors[name], known, old.vocab_size)
     return tensors

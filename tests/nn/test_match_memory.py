@@ -128,5 +128,5 @@ def test_a_state_reset_forgets_what_was_read():
 
 def test_a_table_grows_with_the_alphabet_order_by_order():
     match, table = match_of((2, 3), 8), np.arange(2 * 4 * 1, dtype=np.float32)[:, None]  # V = 3, E = 1
-    grown = match.grown(table, np.array([2, -1, 0, 1]), 3)
-    assert grown[:, 0].tolist() == [0, 3, 2, 1, 2, 4, 7, 6, 5, 6]
+    remapped = match.remap_table(table, np.array([2, -1, 0, 1]), 3)
+    assert remapped[:, 0].tolist() == [0, 3, 2, 1, 2, 4, 7, 6, 5, 6]

@@ -159,14 +159,14 @@ def test_gradients_are_right(cell, monkeypatch):
 
 @pytest.mark.parametrize("layouts", [True, False], ids=["laid out", "without layouts"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_whole_window_is_the_same_where_its_matrix_is_laid_out_anew(cell, layouts, monkeypatch):
+def test_whole_window_is_the_same_where_its_matrix_is_reordered_anew(cell, layouts, monkeypatch):
     monkeypatch.setattr(fused, "_FEW_WEIGHTS", 0)
     if not layouts:
         monkeypatch.setattr(torch.ops, "mkldnn", object())
     x, state, weights = parts_of(cell, np.random.default_rng(1), 6, 20, 3, time=9)
     x, state, weights = x.float(), [part.float() for part in state], [weight.float() / 5 for weight in weights]
     product = fused._Product(weights[1], x, torch.float32)
-    assert (product._laid_out is not None) == (layouts and torch.backends.mkldnn.is_available())
+    assert (product._reordered is not None) == (layouts and torch.backends.mkldnn.is_available())
     learning = [part.requires_grad_() for part in (x, *state, *weights)]
     outputs, _ = getattr(fused, cell)(x, tuple(state), tuple(weights))
     want, _ = stepped(cell, x, state, weights)
@@ -184,7 +184,7 @@ def test_only_lstms_of_many_weights_in_half_precision_are_fused_and_they_stay_cl
     x, state, weights = parts_of("lstm", np.random.default_rng(4), 6, 8, 3, time=9)
     x, state, weights = x.float(), tuple(part.float() for part in state), tuple(part.float() / 3 for part in weights)
     weights[1].requires_grad_()
-    path = recurrence.ELSEWHERE["lstm"]
+    path = recurrence.CPU_KERNELS["lstm"]
     want, _ = path(x, state, weights)
     with torch.autocast("cpu", torch.bfloat16):
         got, after = path(x, state, weights)
@@ -220,7 +220,7 @@ def test_layer_equals_torchs_own_module(cell):
     torch.testing.assert_close(outputs, want, atol=1e-10, rtol=0)
     for mine, its in zip(after, want_after if cell == "lstm" else (want_after,), strict=True):
         torch.testing.assert_close(mine, its[0], atol=1e-10, rtol=0)
-    for path in (recurrence.ON_CUDA[cell], recurrence.ELSEWHERE[cell], getattr(fused, cell)):
+    for path in (recurrence.CUDA_KERNELS[cell], recurrence.CPU_KERNELS[cell], getattr(fused, cell)):
         torch.testing.assert_close(path(inputs, state, layer.weights)[0], want, atol=1e-10, rtol=0)
 
 
@@ -230,7 +230,7 @@ def test_the_state_is_carried_in_its_own_precision_whatever_torch_computes_in(ce
     whole = getattr(torch, name)  # under autocast on a processor with bf16 it gives all parts in bf16
     monkeypatch.setattr(torch, name, lambda *given: tuple(part.bfloat16() for part in whole(*given)))
     layer = RecurrentLayer(cell, 3, 5)
-    _, after = recurrence.ON_CUDA[cell](torch.randn(7, 2, 3), (torch.zeros(2, 5),) * 2, layer.weights)
+    _, after = recurrence.CUDA_KERNELS[cell](torch.randn(7, 2, 3), (torch.zeros(2, 5),) * 2, layer.weights)
     assert {part.dtype for part in after} == {torch.float32}
 
 
@@ -353,7 +353,7 @@ def test_initial_weights_are_orthogonal_gate_by_gate_and_begin_by_remembering(ce
         torch.testing.assert_close(gate @ gate.t(), torch.eye(6), atol=1e-5, rtol=0)
     for number, bias in enumerate(layer.bias.chunk(gates)):
         assert (bias == (1 if gates > 1 and number == 1 else 0)).all()
-    for name in CELLS[cell].further:
+    for name in CELLS[cell].vectors:
         assert (getattr(layer, name) == 0).all()
 
 

@@ -47,7 +47,7 @@ def test_steps_and_windows_give_the_rows_of_the_definition(text, order, buckets)
     assert found[0].tolist() == want
     history = StepHistory.empty(order)
     for token, rows in zip(text, want, strict=True):
-        history = history.then(token)
+        history = history.append(token)
         assert side.step_rows(history, None, 0)[0] == rows
 
 

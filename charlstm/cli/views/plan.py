@@ -67,7 +67,7 @@ def _kind(run: RunConfig) -> str:
     """The kind of network: ``lstm with n-grams up to 4 and match memory``."""
     model = run.model
     kind = f"bidirectional {model.cell}" if model.bidirectional else model.cell
-    inputs = " and ".join(side.described() for side in model.enabled.values())
+    inputs = " and ".join(side.summary() for side in model.enabled.values())
     return f"{kind} with {inputs}" if inputs else kind
 
 

@@ -1,8 +1,8 @@
-"""Side inputs: what is added to a token's embedding. Each is one file and one line of this table."""
+"""Side inputs: embeddings added to that of the token. Each is one file and one row of this table."""
 
 from charlstm.nn.side_inputs.base import SideInput
 from charlstm.nn.side_inputs.match import MatchMemory
 from charlstm.nn.side_inputs.ngram_embedding import NgramEmbedding
 
 SIDE_INPUTS: dict[str, type[SideInput]] = {kind.name: kind for kind in (NgramEmbedding, MatchMemory)}
-"""By name, in the order in which a checkpoint lists them."""
+"""Each class by its name, in the order in which a checkpoint lists them."""

@@ -1,16 +1,16 @@
-"""What a side input is: rows of a table, chosen by the tokens read so far, whose sum joins the token's embedding.
+"""Side inputs: table rows, chosen by the tokens so far, whose sum is added to the token's embedding.
 
 ::
 
-    token x_t ──────────────────────── embedding ──┐
-    tokens read so far ── rows of a table ── sum ──┴─ + ── lowest recurrent layer
+    token x_t ─────────────────────── embedding ──┐
+    tokens up to x_t ── rows of a table ── sum ───┴─ + ── lowest recurrent layer
 
-Everything that one side input needs stands in its own class and file: its settings, the size of its table, how rows
-are chosen for a whole window (torch) and for one step (plain numbers), the memory it carries, how its table grows with
-the alphabet, what it costs, and the rule by which its settings choose themselves. All else is generic: the table is a
+Everything about one side input is in its own class and file: its settings, the size of its table, how rows are chosen
+for a whole window (torch) and for one step (Python integers), the memory it carries, how its table grows with the
+vocabulary, its cost, and the rule for its automatic settings. The rest is generic: the table is a
 `nn.side_inputs.table.SideInputTable` in training and an array in the engine.
 
-Letters: B batch, T time, K rows for each token, V vocabulary, E embedding features, N tokens of history.
+Letters as in `charlstm.nn`: K is the number of rows per token, N the length of the history.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Memory: TypeAlias = "tuple[Tensor, ...]"
-"""What a side input carries from window to window besides the history, each part (B, …)."""
+"""The memory that a side input carries from window to window besides the history, each part (B, …)."""
 
 
 class SideInput(Schema, frozen=True, kw_only=True):
-    """The base of all side inputs. An instance is one with its settings; the fields of a subclass are those settings.
+    """The base class of side inputs. The fields of a subclass are the settings of that side input.
 
     Attributes:
         name: its key in `SIDE_INPUTS` and in the state, and the prefix of its tensor.
-        sparse: whether a step reads few of many rows, so that gradients are sparse.
-        training_only: its settings that no tensor depends on: they may differ in a network that begins from another.
-        dropout_setting: the name of the setting that is its `dropout`, or None if it has none.
+        sparse: whether gradients are sparse, because a step reads few of many rows.
+        training_only: settings that no tensor shape depends on; fine-tuning may change them.
+        dropout_setting: the name of the setting behind `dropout`, or None without one.
     """
 
     name: ClassVar[str]
@@ -50,116 +50,129 @@ class SideInput(Schema, frozen=True, kw_only=True):
 
     @property
     def enabled(self) -> bool:
-        """Whether the network has it."""
+        """Whether the network has this side input."""
         raise NotImplementedError
 
     @property
     def history(self) -> int:
-        """N: how many tokens it looks at, the newest among them; also the longest n-gram it has hashed."""
+        """N: the number of tokens it needs, including the newest; also the order of the longest n-gram it hashes."""
         raise NotImplementedError
 
     @property
     def rows_per_token(self) -> int:
-        """K."""
+        """K: the number of table rows added up for each token."""
         raise NotImplementedError
 
     def table_rows(self, vocab_size: int) -> int:
-        """Rows of its table."""
+        """Return the number of rows of the table."""
         raise NotImplementedError
 
     @property
     def dropout(self) -> float:
-        """In training, the share of the chosen rows that are left out, each drawn for itself."""
+        """The probability with which each chosen row is dropped in training, independently."""
         return 0.0
 
     @property
     def decay(self) -> float:
-        """Of a sparse table: the share of a row taken off at a learning rate of 1, whenever it is read."""
+        """Weight decay of a sparse table: by how much a row shrinks at a learning rate of 1, each time it is read."""
         return 0.0
 
     # ---- whole windows, in torch ------------------------------------------------------------------------------------
 
     def empty_memory(self, batch: int, device: torch.device) -> Memory:
-        """Its memory before any text."""
+        """Return the memory before any text.
+
+        Args:
+            batch: B.
+            device: the device of its tensors.
+
+        Returns:
+            The memory, each part (B, …).
+        """
         return ()
 
     def window_rows(self, history: WindowHistory, memory: Memory, vocab_size: int) -> tuple[Tensor, Memory]:
         """Choose the rows for each token of a window.
 
         Args:
-            history: the window's tokens and those before it.
-            memory: as the window before left it.
+            history: the tokens of the window and those before it.
+            memory: the memory after the previous window.
             vocab_size: V.
 
         Returns:
-            Rows of the table, (B, T, K), and the memory after the window.
+            Row indices, (B, T, K), and the memory after this window.
         """
         raise NotImplementedError
 
-    # ---- one step of one text, in plain numbers ---------------------------------------------------------------------
+    # ---- one step of one text, in Python integers -------------------------------------------------------------------
 
     def empty_step_memory(self) -> Any:
-        """Its memory before any text, for one text; a value that is never changed."""
+        """Return the memory of one text before any text; it is never changed in place."""
         return None
 
     def step_rows(self, history: StepHistory, memory: Any, vocab_size: int) -> tuple[list[int], Any]:
-        """Choose the rows for one token: `window_rows` for a text of its own and a window of one.
+        """Choose the rows for one token of one text: `window_rows` with B = T = 1.
 
         Args:
             history: the token and those before it.
-            memory: as the step before left it; it stays as it is.
+            memory: the memory after the previous step; it is not changed.
             vocab_size: V.
 
         Returns:
-            K rows of the table, and the memory after the step.
+            K row indices, and the memory after this step.
         """
         raise NotImplementedError
 
-    # ---- what else is to be known of it -----------------------------------------------------------------------------
+    # ---- size, growth, automatic settings ---------------------------------------------------------------------------
 
     def memory_bytes(self) -> int:
-        """Bytes of the memory of one text in training."""
+        """Return the bytes of the memory of one text in training."""
         return 0
 
-    def grown(self, table: NDArray[np.float32], known: NDArray[np.intp], vocab_size: int) -> NDArray[np.float32]:
-        """The table for another alphabet.
+    def remap_table(
+        self, table: NDArray[np.float32], old_ids: NDArray[np.intp], vocab_size: int
+    ) -> NDArray[np.float32]:
+        """Return the table for another vocabulary.
 
         Args:
-            table: (rows, E), for the old alphabet.
-            known: for each token of the new alphabet its id in the old one, or -1, (new V,).
-            vocab_size: V of the old alphabet.
+            table: the table for the old vocabulary, (rows, E).
+            old_ids: for each token of the new vocabulary its id in the old one, or -1 if it is new, (new V,).
+            vocab_size: V of the old vocabulary.
+
+        Returns:
+            The table for the new vocabulary, (new rows, E).
         """
         return table
 
     @classmethod
     def plan(cls, text: TextFacts) -> Mapping[str, tuple[Any, str]]:
-        """The rule by which its settings choose themselves: for each setting a value and the reason, in plain words."""
+        """Return its automatic settings: for each a value and the reason, in plain words."""
         return {}
 
-    def described(self) -> str:
-        """What it is in a few words, for one line about a network: ``n-grams up to 6``."""
+    def summary(self) -> str:
+        """Return a few words for a one-line description of a network: ``n-grams up to 6``."""
         return self.name
 
 
 class TextFacts(NamedTuple):
-    """What a plan knows of the text and the machine."""
+    """The facts about the text and the machine that automatic settings of side inputs depend on."""
 
     train_tokens: int
     effective_vocab_size: int
-    """How many different tokens nearly all of the text is made of."""
+    """The number of different tokens that make up 99 % of the text."""
     device: str
 
 
 FEW_TOKENS = 512
-"""Where at most so many different tokens make up nearly all of a text they are taken for letters or bytes."""
+"""The largest effective vocabulary whose tokens are taken for letters or bytes rather than subwords."""
 
 
 @dataclass
 class WindowHistory:
-    """The tokens of a window and the N before it, and the hashes of their n-grams, computed once for all who ask.
+    """The tokens of a window and the N before it, and the hashes of their n-grams, each computed once.
 
     Args:
-        numbers: ids plus 1, 0 where there was no text yet, (B, N + T).
+        numbers: ids plus 1, 0 before the start of the text, (B, N + T).
         time: T.
     """
 
@@ -169,13 +182,13 @@ class WindowHistory:
     _more: Iterator[Tensor] | None = None
 
     def hashes(self, order: int) -> Tensor:
-        """The hashes of the n-grams of ``order`` tokens that end at the token before the window and at each of its own.
+        """Return the hashes of all n-grams of one order that end in the window or at the token before it.
 
         Args:
-            order: at least 2, at most N.
+            order: from 2 to N.
 
         Returns:
-            (B, 1 + T), 64-bit.
+            Hashes by the position of the n-gram's last token, (B, 1 + T), 64-bit integers.
         """
         if self._more is None:
             self._more = ngram_hashes(self._ending(back) for back in range(self.numbers.shape[1] - self.time))
@@ -184,24 +197,24 @@ class WindowHistory:
         return self._hashes[order - 2]
 
     def _ending(self, back: int) -> Tensor:
-        """The numbers ``back`` tokens before the token before the window and before each of its own, (B, 1 + T)."""
+        """Return the numbers ``back`` positions before each of those that `hashes` covers, (B, 1 + T)."""
         end = self.numbers.shape[1] - back
         return self.numbers[:, end - self.time - 1 : end]
 
 
 class StepHistory(NamedTuple):
-    """The last N tokens of one text: a value."""
+    """The last N tokens of one text; immutable."""
 
     numbers: tuple[int, ...]
-    """Ids plus 1, 0 where there was no text yet, the newest first, (N,)."""
+    """Ids plus 1, 0 before the start of the text, the newest first, (N,)."""
     hashes: tuple[int, ...]
-    """Of the n-grams of 2, 3, …, N tokens that end at the newest token."""
+    """Hashes of the n-grams of 2, 3, …, N tokens that end at the newest token."""
     previous: tuple[int, ...]
-    """The hashes one step earlier."""
+    """The hashes of the previous step."""
 
     @classmethod
     def empty(cls, length: int) -> StepHistory:
-        """Before any text.
+        """Return the history before any text.
 
         Args:
             length: N.
@@ -210,7 +223,7 @@ class StepHistory(NamedTuple):
         hashes = tuple(ngram_hashes(numbers))
         return cls(numbers, hashes, hashes)
 
-    def then(self, token: int) -> StepHistory:
-        """With one more token read."""
+    def append(self, token: int) -> StepHistory:
+        """Return the history with one more token."""
         numbers = (token + 1, *self.numbers[:-1])
         return StepHistory(numbers, tuple(ngram_hashes(numbers)), self.hashes)

@@ -1,13 +1,13 @@
-"""The match memory: what followed the last time the same n tokens were read.
+"""The match memory: looks up the token that followed the most recent occurrence of the last n tokens.
 
-With x_t the number of the token at step t, counted from 1, h_n(t) the hash of the n-gram that ends there (`hashing`),
-and M_n a memory of R slots, all empty before any text::
+With x_t the id of the token at step t plus 1, h_n(t) the hash of the n-gram that ends there (`hashing`), and M_n a
+memory of R slots, empty before any text::
 
-    M_n[h_n(t-1) mod R] = (tag of h_n(t-1), x_t)      what followed the n tokens before
+    M_n[h_n(t-1) mod R] = (tag of h_n(t-1), x_t)      stores the successor of the previous n tokens
     f_n(t) = the number in M_n[h_n(t) mod R] if its tag is that of h_n(t), else 0
 
-The table has a row for each order n and each number f_n can be. A new n-gram takes the slot of an old one, so a memory
-reaches about R tokens back. The weights need not know a name for a network to finish it: having read it once is enough.
+The table has a row for each order n and each value of f_n. A new n-gram overwrites the slot of an old one, so a memory
+reaches about R tokens back. A network can so complete a name that its weights do not know, after reading it once.
 
 Source: the match model of data compressors, Mahoney 2005, "Adaptive weighing of context models for lossless data
 compression"; in language models Akyürek et al. 2024, "In-context language learning: architectures and algorithms".
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-_NUMBER_BITS, _TAG_BITS = 21, 10  # of a slot: every code point fits the first; together 31
-_CHUNK = 64  # tokens of a window that are compared with one another at once
-_BLOCK = 128  # slots: a step copies one block, and a list of about as many blocks
+_NUMBER_BITS, _TAG_BITS = 21, 10  # bits of a slot, 31 together; every code point fits the first
+_CHUNK = 64  # tokens of a window that are compared with each other at once
+_BLOCK = 128  # slots per block: a step copies one block, and a list of about as many blocks
 
 
 class MatchMemory(SideInput, frozen=True, kw_only=True):
-    """Embeddings of the tokens that followed when the last n tokens were last read, for each n of ``match_orders``."""
+    """For each n of ``match_orders``, the embedding of the token that last followed the same n tokens."""
 
     name: ClassVar[str] = "match"
 
@@ -63,13 +63,13 @@ class MatchMemory(SideInput, frozen=True, kw_only=True):
         return len(self.match_orders)
 
     def table_rows(self, vocab_size: int) -> int:
-        """Order below order, each a row for "unknown" and one for each token."""
+        """Return the number of rows: for each order one for "no match" and one for each token."""
         return len(self.match_orders) * (vocab_size + 1)
 
     # ---- whole windows, in torch ------------------------------------------------------------------------------------
 
     def empty_memory(self, batch: int, device: torch.device) -> Memory:
-        """The slots, (B, K, R)."""
+        """See `SideInput`: empty slots, (B, K, R)."""
         import torch  # only here: sampling on a CPU does not load it
 
         return (torch.zeros(batch, len(self.match_orders), self.match_slots, dtype=torch.int32, device=device),)
@@ -80,43 +80,43 @@ class MatchMemory(SideInput, frozen=True, kw_only=True):
 
         (slots,) = memory
         hashes = torch.stack([history.hashes(order) for order in self.match_orders], 1)  # (B, K, 1 + T)
-        read = history.numbers[:, None, -history.time :]
-        found = []
+        tokens = history.numbers[:, None, -history.time :]
+        chunks = []
         for begin in range(0, history.time, _CHUNK):
             end = min(begin + _CHUNK, history.time)
-            numbers, slots = self._read(hashes[..., begin : end + 1], read[..., begin:end], slots)
-            found.append(numbers)
-        first = torch.arange(len(self.match_orders), device=slots.device) * (vocab_size + 1)
-        return torch.cat(found, 2).transpose(1, 2) + first, (slots,)
+            followers, slots = self._process_chunk(hashes[..., begin : end + 1], tokens[..., begin:end], slots)
+            chunks.append(followers)
+        first_rows = torch.arange(len(self.match_orders), device=slots.device) * (vocab_size + 1)
+        return torch.cat(chunks, 2).transpose(1, 2) + first_rows, (slots,)
 
-    def _read(self, hashes: Tensor, read: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
-        """F of each token of a chunk.
+    def _process_chunk(self, hashes: Tensor, tokens: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute f for each token of a chunk.
 
         Args:
             hashes: of the n-grams that end at the token before the chunk and at each of its own, (B, K, 1 + T).
-            read: the numbers of its tokens, (B, 1, T).
-            slots: as the chunk before left them, (B, K, R).
+            tokens: the numbers of its tokens, (B, 1, T).
+            slots: after the previous chunk, (B, K, R).
 
         Returns:
-            f, (B, K, T), and the slots after.
+            f, (B, K, T), and the slots after this chunk.
         """
         import torch
 
         places = hashes % self.match_slots
-        # What is written as each token is read, and for each place the tokens of this chunk that write there.
-        written = self._slot(hashes[..., :-1], read)
+        # The value that each token writes, and which tokens of this chunk write to the same place.
+        written = self._slot(hashes[..., :-1], tokens)
         same = places[..., :, None] == places[..., None, :-1]
         latest_before, latest = _last_true(same[..., 1:, :].tril()), _last_true(same[..., :-1, :])
-        held = slots.gather(2, places[..., 1:]).to(torch.int64)
-        slot = torch.where(latest_before < 0, held, written.gather(2, latest_before.clamp(min=0)))
-        # Tokens that write to one place all write what the last of them writes, so their order does not matter.
+        stored = slots.gather(2, places[..., 1:]).to(torch.int64)
+        slot = torch.where(latest_before < 0, stored, written.gather(2, latest_before.clamp(min=0)))
+        # All tokens with one place write the value of the last of them, so the order of writes does not matter.
         slots = slots.scatter(2, places[..., :-1], written.gather(2, latest).to(slots.dtype))
         return self._number(slot, hashes[..., 1:]), slots
 
-    # ---- one step of one text, in plain numbers ---------------------------------------------------------------------
+    # ---- one step of one text, in Python integers -------------------------------------------------------------------
 
     def empty_step_memory(self) -> list[array[int]]:
-        """The slots of all orders, in blocks: a step makes one block anew and shares all others with the last step."""
+        """See `SideInput`: the slots in blocks. A step copies one block per order and shares all others."""
         return [array("i", bytes(4 * _BLOCK))] * (len(self.match_orders) * -(-self.match_slots // _BLOCK))
 
     def step_rows(
@@ -126,56 +126,58 @@ class MatchMemory(SideInput, frozen=True, kw_only=True):
         blocks, rows = memory.copy(), []
         blocks_per_order = len(blocks) // len(self.match_orders)
         for k, order in enumerate(self.match_orders):
-            before, now = history.previous[order - 2], history.hashes[order - 2]
-            where, within = divmod(before % self.match_slots, _BLOCK)
-            block = blocks[k * blocks_per_order + where][:]
-            block[within] = self._slot(before, history.numbers[0])
-            blocks[k * blocks_per_order + where] = block
-            where, within = divmod(now % self.match_slots, _BLOCK)
-            slot = blocks[k * blocks_per_order + where][within]
-            rows.append(k * (vocab_size + 1) + self._number(slot, now))
+            previous, current = history.previous[order - 2], history.hashes[order - 2]
+            index, offset = divmod(previous % self.match_slots, _BLOCK)
+            block = blocks[k * blocks_per_order + index][:]
+            block[offset] = self._slot(previous, history.numbers[0])
+            blocks[k * blocks_per_order + index] = block
+            index, offset = divmod(current % self.match_slots, _BLOCK)
+            slot = blocks[k * blocks_per_order + index][offset]
+            rows.append(k * (vocab_size + 1) + self._number(slot, current))
         return rows, blocks
 
-    # ---- of both: whole numbers, or tensors of 64-bit ones ----------------------------------------------------------
+    # ---- both: on Python integers or 64-bit tensors -----------------------------------------------------------------
 
     def _slot(self, hashed: Any, number: Any) -> Any:
-        """What a slot holds of an n-gram and the number that followed it, 31 bits."""
+        """Return the 31-bit value of a slot: the tag of an n-gram and the number of its successor."""
         return (self._tag(hashed) << _NUMBER_BITS) + number
 
     def _number(self, slot: Any, hashed: Any) -> Any:
-        """The number in a slot, 0 if the slot is another n-gram's."""
+        """Return the number in a slot, or 0 if the slot belongs to another n-gram."""
         return (slot & ((1 << _NUMBER_BITS) - 1)) * (slot >> _NUMBER_BITS == self._tag(hashed))
 
     def _tag(self, hashed: Any) -> Any:
         return hashed // self.match_slots & ((1 << _TAG_BITS) - 1)
 
-    # ---- what else is to be known of it -----------------------------------------------------------------------------
+    # ---- size, growth, automatic settings ---------------------------------------------------------------------------
 
     def memory_bytes(self) -> int:
         """See `SideInput`."""
         return 4 * len(self.match_orders) * self.match_slots
 
-    def grown(self, table: NDArray[np.float32], known: NDArray[np.intp], vocab_size: int) -> NDArray[np.float32]:
-        """See `SideInput`; a new token begins as the mean of the known ones."""
+    def remap_table(
+        self, table: NDArray[np.float32], old_ids: NDArray[np.intp], vocab_size: int
+    ) -> NDArray[np.float32]:
+        """See `SideInput`; the row of a new token is the mean of the known ones."""
         orders = table.reshape(len(self.match_orders), vocab_size + 1, -1)
-        unknown, tokens = orders[:, :1], orders[:, 1:]
-        grown = np.repeat(tokens.mean(1, keepdims=True), len(known), 1)
-        grown[:, known >= 0] = tokens[:, known[known >= 0]]
-        return np.concatenate((unknown, grown), 1).reshape(-1, table.shape[1])
+        no_match, tokens = orders[:, :1], orders[:, 1:]
+        remapped = np.repeat(tokens.mean(1, keepdims=True), len(old_ids), 1)
+        remapped[:, old_ids >= 0] = tokens[:, old_ids[old_ids >= 0]]
+        return np.concatenate((no_match, remapped), 1).reshape(-1, table.shape[1])
 
     @classmethod
     def plan(cls, text: TextFacts) -> Mapping[str, tuple[Any, str]]:
         """See `SideInput`."""
         orders = (3, 6) if text.effective_vocab_size <= FEW_TOKENS else (2, 3)
-        return {"match_orders": (orders, f"remembers what followed the same {orders[0]} and the same {orders[1]}")}
+        return {"match_orders": (orders, f"finds what last followed the same {orders[0]} and {orders[1]} tokens")}
 
-    def described(self) -> str:
+    def summary(self) -> str:
         """See `SideInput`."""
         return "match memory"
 
 
 def _last_true(which: Tensor) -> Tensor:
-    """The highest index along the last axis that is true, -1 where none is."""
+    """Return the highest true index along the last axis, or -1 where none is true."""
     import torch
 
     numbers = torch.arange(which.shape[-1], dtype=torch.int32, device=which.device)

@@ -1,12 +1,12 @@
-"""N-gram embeddings: what the last few tokens are together, looked up in a table instead of worked out.
+"""N-gram embeddings: embeddings of the last few tokens together, looked up in a table instead of computed.
 
-With h_n(t) the hash of the n tokens that end at step t (`hashing`), R buckets, N the longest n-gram, and e_r the
-table's rows ::
+With h_n(t) the hash of the n tokens that end at step t (`hashing`), R buckets, N the order of the longest n-gram, and
+e_r the rows of the table::
 
     u_t = Σ e_(h_n(t) mod R)        n = 2, …, N
 
-Different n-grams may share a bucket: R is far less than their number. Those that matter are met often, and win it. A
-step reads few rows and multiplies nothing, so a large table costs hardly more time than a small one.
+Different n-grams may share a bucket, since R is far less than their number. Frequent n-grams dominate the row they
+share. A step reads few rows and needs no matrix product, so a large table takes hardly more time than a small one.
 
 Source: Bojanowski et al. 2017 (fastText); for byte-level language models Pagnoni et al. 2024 (BLT).
 """
@@ -65,7 +65,7 @@ class NgramEmbedding(SideInput, frozen=True, kw_only=True):
 
     @property
     def dropout(self) -> float:
-        """Without it a network relies on n-grams that its text repeats, and that another text does not have."""
+        """See `SideInput`. Without it a network relies on n-grams that its text repeats and other texts do not have."""
         return self.ngram_dropout
 
     @property
@@ -86,7 +86,7 @@ class NgramEmbedding(SideInput, frozen=True, kw_only=True):
 
     @classmethod
     def plan(cls, text: TextFacts) -> Mapping[str, tuple[Any, str]]:
-        """See `SideInput`; its dropout depends on the number of passes, which `training.plan` knows."""
+        """See `SideInput`; the dropout depends on the number of passes, so `training.plan.rules` chooses it."""
         if text.device.startswith("mps"):
             return {"ngram_order": (0, "Apple's GPUs have no sparse gradients")}
         buckets = 1 << max(10, min(17, (text.train_tokens // 16).bit_length()))
@@ -95,6 +95,6 @@ class NgramEmbedding(SideInput, frozen=True, kw_only=True):
             "ngram_buckets": (buckets, f"for {text.train_tokens:,} tokens"),
         }
 
-    def described(self) -> str:
+    def summary(self) -> str:
         """See `SideInput`."""
         return f"n-grams up to {self.ngram_order}"

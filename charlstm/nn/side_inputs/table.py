@@ -1,4 +1,4 @@
-"""The table of a side input in training."""
+"""The table of a side input as a torch module."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from charlstm.nn.side_inputs.base import SideInput
 
 
 class SideInputTable(nn.Module):
-    """Embeddings, of which the rows that a side input chooses are added up. They begin as zeros: as if there were none.
+    """A table of embeddings; adds up the rows that a side input chooses. It starts at zero, and so without any effect.
 
     Args:
         side: the side input.
@@ -25,21 +25,21 @@ class SideInputTable(nn.Module):
         self.weight = nn.Parameter(torch.zeros(side.table_rows(vocab_size), embedding_size))
 
     def forward(self, rows: Tensor, rng: DropoutRng) -> Tensor:
-        """The sum of the embeddings at each token.
+        """Add up the embeddings for each token.
 
         Args:
-            rows: (B, T, K).
-            rng: of what is dropped in training.
+            rows: row indices, (B, T, K).
+            rng: the source of dropout masks in training.
 
         Returns:
-            (B, T, E).
+            The sums, (B, T, E).
         """
-        kept = None
+        mask = None
         if self.training and self.side.dropout:
-            kept = rng.mask(self.weight, rows.shape, self.side.dropout, batch_dim=0)
+            mask = rng.mask(self.weight, rows.shape, self.side.dropout, batch_dim=0)
         if self.side.sparse:
-            weights = None if kept is None else kept.flatten(0, 1)
+            weights = None if mask is None else mask.flatten(0, 1)
             summed = embedding_bag(rows.flatten(0, 1), self.weight, mode="sum", sparse=True, per_sample_weights=weights)
             return summed.view(*rows.shape[:2], -1)
-        found = embedding(rows, self.weight)
-        return (found if kept is None else found * kept[..., None]).sum(2)
+        embeddings = embedding(rows, self.weight)
+        return (embeddings if mask is None else embeddings * mask[..., None]).sum(2)
