@@ -1,7 +1,7 @@
-"""The settings of a run: what the network is, what it reads, how it learns.
+"""The settings of a run: its network, its data and its training.
 
-Each setting is declared here or in `nn` once: its type, its range, its default and one sentence. The command line's
-options, settings files and checkpoints are all checked against, and made from, these declarations.
+Each setting is declared once, here or in `nn`: its type, range, default and one sentence of help. Command-line options
+are generated from these declarations, and settings files and checkpoints are checked against them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from charlstm.schemas import Fraction, PositiveFloat, PositiveInt, Schema, Setti
 
 
 class DataConfig(Schema, frozen=True, kw_only=True):
-    """What is read, and how it is cut."""
+    """The text, the tokenizer and the batches."""
 
     sources: Annotated[
         tuple[str, ...], Meta(description="Files, folders, globs, names of corpora, or - for standard input.")
@@ -52,7 +52,7 @@ class DataConfig(Schema, frozen=True, kw_only=True):
 
 
 class TrainConfig(Schema, frozen=True, kw_only=True):
-    """How the network learns, for how long, and on what."""
+    """The budget, the optimizer and the device of training."""
 
     max_time: Annotated[PositiveFloat | None, Meta(description="Train for this long: 90s, 5m, 1h30m.")] = None
     max_steps: Annotated[PositiveInt | None, Meta(description="Train for so many steps.")] = None
@@ -100,14 +100,17 @@ class RunConfig(Schema, frozen=True, kw_only=True):
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any], where: object = "") -> RunConfig:
-        """Check plain values by section, as `to_plain` gives them, and make the settings of them.
+        """Check plain values and create the settings of a run from them: the inverse of `to_plain`.
 
         Args:
             values: ``name``, ``model``, ``data`` and ``train``; the last two may be missing.
-            where: where they come from, for the message.
+            where: the file or place the values come from, for the error message.
+
+        Returns:
+            The settings.
 
         Raises:
-            ConfigError: they cannot be.
+            ConfigError: a section or a setting is invalid, or settings exclude each other.
         """
         name = values.get("name", "")
         sections = {section: values.get(section, {}) for section in SECTIONS}
@@ -124,7 +127,7 @@ class RunConfig(Schema, frozen=True, kw_only=True):
         return cls(name=name, model=model, data=data, train=train)
 
     def to_plain(self) -> dict[str, Any]:
-        """Everything by section, ready for JSON."""
+        """Return all settings by section, ready for JSON."""
         return {
             "name": self.name,
             "model": self.model.settings(),
@@ -133,20 +136,20 @@ class RunConfig(Schema, frozen=True, kw_only=True):
         }
 
     def replace(self, **changes: Any) -> RunConfig:
-        """The same settings with another name, model, data or train."""
+        """Return a copy with another name, model, data or train."""
         return msgspec.structs.replace(self, **changes)
 
 
 SECTIONS = ("model", "data", "train")
 
 BUDGETS = ("max_time", "max_steps", "epochs")
-"""How long a run goes on; it ends at the first of them."""
+"""The settings that limit a run; it ends when the first limit is reached."""
 MAY_CHANGE = (*BUDGETS, "device", "precision", "threads")
-"""The settings of `TrainConfig` that may change when a run is resumed: for how long, and on what."""
+"""The settings of `TrainConfig` that may change when a run is resumed: its budget and its device."""
 
 
 def settings_in(section: str) -> list[Setting]:
-    """The settings of a section, with their types, defaults and help.
+    """Return the settings of a section, with their types, defaults and help.
 
     Args:
         section: one of `SECTIONS`.
@@ -158,31 +161,31 @@ def settings_in(section: str) -> list[Setting]:
 
 
 def section_of(setting: str) -> str | None:
-    """The section a setting belongs to, or None if there is no such setting; ``vocab_size`` is the tokenizer's."""
+    """Return the section of a setting, or None for an unknown one; ``vocab_size`` is in ``data``."""
     return next((section for section in ("data", "train", "model") if setting in _names(section)), None)
 
 
 def all_settings() -> list[str]:
-    """The names of all settings of a run."""
+    """Return the names of all settings of a run."""
     return [name for section in SECTIONS for name in _names(section)]
 
 
 def check_partial(section: str, values: Mapping[str, Any], where: object = "") -> None:
-    """Check some settings of a section, without asking for the others.
+    """Check some settings of a section; required settings may be missing.
 
     Args:
         section: one of `SECTIONS`.
-        values: by name.
-        where: where they come from, for the message.
+        values: settings by name; None counts as missing.
+        where: the file or place the values come from, for the error message.
 
     Raises:
-        ConfigError: a name or a value that cannot be.
+        ConfigError: an unknown name or an invalid value.
     """
-    given = {name: value for name, value in values.items() if value is not None}
+    present = {name: value for name, value in values.items() if value is not None}
     if section == "model":
-        Architecture.from_settings({"vocab_size": 1, **given}, where)
+        Architecture.from_settings({"vocab_size": 1, **present}, where)
     else:
-        parse(DataConfig if section == "data" else TrainConfig, given, where)
+        parse(DataConfig if section == "data" else TrainConfig, present, where)
 
 
 def _names(section: str) -> list[str]:

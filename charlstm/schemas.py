@@ -1,8 +1,8 @@
-"""Settings as frozen structs: declared once, checked strictly, every fault one line that names the setting.
+"""Settings as frozen structs, declared once and checked strictly; an error is one line that names the setting.
 
-A schema's annotations are all there is: types, ranges (``Meta(ge=1)``) and a sentence for people
-(``Meta(description=…)``). Files are checked against them, and the options of the command line are made from them.
-A whole number is never taken for ``True``, a text never for a number.
+The annotations of a schema are the whole declaration: types, ranges (``Meta(ge=1)``) and a sentence of help
+(``Meta(description=…)``). Settings files are checked against them, and command-line options are generated from them.
+Types are never coerced: an integer is not accepted as a Boolean, nor a string as a number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from charlstm.errors import ConfigError
 
 
 class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The base of all settings. Create one with `parse`: calling the class does not check its values."""
+    """The base class of all settings. Create instances with `parse`: the constructor does not check values."""
 
 
 S = TypeVar("S", bound=Schema)
@@ -31,33 +31,35 @@ PositiveFloat = Annotated[float, Meta(gt=0.0, le=1e9)]
 
 
 class Setting(NamedTuple):
-    """One field of a schema, as people meet it."""
+    """One field of a schema, as users see it."""
 
     name: str
     type: Any
-    """Without ``None`` and without `Meta`: ``int``, ``float``, ``bool``, ``str``, ``tuple`` or a ``Literal``."""
+    """The type without ``None`` and `Meta`: ``int``, ``float``, ``bool``, ``str``, ``tuple`` or a ``Literal``."""
     default: Any
-    """`msgspec.NODEFAULT` if it must be given."""
+    """`msgspec.NODEFAULT` for a required setting."""
     help: str
     choices: tuple[Any, ...]
     """The values of a ``Literal``; empty otherwise."""
 
 
 def parse(kind: type[S], values: Mapping[str, Any], where: object = "") -> S:
-    """Check plain values and make a schema of them.
+    """Check plain values and create an instance of a schema from them.
 
     Args:
-        kind: the schema.
-        values: by name; what is missing takes its default.
-        where: the file or place the values come from, for the message.
+        kind: the schema class.
+        values: values by name; a missing one takes its default.
+        where: the file or place the values come from, for the error message.
+
+    Returns:
+        The instance.
 
     Raises:
-        ConfigError: a name that the schema does not have, a value of another type or out of range, or values that
-            exclude each other.
+        ConfigError: an unknown name, a value of the wrong type or out of range, or values that exclude each other.
     """
-    strange = [name for name in values if name not in kind.__struct_fields__]
-    if strange:
-        raise ConfigError(no_such_setting(strange[0], kind.__struct_fields__), where=where)
+    unknown = [name for name in values if name not in kind.__struct_fields__]
+    if unknown:
+        raise ConfigError(no_such_setting(unknown[0], kind.__struct_fields__), where=where)
     try:
         return msgspec.convert(dict(values), kind)
     except msgspec.ValidationError as fault:
@@ -65,31 +67,39 @@ def parse(kind: type[S], values: Mapping[str, Any], where: object = "") -> S:
 
 
 def no_such_setting(name: object, known: tuple[str, ...] | list[str]) -> str:
-    """The fault of a misspelt setting, with the names that come closest."""
+    """Return the message for an unknown setting, with the most similar names.
+
+    Args:
+        name: the unknown name.
+        known: all valid names.
+
+    Returns:
+        The message, without a full stop.
+    """
     close = difflib.get_close_matches(str(name), known, n=2)
     meant = f"; did you mean {' or '.join(close)}?" if close else ""
     return f"there is no setting {str(name)!r:.60}{meant}"
 
 
 def settings_of(kind: type[Schema]) -> list[Setting]:
-    """The fields of a schema in their order."""
+    """Return the fields of a schema, in order."""
     hints = get_type_hints(kind, include_extras=True)
-    found = []
+    settings = []
     for field in msgspec.structs.fields(kind):
         plain, description = _unwrapped(hints[field.name])
         choices = get_args(plain) if get_origin(plain) is Literal else ()
-        found.append(Setting(field.name, plain, field.default, description, choices))
-    return found
+        settings.append(Setting(field.name, plain, field.default, description, choices))
+    return settings
 
 
 def to_plain(schema: Schema) -> dict[str, Any]:
-    """The values by name, ready for JSON; tuples stay tuples."""
+    """Return the values by name, ready for JSON; tuples stay tuples."""
     plain: dict[str, Any] = msgspec.to_builtins(schema)
     return plain
 
 
 def _unwrapped(annotation: Any) -> tuple[Any, str]:
-    """A type without its `Meta` and its ``None``, and the sentence in it."""
+    """Return a type without `Meta` and ``None``, and its description."""
     description = ""
     while True:
         if get_origin(annotation) is Annotated:
@@ -113,7 +123,7 @@ _WORDS = {
 
 
 def _explain(message: str, kind: type[Schema], values: Mapping[str, Any]) -> str:
-    """A fault in msgspec's words, as ``Expected `int` >= 1 - at `$.hidden_size```, as one plain line."""
+    """Translate a message of msgspec, such as ``Expected `int` >= 1 - at `$.hidden_size```, into one plain line."""
     rule, _, path = message.partition(" - at `$.")
     name = re.split(r"[.\[`]", path)[0]
     if not name:  # values that exclude each other, or one that is missing

@@ -1,6 +1,6 @@
-"""What a checkpoint holds: tensors, settings, tokenizer, and where it all came from, in one file.
+"""Checkpoints: tensors, settings, tokenizer and provenance of a network in one file.
 
-The tensors of a model, their names and shapes, are those of `nn.shapes.tensor_shapes`.
+The names and shapes of a model's tensors are those of `nn.shapes.tensor_shapes`.
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ _SECTIONS = ("config", "tokenizer", "provenance")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All of one file."""
+    """The content of one checkpoint file."""
 
     kind: str
-    """``"model"``: all that sampling needs; or ``"resume"``: all that an exact resume needs."""
+    """``"model"``: everything that sampling needs; or ``"resume"``: everything that an exact resume needs."""
     tensors: dict[str, NDArray[Any]]
     run: RunConfig
     """The settings of the run."""
     tokenizer: dict[str, Any]
-    """What `Tokenizer.to_state` returned."""
+    """The state of the tokenizer, from `Tokenizer.to_state`."""
     provenance: Provenance
     cursor: dict[str, Any] = field(default_factory=dict)
-    """Of a resume file: where the run stands, see `training.snapshot.Cursor`."""
+    """In a resume file, the position of the run: see `training.snapshot.Cursor`."""
     sha256: str = ""
-    """Of the whole file; filled by `read`."""
+    """SHA-256 of the whole file; set by `read`."""
 
     @property
     def architecture(self) -> Architecture:
-        """The network's shape."""
+        """The architecture of the network."""
         return self.run.model
 
     def load_tokenizer(self) -> Tokenizer:
-        """The tokenizer, made once.
+        """Return the tokenizer; it is created once.
 
         Raises:
-            CorruptError: its state cannot be used.
+            CorruptError: its state is invalid.
         """
         return self._tokenizer
 
@@ -68,83 +68,86 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Header:
-    """A checkpoint without its tensors: what a list shows."""
+    """A checkpoint without the values of its tensors, as lists of checkpoints show it."""
 
     kind: str
     run: RunConfig
     tokenizer: dict[str, Any]
     provenance: Provenance
     sha256: str
-    """As the file says; not computed."""
+    """SHA-256 as stored in the file; not verified."""
     tensors: dict[str, tuple[str, tuple[int, ...]]]
-    """Each tensor's type, as ``"F32"``, and shape."""
+    """The type of each tensor, such as ``"F32"``, and its shape."""
     size: int
-    """Bytes of the whole file."""
+    """Size of the file in bytes."""
 
     @property
     def parameters(self) -> int:
-        """How many numbers the tensors hold."""
+        """The number of elements of all tensors."""
         return sum(math.prod(shape) for _, shape in self.tensors.values())
 
 
 def write(path: Path, checkpoint: Checkpoint) -> str:
-    """Write a checkpoint, whole or not at all; an older one stays until the new one is safely on the disk.
+    """Write a checkpoint atomically: the previous file stays until the new one is safely on the disk.
 
     Args:
-        path: of the file.
-        checkpoint: what to write.
+        path: the file.
+        checkpoint: its content.
 
     Returns:
         The file's SHA-256. The same checkpoint always gives the same file.
 
     Raises:
-        StorageError: the disk is full, read-only or closed to this user.
-        ValueError: the tokenizer or the cursor hold what JSON cannot, as a NaN.
+        StorageError: the disk is full or read-only, or permission is denied.
+        ValueError: the tokenizer or the cursor contain a value that JSON cannot represent, such as NaN.
     """
     provenance = checkpoint.provenance.to_plain()
     if checkpoint.cursor:
         provenance["cursor"] = checkpoint.cursor
     sections = {"config": checkpoint.run.to_plain(), "tokenizer": checkpoint.tokenizer, "provenance": provenance}
     metadata = {"format": "charlstm", "version": str(FORMAT_VERSION), "kind": checkpoint.kind}
-    # ASCII only, so that even half a surrogate pair in an alphabet comes back as it was.
+    # ASCII only, so that even a lone surrogate in an alphabet survives a round trip.
     metadata |= {name: json.dumps(section, allow_nan=False) for name, section in sections.items()}
     return container.write(path, checkpoint.tensors, metadata)
 
 
 def read(path: Path, kind: str | None = None) -> Checkpoint:
-    """Read a checkpoint and check its SHA-256 and its settings. The arrays may be written to.
+    """Read a checkpoint and check its SHA-256 and its settings.
 
     Args:
         path: the file.
-        kind: ``"model"`` or ``"resume"`` if only that will do.
+        kind: the required kind, ``"model"`` or ``"resume"``; None accepts both.
+
+    Returns:
+        The checkpoint; its arrays are writable.
 
     Raises:
-        NotFoundError: there is no such file.
-        CorruptError: empty, cut short, changed by so much as a bit, or no checkpoint at all.
-        IncompatibleError: from another charlstm, or of the other kind.
-        StorageError: it cannot be read.
+        NotFoundError: the file does not exist.
+        CorruptError: the file is empty, truncated, changed by even one bit, or not a checkpoint.
+        IncompatibleError: an incompatible version of charlstm wrote it, or it is of the other kind.
+        StorageError: the file cannot be read.
     """
     with container.open_file(path) as file:
         raw = container.read_header(file, path)
-        found, version, sections = _identify(raw.metadata, path)
-        if kind not in (None, found):
+        actual_kind, version, sections = _identify(raw.metadata, path)
+        if kind not in (None, actual_kind):
             raise IncompatibleError(
-                f"a {found} file, where a {kind} file is needed",
+                f"a {actual_kind} file, where a {kind} file is needed",
                 where=path,
                 hint=f"Look for {kind}.safetensors beside it.",
             )
-        if found == "resume" and version < FORMAT_VERSION:
+        if actual_kind == "resume" and version < FORMAT_VERSION:
             what = "an earlier charlstm began this run, and this one cannot resume it"
             raise IncompatibleError(what, where=path, hint="Begin a new run from the model beside it.")
         run, provenance = _settings(sections, path), _provenance(sections, path)
         tensors = upgraded_tensors(version, container.read_tensors(file, raw, path))
     cursor = sections["provenance"].get("cursor", {})
     sha256 = raw.metadata["sha256"]
-    return Checkpoint(found, tensors, run, sections["tokenizer"], provenance, cursor, sha256)
+    return Checkpoint(actual_kind, tensors, run, sections["tokenizer"], provenance, cursor, sha256)
 
 
 def read_header(path: Path) -> Header:
-    """Read all but the tensors, without checking the SHA-256: quick however large the file.
+    """Read everything but the tensors, without checking the SHA-256: fast even for a large file.
 
     Raises:
         NotFoundError, CorruptError, IncompatibleError, StorageError: as `read`.
@@ -158,14 +161,14 @@ def read_header(path: Path) -> Header:
 
 
 def read_model(path: Path) -> Checkpoint:
-    """Read a model that can be run: `read`, and `check_model`."""
+    """Read a model and check it with `check_model`."""
     checkpoint = read(path, kind="model")
     check_model(checkpoint, path)
     return checkpoint
 
 
 def verify(path: Path) -> Checkpoint:
-    """Check all that can be checked without running it: every bit, and for a model every tensor.
+    """Check every bit of a file, and the tensors and the tokenizer of a model.
 
     Raises:
         NotFoundError, CorruptError, IncompatibleError, StorageError: as `read` and `check_model`.
@@ -177,25 +180,25 @@ def verify(path: Path) -> Checkpoint:
 
 
 def check_model(checkpoint: Checkpoint, path: Path | str = "") -> None:
-    """Check that a model's tensors are those its architecture asks for, and finite, and that its tokenizer fits.
+    """Check that a model has exactly the tensors of its architecture, all finite, and a tokenizer of the right size.
 
     Args:
         checkpoint: a checkpoint of the kind ``"model"``.
-        path: where it came from, for the message.
+        path: the file it came from, for the error message.
 
     Raises:
-        CorruptError: a tensor is missing, too many, misshapen, or holds a number that is not finite; or the tokenizer
-            has another size.
+        CorruptError: a tensor is missing, unexpected or not finite, or has the wrong shape; or the tokenizer has
+            another size.
     """
     architecture = checkpoint.architecture
-    # Each layer has tensors: a lying number of layers must not make us count to a million.
+    # Each layer has tensors: a corrupt number of layers must not cause a loop over a million of them.
     if architecture.num_layers > len(checkpoint.tensors):
         raise CorruptError(f"its settings name {architecture.num_layers} layers, more than it holds", where=path)
     expected = dict(tensor_shapes(architecture))
     odd = sorted(expected.keys() ^ checkpoint.tensors.keys())
     if odd:
-        lack = "is missing" if odd[0] in expected else "does not belong to a model of these settings"
-        raise CorruptError(f"tensor {odd[0]!r:.80} {lack}", where=path)
+        fault = "is missing" if odd[0] in expected else "does not belong to a model of these settings"
+        raise CorruptError(f"tensor {odd[0]!r:.80} {fault}", where=path)
     for name, shape in expected.items():
         tensor = checkpoint.tensors[name]
         if tensor.shape != shape:
@@ -208,15 +211,15 @@ def check_model(checkpoint: Checkpoint, path: Path | str = "") -> None:
 
 
 def check_causal(checkpoint: Checkpoint, path: Path | str = "", *, lacking: str = "cannot write") -> None:
-    """Check that a model reads a text from left to right.
+    """Check that a model is causal.
 
     Args:
         checkpoint: the model.
-        path: where it came from, for the message.
-        lacking: what a bidirectional one cannot do, in the words of the caller.
+        path: the file it came from, for the error message.
+        lacking: what the caller needs and a bidirectional network cannot do, for the error message.
 
     Raises:
-        IncompatibleError: it is bidirectional.
+        IncompatibleError: the model is bidirectional.
     """
     if checkpoint.architecture.bidirectional:
         raise IncompatibleError(
@@ -227,11 +230,14 @@ def check_causal(checkpoint: Checkpoint, path: Path | str = "", *, lacking: str 
 
 
 def convert(checkpoint: Checkpoint, dtype: Literal["float16", "float32"]) -> Checkpoint:
-    """The same checkpoint with its floating-point tensors stored as another type; readers compute in float32 anyway.
+    """Convert the floating-point tensors of a checkpoint to another type; readers compute in float32 anyway.
 
     Args:
-        checkpoint: of any type.
-        dtype: of the result.
+        checkpoint: the checkpoint to convert; it is not changed.
+        dtype: the new type.
+
+    Returns:
+        The converted checkpoint.
 
     Raises:
         UsageError: a weight is too large for ``dtype``.
@@ -249,11 +255,11 @@ def convert(checkpoint: Checkpoint, dtype: Literal["float16", "float32"]) -> Che
 def _check_tokenizer(checkpoint: Checkpoint, path: Path | str) -> None:
     vocab_size = checkpoint.architecture.vocab_size
     try:
-        found = checkpoint.load_tokenizer().vocab_size
+        actual_size = checkpoint.load_tokenizer().vocab_size
     except CorruptError as fault:
         raise CorruptError(fault.what, where=path) from fault
-    if vocab_size != found:
-        raise CorruptError(f"its tokenizer has {found} tokens, its settings say {vocab_size}", where=path)
+    if vocab_size != actual_size:
+        raise CorruptError(f"its tokenizer has {actual_size} tokens, its settings say {vocab_size}", where=path)
 
 
 def _settings(sections: dict[str, Any], path: Path) -> RunConfig:
@@ -272,7 +278,7 @@ def _provenance(sections: dict[str, Any], path: Path) -> Provenance:
 
 
 def _identify(metadata: dict[str, str], path: Path) -> tuple[str, int, dict[str, Any]]:
-    """The kind, the format version and the sections of JSON, if this is a checkpoint of ours and of a known version."""
+    """Return the kind, the format version and the JSON sections; raise unless they are a checkpoint's."""
     if metadata.get("format") != "charlstm":
         raise CorruptError("a safetensors file, but not one of charlstm's", where=path)
     number = metadata.get("version", "")

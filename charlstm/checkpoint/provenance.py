@@ -1,4 +1,4 @@
-"""Where a checkpoint comes from."""
+"""The provenance of a checkpoint: what made it, from which text, and how good it is."""
 
 from __future__ import annotations
 
@@ -17,46 +17,46 @@ class CorpusProvenance(Schema, frozen=True, kw_only=True):
     name: str = ""
     sha256: str = ""
     characters: int | None = None
-    """None for a file of bytes that are no text."""
+    """None for bytes that are not text."""
     bytes: int | None = None
 
 
 class Provenance(Schema, frozen=True, kw_only=True):
-    """Where weights come from, and how good they are."""
+    """The origin of the weights, and their score."""
 
     charlstm: str = ""
-    """The version that trained them."""
+    """The version of charlstm that trained them."""
     torch: str = ""
     """The version of PyTorch."""
     command: str = ""
-    """As it was typed."""
+    """The command line, as typed."""
     created: str = ""
-    """When the file was written: ISO 8601, UTC."""
+    """Time of writing: ISO 8601, UTC."""
     corpus: CorpusProvenance = CorpusProvenance()
     step: int | None = None
-    """Steps of the optimizer."""
+    """Optimizer steps."""
     tokens: int | None = None
-    """Tokens trained on, each as often as it was read."""
+    """Training tokens processed, over all passes."""
     seconds: float | None = None
-    """Of training."""
+    """Seconds of training."""
     val_loss: float | None = None
-    """Nats per token of the validation text; None where there was none."""
+    """Nats per token on the validation text; None without one."""
     bits_per_char: float | None = None
-    """Bits per character of the validation text."""
+    """Bits per character on the validation text; None without one."""
     weights: str = ""
-    """``last`` or ``ema``: which of the weights these are."""
+    """``last`` for the weights of the last step, ``ema`` for their moving average."""
     temperature: float | None = None
-    """What the logits were divided by so that probabilities are as sure as they may be; it is part of the weights."""
+    """The temperature fitted by calibration; the stored head is already divided by it."""
     search: str = ""
-    """Of a trial of `charlstm tune`: which search it belongs to."""
+    """In a trial of `charlstm tune`: the search it belongs to."""
     trial: int | None = None
-    """Its number there."""
+    """The number of the trial in its search."""
     note: str = ""
-    """What whoever copied the file wrote about it."""
+    """A note added when the file was copied."""
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Provenance:
-        """Check plain values and make a provenance of them; names that a newer version may have added are left out.
+        """Create a provenance from plain values; unknown names, which a newer version may have added, are ignored.
 
         Raises:
             ConfigError: a value of the wrong type.
@@ -69,9 +69,9 @@ class Provenance(Schema, frozen=True, kw_only=True):
         return parse(cls, {**known, "corpus": about})
 
     def to_plain(self) -> dict[str, Any]:
-        """What is known, by name, ready for JSON."""
+        """Return the known values by name, ready for JSON."""
         return {name: value for name, value in to_plain(self).items() if value not in (None, "")}
 
     def replace(self, **changes: Any) -> Provenance:
-        """The same with some values changed."""
+        """Return a copy with some values changed."""
         return msgspec.structs.replace(self, **changes)

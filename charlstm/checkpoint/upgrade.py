@@ -1,4 +1,4 @@
-"""Files of earlier formats, read as if this version had written them."""
+"""Converts the content of files in earlier formats to the current one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RENAMED_IN_2 = {
     "data": {"state_reset": "reset_prob"},
     "train": {"average": "ema_decay"},
 }
-"""Settings of format 1 and their names in format 2."""
+"""Names of settings in format 1 → in format 2, by section."""
 
 _TENSORS_IN_2 = {
     "ngrams.table.weight": "side_inputs.ngrams.weight",
@@ -24,11 +24,14 @@ _TENSORS_IN_2 = {
 
 
 def upgraded_config(version: int, config: dict[str, Any]) -> dict[str, Any]:
-    """A run's settings under today's names.
+    """Return the settings of a run under their current names.
 
     Args:
-        version: of the format they were written in.
-        config: by section; what is no table is left for the check.
+        version: the format version they were written in.
+        config: the settings by section; a section that is not a table is left to the later check.
+
+    Returns:
+        The settings by section.
     """
     if version > 1:
         return config
@@ -44,12 +47,28 @@ def upgraded_config(version: int, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def upgraded_provenance(version: int, provenance: dict[str, Any]) -> dict[str, Any]:
-    """A provenance in today's words."""
+    """Return a provenance with its current values.
+
+    Args:
+        version: the format version it was written in.
+        provenance: plain values by name.
+
+    Returns:
+        Plain values by name.
+    """
     if version > 1 or provenance.get("weights") != "average":
         return provenance
     return {**provenance, "weights": "ema"}
 
 
 def upgraded_tensors(version: int, tensors: dict[str, Any]) -> dict[str, Any]:
-    """Tensors, or what is known of them, under today's names."""
+    """Return tensors, or their descriptions, under their current names.
+
+    Args:
+        version: the format version they were written in.
+        tensors: by name.
+
+    Returns:
+        The same values, by their current names.
+    """
     return tensors if version > 1 else {_TENSORS_IN_2.get(name, name): value for name, value in tensors.items()}

@@ -1,1 +1,1 @@
-"""A trained network in NumPy: the same logits as the torch model, without the cost of importing torch."""
+"""Trained networks in NumPy: the same logits as the torch model, without the cost of importing torch."""

@@ -1,8 +1,9 @@
-"""An engine for a process of its own: its products have as many threads as are quickest at the moment.
+"""An engine that sets the number of BLAS threads of its process to whatever is fastest at the moment.
 
-NumPy gives every product a thread a core. At narrow networks they cost more than they give; at wide ones they halve a
-step, but only while they have the cores to themselves: beside a training in the next terminal 1,500 characters took
-12 s instead of 0.7 s. The number holds for all of a process: a library leaves it alone, the command line need not.
+By default NumPy's matrix products use one thread per core. For narrow networks that costs more than it gains; for wide
+ones it halves the time of a step, but only while the cores are idle: next to a training run, 1,500 characters took 12 s
+instead of 0.7 s. The number of threads is a setting of the whole process, so a library must not change it; a program
+may.
 """
 
 from __future__ import annotations
@@ -26,52 +27,56 @@ from charlstm.nn.architecture import Architecture
 from charlstm.nn.shapes import matmul_weight_count
 from charlstm.tokenizers import Tokenizer
 
-_MUCH = 600_000
-"""From so many multiplications a step on a second thread pays."""
+_MIN_PRODUCTS = 600_000
+"""Multiplications per step from which a second thread is worth its cost."""
 
 _FEW_ROWS, _FEW_THREADS = 8, 2
-"""Up to so many rows a step is bound by reading the weights, which more threads than that do little faster."""
+"""Up to this many rows a step is bound by reading the weights, and more than this many threads hardly speed it up."""
 
-_FIRST = 8
-"""So many steps of as many rows have one thread: numbers of rows that come and go are not worth judging."""
+_WARMUP_STEPS = 8
+"""Steps on one thread before a batch size is judged: one that occurs only briefly is not worth measuring."""
 
-_STEPS, _SECONDS = 64, 0.05
-"""So many steps, or so many seconds of them, are enough to judge a number of threads."""
+_JUDGE_STEPS, _JUDGE_SECONDS = 64, 0.05
+"""Steps, or seconds of steps, after which a number of threads is judged."""
 
 
 class BlasThreads:
-    """The threads of NumPy's products: one, until another number is asked for.
+    """The number of threads of NumPy's matrix products, initially one.
 
     Attributes:
-        most: as many as the environment allows; 1 where they cannot be set.
+        most: the most threads that the environment allows; 1 where the number cannot be set.
     """
 
     def __init__(self) -> None:
         self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
         self.most = max((library.num_threads for library in self._libraries), default=1)
-        self._now = 0
+        self._current = 0
         self.use(1)
 
     def use(self, threads: int) -> None:
-        """Give all products from now on so many."""
-        if threads != self._now:
+        """Use this many threads for all following products."""
+        if threads != self._current:
             for library in self._libraries:
                 library.set_num_threads(threads)
-        self._now = threads
+        self._current = threads
 
 
 @cache
 def blas_threads() -> BlasThreads:
-    """Those of this process, which are the same for all engines."""
+    """Return the BLAS threads of this process, which all engines share."""
     return BlasThreads()
 
 
 class AutoThreadsEngine(Engine):
-    """An engine that sets the number of BLAS threads, so that it is quick, gives way, and no bit depends on either.
+    """An engine that sets the number of BLAS threads: fast on idle cores, considerate on busy ones, and reproducible.
+
+    The logits do not depend on the number of threads, bit for bit.
 
     Args:
-        architecture, tensors, tokenizer: as `Engine`.
-        threads: always so many; None finds out.
+        architecture: the architecture of the network.
+        tensors: its weights, by name.
+        tokenizer: the tokenizer it was trained with.
+        threads: a fixed number of threads; None chooses it by measurement.
     """
 
     def __init__(
@@ -82,57 +87,65 @@ class AutoThreadsEngine(Engine):
         threads: int | None = None,
     ) -> None:
         super().__init__(architecture, tensors, tokenizer)
-        self._multiplied = matmul_weight_count(architecture)
-        self._asked = threads
+        self._products_per_row = matmul_weight_count(architecture)
+        self._fixed_threads = threads
         self._blas = blas_threads()
-        self._of_rows: dict[int, AdaptiveThreads] = {}
-        self._seen: Counter[int] = Counter()
+        self._threads_by_rows: dict[int, AdaptiveThreads] = {}
+        self._steps_by_rows: Counter[int] = Counter()
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, threads: int | None = None) -> AutoThreadsEngine:
-        """The network of a checkpoint that `checkpoint.format.read` has checked."""
+        """Create the engine of a checkpoint that `checkpoint.format.read` has checked.
+
+        Args:
+            checkpoint: a causal model.
+            threads: a fixed number of threads; None chooses it by measurement.
+
+        Returns:
+            The engine.
+        """
         return cls(checkpoint.architecture, checkpoint.tensors, checkpoint.load_tokenizer(), threads)
 
     def step(self, tokens: NDArray[np.integer[Any]], state: StepState | None) -> tuple[Array, StepState]:
         """See `Engine.step`."""
-        threads = self._of_rows.get(len(tokens))
+        threads = self._threads_by_rows.get(len(tokens))
         if threads is None:
-            return self._first_steps(tokens, state)
+            return self._warmup_step(tokens, state)
         self._blas.use(threads.num_threads)
-        began = time.perf_counter()
-        stepped = super().step(tokens, state)
-        threads.after_step(time.perf_counter() - began)
-        return stepped
+        start = time.perf_counter()
+        result = super().step(tokens, state)
+        threads.after_step(time.perf_counter() - start)
+        return result
 
-    def _first_steps(self, tokens: NDArray[np.integer[Any]], state: StepState | None) -> tuple[Array, StepState]:
-        """The first ones of so many rows; the last of them tells how many threads these may have."""
+    def _warmup_step(self, tokens: NDArray[np.integer[Any]], state: StepState | None) -> tuple[Array, StepState]:
+        """Take one of the first steps with a batch size; the last of them decides which numbers of threads to try."""
         rows = len(tokens)
-        if self._asked or rows * self._multiplied < _MUCH:
-            return self._settled(tokens, state, self._asked or 1)
-        self._seen[rows] += 1
-        if self._seen[rows] < _FIRST or state is None:  # most products of zeros are alike
+        if self._fixed_threads or rows * self._products_per_row < _MIN_PRODUCTS:
+            return self._step_with_fixed(tokens, state, self._fixed_threads or 1)
+        self._steps_by_rows[rows] += 1
+        if self._steps_by_rows[rows] < _WARMUP_STEPS or state is None:  # products of zeros are equal anyway
             self._blas.use(1)
             return super().step(tokens, state)
         most = min(self._blas.most, _FEW_THREADS if rows <= _FEW_ROWS else cores())
-        threads = AdaptiveThreads(most, self._blas.use, min_steps=_STEPS, min_seconds=_SECONDS)
+        threads = AdaptiveThreads(most, self._blas.use, min_steps=_JUDGE_STEPS, min_seconds=_JUDGE_SECONDS)
         self._blas.use(threads.half_threads)
-        by_half = super().step(tokens, state)
+        with_half = super().step(tokens, state)
         self._blas.use(most)
-        by_most = super().step(tokens, state)
-        if not _equal(by_half, by_most):  # where a seed could write another text, the number may not change
-            return self._settled(tokens, state, 1 if rows <= _FEW_ROWS else most)
-        self._of_rows[rows] = threads
-        return by_most
+        with_most = super().step(tokens, state)
+        if not _equal(with_half, with_most):  # the same seed could give another text, so the number must not change
+            return self._step_with_fixed(tokens, state, 1 if rows <= _FEW_ROWS else most)
+        self._threads_by_rows[rows] = threads
+        return with_most
 
-    def _settled(
+    def _step_with_fixed(
         self, tokens: NDArray[np.integer[Any]], state: StepState | None, threads: int
     ) -> tuple[Array, StepState]:
-        self._of_rows[len(tokens)] = AdaptiveThreads(threads, self._blas.use, enabled=False)
+        self._threads_by_rows[len(tokens)] = AdaptiveThreads(threads, self._blas.use, enabled=False)
         return self.step(tokens, state)
 
 
 def _equal(one: tuple[Array, StepState], other: tuple[Array, StepState]) -> bool:
-    """Whether two steps from one state came to the same bits; side inputs are whole numbers, which always do."""
+    """Whether two steps gave the same bits; the integers of side inputs are always equal."""
     equal = [np.array_equal(one[0], other[0])]
 
     def compare(a: Array, b: Array) -> Array:

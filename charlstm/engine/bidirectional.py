@@ -1,4 +1,4 @@
-"""A network that reads both ways, in NumPy: what stands where a token is hidden?"""
+"""A bidirectional network in NumPy: predicts masked tokens from both sides."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ _StackState = tuple[LayerState, ...]
 
 
 class BidirectionalEngine:
-    """A trained network that reads both ways; a left is the forward stack's state.
+    """A trained bidirectional network. In its methods `left` is the state of the forward stack.
 
     Args:
-        architecture: of the network.
+        architecture: the architecture of the network.
         tensors: its weights, by name.
-        tokenizer: the one it was trained with.
-        reach: how many tokens a window of its training had: it looks no farther to either side.
+        tokenizer: the tokenizer it was trained with.
+        reach: the length of its training windows in tokens: it reads no farther than this to either side.
 
     Attributes:
-        tokenizer: as given.
-        vocab_size: V, how many different tokens there are; this id is the mask.
+        architecture: the architecture of the network.
+        tokenizer: the tokenizer it was trained with.
+        vocab_size: V; this id is the mask.
     """
 
     def __init__(
@@ -42,81 +43,118 @@ class BidirectionalEngine:
         self._reach = reach
         self._buffers = BufferCache()
         weights = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
-        self._forwards, self._backwards = (Stack(prefix, weights, architecture) for prefix in architecture.stacks)
+        self._forward_stack, self._backward_stack = (
+            Stack(prefix, weights, architecture) for prefix in architecture.stacks
+        )
         self._merge = np.ascontiguousarray(weights["merge.weight"]).T
         self._merge_bias = weights["merge.bias"]
         self._head = np.ascontiguousarray(weights["head.weight"]).T
         self._head_bias = weights["head.bias"]
-        self._read_backwards_once = lru_cache(maxsize=4)(self._read_backwards)
+        self._cached_future = lru_cache(maxsize=4)(self._future_features)
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> BidirectionalEngine:
-        """The network of a checkpoint that `checkpoint.format.read` has checked."""
+        """Create the engine of a checkpoint that `checkpoint.format.read` has checked."""
         reach = checkpoint.run.data.seq_len
         return cls(checkpoint.architecture, checkpoint.tensors, checkpoint.load_tokenizer(), reach)
 
     def logits(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> Array:
-        """What each token of a text is, seen from all others, (T, V).
+        """Predict each token of a text from all others.
 
         Args:
-            ids: (T,), ``vocab_size`` where one is hidden.
+            ids: (T,), ``vocab_size`` where a token is masked.
+
+        Returns:
+            Logits, (T, V).
         """
-        left = self._forwards.empty_state(1)
+        left = self._forward_stack.empty_state(1)
         layout = tuple(map(int, ids))
-        found = np.empty((len(layout), self.vocab_size), np.float32)
-        for place, token in enumerate(layout):
-            found[place] = self.predict(left, layout, place)[0]
+        logits = np.empty((len(layout), self.vocab_size), np.float32)
+        for position, token in enumerate(layout):
+            logits[position] = self.predict(left, layout, position)[0]
             left = self.advance(left, np.array([token]))
-        return found
+        return logits
 
     # ---- step by step -----------------------------------------------------------------------------------------------
 
     def begin(self, left: Sequence[int]) -> _StackState:
-        """Read what stands before the first blank, as far back as windows reach in training."""
-        state = self._forwards.empty_state(1)
+        """Return the forward state after the tokens before the first blank, at most one training window of them."""
+        state = self._forward_stack.empty_state(1)
         for token in left[-self._reach :]:
             state = self.advance(state, np.array([token]))
         return state
 
     def layout(self, tokens: Sequence[int]) -> tuple[int, ...]:
-        """All that stands from a blank on, negative where it is hidden; as far behind it as windows reach."""
-        blank = next((place for place, token in enumerate(tokens) if token >= 0), len(tokens))
+        """Return the ids from a blank to the end of its reach.
+
+        Args:
+            tokens: the ids from the first token of the blank on, negative where a token is masked.
+
+        Returns:
+            The ids up to one training window after the blank, ``vocab_size`` where a token is masked.
+        """
+        blank = next((position for position, token in enumerate(tokens) if token >= 0), len(tokens))
         return tuple(self.vocab_size if token < 0 else token for token in tokens[: blank + self._reach])
 
-    def predict(self, left: _StackState, layout: tuple[int, ...], place: int) -> Array:
-        """What may stand at a place of the layout, (B, V); left has read all before it."""
-        past = self._forwards.features(left)
-        future = np.broadcast_to(self._read_backwards_once(layout)[place], past.shape)
+    def predict(self, left: _StackState, layout: tuple[int, ...], position: int) -> Array:
+        """Predict the token at a position of the layout.
+
+        Args:
+            left: the forward state of B candidates after everything before the position.
+            layout: what `layout` returned.
+            position: index into the layout.
+
+        Returns:
+            Logits, (B, V).
+        """
+        past = self._forward_stack.features(left)
+        future = np.broadcast_to(self._cached_future(layout)[position], past.shape)
         merged = np.tanh(np.concatenate((past, future), -1) @ self._merge + self._merge_bias)
         logits: Array = merged @ self._head
         logits += self._head_bias
         return logits
 
     def advance(self, left: _StackState, ids: NDArray[np.integer[Any]]) -> _StackState:
-        """Read one token a row, ids (B,)."""
-        return self._step(self._forwards, ids, left)
+        """Read one token per row.
+
+        Args:
+            left: the forward state, B rows.
+            ids: (B,).
+
+        Returns:
+            The next forward state.
+        """
+        return self._step(self._forward_stack, ids, left)
 
     def select(self, left: _StackState, rows: Sequence[int]) -> _StackState:
-        """Some rows, in the order given, any number of times."""
+        """Return rows of a forward state.
+
+        Args:
+            left: the forward state, B rows.
+            rows: row indices, in any order and with repetitions.
+
+        Returns:
+            A forward state with a row for each index.
+        """
         index = np.asarray(rows)
         return map_layers(lambda part: part[index], left)
 
     def join(self, lefts: Sequence[_StackState]) -> _StackState:
-        """All rows of several, one below the other."""
+        """Concatenate the rows of several forward states."""
         return map_layers(lambda *parts: np.concatenate(parts), *lefts)
 
-    def _read_backwards(self, layout: tuple[int, ...]) -> list[Array]:
-        """The backward stack's features at each place of a layout: what it has read of all behind that place."""
-        state = self._backwards.empty_state(1)
-        found = [self._backwards.features(state)[0]]
+    def _future_features(self, layout: tuple[int, ...]) -> list[Array]:
+        """Return, for each position of a layout, the backward stack's features of everything after it."""
+        state = self._backward_stack.empty_state(1)
+        features = [self._backward_stack.features(state)[0]]
         for token in reversed(layout[1:]):
-            state = self._step(self._backwards, np.array([token]), state)
-            found.append(self._backwards.features(state)[0])
-        return found[::-1]
+            state = self._step(self._backward_stack, np.array([token]), state)
+            features.append(self._backward_stack.features(state)[0])
+        return features[::-1]
 
     def _step(self, stack: Stack, ids: NDArray[np.integer[Any]], state: _StackState) -> _StackState:
-        # Both stacks have layers of the same shape, so one set of buffers serves them in turn.
+        # The layers of both stacks have the same shapes, so they share one set of buffers.
         if len(ids) > 1:
             return stack.step(ids, state, self._buffers.get(ids.shape, stack.buffers))
-        alone = map_layers(lambda part: part[0], state)
-        return map_layers(lambda part: part[None], stack.step(ids[0], alone, self._buffers.get((), stack.buffers)))
+        single = map_layers(lambda part: part[0], state)
+        return map_layers(lambda part: part[None], stack.step(ids[0], single, self._buffers.get((), stack.buffers)))

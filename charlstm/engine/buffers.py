@@ -1,4 +1,4 @@
-"""Arrays that a step computes in, kept from step to step, for each thread its own."""
+"""Scratch arrays of a step, reused from step to step, separate for each thread."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from collections.abc import Callable
 from typing import Any
 
 _MOST = 8
-"""For so many different numbers of texts a thread keeps its buffers."""
+"""The number of different batch sizes for which a thread keeps its buffers."""
 
 
 class BufferCache(threading.local):
-    """Buffers by the number of texts stepped side by side."""
+    """Buffers by batch size."""
 
     def __init__(self) -> None:
         self._by_rows: dict[tuple[int, ...], Any] = {}
 
     def get(self, rows: tuple[int, ...], make: Callable[[tuple[int, ...]], Any]) -> Any:
-        """This thread's buffers, made when they are first needed.
+        """Return this thread's buffers for a batch size, created on first use.
 
         Args:
-            rows: ``(B,)``, or ``()`` for one text alone.
-            make: makes them for so many texts.
+            rows: ``(B,)``, or ``()`` for a single text without a batch axis.
+            make: creates the buffers for ``rows``.
+
+        Returns:
+            What ``make`` returned.
         """
         buffers = self._by_rows.get(rows)
         if buffers is None:

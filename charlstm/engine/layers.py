@@ -1,16 +1,15 @@
-"""The recurrent cells in NumPy, for stepping: one character at a time, a few texts side by side or one alone.
+"""The recurrent cells in NumPy, one step at a time, for a single text or a small batch.
 
-There is nothing to batch: a step is one matrix-vector product a layer, bound by the time it takes to read the weights
-once. So every product that depends only on the token is folded into a table when the network is loaded, ``weight_ih``
-and ``weight_hh`` lie side by side in one matrix, and what a step needs besides its new state is allocated once.
+A step is one matrix-vector product per layer, bound by the time it takes to read the weights once. So every product
+that depends only on the token is precomputed in a table when the network is loaded, ``weight_ih`` and ``weight_hh`` are
+concatenated into one matrix, and everything a step needs besides its new state is allocated once.
 
-A layer holds weights only and is never changed: threads share it. What it computes in are `Buffers`, of which each
-thread has its own.
+A layer holds only weights and is immutable, so that threads can share it. It computes in buffers, which belong to one
+thread each.
 
-σ(z) = (1 + tanh(z/2)) / 2, so with the rows of the gates with a σ halved beforehand one tanh serves all.
+σ(z) = (1 + tanh(z/2)) / 2: the rows of gates with a σ are halved in advance, so that one tanh serves all gates.
 
-Letters: B texts side by side, no axis at all when one is stepped alone: then its arrays are vectors. D features from
-the layer below, H hidden units, R rows of the gates, V vocabulary.
+Letters: R rows of all gates together. The arrays of a single text have no batch axis: (H,) instead of (B, H).
 """
 
 from __future__ import annotations
@@ -23,39 +22,42 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 LayerState: TypeAlias = tuple[Array, ...]
-"""``(h,)`` or ``(h, c)``, each (B, H) or (H,). Arrays of a state are never written to again."""
+"""``(h,)`` or ``(h, c)``, each (B, H) or (H,). The arrays of a state are never modified."""
 
 _HALF = np.float32(0.5)
-_FEW = 4
-"""Below this many texts a matrix-vector product for each takes half the time of OpenBLAS's matrix product."""
+_SMALL_BATCH = 4
+"""Below this batch size one matrix-vector product per text takes half the time of OpenBLAS's matrix product."""
 
 
 class Layer(Protocol):
     """One recurrent layer."""
 
     def buffers(self, rows: tuple[int, ...]) -> Any:
-        """Arrays to compute in.
+        """Allocate the scratch arrays of a step.
 
         Args:
-            rows: ``(B,)``, or ``()`` for one text alone.
+            rows: ``(B,)``, or ``()`` for a single text without a batch axis.
+
+        Returns:
+            The buffers for `step`.
         """
 
     def step(self, tokens: Any, below: Array, state: LayerState, buffers: Any) -> LayerState:
-        """Read one token of each text.
+        """Process one token of each text.
 
         Args:
             tokens: ids (B,), or one id.
-            below: h of the layer below, (B, D) or (D,); not used in the lowest layer.
-            state: the state before, each part (B, H) or (H,).
-            buffers: of this thread, for as many texts.
+            below: the output of the layer below, (B, D) or (D,); the lowest layer does not use it.
+            state: the previous state, each part (B, H) or (H,).
+            buffers: this thread's buffers for this batch size.
 
         Returns:
-            The state after, new arrays; the first part is the layer's output.
+            The next state in new arrays; its first part is the layer's output.
         """
 
 
 class _SumBuffers:
-    """Where the inputs of a product lie side by side, and where its result is."""
+    """The concatenated inputs of a product, and its result."""
 
     def __init__(self, rows: tuple[int, ...], below: int, inputs: int, outputs: int) -> None:
         self.inputs = np.empty((*rows, inputs), np.float32)
@@ -64,19 +66,19 @@ class _SumBuffers:
 
 
 class _Sums:
-    """What stands inside the gates' σ and tanh: ``weight @ [below, previous h]`` and what the token alone decides.
+    """The pre-activations of the gates: ``weight @ [below, previous h]`` plus a term that depends only on the token.
 
     Args:
-        from_below: (R, D), D may be 0; its last columns read the token's embedding if there is one.
+        from_below: (R, D), D may be 0; its last columns are for the token's embedding if there is one.
         from_previous: (R, H), H may be 0.
         bias: (R,).
-        embedding: (V, features), where the layer's input ends with the token's embedding, else None.
+        embedding: (V, E) if the layer's input ends with the token's embedding, else None.
     """
 
     def __init__(self, from_below: Array, from_previous: Array, bias: Array, embedding: Array | None = None) -> None:
         self._below = below = from_below.shape[1] - (0 if embedding is None else embedding.shape[1])
-        # For every token (V, R), or (R,) where it decides nothing.
-        self._fixed = bias if embedding is None else embedding @ from_below[:, below:].T + bias
+        # One row per token, (V, R), or (R,) if the token has no effect.
+        self._token_term = bias if embedding is None else embedding @ from_below[:, below:].T + bias
         self._per_token = embedding is not None
         self._weight = np.ascontiguousarray(np.concatenate((from_below[:, :below], from_previous), 1)).T
         self._both = 0 < below < len(self._weight)
@@ -86,26 +88,40 @@ class _Sums:
         return _SumBuffers(rows, self._below, *self._weight.shape)
 
     def __call__(self, tokens: Any, below: Array, previous: Array, buffers: _SumBuffers) -> None:
-        """Compute the sums into ``buffers.out``."""
-        fixed, out = self._fixed[tokens] if self._per_token else self._fixed, buffers.out
+        """Compute the pre-activations into ``buffers.out``.
+
+        Args:
+            tokens: ids (B,), or one id.
+            below: the output of the layer below, (B, D) or (D,).
+            previous: the layer's previous output, (B, H) or (H,).
+            buffers: this thread's buffers for this batch size.
+        """
+        token_term, out = self._token_term[tokens] if self._per_token else self._token_term, buffers.out
         if not len(self._weight):
-            out[...] = fixed
+            out[...] = token_term
             return
         if self._both:
             buffers.left[...], buffers.right[...] = below, previous
             inputs = buffers.inputs
         else:
             inputs = below if self._below else previous
-        if inputs.ndim == 1 or len(inputs) >= _FEW:
+        if inputs.ndim == 1 or len(inputs) >= _SMALL_BATCH:
             np.dot(inputs, self._weight, out)
         else:
-            for row, place in zip(inputs, out, strict=True):
-                np.dot(row, self._weight, place)
-        out += fixed
+            for row, target in zip(inputs, out, strict=True):
+                np.dot(row, self._weight, target)
+        out += token_term
 
 
 class RnnLayer:
-    """`nn.cells.rnn`."""
+    """`nn.cells.rnn`.
+
+    Args:
+        weight_ih: (H, D).
+        weight_hh: (H, H).
+        bias: (H,).
+        embedding: (V, E) if the layer's input ends with the token's embedding, else None.
+    """
 
     def __init__(self, weight_ih: Array, weight_hh: Array, bias: Array, *, embedding: Array | None) -> None:
         self._sums = _Sums(weight_ih, weight_hh, bias, embedding)
@@ -121,7 +137,7 @@ class RnnLayer:
 
 
 class _LstmBuffers:
-    """The gates, and views of each: cutting them anew at each step would take a tenth of it."""
+    """The gates and a view of each: creating the views at each step would take a tenth of its time."""
 
     def __init__(self, sums: _SumBuffers) -> None:
         self.sums, self.gates = sums, sums.out
@@ -130,7 +146,15 @@ class _LstmBuffers:
 
 
 class LstmLayer:
-    """`nn.cells.lstm`, and with ``peephole`` `nn.cells.peephole`. Its gates lie in the order i f o g: σ, σ, σ, tanh."""
+    """`nn.cells.lstm`, and with ``peephole`` `nn.cells.peephole`. Its gates are in the order i f o g: σ, σ, σ, tanh.
+
+    Args:
+        weight_ih: (4H, D), gates in the order i f g o, as in a checkpoint.
+        weight_hh: (4H, H).
+        bias: (4H,).
+        peephole: (3H,), of i, f and o; None without peepholes.
+        embedding: (V, E) if the layer's input ends with the token's embedding, else None.
+    """
 
     def __init__(
         self,
@@ -141,7 +165,9 @@ class LstmLayer:
         *,
         embedding: Array | None,
     ) -> None:
-        self._sums = _Sums(_ifog(weight_ih), _ifog(weight_hh), _ifog(bias), embedding)
+        self._sums = _Sums(
+            _reorder_and_halve(weight_ih), _reorder_and_halve(weight_hh), _reorder_and_halve(bias), embedding
+        )
         self._peephole = None if peephole is None else np.split(peephole * _HALF, 3)
 
     def buffers(self, rows: tuple[int, ...]) -> _LstmBuffers:
@@ -164,7 +190,7 @@ class LstmLayer:
         return h, c
 
     def _cell_with_peepholes(self, c: Array, gates: _LstmBuffers, p_i: Array, p_f: Array, p_o: Array) -> Array:
-        """The new cell, where i and f see the old one and o the new one; ``gates.o`` is ready afterwards."""
+        """Return the new cell state, with peepholes from the previous one to i and f; completes ``gates.o`` too."""
         gates.i += p_i * c
         gates.f += p_f * c
         np.tanh(gates.g, out=gates.g)
@@ -175,39 +201,47 @@ class LstmLayer:
 
 
 class _GruBuffers:
-    """The sums of the input side and those of the recurrent side, and views of their gates."""
+    """The input terms and the recurrent terms of the gates, and views of them."""
 
-    def __init__(self, given: _SumBuffers, recurrent: _SumBuffers) -> None:
-        self.given, self.recurrent = given, recurrent
-        n = given.out.shape[-1] // 3
-        self.given_r_z, self.given_n = given.out[..., : 2 * n], given.out[..., 2 * n :]
+    def __init__(self, inputs: _SumBuffers, recurrent: _SumBuffers) -> None:
+        self.inputs, self.recurrent = inputs, recurrent
+        n = inputs.out.shape[-1] // 3
+        self.input_r_z, self.input_n = inputs.out[..., : 2 * n], inputs.out[..., 2 * n :]
         self.r_z = recurrent.out[..., : 2 * n]
         self.r, self.z, self.n = _split(recurrent.out, 3)
 
 
 class GruLayer:
-    """`nn.cells.gru`."""
+    """`nn.cells.gru`.
+
+    Args:
+        weight_ih: (3H, D), gates in the order r z n.
+        weight_hh: (3H, H).
+        bias: (3H,).
+        bias_n: (H,), in the recurrent term of n.
+        embedding: (V, E) if the layer's input ends with the token's embedding, else None.
+    """
 
     def __init__(self, weight_ih: Array, weight_hh: Array, bias: Array, bias_n: Array, embedding: Array | None) -> None:
-        nothing = np.zeros_like(bias[: 2 * len(bias_n)])
-        none = weight_hh[:, :0]
-        self._given = _Sums(_halved(weight_ih), none, _halved(bias), embedding)
-        self._recurrent = _Sums(none, _halved(weight_hh), np.concatenate((nothing, bias_n)))
+        zeros = np.zeros_like(bias[: 2 * len(bias_n)])
+        no_columns = weight_hh[:, :0]
+        self._inputs = _Sums(_halve_r_z(weight_ih), no_columns, _halve_r_z(bias), embedding)
+        self._recurrent = _Sums(no_columns, _halve_r_z(weight_hh), np.concatenate((zeros, bias_n)))
 
     def buffers(self, rows: tuple[int, ...]) -> _GruBuffers:
         """See `Layer`."""
-        return _GruBuffers(self._given.buffers(rows), self._recurrent.buffers(rows))
+        return _GruBuffers(self._inputs.buffers(rows), self._recurrent.buffers(rows))
 
     def step(self, tokens: Any, below: Array, state: LayerState, buffers: _GruBuffers) -> LayerState:
         """See `Layer`."""
         (h,) = state
-        self._given(tokens, below, h, buffers.given)
+        self._inputs(tokens, below, h, buffers.inputs)
         self._recurrent(tokens, below, h, buffers.recurrent)
-        buffers.r_z += buffers.given_r_z
+        buffers.r_z += buffers.input_r_z
         _sigmoid(buffers.r_z)
         n = buffers.n
         n *= buffers.r
-        n += buffers.given_n
+        n += buffers.input_n
         np.tanh(n, out=n)
         h = h - n
         h *= buffers.z
@@ -216,12 +250,14 @@ class GruLayer:
 
 
 class AttentionLayer:
-    """`nn.attention.attend`, one step.
+    """`nn.attention.attend`, one step. Letters as there.
 
     Args:
-        query, key, value: (A, H), A features attended with.
+        query: (A, H).
+        key: (A, H).
+        value: (A, H).
         out: (H, A).
-        window: W, the states looked back on.
+        window: W.
     """
 
     def __init__(self, query: Array, key: Array, value: Array, out: Array, *, window: int) -> None:
@@ -231,30 +267,38 @@ class AttentionLayer:
         self._out = np.ascontiguousarray(out).T
 
     def empty_memory(self, batch: int) -> tuple[Array, ...]:
-        """The memory before any text: keys and values (B, W, A), and -inf where there is nothing, (B, W)."""
-        nothing = np.zeros((batch, self._window, self._size), np.float32)
-        return nothing, nothing, np.full((batch, self._window), -np.inf, np.float32)
+        """Return the memory before any text: keys and values (B, W, A), and -inf for each empty place, (B, W)."""
+        zeros = np.zeros((batch, self._window, self._size), np.float32)
+        return zeros, zeros, np.full((batch, self._window), -np.inf, np.float32)
 
     def step(self, h: Array, memory: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
-        """What attention makes of the top layer's output, (B, H) or (H,), and the memory after."""
+        """Apply attention to the output of the top layer.
+
+        Args:
+            h: (B, H) or (H,).
+            memory: of the previous step, as `empty_memory` returns it.
+
+        Returns:
+            The output, (B, H) or (H,), and the next memory.
+        """
         query, key, value = _split(np.dot(h, self._query_key_value), 3)
-        keys, values, barred = memory
-        keys, values = _shifted(keys, key[..., None, :], -2), _shifted(values, value[..., None, :], -2)
-        if barred[..., 0].any():  # else the memory is full, and stays so
-            barred = _shifted(barred, np.zeros_like(barred[..., :1]), -1)
-        chances = np.matmul(keys, query[..., None])[..., 0]
-        chances += barred
-        chances -= chances.max(-1, keepdims=True)
-        np.exp(chances, out=chances)
-        chances /= chances.sum(-1, keepdims=True)
-        found = np.matmul(chances[..., None, :], values)[..., 0, :]
-        return h + np.dot(found, self._out), (keys, values, barred)
+        keys, values, empty = memory
+        keys, values = _shift(keys, key[..., None, :], -2), _shift(values, value[..., None, :], -2)
+        if empty[..., 0].any():  # else the memory is full and stays full
+            empty = _shift(empty, np.zeros_like(empty[..., :1]), -1)
+        weights = np.matmul(keys, query[..., None])[..., 0]
+        weights += empty
+        weights -= weights.max(-1, keepdims=True)
+        np.exp(weights, out=weights)
+        weights /= weights.sum(-1, keepdims=True)
+        attended = np.matmul(weights[..., None, :], values)[..., 0, :]
+        return h + np.dot(attended, self._out), (keys, values, empty)
 
 
-def _shifted(memory: Array, newest: Array, axis: int) -> Array:
-    """Without the oldest, and with the newest."""
-    kept = memory[..., 1:, :] if axis == -2 else memory[..., 1:]
-    return np.concatenate((kept, newest), axis)
+def _shift(memory: Array, newest: Array, axis: int) -> Array:
+    """Return a memory without its oldest entry and with a new one."""
+    remaining = memory[..., 1:, :] if axis == -2 else memory[..., 1:]
+    return np.concatenate((remaining, newest), axis)
 
 
 LAYERS: dict[str, Callable[..., Layer]] = {
@@ -263,28 +307,28 @@ LAYERS: dict[str, Callable[..., Layer]] = {
     "gru": GruLayer,
     "peephole": LstmLayer,
 }
-"""For each of `shapes.CELLS`, what is called with its tensors in that table's order, and the embedding as above."""
+"""For each of `shapes.CELLS` its layer, created with the tensors in that table's order and the embedding."""
 
 
-def _ifog(part: Array) -> Array:
-    """Rows of the gates i f g o in the order i f o g, those of i, f and o halved."""
+def _reorder_and_halve(part: Array) -> Array:
+    """Reorder the rows of the gates i f g o to i f o g, and halve those of i, f and o."""
     i, f, g, o = np.split(part, 4)
     return np.concatenate((i * _HALF, f * _HALF, o * _HALF, g))
 
 
-def _halved(part: Array) -> Array:
-    """Rows of the gates r z n, those of r and z halved."""
+def _halve_r_z(part: Array) -> Array:
+    """Halve the rows of r and z, of the gates r z n."""
     r, z, n = np.split(part, 3)
     return np.concatenate((r * _HALF, z * _HALF, n))
 
 
 def _split(gates: Array, count: int) -> list[Array]:
-    """The gates, each (…, H): views."""
+    """Return a view of each gate, (…, H)."""
     return np.split(gates, count, axis=-1)
 
 
 def _sigmoid(halved: Array) -> Array:
-    """σ of what has been halved, in place."""
+    """Compute σ(z) in place from z / 2."""
     np.tanh(halved, out=halved)
     halved *= _HALF
     halved += _HALF
@@ -292,7 +336,7 @@ def _sigmoid(halved: Array) -> Array:
 
 
 def _cell(i: Array, f: Array, g: Array, c: Array) -> Array:
-    """What is kept and what is written, f ⊙ c + i ⊙ g; i is used up."""
+    """Return f ⊙ c + i ⊙ g; overwrites i."""
     i *= g
     c = f * c
     c += i

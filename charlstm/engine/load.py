@@ -1,4 +1,4 @@
-"""A checkpoint as a network that can be run."""
+"""Creates a network that can be run from a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ if TYPE_CHECKING:
 
 
 def load_engine(checkpoint: Checkpoint) -> Engine | BidirectionalEngine:
-    """The NumPy engine of a checkpoint, causal or bidirectional."""
+    """Create the NumPy engine of a checkpoint, causal or bidirectional."""
     if checkpoint.architecture.bidirectional:
         return BidirectionalEngine.from_checkpoint(checkpoint)
     return Engine.from_checkpoint(checkpoint)
 
 
 def load_engine_with_threads(checkpoint: Checkpoint, threads: int | None = None) -> Engine | BidirectionalEngine:
-    """The same for a process of its own, whose BLAS threads it sets; a bidirectional one has one thread.
+    """Create the NumPy engine of a checkpoint, and let it set the number of BLAS threads of this process.
+
+    For programs only: a library must not change its caller's process. A bidirectional engine uses one thread.
 
     Args:
         checkpoint: the model.
-        threads: always so many; None chooses them while it steps.
+        threads: a fixed number of threads; None chooses it by measurement.
+
+    Returns:
+        The engine.
     """
     from charlstm.engine.auto_threads import AutoThreadsEngine, blas_threads
 
@@ -37,25 +42,28 @@ def load_engine_with_threads(checkpoint: Checkpoint, threads: int | None = None)
 
 
 def torch_model(checkpoint: Checkpoint, device: str = "cpu") -> CharLM:
-    """The network of a checkpoint as a torch module, in evaluation mode.
+    """Create the torch module of a checkpoint, in evaluation mode.
 
-    No initial weights are drawn: torch's global generator stays as it is.
+    It draws no initial weights, so torch's global generator does not change.
 
     Args:
         checkpoint: the model.
-        device: where to compute, as torch names it.
+        device: torch's name of the device to compute on.
+
+    Returns:
+        The module, with a copy of the weights.
 
     Raises:
-        UsageError: there is no such device here.
+        UsageError: the device does not exist on this machine.
     """
     import torch
 
     from charlstm.nn.device import parse_device
     from charlstm.nn.model import CharLM
 
-    place = parse_device(device)
+    target = parse_device(device)
     with torch.device("meta"):
         model = CharLM(checkpoint.architecture)
     tensors = {name: torch.from_numpy(np.array(each, np.float32)) for name, each in checkpoint.tensors.items()}
-    model.load_state_dict({name: tensor.to(place) for name, tensor in tensors.items()}, assign=True)
+    model.load_state_dict({name: tensor.to(target) for name, tensor in tensors.items()}, assign=True)
     return model.eval()

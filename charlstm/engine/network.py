@@ -1,4 +1,4 @@
-"""A whole network stepped with NumPy."""
+"""A causal network in NumPy, one token at a time."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ from charlstm.tokenizers import Tokenizer
 
 
 class Engine:
-    """A causal network for stepping one token at a time, any number of texts side by side.
+    """A causal network that processes one token of each text per step, for any number of texts.
 
-    Threads may share it: weights are only read, and each thread computes in buffers of its own.
+    Threads may share it: weights are only read, and each thread has its own buffers.
 
     Args:
-        architecture: of the network.
+        architecture: the architecture of the network.
         tensors: its weights, by name.
-        tokenizer: the one it was trained with.
+        tokenizer: the tokenizer it was trained with.
 
     Attributes:
-        tokenizer: as given.
-        vocab_size: V, how many different tokens there are.
+        architecture: the architecture of the network.
+        tokenizer: the tokenizer it was trained with.
+        vocab_size: V.
     """
 
     def __init__(self, architecture: Architecture, tensors: Mapping[str, NDArray[Any]], tokenizer: Tokenizer) -> None:
@@ -45,17 +46,19 @@ class Engine:
             parts = [weights[f"attention.{name}"] for name in attention_shapes(architecture.hidden_size)]
             self._attention = AttentionLayer(*parts, window=architecture.attention_window)
         self._side_inputs = SideInputTables(weights, architecture) if architecture.enabled else None
-        self._head = np.ascontiguousarray(weights["head.weight"] / len(self._stacks)).T  # the members' mean
+        self._head = np.ascontiguousarray(
+            weights["head.weight"] / len(self._stacks)
+        ).T  # mean over members
         self._head_bias = weights["head.bias"]
         self._buffers = BufferCache()
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> Engine:
-        """The network of a checkpoint that `checkpoint.format.read` has checked."""
+        """Create the engine of a checkpoint that `checkpoint.format.read` has checked."""
         return cls(checkpoint.architecture, checkpoint.tensors, checkpoint.load_tokenizer())
 
     def empty_state(self, batch: int) -> StepState:
-        """The state before any text, for ``batch`` texts."""
+        """Return the state of B texts before any text."""
         layers = tuple(stack.empty_state(batch) for stack in self._stacks)
         attention = None if self._attention is None else self._attention.empty_memory(batch)
         if self._side_inputs is None:
@@ -63,23 +66,23 @@ class Engine:
         return StepState(layers, attention, *self._side_inputs.empty(batch))
 
     def step(self, tokens: NDArray[np.integer[Any]], state: StepState | None) -> tuple[Array, StepState]:
-        """Read one token of each text.
+        """Process one token of each text.
 
         Args:
             tokens: ids, (B,).
-            state: the state before, or None for the state before any text.
+            state: the previous state; None is the state before any text.
 
         Returns:
-            Logits of the next token, (B, V), and the state after.
+            Logits of the next token, (B, V), and the next state.
         """
         state = self.empty_state(len(tokens)) if state is None else state
         if len(tokens) > 1:
             return self._step(tokens, state, self._buffers.get(tokens.shape, self._new_buffers))
-        logits, after = self._step(tokens[0], states.unbatch(state), self._buffers.get((), self._new_buffers))
-        return logits[None], states.batch(after)
+        logits, next_state = self._step(tokens[0], states.unbatch(state), self._buffers.get((), self._new_buffers))
+        return logits[None], states.batch(next_state)
 
     def _new_buffers(self, rows: tuple[int, ...]) -> tuple[list[list[Any]], list[Array]]:
-        """Of each stack, and of the side inputs."""
+        """Allocate the buffers of each stack and of the side inputs."""
         stacks = [stack.buffers(rows) for stack in self._stacks]
         return stacks, [] if self._side_inputs is None else self._side_inputs.buffers()
 
@@ -91,26 +94,42 @@ class Engine:
         if self._side_inputs is not None:
             added, recent, side = self._side_inputs.step(tokens, state, buffers[1])
         layers, outputs, attention = [], [], state.attention
-        for stack, before, room in zip(self._stacks, state.layers, buffers[0], strict=True):
-            after = stack.step(tokens, before, room, added)
-            layers.append(after)
+        for stack, stack_state, stack_buffers in zip(self._stacks, state.layers, buffers[0], strict=True):
+            next_state = stack.step(tokens, stack_state, stack_buffers, added)
+            layers.append(next_state)
             if self._attention is not None and attention is not None:
-                attended, attention = self._attention.step(after[-1][0], attention)
-                after = (*after[:-1], (attended,))
-            outputs.append(stack.features(after))
+                attended, attention = self._attention.step(next_state[-1][0], attention)
+                next_state = (*next_state[:-1], (attended,))
+            outputs.append(stack.features(next_state))
         features = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, -1)
         logits = np.dot(features, self._head)
         logits += self._head_bias
         return logits, StepState(tuple(layers), attention, recent, side)
 
     def expand(self, state: StepState, rows: int) -> StepState:
-        """The state of one text, for ``rows`` texts that continue it in different ways."""
+        """Repeat the state of one text.
+
+        Args:
+            state: the state of a single text, B = 1.
+            rows: B of the result.
+
+        Returns:
+            The state of ``rows`` texts.
+        """
         return states.expand(state, rows)
 
     def select(self, state: StepState, rows: Sequence[int]) -> StepState:
-        """Some texts, in the order given, any number of times."""
+        """Return the state of some of the texts.
+
+        Args:
+            state: the state of B texts.
+            rows: row indices, in any order and with repetitions.
+
+        Returns:
+            The state with a row for each index.
+        """
         return states.select(state, rows)
 
     def join(self, several: Sequence[StepState]) -> StepState:
-        """All texts of several states, one below the other."""
+        """Concatenate the rows of several states."""
         return states.join(several)

@@ -1,4 +1,4 @@
-"""The interface of a network that steps: token ids in, logits and a state out."""
+"""The interface of a network that runs step by step: token ids in, logits and a state out."""
 
 from __future__ import annotations
 
@@ -13,41 +13,47 @@ from charlstm.tokenizers import Tokenizer
 Logits = NDArray[np.floating[Any]]
 """Unnormalised log-probabilities of the next token, (B, V)."""
 TokenIds = NDArray[np.integer[Any]]
-"""One token id per row, (B,)."""
+"""One token id per text, (B,)."""
 
 
 class Stepper(Protocol):
-    """A trained network that is fed one token at a time, such as the NumPy engine or the torch backend."""
+    """A trained network that processes one token at a time, such as the NumPy engine or the torch backend."""
 
     @property
     def vocab_size(self) -> int:
-        """V, the number of different tokens."""
+        """V."""
 
     def step(self, tokens: TokenIds, state: Any) -> tuple[Logits, Any]:
-        """Feed one token per row.
+        """Process one token of each text.
 
         Args:
-            tokens: (B,) ids.
-            state: the state before, of B rows; None is zeros. It is never changed in place.
+            tokens: ids, (B,).
+            state: the previous state of B texts; None is the state before any text. It is never changed in place.
 
         Returns:
-            The logits (B, V) of the next token, and the state after.
+            The logits of the next token, (B, V), and the next state.
         """
 
     def expand(self, state: Any, rows: int) -> Any:
-        """Repeat the state of one row.
+        """Repeat the state of one text.
 
         Args:
-            state: of one row.
-            rows: how many rows the result has.
+            state: the state of a single text, B = 1.
+            rows: B of the result.
+
+        Returns:
+            The state of ``rows`` texts.
         """
 
     def select(self, state: Any, rows: Sequence[int]) -> Any:
-        """Take some rows of a state.
+        """Return the state of some of the texts.
 
         Args:
-            state: of B rows.
-            rows: row numbers, in any order, any number of times.
+            state: the state of B texts.
+            rows: row indices, in any order and with repetitions.
+
+        Returns:
+            The state with a row for each index.
         """
 
     def join(self, states: Sequence[Any]) -> Any:
@@ -55,8 +61,8 @@ class Stepper(Protocol):
 
 
 class TextModel(Stepper, Protocol):
-    """A stepper together with the tokenizer it was trained with."""
+    """A stepper with its tokenizer."""
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Converts text to ids and back."""
+        """The tokenizer the network was trained with."""

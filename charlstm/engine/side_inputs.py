@@ -1,4 +1,4 @@
-"""Side inputs stepped with NumPy: rows chosen by plain numbers, their embeddings added up."""
+"""Side inputs in NumPy, one step at a time: rows are chosen in Python integers, and their embeddings added up."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class SideInputTables:
     """The tables of a network's side inputs.
 
     Args:
-        weights: all tensors of the network.
-        architecture: of the network.
+        weights: all tensors of the network, by name.
+        architecture: the architecture of the network.
     """
 
     def __init__(self, weights: Mapping[str, Array], architecture: Architecture) -> None:
@@ -30,28 +30,28 @@ class SideInputTables:
         self._ones = np.ones(self._rows, np.float32)
 
     def buffers(self) -> list[Array]:
-        """Room for the rows that one text's step reads: all of them, and views of each side input's."""
-        room = np.empty((self._rows, self._features), np.float32)
+        """Allocate space for the rows of one token: an array of all of them, and a view for each side input."""
+        rows = np.empty((self._rows, self._features), np.float32)
         counts = [side.rows_per_token for side, _ in self._tables]
-        return [room, *np.split(room, np.cumsum(counts)[:-1])]
+        return [rows, *np.split(rows, np.cumsum(counts)[:-1])]
 
     def empty(self, batch: int) -> tuple[tuple[StepHistory, ...], tuple[dict[str, Any], ...]]:
-        """The histories and memories of ``batch`` texts before any text."""
+        """Return the histories and memories of B texts before any text."""
         memories = {side.name: side.empty_step_memory() for side, _ in self._tables}
         return (StepHistory.empty(self._length),) * batch, (memories,) * batch
 
     def step(
         self, tokens: Any, state: StepState, buffers: list[Array]
     ) -> tuple[Array, tuple[StepHistory, ...], tuple[dict[str, Any], ...]]:
-        """Read one token of each text.
+        """Process one token of each text.
 
         Args:
             tokens: ids (B,), or one id.
-            state: before; only its histories and memories are used.
-            buffers: of this thread.
+            state: the previous state; only its histories and memories are used.
+            buffers: this thread's buffers.
 
         Returns:
-            What is added to the tokens' embeddings, (B, E) or (E,); the histories and the memories after.
+            The sum to add to each token's embedding, (B, E) or (E,); the next histories and memories.
         """
         if len(state.recent) == 1 and np.ndim(tokens) == 0:
             added, history, memories = self._step_one(int(tokens), state.recent[0], state.side[0], buffers)
@@ -60,15 +60,15 @@ class SideInputTables:
             self._step_one(token, history, memories, buffers)
             for token, history, memories in zip(tokens.tolist(), state.recent, state.side, strict=True)
         ]
-        added, histories, after = zip(*steps, strict=True)
-        return np.stack(added), histories, after
+        sums, histories, next_memories = zip(*steps, strict=True)
+        return np.stack(sums), histories, next_memories
 
     def _step_one(
         self, token: int, history: StepHistory, memories: Mapping[str, Any], buffers: list[Array]
     ) -> tuple[Array, StepHistory, dict[str, Any]]:
-        history, after = history.append(token), {}
-        room, *parts = buffers
+        history, next_memories = history.append(token), {}
+        all_rows, *parts = buffers
         for (side, table), part in zip(self._tables, parts, strict=True):
-            rows, after[side.name] = side.step_rows(history, memories[side.name], self._vocab_size)
+            rows, next_memories[side.name] = side.step_rows(history, memories[side.name], self._vocab_size)
             table.take(rows, 0, part, "clip")
-        return np.dot(self._ones, room), history, after
+        return np.dot(self._ones, all_rows), history, next_memories

@@ -1,8 +1,8 @@
-"""The state of a network in the NumPy engine: `nn.state.State`, laid out for stepping.
+"""The state of a network in the NumPy engine: `nn.state.State` in a layout that is fast to step.
 
-What is large, and the same for all texts, are arrays with a row for each text. Side inputs remember whole numbers, and
-an operation on an array, however short, costs ten times as much as one on those: so each text has its own history and
-memories, plain values that rows share when they are repeated.
+The states of layers and attention are arrays with a row for each text. Side inputs store integers, and an operation on
+an array, however short, costs ten times as much as one on Python integers: so each text has its own history and
+memories, immutable values that repeated rows share.
 """
 
 from __future__ import annotations
@@ -17,56 +17,84 @@ from charlstm.nn.side_inputs.base import StepHistory
 
 
 class StepState(NamedTuple):
-    """All that a network carries from token to token, B texts side by side: a value, never changed."""
+    """Everything a network carries from token to token, for B texts; immutable."""
 
     layers: tuple[tuple[LayerState, ...], ...]
-    """Of each stack, from the lowest layer to the top: arrays (B, H), or (H,) for one text alone."""
+    """The states of each stack's layers, from the lowest to the top: arrays (B, H), or (H,) for a single text."""
     attention: LayerState | None = None
-    """What attention looks back on, or None."""
+    """The memory of the attention, or None without attention."""
     recent: tuple[StepHistory, ...] = ()
-    """Of each text the last tokens, if there are side inputs."""
+    """The last tokens of each text; empty without side inputs."""
     side: tuple[Mapping[str, Any], ...] = ()
-    """Of each text the memory of each side input, by its name."""
+    """For each text the memory of each side input, by name."""
 
 
-def map_arrays(change: Callable[..., Array], state: StepState, *others: StepState) -> StepState:
-    """A state whose arrays are ``change(array, *those of the others)``; the texts' own values are the first state's."""
+def map_arrays(function: Callable[..., Array], state: StepState, *others: StepState) -> StepState:
+    """Apply a function to each array of a state, together with the corresponding arrays of other states.
+
+    Args:
+        function: called with one array of each state.
+        state: the first state; the result has its histories and side memories.
+        others: states of the same structure.
+
+    Returns:
+        A state of the returned arrays.
+    """
     stacks = zip(state.layers, *(other.layers for other in others), strict=True)
-    layers = tuple([map_layers(change, *stack) for stack in stacks])
+    layers = tuple([map_layers(function, *stack) for stack in stacks])
     attention = state.attention
     if attention is not None:
-        attention = tuple(map(change, attention, *(other.attention or () for other in others)))
+        attention = tuple(map(function, attention, *(other.attention or () for other in others)))
     return StepState(layers, attention, state.recent, state.side)
 
 
-def map_layers(change: Callable[..., Array], *stacks: tuple[LayerState, ...]) -> tuple[LayerState, ...]:
-    """The layers of a stack whose arrays are ``change(array of the first, array of the second, …)``."""
+def map_layers(function: Callable[..., Array], *stacks: tuple[LayerState, ...]) -> tuple[LayerState, ...]:
+    """Apply a function to the corresponding arrays of the layer states of one or more stacks.
+
+    Args:
+        function: called with one array of each stack.
+        stacks: layer states of the same structure.
+
+    Returns:
+        Layer states of the returned arrays.
+    """
     layers = zip(*stacks, strict=True)
-    return tuple([tuple([change(*parts) for parts in zip(*layer, strict=True)]) for layer in layers])
+    return tuple([tuple([function(*parts) for parts in zip(*layer, strict=True)]) for layer in layers])
 
 
 def unbatch(state: StepState) -> StepState:
-    """The state of a single text as vectors: a second axis would cost a step an eighth of its time."""
+    """Remove the batch axis from the state of a single text: it would cost a step an eighth of its time."""
     return map_arrays(lambda array: array[0], state)
 
 
 def batch(state: StepState) -> StepState:
-    """Undo `unbatch`."""
+    """Add a batch axis of length 1: the inverse of `unbatch`."""
     return map_arrays(lambda array: array[None], state)
 
 
 def expand(state: StepState, rows: int) -> StepState:
-    """The state of one text, for ``rows`` texts that continue it in different ways."""
-    wide = map_arrays(lambda array: np.repeat(array, rows, 0), state)
-    return wide._replace(recent=state.recent * rows, side=state.side * rows)
+    """Repeat the state of one text.
+
+    Args:
+        state: the state of a single text, B = 1.
+        rows: B of the result.
+
+    Returns:
+        The state of ``rows`` texts.
+    """
+    repeated = map_arrays(lambda array: np.repeat(array, rows, 0), state)
+    return repeated._replace(recent=state.recent * rows, side=state.side * rows)
 
 
 def select(state: StepState, rows: Sequence[int]) -> StepState:
-    """Some texts, in the order given, any number of times.
+    """Return the state of some of the texts.
 
     Args:
-        state: of B texts.
-        rows: their numbers, from 0.
+        state: the state of B texts.
+        rows: row indices, in any order and with repetitions.
+
+    Returns:
+        The state with a row for each index.
     """
     index = np.asarray(rows)
     chosen = map_arrays(lambda array: array[index], state)
@@ -78,7 +106,7 @@ def select(state: StepState, rows: Sequence[int]) -> StepState:
 
 
 def join(states: Sequence[StepState]) -> StepState:
-    """All texts of several states, one below the other."""
+    """Concatenate the rows of several states."""
     joined = map_arrays(lambda *arrays: np.concatenate(arrays), *states)
     recent = tuple([history for state in states for history in state.recent])
     return joined._replace(recent=recent, side=tuple([memory for state in states for memory in state.side]))

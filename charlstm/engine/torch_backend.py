@@ -1,4 +1,4 @@
-"""Stepping a network with torch, for GPUs: the model itself, one token at a time."""
+"""A causal network in torch, one token at a time, for GPUs."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from charlstm.tokenizers import Tokenizer
 class TorchBackend:
     """A causal network on a torch device; the same logits as `engine.network.Engine`.
 
-    A window of one token runs the readable cells: `torch.nn.LSTM` lays out its weights anew in every call, and that
-    costs more than the step itself.
+    A window of one token runs the plain cells: `torch.nn.LSTM` reorders its weights in every call, which costs more
+    than the step itself.
 
     Args:
         model: the network, on its device, in evaluation mode.
-        tokenizer: the one it was trained with.
+        tokenizer: the tokenizer it was trained with.
 
     Attributes:
-        tokenizer: as given.
-        vocab_size: V, how many different tokens there are.
+        tokenizer: the tokenizer it was trained with.
+        vocab_size: V.
     """
 
     def __init__(self, model: CharLM, tokenizer: Tokenizer) -> None:
@@ -36,27 +36,43 @@ class TorchBackend:
 
     @torch.inference_mode()
     def step(self, tokens: NDArray[np.integer[Any]], state: State | None) -> tuple[NDArray[np.float32], State]:
-        """Read one token of each text.
+        """Process one token of each text.
 
         Args:
             tokens: ids, (B,).
-            state: the state before, or None for the state before any text.
+            state: the previous state; None is the state before any text.
 
         Returns:
-            Logits of the next token, (B, V), as a NumPy array, and the state after.
+            Logits of the next token, (B, V), as a NumPy array, and the next state.
         """
         ids = torch.from_numpy(np.asarray(tokens, np.int64)).to(self._device)
-        logits, after = self._model(ids[:, None], state)
-        return logits[:, 0].cpu().numpy(), after
+        logits, next_state = self._model(ids[:, None], state)
+        return logits[:, 0].cpu().numpy(), next_state
 
     def expand(self, state: State, rows: int) -> State:
-        """The state of one text, for ``rows`` texts that continue it in different ways."""
+        """Repeat the state of one text.
+
+        Args:
+            state: the state of a single text, B = 1.
+            rows: B of the result.
+
+        Returns:
+            The state of ``rows`` texts.
+        """
         return state.map(lambda part: part.repeat_interleave(rows, 0))
 
     def select(self, state: State, rows: Sequence[int]) -> State:
-        """Some texts, in the order given, any number of times."""
+        """Return the state of some of the texts.
+
+        Args:
+            state: the state of B texts.
+            rows: row indices, in any order and with repetitions.
+
+        Returns:
+            The state with a row for each index.
+        """
         return state.select(torch.as_tensor(rows, device=self._device))
 
     def join(self, states: Sequence[State]) -> State:
-        """All texts of several states, one below the other."""
+        """Concatenate the rows of several states."""
         return states[0].join(*states[1:])
