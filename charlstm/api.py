@@ -103,6 +103,11 @@ class Model:
     def generate(self, prompt: str = "", *, unknown: Unknown = "error", **settings: Any) -> str:
         """The text `stream` gives, as a whole.
 
+        Args:
+            prompt: as in `stream`.
+            unknown: as in `stream`.
+            settings: as in `stream`.
+
         Raises:
             UsageError: nothing would end it; besides what `stream` raises.
         """

@@ -96,7 +96,12 @@ class Sections(TyperCommand):
     """A command with so many options that its help lists them under headings: each one's `rich_help_panel`."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the sections, in the order of their first options, with one left column for all."""
+        """Write the sections, in the order of their first options, with one left column for all.
+
+        Args:
+            ctx: Typer's context.
+            formatter: receives the sections.
+        """
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)

@@ -46,9 +46,7 @@ class Engine:
             parts = [weights[f"attention.{name}"] for name in attention_shapes(architecture.hidden_size)]
             self._attention = AttentionLayer(*parts, window=architecture.attention_window)
         self._side_inputs = SideInputTables(weights, architecture) if architecture.enabled else None
-        self._head = np.ascontiguousarray(
-            weights["head.weight"] / len(self._stacks)
-        ).T  # mean over members
+        self._head = np.ascontiguousarray(weights["head.weight"] / len(self._stacks)).T  # mean over members
         self._head_bias = weights["head.bias"]
         self._buffers = BufferCache()
 

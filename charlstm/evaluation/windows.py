@@ -122,7 +122,12 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def as_tensor(ids: NDArray[Any], device: torch.device) -> Tensor:
-    """Token ids of any integer type as int64, which torch embeds."""
+    """Convert token ids of any integer type to an int64 tensor, which torch can embed.
+
+    Args:
+        ids: token ids, of any shape.
+        device: the device of the tensor.
+    """
     return torch.from_numpy(ids.astype(np.int64)).to(device)
 
 

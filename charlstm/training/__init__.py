@@ -1,1 +1,1 @@
-"""Training: `loop` the steps, `budget` when they end, `snapshot` what an exact resume needs, `plan` the settings."""
+"""Training: `loop` runs the steps, `budget` ends them, `snapshot` makes a resume exact, `plan` chooses settings."""

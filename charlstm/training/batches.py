@@ -4,10 +4,10 @@
 
     a b c d | e f g h | i         a window predicts each letter's successor; the state of each
     j k l m | n o p q | r         stream is carried from window to window, left to right, until the
-    s t u v | w x y z | a         epoch's end; the next epoch begins at another letter of the ring.
+    s t u v | w x y z | a         epoch ends; the next epoch starts at another letter of the ring.
 
-With more streams than rows in a batch, steps take the groups of rows in turn. So the order of the data depends on
-nothing but the seed, the epoch and the index in it: two numbers are enough to resume exactly.
+If there are more streams than rows in a batch, the steps alternate between groups of streams. The order of the data
+depends only on the seed, the epoch and the index in the epoch, so two numbers are enough to resume exactly.
 
 For masked prediction some tokens of a window are masked (`nn.masking`), and each token is its own target.
 """
@@ -29,32 +29,38 @@ from charlstm.nn.masking import mask_spans
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step trains on."""
+    """The data of one step."""
 
     inputs: Tensor
-    """Ids, (batch, time)."""
+    """Token ids, (B, T)."""
     targets: Tensor
-    """Ids one later, (batch, time); for masked prediction the inputs with nothing masked."""
+    """The ids one position later, (B, T); for masked prediction the inputs before masking."""
     reset_mask: Tensor
-    """Rows whose state begins as zeros, (batch,) bool."""
+    """Rows whose state is reset to zero before the step, (B,) bool."""
     group: int
-    """Which group of streams the rows are: each group has a carried state of its own."""
+    """The group of streams that the rows belong to; each group has its own carried state."""
     epoch: int
     index: int
-    """The batch's place in its epoch, from 0."""
+    """The number of the batch in its epoch, from 0."""
 
 
 class TbpttBatches:
-    """The batches of truncated back-propagation through a text, epoch after epoch, without end.
+    """The batches of truncated back-propagation through a text, an endless sequence of epochs.
 
-    The text is a ring: the streams of an epoch start at a random place of it, so each epoch cuts it elsewhere. Where
-    the ring closes, one prediction an epoch crosses from the text's end to its beginning.
+    The text is treated as a ring, and the streams of an epoch start at a random position, so each epoch cuts the text
+    at other positions. Once per epoch a prediction crosses from the end of the text to its start.
 
     Args:
         ids: the training tokens, in memory or memory-mapped, (tokens,).
-        config: `batch_size`, `seq_len`, `streams`, `windows` and `reset_prob` are used.
-        seed: of where windows start, and of what is masked.
+        config: the settings `batch_size`, `seq_len`, `streams`, `windows` and `reset_prob`.
+        seed: the seed of window positions and masks.
         mask_id: the id that replaces a masked token, for masked prediction; None for causal prediction.
+
+    Attributes:
+        batch_size: B.
+        shuffled: whether windows are independent and in random order.
+        groups: the number of groups of streams.
+        per_epoch: batches per epoch.
     """
 
     def __init__(self, ids: NDArray[Any], config: DataConfig, seed: int, mask_id: int | None = None) -> None:
@@ -75,16 +81,19 @@ class TbpttBatches:
             self.per_epoch = self.groups * -(-self._span // self._seq_len)
 
     def start_from(self, epoch: int, index: int) -> Iterator[Batch]:
-        """The batches from a place on; ``(0, 0)`` is the beginning.
+        """Yield the batches from a given one on; ``(0, 0)`` is the first.
 
         Args:
-            epoch: from 0.
-            index: of the batch in its epoch, from 0.
+            epoch: the epoch, from 0.
+            index: the number of the batch in its epoch, from 0.
+
+        Yields:
+            Batches, without end.
         """
         while True:
             offset = int(np.random.default_rng((self._seed, epoch)).integers(len(self._ids)))
-            for place in range(index, self.per_epoch):
-                yield (self._shuffled if self.shuffled else self._stateful)(epoch, place, offset)
+            for number in range(index, self.per_epoch):
+                yield (self._shuffled if self.shuffled else self._stateful)(epoch, number, offset)
             epoch, index = epoch + 1, 0
 
     def _stateful(self, epoch: int, index: int, offset: int) -> Batch:
@@ -99,15 +108,15 @@ class TbpttBatches:
         return self._batch(offset + streams * self._span + begin, length, reset, group, epoch, index)
 
     def _shuffled(self, epoch: int, index: int, offset: int) -> Batch:
-        place = np.arange(index * self.batch_size, (index + 1) * self.batch_size) % self._windows
-        starts = offset + permuted(place, self._windows, (self._seed, epoch)) * self._seq_len
+        windows = np.arange(index * self.batch_size, (index + 1) * self.batch_size) % self._windows
+        starts = offset + permute(windows, self._windows, (self._seed, epoch)) * self._seq_len
         return self._batch(starts, self._seq_len, np.ones(self.batch_size, bool), 0, epoch, index)
 
     def _batch(
         self, starts: NDArray[np.int64], length: int, reset: NDArray[np.bool_], group: int, epoch: int, index: int
     ) -> Batch:
-        places = (starts[:, None] + np.arange(length + 1)) % len(self._ids)
-        ids = self._ids[places].astype(np.int64)
+        positions = (starts[:, None] + np.arange(length + 1)) % len(self._ids)
+        ids = self._ids[positions].astype(np.int64)
         inputs, targets = ids[:, :-1], ids[:, 1:]
         if self._mask_id is not None:
             masked = mask_spans(np.random.default_rng((self._seed, epoch, index, 1)), len(starts), length)
@@ -115,27 +124,30 @@ class TbpttBatches:
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(reset), group, epoch, index)
 
 
-def permuted(places: NDArray[np.int64], size: int, key: tuple[int, ...]) -> NDArray[np.int64]:
-    """Where a random permutation of ``range(size)`` puts some places, without ever holding all of it.
+def permute(numbers: NDArray[np.int64], size: int, key: tuple[int, ...]) -> NDArray[np.int64]:
+    """Apply a pseudo-random permutation of ``range(size)`` to some numbers, without storing the permutation.
 
-    A Feistel network permutes the smallest even power of two that holds ``size``; what falls outside is sent
-    through again until it falls inside (cycle walking; Black & Rogaway 2002).
+    A Feistel network permutes a range of the smallest sufficient even power of two; results outside of
+    ``range(size)`` go through it again until they fall inside (cycle walking; Black & Rogaway 2002).
 
     Args:
-        places: numbers below ``size``.
-        size: of the permutation.
-        key: chooses the permutation.
+        numbers: integers below ``size``, (any length,).
+        size: the size of the permutation.
+        key: the seed of the permutation.
+
+    Returns:
+        The image of each number.
     """
     bits = max(1, (max(2, size) - 1).bit_length() + 1 >> 1)
     mask = (1 << bits) - 1
     keys = np.random.default_rng(key).integers(1, 1 << 31, 4) | 1
-    placed = places.copy()
-    outside = np.ones(len(placed), bool)
+    image = numbers.copy()
+    outside = np.ones(len(image), bool)
     while outside.any():
-        left, right = placed[outside] >> bits, placed[outside] & mask
+        left, right = image[outside] >> bits, image[outside] & mask
         for multiplier in keys:
             mixed = (right + multiplier) * multiplier
             left, right = right, left ^ ((mixed ^ mixed >> 15) * 0x2545F491 >> 7 & mask)
-        placed[outside] = left << bits | right
-        outside = placed >= size
-    return placed
+        image[outside] = left << bits | right
+        outside = image >= size
+    return image

@@ -1,4 +1,4 @@
-"""How much of its budget a run has used: a number in [0, 1] that drives the schedule and the end of training."""
+"""The share of its budget that a run has used, in [0, 1]: it drives the schedule and ends the training."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from charlstm.config import TrainConfig
 
 _LONGEST_STEP = 20.0
-"""In mean steps: a longer one counts as this many."""
+"""In mean step times: a longer step counts as this many."""
 
 
 @dataclass
-class Clock:
+class TrainingClock:
     """Counts the seconds of training, over all sessions of a run.
 
-    A step that takes far longer than the ones before it (a laptop that slept, a process that was stopped) counts as a
-    few of them only: otherwise one nap would use up the part of the schedule in which the learning rate falls.
+    A step that takes far longer than the previous ones (because the laptop slept or the process was stopped) counts as
+    only a few of them: otherwise one pause would use up the part of the schedule in which the learning rate falls.
+
+    Args:
+        seconds: seconds of training so far.
     """
 
     seconds: float = 0.0

@@ -1,4 +1,4 @@
-"""What the losses of a run show, in plain words."""
+"""A diagnosis of a run from its losses, in plain words."""
 
 from __future__ import annotations
 

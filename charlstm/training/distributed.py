@@ -1,16 +1,16 @@
-"""Data-parallel training in several processes: which rows each trains on, and how all of them take the same decisions.
+"""Data-parallel training in several processes: each computes its rows of a batch, and all take the same decisions.
 
-A process is a rank. All ranks go through the same batches, and each computes the gradient of its own rows::
+Each process is a rank. All ranks iterate over the same batches, and each computes the gradient of its own rows::
 
     batch of 6, 2 ranks        rank 0 has rows 0 1 2        rank 1 has rows 3 4 5
 
-Gradients are averaged over the ranks (`DistributedDataParallel`), so each step is the one that a single process would
-take on the whole batch: the order of the data, the dropout masks and the schedule do not depend on the number of ranks.
+Gradients are averaged over the ranks (`DistributedDataParallel`), so each step is the same as that of a single process
+on the whole batch: the order of the data, the dropout masks and the schedule do not depend on the number of ranks.
 Whatever depends on a clock, a file or a signal is decided by rank 0, or by all in one collective, and sent to all:
-ranks that took different branches would wait for each other for ever. Only rank 0 evaluates and writes.
+ranks that took different branches would deadlock. Only rank 0 evaluates and writes files.
 
-Small values go over gloo, and so do sparse gradients, which nccl cannot add; on GPUs the dense ones go over nccl. A
-rank that has ended raises `LostRankError` in the others.
+Small values and sparse gradients, which nccl cannot add, are sent over gloo; on GPUs dense gradients are sent over
+nccl. When a rank has ended, the others raise `LostRankError`.
 """
 
 from __future__ import annotations
@@ -33,14 +33,19 @@ from charlstm.nn.state import State
 T = TypeVar("T")
 
 STEP_TIMEOUT = timedelta(minutes=2)
-"""No step takes that long: a rank that does not answer within it has ended or is cut off."""
+"""The timeout of a step: a rank that has not answered within it has ended or is disconnected."""
 IDLE_TIMEOUT = timedelta(days=1)
-"""For what rank 0 does alone: encoding a large text, scoring all of the validation text. torchrun and SLURM watch the
-processes meanwhile."""
+"""The timeout of everything else, long enough for what rank 0 does alone: encoding a large text, scoring the validation
+text. torchrun and SLURM watch the processes meanwhile."""
 
 
 class SharedError(CharlstmError):
-    """An error that rank 0 reports; the other ranks only end with the same exit code."""
+    """An error that rank 0 reports; the other ranks only exit with the same code.
+
+    Args:
+        line: the message.
+        exit_code: the exit code of the process.
+    """
 
     def __init__(self, line: str, exit_code: int) -> None:
         super().__init__(line)
@@ -55,14 +60,14 @@ class SyncedStep(NamedTuple):
     seconds: float
     """Seconds the step took, by rank 0's clock."""
     stop: bool
-    """Whether any rank has received a request to stop."""
+    """Whether any rank has been requested to stop."""
     save: bool
     """Whether a save is due by rank 0's clock."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those that train one network; by default the only one, for which no method does anything.
+    """The rank of this process among those that train one network; by default a single process, without communication.
 
     Args:
         rank: this process's number, from 0.
@@ -82,7 +87,7 @@ class Ranks:
         return self.rank == 0
 
     def check(self, run: RunConfig) -> None:
-        """Refuse settings with which several ranks cannot train.
+        """Check that this number of ranks can train with these settings.
 
         Raises:
             ConfigError: the batch size is not a multiple of the number of ranks.
@@ -114,14 +119,14 @@ class Ranks:
         return f"cuda:{self.local_rank}"
 
     def rows(self, batch: int) -> slice:
-        """Return which rows of a batch this rank trains on."""
+        """Return the rows of a batch of B rows that this rank trains on."""
         share = batch // self.world_size
         return slice(self.rank * share, (self.rank + 1) * share)
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """Return the model to call in training: with rank 0's weights, and gradients averaged over all ranks.
+        """Return the module to call in training: it has rank 0's weights and averages dense gradients over all ranks.
 
-        Sparse gradients are left to `average_sparse`.
+        `average_sparse` averages the sparse gradients.
         """
         if self.world_size == 1:
             return model
@@ -145,20 +150,20 @@ class Ranks:
     def broadcast_weights(self, model: nn.Module) -> None:
         """Send rank 0's weights to all ranks.
 
-        On machines of one kind they are equal anyway. Processors that round differently drift apart, and SOAP soon
-        amplifies the last bit: its steps are as large where the gradient is nearly zero as where it is not.
+        On identical machines they are equal anyway. On processors that round differently they drift apart, and SOAP
+        soon amplifies a difference in the last bit: its steps are as large for a tiny gradient as for a large one.
         """
         if self.world_size > 1:
             for weight in model.parameters():
                 distributed.broadcast(weight.detach(), src=0, group=self.step_group)
 
     def sync_step(self, loss: float, seconds: float, stop: bool, save: bool) -> SyncedStep:
-        """Combine what each rank has measured in a step, in one small all-reduce.
+        """Combine the measurements of all ranks in a step, in one small all-reduce.
 
         Args:
             loss: nats per token, the mean over this rank's rows.
             seconds: how long the step took here.
-            stop: whether this rank has received a request to stop.
+            stop: whether this rank has been requested to stop.
             save: whether a save is due by this rank's clock.
 
         Returns:
@@ -177,6 +182,9 @@ class Ranks:
 
         Args:
             work: the function; its result must be picklable.
+
+        Returns:
+            The result of rank 0's call.
 
         Raises:
             CharlstmError: on rank 0 what ``work`` raised, on the others `SharedError`.
@@ -204,7 +212,7 @@ class Ranks:
         return self.on_rank_zero(lambda: value)
 
     def local_first(self, work: Callable[[], T]) -> T:
-        """Call a function on every rank, on each machine first on local rank 0, so that the others find its cache.
+        """Call a function on every rank, on each machine first on local rank 0, so that the others can use its cache.
 
         Args:
             work: the function.
@@ -267,11 +275,11 @@ SINGLE_PROCESS = Ranks()
 
 @contextmanager
 def translate_comm_errors() -> Iterator[None]:
-    """Raise `LostRankError` for whatever gloo, nccl and their store raise when a peer is lost."""
+    """Raise `LostRankError` in place of the errors of gloo, nccl and their store when a rank is lost."""
     try:
         yield
     except RuntimeError as fault:
-        # Most are DistErrors. gloo raises plain ones, whose text names a source file of gloo, or what it was doing.
+        # Most are DistErrors. gloo raises plain RuntimeErrors, whose text names a source file or an operation of gloo.
         lost = ("gloo", "Gloo", "NCCL communicator", "onnection closed by peer")
         if isinstance(fault, distributed.DistError) or any(word in str(fault) for word in lost):
             raise LostRankError(

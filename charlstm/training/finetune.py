@@ -1,4 +1,4 @@
-"""Beginning from a trained network: its architecture is kept, and its alphabet may grow."""
+"""Fine-tuning: starts from a trained network, keeps its architecture, and may extend its alphabet."""
 
 from __future__ import annotations
 
@@ -18,23 +18,26 @@ from charlstm.nn.side_inputs import SIDE_INPUTS
 from charlstm.tokenizers import CharTokenizer, Tokenizer
 from charlstm.training.plan.merge import Given, merge
 
-_FREE = ("vocab_size", "dropout", "weight_drop")
-"""Settings of an architecture that a network which begins from another may have differently."""
+_CHANGEABLE = ("vocab_size", "dropout", "weight_drop")
+"""Settings of the architecture that fine-tuning may change, besides `SideInput.training_only`."""
 
 
-def with_shape_of(init: Checkpoint, given: Given) -> dict[str, dict[str, Any]]:
-    """The settings with the network's shape and the tokenizer's kind taken from a checkpoint.
+def inherit_settings(init: Checkpoint, given: Given) -> dict[str, dict[str, Any]]:
+    """Add a checkpoint's architecture and kind of tokenizer to explicit settings.
 
     Args:
         init: the checkpoint to start from.
-        given: the settings made by hand, by section.
+        given: explicit settings, by section.
+
+    Returns:
+        The merged settings, by section.
 
     Raises:
-        ConfigError: one of them is another than the checkpoint's.
+        ConfigError: an explicit setting contradicts the checkpoint.
     """
-    free = {*_FREE, *(name for kind in SIDE_INPUTS.values() for name in kind.training_only)}
-    shape = {name: value for name, value in init.architecture.settings().items() if name not in free}
-    fixed = {"model": shape, "data": {"tokenizer": init.run.data.tokenizer}}
+    changeable = {*_CHANGEABLE, *(name for kind in SIDE_INPUTS.values() for name in kind.training_only)}
+    inherited = {name: value for name, value in init.architecture.settings().items() if name not in changeable}
+    fixed = {"model": inherited, "data": {"tokenizer": init.run.data.tokenizer}}
     for section, values in fixed.items():
         for name, value in values.items():
             asked = given.get(section, {}).get(name)
@@ -46,14 +49,17 @@ def with_shape_of(init: Checkpoint, given: Given) -> dict[str, dict[str, Any]]:
     return merge(given, fixed)
 
 
-def grown(init: Checkpoint, corpus: Corpus, data: DataConfig, cache: Path) -> Tokenizer:
-    """The checkpoint's tokenizer, grown by the new characters of a text where it can grow.
+def extend_tokenizer(init: Checkpoint, corpus: Corpus, data: DataConfig, cache: Path) -> Tokenizer:
+    """Return the checkpoint's tokenizer; one of characters is extended by the new characters of a text.
 
     Args:
         init: the checkpoint to start from.
         corpus: the new text.
-        data: how it is read.
-        cache: where encoded texts are kept.
+        data: the data settings.
+        cache: the folder of the cache of encoded texts.
+
+    Returns:
+        The tokenizer.
     """
     tokenizer = init.load_tokenizer()
     if not isinstance(tokenizer, CharTokenizer):
@@ -63,30 +69,33 @@ def grown(init: Checkpoint, corpus: Corpus, data: DataConfig, cache: Path) -> To
     return tokenizer.grown(fitted.alphabet, unknown=fitted.unknown_id is not None)
 
 
-def fitted_weights(init: Checkpoint, run: RunConfig, tokenizer: Tokenizer) -> dict[str, NDArray[np.float32]]:
-    """The checkpoint's weights, with rows for the characters it did not know.
+def initial_weights(init: Checkpoint, run: RunConfig, tokenizer: Tokenizer) -> dict[str, NDArray[np.float32]]:
+    """Return the checkpoint's weights, with rows for new characters.
 
-    Known characters keep their rows wherever their id has moved to. A new one begins as the average character, a little
-    less likely than any other.
+    Known characters keep their rows, even if their id has changed. A new character starts with the mean of all rows,
+    and with an output bias one below the lowest.
 
     Args:
         init: the checkpoint to start from.
         run: the settings of the new run.
-        tokenizer: of the new run.
+        tokenizer: the tokenizer of the new run.
+
+    Returns:
+        Weights by their names in a checkpoint.
     """
     tensors = {name: np.asarray(tensor, np.float32) for name, tensor in init.tensors.items()}
     old = init.load_tokenizer()
     if not (isinstance(old, CharTokenizer) and isinstance(tokenizer, CharTokenizer)):
         return tensors
-    known = tokenizer.ids_in(old)
+    old_ids = tokenizer.ids_in(old)  # -1 for a new character
     mask = tensors["embedding.weight"][old.vocab_size :]  # of a bidirectional network
     for name in ("embedding.weight", "head.weight", "head.bias"):
         tensor = tensors[name][: old.vocab_size]
         new = tensor.min(0) - 1 if name == "head.bias" else tensor.mean(0)
         tensors[name] = np.repeat(new[None], run.model.vocab_size, 0)
-        tensors[name][known >= 0] = tensor[known[known >= 0]]
+        tensors[name][old_ids >= 0] = tensor[old_ids[old_ids >= 0]]
     tensors["embedding.weight"] = np.concatenate((tensors["embedding.weight"], mask))
     for side_input, side in init.architecture.enabled.items():
         name = side_input_tensor(side_input)
-        tensors[name] = side.remap_table(tensors[name], known, old.vocab_size)
+        tensors[name] = side.remap_table(tensors[name], old_ids, old.vocab_size)
     return tensors

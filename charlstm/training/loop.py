@@ -1,4 +1,4 @@
-"""The training loop: batches in, events out, and files that a kill at any moment leaves whole."""
+"""The training loop: consumes batches, yields events, and writes files that a kill at any moment leaves intact."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from charlstm.nn.state import State
 from charlstm.tokenizers import Tokenizer
 from charlstm.training import snapshot
 from charlstm.training.batches import Batch, TbpttBatches
-from charlstm.training.budget import Clock, progress
+from charlstm.training.budget import TrainingClock, progress
 from charlstm.training.diagnosis import diagnose
 from charlstm.training.distributed import SINGLE_PROCESS, Ranks, SyncedStep
 from charlstm.training.memory import translate_oom
@@ -42,31 +42,32 @@ from charlstm.training.validation import Validation
 from charlstm.training.weight_variant import WeightVariant, use_weights
 
 WritePreview = Callable[[Checkpoint, Sequence[int]], str]
-"""Lets a network write: given the network and the ids of a passage that it has not learnt, a short text."""
+"""Generates a sample: takes the network and the ids of a passage of the validation text, returns a short text."""
 
 _PREVIEW_EVERY = 0.1
-"""Share of the budget between previews; also the first one's: what a network writes sooner is blanks."""
+"""Share of the budget between previews, and before the first one: an untrained network writes only spaces."""
 _NEARLY_OVER = 0.97
-"""Share of the budget from which on the evaluation at the end is near enough."""
+"""Share of the budget after which no evaluation starts, because the final one is near."""
 _LOSS_MEMORY = 0.98
+"""Decay of the running mean of the training loss, per step."""
 _Reason = Literal["finished", "interrupted", "early", "diverged"]
 
 
 class Training:
-    """One run, from wherever it stands to the end of its budget.
+    """Trains one run from its current position to the end of its budget.
 
     Args:
         run: all settings.
-        tokenizer: turns the text into ids; goes into the checkpoint.
+        tokenizer: the tokenizer of the text, stored in checkpoints.
         train_ids: the training tokens, (tokens,), memory-mapped or not; at least 2.
         val_ids: the validation tokens, the contiguous part after them; may be empty.
-        val_characters: characters the validation tokens stand for, to give bits per character.
-        folder: where the run's files are written.
-        provenance: where the run comes from, besides what training knows.
-        weights: weights to begin with, by a checkpoint's names; None draws them from the seed.
+        val_characters: the number of characters of the validation text, for bits per character.
+        folder: the folder for the run's files.
+        provenance: the origin of the run; training adds its progress.
+        weights: initial weights by their names in a checkpoint; None draws them from the seed.
         resume: a ``resume`` checkpoint to continue from.
-        notice: what a person should know before the first step, if anything.
-        ranks: this process among those that train together. All of them yield the same events; the first writes files.
+        notice: a notice for the user before the first step; empty for none.
+        ranks: this process among those that train together. All ranks yield the same events; rank 0 writes files.
         write_preview: writes the samples shown during training; None shows none.
     """
 
@@ -92,7 +93,7 @@ class Training:
         self._notice, self._write_preview = notice, write_preview
         self._files = RunFiles(folder, run, tokenizer, provenance or Provenance())
         config, device = run.train, parse_device(ranks.device(run.train.device))
-        # Generators of its own: nothing else that draws random numbers can change a run, nor a run anything else.
+        # Separate generators: a run neither depends on other users of random numbers nor affects them.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             model = CharLM(run.model)
@@ -113,25 +114,25 @@ class Training:
             self.cursor = Cursor.from_json(resume.cursor)
             snapshot.restore(resume.tensors, self._train_state(self._states))
             self._states = [ranks.shard(state) for state in self._states]
-        self._clock = Clock(self.cursor.seconds)
+        self._clock = TrainingClock(self.cursor.seconds)
         self._last_preview = self._progress()
 
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
-        """Train until the budget ends; ``metrics.jsonl`` is written alongside.
+        """Train until the budget ends, and write ``metrics.jsonl``.
 
         Args:
-            stop: called after every step; once it returns True, everything is saved and training ends.
+            stop: called after every step; when it returns True, the run is saved and training ends.
 
         Yields:
             `Started` first, `Stopped` last, and one `StepDone` for each step.
 
         Raises:
-            StorageError: a file cannot be written; the last whole one still is.
-            OutOfMemoryError: the machine has not enough memory.
+            StorageError: a file cannot be written; its previous version is intact.
+            OutOfMemoryError: the machine has too little memory.
         """
-        over = self._over()
-        if over is not None:
-            yield from itertools.chain(self._introduction(), over)
+        ending = self._ending_if_finished()
+        if ending is not None:
+            yield from itertools.chain(self._introduction(), ending)
             return
         writes = self.ranks.is_rank_zero
         with MetricsLog(self.folder / METRICS, self.cursor.step) if writes else nullcontext() as log:
@@ -141,19 +142,17 @@ class Training:
                     yield event
                     if notice is not None and not isinstance(event, Stopped):
                         yield notice
-                    if notice is not None and not isinstance(event, Stopped):
-                        yield notice
 
     def passage(self, length: int) -> str:
-        """The first tokens of the validation text, or of all there is where there is none.
+        """Return the beginning of the validation text, or of the training text if there is none.
 
         Args:
-            length: how many tokens.
+            length: its length in tokens.
         """
         return self.tokenizer.decode(self._passage(length))
 
     def save_resume(self) -> CheckpointSaved:
-        """Write ``resume.safetensors``: all that an exact resume needs, with any number of ranks."""
+        """Write ``resume.safetensors``: everything for an exact resume, with any number of ranks."""
         self.cursor.seconds = self._clock.seconds
         state = self._train_state([self.ranks.gather_rows(state) for state in self._states])
         return self.ranks.on_rank_zero(lambda: self._files.save_resume(snapshot.capture(state), self.cursor))
@@ -164,8 +163,8 @@ class Training:
         if self._notice:
             yield Notice(step, self._notice)
 
-    def _over(self) -> tuple[Event, Event] | None:
-        """The end of a run that has ended already, and is left as it is; None while there is something to do."""
+    def _ending_if_finished(self) -> tuple[Event, Event] | None:
+        """Return the last events of a run that has already finished, which changes nothing; None if it has not."""
         cursor = self.cursor
         if cursor.evaluated != cursor.step:
             return None
@@ -186,16 +185,16 @@ class Training:
     def _train(self, stop: Callable[[], bool]) -> Iterator[Event]:
         self.model.train()
         config = self.run.train
-        # How long a step takes says nothing about this machine's threads while it waits for others.
+        # With several ranks a step also waits for the others, so its time does not show which threads are faster.
         adapt = self.ranks.world_size == 1 and not config.threads and config.max_time is not None
-        before = torch.get_num_threads()
-        torch.set_num_threads(config.threads or before)
+        initial_threads = torch.get_num_threads()
+        torch.set_num_threads(config.threads or initial_threads)
         try:
             yield from self._steps(stop, AdaptiveThreads(torch.get_num_threads(), torch.set_num_threads, enabled=adapt))
         except DivergedError as fault:
             yield self._diverged(fault.what)
         finally:
-            torch.set_num_threads(before)
+            torch.set_num_threads(initial_threads)
 
     def _steps(self, stop: Callable[[], bool], threads: AdaptiveThreads) -> Iterator[Event]:
         cursor, config = self.cursor, self.run.train
@@ -204,56 +203,56 @@ class Training:
         for batch in self._batches.start_from(cursor.epoch, cursor.index):
             if self._progress() >= 1.0:
                 break
-            due = time.monotonic() - last_save >= config.save_every
-            done, agreed = self._step(batch, stop, due, threads)
+            save_due = time.monotonic() - last_save >= config.save_every
+            done, synced = self._step(batch, stop, save_due, threads)
             yield done
             _check_finite(done)
-            began = time.perf_counter()
-            early = self._progress() < _NEARLY_OVER
-            evaluated = early and cursor.step % config.eval_every == 0
-            previewed = early and not evaluated and self._preview_due()
+            start = time.perf_counter()
+            not_near_end = self._progress() < _NEARLY_OVER
+            evaluated = not_near_end and cursor.step % config.eval_every == 0
+            previewed = not_near_end and not evaluated and self._preview_due()
             if evaluated:
                 yield from self._evaluate()
             elif previewed:
                 yield from self._preview()
-            if agreed.stop:
+            if synced.stop:
                 reason = "interrupted"
                 break
             if self._out_of_patience():
                 reason = "early"
                 break
-            if agreed.save:
+            if synced.save:
                 yield self.save_resume()
                 last_save = time.monotonic()
-            if evaluated or previewed or agreed.save:
-                self._clock.add(self.ranks.broadcast_value(time.perf_counter() - began))
+            if evaluated or previewed or synced.save:
+                self._clock.add(self.ranks.broadcast_value(time.perf_counter() - start))
         yield from self._end(reason)
 
     def _step(
         self, batch: Batch, stop: Callable[[], bool], save_due: bool, threads: AdaptiveThreads
     ) -> tuple[StepDone, SyncedStep]:
-        """Take one step, agree with the other ranks on what it came to, and move the cursor behind it."""
-        share, began = self._progress(), time.perf_counter()
+        """Take one step, combine its result with that of the other ranks, and advance the cursor."""
+        share, start = self._progress(), time.perf_counter()
         lr = self.run.train.lr * schedule(share, self.run.train.warmup)
         carried = None if self._batches.shuffled else self._states[batch.group]
         result = self._train_step(batch, carried, lr)
         if not self._batches.shuffled:
             self._states[batch.group] = result.state
-        taken = time.perf_counter() - began
-        agreed = self.ranks.sync_step(result.loss, taken, stop(), save_due)
-        threads.after_step(taken)
-        self._count(batch, agreed)
+        elapsed = time.perf_counter() - start
+        synced = self.ranks.sync_step(result.loss, elapsed, stop(), save_due)
+        threads.after_step(elapsed)
+        self._count(batch, synced)
         cursor, seconds = self.cursor, self._clock.seconds
-        return StepDone(cursor.step, share, agreed.loss, lr, result.grad_norm, cursor.tokens, seconds), agreed
+        return StepDone(cursor.step, share, synced.loss, lr, result.grad_norm, cursor.tokens, seconds), synced
 
-    def _count(self, batch: Batch, agreed: SyncedStep) -> None:
+    def _count(self, batch: Batch, synced: SyncedStep) -> None:
         cursor = self.cursor
         cursor.step += 1
         cursor.epoch, cursor.index = batch.epoch, batch.index + 1
         cursor.tokens += batch.targets.numel()
-        self._clock.add_step(agreed.seconds)
-        mean = _LOSS_MEMORY * cursor.train_loss + (1 - _LOSS_MEMORY) * agreed.loss
-        cursor.train_loss = agreed.loss if cursor.step == 1 else mean
+        self._clock.add_step(synced.seconds)
+        mean = _LOSS_MEMORY * cursor.train_loss + (1 - _LOSS_MEMORY) * synced.loss
+        cursor.train_loss = synced.loss if cursor.step == 1 else mean
         if self._ema is not None:
             self._ema.update(cursor.step)
 
@@ -276,7 +275,7 @@ class Training:
         return Stopped(self.cursor.step, "diverged", self.cursor.best_val_loss, self._clock.seconds, f"{what}; {saved}")
 
     def _evaluate(self) -> Iterator[Event]:
-        """Score all of the validation text with the better of last and averaged weights; keep the best of all."""
+        """Score the validation text with the better of last and averaged weights; save the model if it is the best."""
         cursor = self.cursor
         cursor.evaluated = cursor.step
         self.ranks.broadcast_weights(self.model)
@@ -299,7 +298,7 @@ class Training:
         yield from self._preview()
 
     def _unscored(self) -> WeightVariant:
-        """What is saved where no validation text chooses: the average, once it is one of enough steps."""
+        """Return the weights to save without a validation text: the average, once training has been evaluated."""
         return WeightVariant("ema" if self._ema and self.cursor.evaluated >= 0 else "last")
 
     def _save_model(self, variant: WeightVariant, val_loss: float | None, bits: float | None) -> CheckpointSaved:

@@ -1,4 +1,4 @@
-"""The memory of a training: kept from step to step, and running out of it as one line."""
+"""Memory of training: reuse of freed blocks, and one error for running out of it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Make this process keep the memory it frees, with glibc; elsewhere nothing happens.
+    """Make the allocator of this process (glibc only) keep freed memory instead of returning it to the system.
 
-    This lasts as long as the process, so it is for a program to call, not for a library.
+    The setting lasts as long as the process, so a program should call this, not a library.
 
-    Each step frees the large blocks that the next one allocates. glibc returns them to the system, which zeroes them
-    again each time: a sixteenth of a step of two networks of 512 features. Older versions accept no threshold above
-    32 MB, and setting any threshold ends their own adjustment of it: if neither is accepted, nothing else may be set.
+    Each step frees the large blocks that the next one allocates. By default glibc returns them to the system, which
+    zeroes them again each time: a sixteenth of the time of a step for two networks of 512 units. Older versions accept
+    no threshold above 32 MB, and setting any threshold disables their automatic one: so if neither value is accepted,
+    no other may be set. Source: ``docs/decisions/memory-allocator.md``.
     """
     with suppress(TypeError, OSError, AttributeError):  # no C library, or not glibc
         libc = ctypes.CDLL(None)
@@ -30,13 +31,13 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def translate_oom() -> Iterator[None]:
-    """Raise `OutOfMemoryError` for whatever torch and Python raise when memory runs out."""
+    """Raise `OutOfMemoryError` in place of the various errors of torch and Python when memory runs out."""
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as fault:
         raise _out_of_memory() from fault
     except RuntimeError as fault:
-        # On a CPU torch raises no exception of its own for it, only this message.
+        # On a CPU torch raises no specific exception for it, only this message.
         if "allocate memory" in str(fault):
             raise _out_of_memory() from fault
         raise

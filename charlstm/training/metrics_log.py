@@ -18,11 +18,11 @@ _STEP_EVERY = 1.0
 
 
 class MetricsLog:
-    """Appends events to a file while it is entered. A file that cannot be written never stops the training.
+    """A context manager that appends events to a file. A file that cannot be written never stops the training.
 
     Args:
         path: the file; it need not exist.
-        step: the last step to keep: what a killed session recorded after it is dropped, for it will happen again.
+        step: the last step to keep. Later events, of a session that was killed, are dropped: training repeats them.
     """
 
     def __init__(self, path: Path, step: int) -> None:
@@ -46,10 +46,10 @@ class MetricsLog:
         self._close()
 
     def write(self, event: Event) -> Notice | None:
-        """Append an event; of the steps only one per second.
+        """Append an event; of step events at most one per second.
 
         Returns:
-            A notice the first time that the file cannot be written; from then on no event is recorded.
+            A notice the first time that writing fails, after which no event is recorded; otherwise None.
         """
         if not isinstance(event, StepDone) or self._is_step_due():
             try:
@@ -86,7 +86,7 @@ class MetricsLog:
     def _drop_lines_after_step(self) -> None:
         if not self._path.exists():
             return
-        if not self._path.is_file():  # opening a pipe would wait for its other end
+        if not self._path.is_file():  # opening a pipe would block
             raise StorageError("cannot be written: not a plain file", where=self._path, hint="Remove it.")
         lines = self._path.read_bytes().splitlines(keepends=True)
         write_atomically(self._path, b"".join(line for line in lines if self._is_kept(line)))
@@ -94,7 +94,7 @@ class MetricsLog:
     def _is_kept(self, line: bytes) -> bool:
         try:
             event = json.loads(line)
-        except (ValueError, RecursionError):  # a line that a kill cut short, or no JSON at all
+        except (ValueError, RecursionError):  # truncated when the process was killed, or not JSON
             return False
         step = event.get("step", 0) if isinstance(event, dict) else None
         return line.endswith(b"\n") and isinstance(step, int) and step <= self._step

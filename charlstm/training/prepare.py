@@ -1,4 +1,4 @@
-"""From a text and a few settings to a run that is ready to train."""
+"""Prepares a run: from a text and a few settings to everything that training needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from charlstm.errors import TextError, UnknownCharacter, UsageError
 from charlstm.schemas import parse
 from charlstm.tokenizers import Tokenizer, from_state
 from charlstm.training.distributed import SINGLE_PROCESS, Ranks
-from charlstm.training.finetune import fitted_weights, grown, with_shape_of
+from charlstm.training.finetune import extend_tokenizer, inherit_settings, initial_weights
 from charlstm.training.loop import Training, WritePreview
 from charlstm.training.plan import probe
 from charlstm.training.plan.choose import Plan, choose
@@ -27,12 +27,12 @@ from charlstm.training.plan.merge import Given
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that could start now: nothing has been written but the cache of encoded text."""
+    """A run that is ready to start; only the cache of encoded texts has been written."""
 
     encoded: Encoded
     plan: Plan
     init: Checkpoint | None = None
-    """The checkpoint whose weights are the start."""
+    """The checkpoint whose weights the run starts from."""
 
 
 def prepare(
@@ -43,61 +43,77 @@ def prepare(
     init: Checkpoint | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Prepared:
-    """Read and encode the text, and complete the settings; the run is called as the corpus until it has a folder.
+    """Read and encode the text, and choose the remaining settings; the run is named after its text for now.
 
-    The machine is measured after the text has been read, so that bad text is told of at once.
+    The machine is measured after the text has been read, so that an unreadable text is reported at once.
 
     Args:
-        given: the settings made by hand, by section.
-        cache: where encoded texts are kept.
-        stdin: what the source ``-`` reads.
-        init: a model to start from: its shape and alphabet are kept, and the alphabet may grow.
-        progress: called while encoding, with bytes done and bytes in all.
+        given: explicit settings, by section.
+        cache: the folder of the cache of encoded texts.
+        stdin: the stream that the source ``-`` stands for.
+        init: a model to start from: its architecture is kept, and its alphabet may be extended.
+        progress: called while encoding, with the bytes done and the total.
+
+    Returns:
+        The prepared run.
 
     Raises:
-        CharlstmError: the text, a setting or the machine does not allow it.
+        CharlstmError: the text cannot be read, a setting is invalid, or the machine is too small.
     """
     for section, values in given.items():
         check_partial(section, dict(values))
     if init is not None:
-        given = with_shape_of(init, given)
+        given = inherit_settings(init, given)
     data = parse(DataConfig, given.get("data", {}))
-    corpus = opened(data, cache, stdin)
-    tokenizer = grown(init, corpus, data, cache) if init is not None else None
+    corpus = open_corpus(data, cache, stdin)
+    tokenizer = extend_tokenizer(init, corpus, data, cache) if init is not None else None
     encoded = encode(corpus, data, cache, tokenizer=tokenizer, progress=progress)
     train = given.get("train", {})
     machine = probe.probe(train.get("device"), train.get("precision"), train.get("threads"))
-    vocab_size, common = encoded.tokenizer.vocab_size, encoded.effective_vocab_size()
-    plan = choose(corpus.name, len(encoded.ids), vocab_size, machine, given, common=common)
+    effective_vocab_size = encoded.effective_vocab_size()
+    plan = choose(
+        corpus.name,
+        len(encoded.ids),
+        encoded.tokenizer.vocab_size,
+        machine,
+        given,
+        effective_vocab_size=effective_vocab_size,
+    )
     return Prepared(encoded, plan, init)
 
 
 def shared(ranks: Ranks, prepare: Callable[[], Prepared], cache: Path) -> Prepared:
-    """What rank 0 has prepared, on every rank: its settings and its tokenizer, and the text that lies on each machine.
+    """Prepare a run on rank 0 and share it with all ranks, each of which reads the text on its own machine.
 
     Args:
-        ranks: all of them.
-        prepare: what rank 0 does.
-        cache: where each machine keeps encoded texts.
+        ranks: this process among those that train together.
+        prepare: prepares the run; only rank 0 calls it.
+        cache: each machine's folder of the cache of encoded texts.
+
+    Returns:
+        The prepared run, equal on all ranks.
 
     Raises:
-        CharlstmError: rank 0 could not prepare it, its settings cannot be shared out, or a machine has another text.
+        CharlstmError: rank 0 could not prepare the run, it cannot be trained by several ranks, or a machine has another
+            text.
     """
-    kept: list[Prepared] = []
+    own: list[Prepared] = []  # on rank 0
 
     def decide() -> tuple[Plan, dict[str, Any], str]:
         prepared = prepare()
         ranks.check(prepared.plan.run)
-        kept.append(prepared)
+        own.append(prepared)
         return prepared.plan, prepared.encoded.tokenizer.to_state(), prepared.encoded.corpus_sha256
 
     plan, state, sha256 = ranks.on_rank_zero(decide)
 
     def text() -> Encoded:
-        return kept[0].encoded if kept else same_text(plan.run, from_state(state), sha256, cache, None, _NOT_RANK_0S)
+        if own:
+            return own[0].encoded
+        return load_known_text(plan.run, from_state(state), sha256, cache, None, _UNLIKE_RANK_0)
 
     encoded = ranks.local_first(text)
-    return kept[0] if kept else Prepared(encoded, plan)
+    return own[0] if own else Prepared(encoded, plan)
 
 
 def begin(
@@ -108,41 +124,55 @@ def begin(
     ranks: Ranks = SINGLE_PROCESS,
     write_preview: WritePreview | None = None,
 ) -> Training:
-    """The training of a prepared run.
+    """Create the training of a prepared run.
 
     Args:
-        prepared: what `prepare` returned.
-        folder: where rank 0 writes the run's files; its name becomes the run's.
-        provenance: what its checkpoints record of their origin, besides the text and what training knows.
+        prepared: the prepared run.
+        folder: the folder for the run's files, written by rank 0; its name becomes the run's name.
+        provenance: the origin of the run, apart from its text, version and progress.
         ranks: this process among those that train together.
         write_preview: writes the samples shown during training; None shows none.
+
+    Returns:
+        The training, before its first step.
     """
     run, encoded = prepared.plan.run.replace(name=folder.name), prepared.encoded
-    weights = None if prepared.init is None else fitted_weights(prepared.init, run, encoded.tokenizer)
+    weights = None if prepared.init is None else initial_weights(prepared.init, run, encoded.tokenizer)
     corpus = CorpusProvenance(**encoded.provenance())
-    about = (provenance or Provenance()).replace(charlstm=__version__, corpus=corpus)
-    return assemble(run, encoded, folder, about, ranks, weights=weights, write_preview=write_preview)
+    provenance = (provenance or Provenance()).replace(charlstm=__version__, corpus=corpus)
+    return assemble(run, encoded, folder, provenance, ranks, weights=weights, write_preview=write_preview)
 
 
-_Reread = tuple[str, str]
-"""What to tell of a text that is not the one it should be, and what to do."""
-_NOT_RANK_0S = ("the text here is not the one that process 0 has", "Copy the same files to every machine.")
+Mismatch = tuple[str, str]
+"""The error message for a text with another hash, and the hint."""
+_UNLIKE_RANK_0 = ("the text here is not the one that process 0 has", "Copy the same files to every machine.")
 
 
-def same_text(
-    run: RunConfig, tokenizer: Tokenizer, sha256: str, cache: Path, stdin: BinaryIO | None, told: _Reread
+def load_known_text(
+    run: RunConfig, tokenizer: Tokenizer, sha256: str, cache: Path, stdin: BinaryIO | None, mismatch: Mismatch
 ) -> Encoded:
-    """A text known by its hash: from the cache, or read from its sources once more.
+    """Load a text with a known hash from the cache, or read and encode it again.
+
+    Args:
+        run: the settings of the run.
+        tokenizer: the tokenizer of the run.
+        sha256: the hash of the text.
+        cache: the folder of the cache of encoded texts.
+        stdin: the stream that the source ``-`` stands for.
+        mismatch: the message and hint of the error if the text has another hash.
+
+    Returns:
+        The encoded text.
 
     Raises:
-        UsageError: it is another text now.
+        UsageError: the text has another hash.
     """
-    found = cached(sha256, tokenizer, cache)
-    if found is not None:
-        return found
-    changed = UsageError(told[0], where=", ".join(run.data.sources), hint=told[1])
+    encoded = cached(sha256, tokenizer, cache)
+    if encoded is not None:
+        return encoded
+    changed = UsageError(mismatch[0], where=", ".join(run.data.sources), hint=mismatch[1])
     try:
-        encoded = encode(opened(run.data, cache, stdin), run.data, cache, tokenizer=tokenizer)
+        encoded = encode(open_corpus(run.data, cache, stdin), run.data, cache, tokenizer=tokenizer)
     except (TextError, UnknownCharacter) as fault:
         raise changed from fault
     if encoded.corpus_sha256 != sha256:
@@ -150,8 +180,20 @@ def same_text(
     return encoded
 
 
-def opened(data: DataConfig, cache: Path, stdin: BinaryIO | None) -> Corpus:
-    """The text that the settings name."""
+def open_corpus(data: DataConfig, cache: Path, stdin: BinaryIO | None) -> Corpus:
+    """Open the text that the settings name.
+
+    Args:
+        data: the data settings.
+        cache: the folder of the cache.
+        stdin: the stream that the source ``-`` stands for.
+
+    Returns:
+        The text.
+
+    Raises:
+        CharlstmError: a source does not exist or cannot be read.
+    """
     return open_sources(data.sources, encoding=data.encoding, newlines=data.newlines, stdin=stdin, cache=cache)
 
 
@@ -167,7 +209,22 @@ def assemble(
     resume: Checkpoint | None = None,
     notice: str = "",
 ) -> Training:
-    """The training of a run, its text split into a training and a validation part."""
+    """Split the text into training and validation parts, and create the training of a run.
+
+    Args:
+        run: all settings.
+        encoded: the encoded text and its tokenizer.
+        folder: the folder for the run's files.
+        provenance: the origin of the run.
+        ranks: this process among those that train together.
+        write_preview: writes the samples shown during training; None shows none.
+        weights: initial weights by their names in a checkpoint; None draws them from the seed.
+        resume: a ``resume`` checkpoint to continue from.
+        notice: a notice for the user before the first step; empty for none.
+
+    Returns:
+        The training, before its first step.
+    """
     train_ids, val_ids = split(encoded.ids, run.data.val_fraction)
     characters = encoded.text_size(len(train_ids), len(encoded.ids)).characters
     return Training(

@@ -1,4 +1,4 @@
-"""How the processes of a run find one another."""
+"""Joins the processes of a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
 JOIN_TIMEOUT = timedelta(minutes=2)
-"""How long a process waits for the others to start. torchrun and SLURM start all within seconds."""
+"""The time a process waits for the others to start. torchrun and SLURM start all of them within seconds."""
 
 
 @contextmanager
@@ -31,6 +31,9 @@ def join(rank: int, world_size: int, local_rank: int) -> Iterator[Ranks]:
         rank: this process's number, from 0.
         world_size: the number of processes.
         local_rank: this process's number on its machine, from 0.
+
+    Yields:
+        This process's rank.
 
     Raises:
         LostRankError: the others did not start within `JOIN_TIMEOUT`, or one has ended or cannot be reached.
@@ -53,7 +56,7 @@ def join(rank: int, world_size: int, local_rank: int) -> Iterator[Ranks]:
 
 
 def _meet(rank: int, world_size: int) -> Store:
-    """Wait until all ranks are there; the store that they share."""
+    """Wait until all ranks have joined, and return the store they share."""
     from torch.distributed.rendezvous import rendezvous  # missing in some builds of torch; one process needs none
 
     seconds = JOIN_TIMEOUT.total_seconds()
@@ -71,11 +74,11 @@ def _meet(rank: int, world_size: int) -> Store:
 
 
 def _unused_part(store: Store, rank: int, world_size: int, deadline: float) -> Store:
-    """A part of the store in which nothing has been written yet, the same for all ranks.
+    """Return a part of the store that is still empty, the same for all ranks.
 
-    torchrun has one store for all its restarts, and does not always announce that it has restarted. The addresses that
-    ended processes left in it would be taken for those of living ones, and waited for. So each rank writes a name that
-    has never been used, and the part is named after all of these, once all ranks have read the same ones.
+    torchrun keeps one store for all its restarts, and does not always announce a restart. Addresses left in it by ended
+    processes would be mistaken for those of running ones. So each rank writes a unique name, and the part is named
+    after all of them, once all ranks have read the same ones.
 
     Args:
         store: torchrun's, or one that rank 0 serves.

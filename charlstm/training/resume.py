@@ -1,4 +1,4 @@
-"""From the folder of a run to its exact continuation."""
+"""Resumes a run exactly, from its folder."""
 
 from __future__ import annotations
 
@@ -19,19 +19,27 @@ from charlstm.training.distributed import SINGLE_PROCESS, Ranks
 from charlstm.training.loop import Training, WritePreview
 from charlstm.training.plan import probe
 from charlstm.training.plan.merge import Given
-from charlstm.training.prepare import assemble, opened, same_text
+from charlstm.training.prepare import assemble, load_known_text, open_corpus
 
 
 def differing(run: RunConfig, given: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Section and name of the settings given that are not those of a run, and that may not change."""
-    found, settings = [], run.to_plain()
+    """Return the explicit settings that differ from those of a run and must not change when it is resumed.
+
+    Args:
+        run: the settings of the run.
+        given: explicit settings, by section.
+
+    Returns:
+        Section and name of each such setting.
+    """
+    conflicts, settings = [], run.to_plain()
     for section, values in given.items():
         for name, value in values.items():
             own = settings[section][name]
-            shrunk = name in ("batch_size", "seq_len") and own < value  # the text was too short for it
-            if name not in MAY_CHANGE and own != (tuple(value) if isinstance(value, list) else value) and not shrunk:
-                found.append((section, name))
-    return found
+            lowered = name in ("batch_size", "seq_len") and own < value  # because the text was too short
+            if name not in MAY_CHANGE and own != (tuple(value) if isinstance(value, list) else value) and not lowered:
+                conflicts.append((section, name))
+    return conflicts
 
 
 def resume(
@@ -44,33 +52,35 @@ def resume(
     ranks: Ranks = SINGLE_PROCESS,
     write_preview: WritePreview | None = None,
 ) -> Training:
-    """The exact continuation of a run; on another kind of device exact but for the random numbers.
+    """Create the exact continuation of a run; on another kind of device it is exact but for the random numbers.
 
     Args:
-        folder: the run's.
-        cache: where encoded texts are kept; a text that is still there need not be read again.
-        changes: settings of `config.MAY_CHANGE`. A new `max_time`, `max_steps` or `epochs` replaces all the old ones;
-            what the run has already keeps them, also those that chose themselves.
-        stdin: what the source ``-`` reads.
-        given: settings that must be the run's; None asks for none.
-        ranks: this process among those that train together; only the first needs the run's files.
+        folder: the folder of the run.
+        cache: the folder of the cache of encoded texts; a text that is still in it is not read again.
+        changes: new values of settings in `config.MAY_CHANGE`. A new `max_time`, `max_steps` or `epochs` replaces all
+            previous budgets; a value that the run already has changes none of them.
+        stdin: the stream that the source ``-`` stands for.
+        given: explicit settings that must agree with the run; None checks nothing.
+        ranks: this process among those that train together; only rank 0 needs the run's files.
         write_preview: writes the samples shown during training; None shows none.
+
+    Returns:
+        The training, before its next step.
 
     Raises:
         NotFoundError: the run cannot be resumed.
-        UsageError: the text is no longer the one the run was trained on, or the settings given are not; there is no
-            such device.
-        CheckpointError: the file it would go on from cannot be used.
+        UsageError: the text has changed, a setting differs from the run's, or the device does not exist.
+        CheckpointError: the resume file cannot be used.
     """
-    saved = ranks.on_rank_zero(lambda: _saved(folder))
+    saved = ranks.on_rank_zero(lambda: _read_resume_file(folder))
     _check_same(saved.run, given or {})
-    run = ranks.on_rank_zero(lambda: _changed(saved.run, changes))
+    run = ranks.on_rank_zero(lambda: _apply_changes(saved.run, changes))
     tokenizer = saved.load_tokenizer()
     sha256 = saved.provenance.corpus.sha256
-    encoded = ranks.local_first(lambda: same_text(run, tokenizer, sha256, cache, stdin, _NO_LONGER))
-    notice = ranks.on_rank_zero(lambda: _told_of_changes(run, sha256, cache))
-    began = saved.provenance
-    provenance = Provenance(charlstm=began.charlstm, command=began.command, corpus=began.corpus)
+    encoded = ranks.local_first(lambda: load_known_text(run, tokenizer, sha256, cache, stdin, _TEXT_CHANGED))
+    notice = ranks.on_rank_zero(lambda: _changed_source_notice(run, sha256, cache))
+    origin = saved.provenance
+    provenance = Provenance(charlstm=origin.charlstm, command=origin.command, corpus=origin.corpus)
     try:
         return assemble(
             run, encoded, folder, provenance, ranks, resume=saved, notice=notice, write_preview=write_preview
@@ -80,48 +90,44 @@ def resume(
         raise
 
 
-def _saved(folder: Path) -> Checkpoint:
+def _read_resume_file(folder: Path) -> Checkpoint:
     path = folder / RESUME
     if not path.exists():
         raise NotFoundError(
             "there is nothing here to resume", where=folder, hint=f"A run can go on while it has its {RESUME}."
         )
     saved = checkpoint_format.read(path, kind="resume")
-    cursor, model = saved.cursor, _whole(folder / MODEL)
+    cursor, model = saved.cursor, _model_provenance(folder / MODEL)
     if model is None:
-        # Its best model was removed or damaged: the next evaluation writes it anew, whatever its loss.
+        # The best model was removed or damaged: the next evaluation writes a new one, whatever its loss.
         cursor["best_val_loss"], cursor["evaluated"] = None, -1
     elif model.val_loss is not None and (model.step or 0) > cursor.get("step", 0):
-        # It is of steps that a kill has lost: only what is better may replace it, or the same, come to again.
+        # The model is from steps after the resume file, which a kill has lost: only an equal or better one replaces it.
         cursor["best_val_loss"] = math.nextafter(model.val_loss, math.inf)
     return saved
 
 
-def _changed(run: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
-    """A run's settings with another end, or for another device; of that the precision is measured if none is asked for.
+def _apply_changes(run: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+    """Return settings with another budget or device; for another kind of device the best precision is measured.
 
     Raises:
-        UsageError: a value that cannot be, no such device, or a precision that does not work on it.
+        UsageError: the device does not exist, or does not support the precision.
     """
     check_partial("train", dict(changes))
-    asked = {name: value for name, value in changes.items() if getattr(run.train, name) != value}
-    if asked.keys() & set(BUDGETS):
-        asked = {**{name: changes.get(name) for name in BUDGETS}, **asked}
-    if asked.keys() & {"device", "precision"}:
-        device = asked.get("device", run.train.device)
+    new = {name: value for name, value in changes.items() if getattr(run.train, name) != value}
+    if new.keys() & set(BUDGETS):
+        new = {**{name: changes.get(name) for name in BUDGETS}, **new}
+    if new.keys() & {"device", "precision"}:
+        device = new.get("device", run.train.device)
         same_kind = device.partition(":")[0] == run.train.device.partition(":")[0]
         precision = changes.get("precision") or (run.train.precision if same_kind else None)
-        machine = probe.probe(device, precision, asked.get("threads", run.train.threads))
-        asked |= {"device": machine.device, "precision": machine.precision}
-    return run.replace(train=parse(TrainConfig, {**to_plain(run.train), **asked}))
+        machine = probe.probe(device, precision, new.get("threads", run.train.threads))
+        new |= {"device": machine.device, "precision": machine.precision}
+    return run.replace(train=parse(TrainConfig, {**to_plain(run.train), **new}))
 
 
 def _check_same(run: RunConfig, given: Given) -> None:
-    """Refuse settings that are not the run's, but for its budget.
-
-    Raises:
-        UsageError: one of them would have to change.
-    """
+    """Raise `UsageError` if an explicit setting differs from the run's and must not change."""
     for section, name in differing(run, given):
         raise UsageError(
             f"{name} is {run.to_plain()[section][name]} in this run, and {given[section][name]} was asked for",
@@ -129,28 +135,28 @@ def _check_same(run: RunConfig, given: Given) -> None:
         )
 
 
-_NO_LONGER = (
+_TEXT_CHANGED = (
     "the text is no longer the one this run was trained on",
     "To learn from the new text, begin a new run from the weights of this one.",
 )
 
 
-def _told_of_changes(run: RunConfig, sha256: str, cache: Path) -> str:
-    """What to tell of a text that is no longer as it was, while the cache still has it as it was; else nothing."""
+def _changed_source_notice(run: RunConfig, sha256: str, cache: Path) -> str:
+    """Return a notice if the sources have changed and the run continues with the cached text; else nothing."""
     if STDIN in run.data.sources:
         return ""
     where = ", ".join(run.data.sources)
     try:
-        now = opened(run.data, cache, None).sha256(raw=run.data.tokenizer == "byte")
+        current = open_corpus(run.data, cache, None).sha256(raw=run.data.tokenizer == "byte")
     except CharlstmError as fault:
-        return f"{where} cannot be read now ({fault.what}); the run goes on with the text as it was."
-    if now == sha256:
+        return f"{where} cannot be read now ({fault.what}); the run continues with the text as it was."
+    if current == sha256:
         return ""
-    return f"{where}: changed since this run began; the run goes on with the text as it was."
+    return f"{where}: changed since this run began; the run continues with the text as it was."
 
 
-def _whole(model: Path) -> Provenance | None:
-    """Where a model comes from; None if it is not there, or damaged."""
+def _model_provenance(model: Path) -> Provenance | None:
+    """Return the provenance of a model, or None if it is missing or damaged."""
     try:
         return checkpoint_format.read(model, kind="model").provenance
     except CharlstmError:

@@ -1,4 +1,4 @@
-"""The files of a run, written whole or not at all."""
+"""Writes the files of a run atomically."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class RunFiles:
-    """Writes ``model.safetensors`` and ``resume.safetensors``; numbers that are not finite never replace finite ones.
+    """Writes ``model.safetensors`` and ``resume.safetensors``; it never replaces them by files with NaN or infinity.
 
     Args:
-        folder: of the run.
+        folder: the folder of the run.
         run: all settings.
-        tokenizer: of the run.
-        provenance: where the run comes from; what training knows is added.
+        tokenizer: the tokenizer of the run.
+        provenance: the origin of the run; the progress of training is added.
     """
 
     def __init__(self, folder: Path, run: RunConfig, tokenizer: Tokenizer, provenance: Provenance) -> None:
@@ -40,44 +40,53 @@ class RunFiles:
 
     @property
     def exist(self) -> bool:
-        """Whether either file is there."""
+        """Whether either file exists."""
         return any((self._folder / name).exists() for name in (MODEL, RESUME))
 
     def checkpoint(self, tensors: Arrays, cursor: Cursor) -> Checkpoint:
-        """The network as a checkpoint that has not been written.
+        """Create a model checkpoint without writing it.
 
         Args:
-            tensors: its weights.
-            cursor: where training stands.
+            tensors: the weights, by name.
+            cursor: the position of the run.
+
+        Returns:
+            The checkpoint.
         """
-        return Checkpoint("model", tensors, self._run, self._tokenizer.to_state(), self._now(cursor))
+        return Checkpoint("model", tensors, self._run, self._tokenizer.to_state(), self._current_provenance(cursor))
 
     def save_model(
         self, tensors: Arrays, cursor: Cursor, variant: WeightVariant, val_loss: float | None, bits: float | None
     ) -> CheckpointSaved:
-        """Write all that sampling, scoring and sharing need.
+        """Write everything that sampling, scoring and sharing need.
 
         Args:
-            tensors: the weights.
-            cursor: where training stands.
-            variant: which of the weights they are.
-            val_loss: nats per token, or None without a validation text.
+            tensors: the weights, by name.
+            cursor: the position of the run.
+            variant: which variant of the weights they are.
+            val_loss: validation loss in nats per token; None without a validation text.
             bits: the same in bits per character.
+
+        Returns:
+            The event.
 
         Raises:
             DivergedError: a weight is not finite.
             StorageError: the file cannot be written.
         """
-        known = {"val_loss": val_loss, "bits_per_char": bits, **dataclasses.asdict(variant)}
+        score = {"val_loss": val_loss, "bits_per_char": bits, **dataclasses.asdict(variant)}
         checkpoint = self.checkpoint(tensors, cursor)
-        return self._write(MODEL, dataclasses.replace(checkpoint, provenance=checkpoint.provenance.replace(**known)))
+        return self._write(MODEL, dataclasses.replace(checkpoint, provenance=checkpoint.provenance.replace(**score)))
 
     def save_resume(self, arrays: Arrays, cursor: Cursor) -> CheckpointSaved:
-        """Write all that an exact resume needs.
+        """Write everything that an exact resume needs.
 
         Args:
-            arrays: of `snapshot.capture`.
-            cursor: where training stands.
+            arrays: from `snapshot.capture`.
+            cursor: the position of the run.
+
+        Returns:
+            The event.
 
         Raises:
             DivergedError: a number is not finite.
@@ -94,7 +103,7 @@ class RunFiles:
         checkpoint_format.write(path, checkpoint)
         return CheckpointSaved(checkpoint.provenance.step or 0, str(path), "model" if name == MODEL else "resume")
 
-    def _now(self, cursor: Cursor) -> Provenance:
+    def _current_provenance(self, cursor: Cursor) -> Provenance:
         return self._provenance.replace(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             step=cursor.step,

@@ -1,12 +1,12 @@
-"""All that an exact resume needs, by name: ``resume.safetensors`` stores it.
+"""Captures and restores everything that an exact resume needs, as the arrays of ``resume.safetensors``.
 
 ::
 
     model.NAME                  every weight
-    optimizer.NAME.PART         of each weight the optimizer's state
-    ema.NAME                    the moving averages
-    state.GROUP.PART            of each group of streams the carried state, as `nn.state.State` names its parts
-    generator, scaler           of dropout masks; of the loss in fp16
+    optimizer.NAME.PART         the optimizer's state of each weight
+    ema.NAME                    the moving average of each weight
+    state.GROUP.PART            the carried state of each group of streams, with the part names of `nn.state.State`
+    generator, scaler           the generator of dropout masks; the loss scaler in fp16
 """
 
 from __future__ import annotations
@@ -35,45 +35,45 @@ _Seconds = Annotated[float, Meta(ge=0.0, le=1e12)]
 
 
 class Cursor(msgspec.Struct):
-    """Where a run stands; every field is as it is after the last whole step."""
+    """The position of a run after its last complete step."""
 
     step: _Count = 0
     epoch: _Count = 0
     index: _Count = 0
-    """Of the next batch in its epoch."""
+    """The number of the next batch in its epoch."""
     tokens: _Count = 0
     seconds: _Seconds = 0.0
     train_loss: float = 0.0
     """Nats per token, a running mean over recent steps."""
     best_val_loss: float | None = None
     stale_evals: _Count = 0
-    """Evaluations since the best one."""
+    """Evaluations since the best."""
     evaluated: Annotated[int, Meta(ge=-1, le=1 << 53)] = -1
     """The last step that was evaluated."""
     eval_losses: tuple[float, ...] = ()
-    """Validation loss at each evaluation, for the diagnosis."""
+    """The validation loss of each evaluation, for the diagnosis."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; floats survive JSON exactly."""
+        """Return plain values; floats survive JSON exactly."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Cursor:
-        """Undo `to_json`.
+        """Create a cursor from plain values: the inverse of `to_json`.
 
         Raises:
-            CorruptError: a value that no run can have.
+            CorruptError: a value is invalid.
         """
         try:
             return msgspec.convert(values, cls)
         except msgspec.ValidationError as fault:
-            raise CorruptError(f"where the run stands cannot be read ({fault})") from fault
+            raise CorruptError(f"the position of the run cannot be read ({fault})") from fault
 
 
 @dataclass(frozen=True)
 class TrainState:
-    """Everything that changes from step to step."""
+    """Everything that changes from step to step, apart from the cursor."""
 
     train_step: TrainStep
     ema: WeightEMA | None
@@ -81,11 +81,11 @@ class TrainState:
     """The carried state of each group of streams; None until its first step."""
     generator: torch.Generator
     rows: int
-    """Rows of a whole batch."""
+    """Rows of a whole batch, over all ranks."""
 
 
 def capture(state: TrainState) -> Arrays:
-    """A copy of it all on the CPU."""
+    """Return a copy of a training state as arrays by name."""
     arrays = {name: tensor.detach().cpu().numpy().copy() for name, tensor in _tensors(state)}
     scale = state.train_step.scaler.state_dict()
     if scale:
@@ -94,14 +94,14 @@ def capture(state: TrainState) -> Arrays:
 
 
 def restore(arrays: Arrays, state: TrainState) -> None:
-    """Undo `capture`, into freshly made objects, on whatever device they are.
+    """Restore what `capture` returned into new objects, on any device.
 
     Args:
-        arrays: what `capture` returned; they are checked before anything is changed.
-        state: of the same settings.
+        arrays: what `capture` returned; it is checked before anything changes.
+        state: the objects to restore into, created with the same settings.
 
     Raises:
-        CorruptError: a tensor is missing, too many, misshapen or of another type, or not finite.
+        CorruptError: an array is missing, unexpected or not finite, or has the wrong shape or type.
     """
     _check(arrays, state)
     named = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
@@ -117,10 +117,11 @@ def restore(arrays: Arrays, state: TrainState) -> None:
         parts = {name: named.get(f"state.{group}.{name}") for name, _ in empty.named_parts()}
         if all(part is not None for part in parts.values()):
             device = model.embedding.weight.device
-            whole = {name: part.to(device) for name, part in parts.items() if part is not None}
-            state.states[group] = empty.from_named(whole)
+            complete = {name: part.to(device) for name, part in parts.items() if part is not None}
+            state.states[group] = empty.from_named(complete)
+    # Between CPU and GPU the state has another size: there a resumed run starts a new random sequence.
     if named["generator"].numel() == state.generator.get_state().numel():
-        state.generator.set_state(named["generator"])  # else the run has moved between CPU and GPU, and draws anew
+        state.generator.set_state(named["generator"])
     if "scaler" in arrays and scaler.is_enabled():
         scale, growth = arrays["scaler"].tolist()
         scaler.load_state_dict({**scaler.state_dict(), "scale": float(scale), "_growth_tracker": int(growth)})
@@ -165,7 +166,7 @@ def _state_shapes(optimizer: AnyOptimizer, weight: Tensor) -> dict[str, tuple[in
 
 
 def _check(arrays: Arrays, state: TrainState) -> None:
-    """Refuse arrays that are not what this training would have captured."""
+    """Raise `CorruptError` unless the arrays are those that this training would capture."""
     needed, optional = _expected(state)
     for name in sorted(needed.keys() - arrays.keys()):
         raise CorruptError(f"tensor {name!r:.80} is missing")
@@ -184,7 +185,7 @@ _Expected = dict[str, tuple[str, tuple[int, ...] | None]]
 
 
 def _expected(state: TrainState) -> tuple[_Expected, _Expected]:
-    """The kind (as NumPy's ``dtype.kind``) and shape of each array that there must be, and of those there may be."""
+    """Return the kind (NumPy's ``dtype.kind``) and shape of each required array, and of each optional one."""
     names = _parameter_names(state)
     needed: _Expected = {
         f"model.{name}": ("f", tuple(weight.shape)) for name, weight in state.train_step.model.state_dict().items()

@@ -1,4 +1,4 @@
-"""One step of training: a batch in, weights moved, the state after out."""
+"""One training step: takes a batch and a state, updates the weights, returns the loss and the next state."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from charlstm.training.optim.build import make_optimizers
 
 
 class StepResult(NamedTuple):
-    """What came of a step."""
+    """The result of a step."""
 
     loss: float
-    """Nats per token, of this process's rows of the batch."""
+    """Nats per token, the mean over this process's rows of the batch."""
     grad_norm: float
-    """Global norm of the gradient of all processes, before clipping."""
+    """Global norm of the dense gradients, averaged over all processes, before clipping."""
     state: State
-    """Detached: gradients end at the window."""
+    """The next state, detached: gradients end at the window."""
 
 
 class TrainStep:
-    """A network and what moves its weights.
+    """A network with its optimizers; calling it takes one step.
 
     Args:
-        model: on its device; what is dropped in training is drawn from ``generator``.
-        config: `optimizer` and its settings, `grad_clip` and `precision` are used.
-        generator: of dropout masks, on the model's device; None is torch's own.
+        model: the network, on its device.
+        config: the settings `optimizer`, `lr`, `beta2`, `weight_decay`, `grad_clip` and `precision`.
+        generator: the generator of dropout masks, on the model's device; None is torch's global one.
         ranks: this process among those that train together.
 
     Attributes:
-        model: as given.
-        optimizers: of the dense weights, and of each sparse table.
-        scaler: of the loss, in fp16.
+        model: the network.
+        optimizers: the optimizer of the dense weights, then one for each sparse table.
+        scaler: the loss scaler, disabled unless the precision is fp16.
     """
 
     def __init__(
@@ -55,19 +55,22 @@ class TrainStep:
     ) -> None:
         self.model, self._config, self._generator, self._ranks = model, config, generator, ranks
         self._device = model.embedding.weight.device
-        self._forward = ranks.wrap(model)  # before anything copies weights: from here on they are rank 0's
+        self._forward = ranks.wrap(model)  # first, because it replaces the weights by those of rank 0
         self._dense = list(dense_parameters(model).values())
         self._sparse = [table.weight for table in sparse_tables(model)]
         self.optimizers = make_optimizers(model, config)
         self.scaler = torch.amp.GradScaler(self._device.type, enabled=config.precision == "fp16")
 
     def __call__(self, batch: Batch, state: State | None, lr: float) -> StepResult:
-        """Take one step; where the loss or the gradient is not finite, weights stay as they are.
+        """Take one step. If the loss or the gradient is not finite, the weights do not change.
 
         Args:
-            batch: all rows of it; this process takes its own.
-            state: of this process's rows before the window; None is the one before any text.
+            batch: the batch, with the rows of all processes.
+            state: the state of this process's rows before the window; None is the state before any text.
             lr: the learning rate of this step.
+
+        Returns:
+            The result of the step.
         """
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -79,24 +82,24 @@ class TrainStep:
             state = state.reset(batch.reset_mask[rows].to(self._device))
         with self.autocast():
             logits, state = self._forward(inputs, state, DropoutRng(self._generator, rows.start, size))
-        members = len(logits) // len(targets)  # of an ensemble; each has a loss of its own
+        members = len(logits) // len(targets)  # of an ensemble; each has its own loss
         loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.repeat(members, 1).flatten())
         torch.autograd.backward(self.scaler.scale(loss))
         nats = loss.item()
-        return StepResult(nats, self._move(nats), state.detach())
+        return StepResult(nats, self._update_weights(nats), state.detach())
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The context in which products have the precision of the settings."""
+        """Return the autocast context of the configured precision."""
         kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
         if self._config.precision == "fp32":
             return nullcontext()
         return torch.autocast(self._device.type, kinds[self._config.precision])
 
-    def _move(self, loss: float) -> float:
-        """Move the weights along their gradients, and return the gradient's norm."""
+    def _update_weights(self, loss: float) -> float:
+        """Clip the gradients, take a step of each optimizer, and return the norm of the dense gradients."""
         self._ranks.average_sparse(self._sparse)
         for optimizer in self.optimizers:
-            self.scaler.unscale_(optimizer)  # type: ignore[arg-type]  # ours have all that it uses
+            self.scaler.unscale_(optimizer)  # type: ignore[arg-type]  # ours have everything it uses
         norm = torch.nn.utils.clip_grad_norm_(self._dense, self._config.grad_clip).item()
         scaled = self.scaler.is_enabled()
         if math.isfinite(loss) and (scaled or math.isfinite(norm)):
@@ -104,5 +107,5 @@ class TrainStep:
                 self.scaler.step(optimizer)  # type: ignore[arg-type]
             self.scaler.update()
         self.model.zero_grad(set_to_none=True)
-        # Under loss scaling a gradient overflows every so often; the step is skipped, and nothing is lost.
+        # With loss scaling a gradient overflows now and then; that step is skipped, which does no harm.
         return self._config.grad_clip if scaled and not math.isfinite(norm) else norm

@@ -1,4 +1,4 @@
-"""Scoring the validation text, and choosing the weights that do best on it."""
+"""Scores the validation text, and chooses the best weights on it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from charlstm.nn.model import CharLM
 from charlstm.training.optim.ema import WeightEMA
 from charlstm.training.weight_variant import WeightVariant, use_weights
 
-_CALIBRATED = 1000
-"""Tokens of validation text below which no temperature is fitted."""
+_MIN_CALIBRATION_TOKENS = 1000
+"""With fewer tokens of validation text no temperature is fitted."""
 
 
 class Validation:
@@ -29,8 +29,8 @@ class Validation:
     Args:
         run: all settings.
         ids: the validation tokens, (tokens,); may be empty.
-        context: the training tokens before them, of which the last are read as context.
-        autocast: gives the context in which to compute.
+        context: the training tokens before them; the last of them serve as context.
+        autocast: returns the autocast context to compute in.
     """
 
     def __init__(
@@ -44,14 +44,17 @@ class Validation:
         self._context = context[-STREAMS * 16 :]
 
     def choose(self, model: CharLM, ema: WeightEMA | None) -> tuple[WeightVariant, float]:
-        """The better of last and averaged weights, at the temperature that fits them, and their loss.
+        """Choose between the last weights and their average, each at its best temperature.
 
-        The first eighth of the text chooses; the loss is that of the whole text, in nats per token. It is not finite if
-        training has diverged.
+        The choice is made on the first eighth of the text.
 
         Args:
             model: the network.
-            ema: the averages of its weights, if there are any.
+            ema: the moving average of its weights, or None without one.
+
+        Returns:
+            The better variant and its loss on the whole text in nats per token, which is not finite if training has
+            diverged.
         """
         sample = self.ids[: max(1, len(self.ids) // 8)]
         kinds: tuple[Literal["last", "ema"], ...] = ("last",) if ema is None else ("ema", "last")
@@ -65,8 +68,8 @@ class Validation:
             return best, self._loss(model, self.ids)
 
     def _calibrate(self, model: CharLM, ids: NDArray[Any]) -> tuple[float, float]:
-        """The loss of a few tokens, and the temperature that fits them if they are enough to tell."""
-        if self._run.model.bidirectional or len(ids) < _CALIBRATED:
+        """Return the loss and the best temperature on some tokens; 1 if they are too few to fit a temperature."""
+        if self._run.model.bidirectional or len(ids) < _MIN_CALIBRATION_TOKENS:
             return self._loss(model, ids), 1.0
         return calibrate(model, ids, self._context, streams=STREAMS, autocast=self._autocast())
 

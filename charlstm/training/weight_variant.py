@@ -1,4 +1,4 @@
-"""Which weights of a network in training are scored and saved: the last or the averaged ones, at which temperature."""
+"""Variants of the weights to score and save: the last or the averaged ones, and their temperature."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from charlstm.training.optim.ema import WeightEMA
 
 @dataclass(frozen=True)
 class WeightVariant:
-    """One way to take a network out of training."""
+    """A choice of weights and temperature."""
 
     weights: Literal["last", "ema"]
     temperature: float = 1.0
-    """What its logits are divided by."""
+    """The divisor of the logits."""
 
 
 @contextmanager
 def use_weights(variant: WeightVariant, model: CharLM, ema: WeightEMA | None) -> Iterator[None]:
-    """The model with the weights of a variant for a while; afterwards every weight is what it was, bit for bit.
+    """Give the model the weights of a variant inside a ``with`` block, and restore them exactly afterwards.
 
     Args:
-        variant: which weights.
-        model: whose weights are exchanged.
-        ema: their averages, if there are any.
+        variant: the weights to use.
+        model: the network.
+        ema: the moving average of its weights, or None without one.
     """
     swapped = ema if variant.weights == "ema" else None
     if swapped is not None:
         swapped.swap()
     head = [model.head.weight, model.head.bias]
-    kept = [part.detach().clone() for part in head]
+    saved = [part.detach().clone() for part in head]
     try:
         with torch.no_grad():
             for part in head:
@@ -43,7 +43,7 @@ def use_weights(variant: WeightVariant, model: CharLM, ema: WeightEMA | None) ->
         yield
     finally:
         with torch.no_grad():
-            for part, before in zip(head, kept, strict=True):
-                part.copy_(before)
+            for part, value in zip(head, saved, strict=True):
+                part.copy_(value)
         if swapped is not None:
             swapped.swap()

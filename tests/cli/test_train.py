@@ -329,7 +329,7 @@ def test_the_text_may_change_or_vanish_while_it_is_in_the_cache_which_is_reporte
     assert cli("train", "my.txt", *SMALL).code == 0
     assert told(7) == []
     (cli.folder / "my.txt").write_text(TEXT.replace("fox", "cat"))
-    assert told(8) == ["my.txt: changed since this run began; the run goes on with the text as it was."]
+    assert told(8) == ["my.txt: changed since this run began; the run continues with the text as it was."]
     (cli.folder / "my.txt").unlink()
     assert len(told(9)) == 1
     (cli.folder / "my.txt").write_text(TEXT)

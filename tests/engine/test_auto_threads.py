@@ -70,21 +70,21 @@ def test_narrow_networks_have_one_thread(library):
 
 @pytest.mark.parametrize(("rows", "most"), [(1, 2), (8, 2), (9, 3)])
 def test_much_work_has_several_once_it_is_known_to_last(library, monkeypatch, rows, most):
-    monkeypatch.setattr(auto_threads, "_MUCH", 100)
-    monkeypatch.setattr(auto_threads, "_SECONDS", 1e9)
-    threads = used(library, engine(), rows, auto_threads._FIRST - 1 + auto_threads._STEPS)
-    assert threads[: auto_threads._FIRST - 1] == [1] * (auto_threads._FIRST - 1)
-    assert set(threads[auto_threads._FIRST - 1 :]) == {most}
+    monkeypatch.setattr(auto_threads, "_MIN_PRODUCTS", 100)
+    monkeypatch.setattr(auto_threads, "_JUDGE_SECONDS", 1e9)
+    threads = used(library, engine(), rows, auto_threads._WARMUP_STEPS - 1 + auto_threads._JUDGE_STEPS)
+    assert threads[: auto_threads._WARMUP_STEPS - 1] == [1] * (auto_threads._WARMUP_STEPS - 1)
+    assert set(threads[auto_threads._WARMUP_STEPS - 1 :]) == {most}
 
 
 def test_the_environment_may_allow_less(library, monkeypatch):
-    monkeypatch.setattr(auto_threads, "_MUCH", 100)
+    monkeypatch.setattr(auto_threads, "_MIN_PRODUCTS", 100)
     library.num_threads = 1
     assert set(used(library, engine(), 9)) == {1}
 
 
 def test_where_no_library_can_be_told_nothing_is(library, monkeypatch):
-    monkeypatch.setattr(auto_threads, "_MUCH", 100)
+    monkeypatch.setattr(auto_threads, "_MIN_PRODUCTS", 100)
     monkeypatch.setattr(auto_threads.ThreadpoolController, "lib_controllers", ())
     used(library, engine(), 9)
     assert library.sets == []
@@ -102,9 +102,9 @@ def test_what_is_asked_for_is_used(library, asked):
 
 @pytest.mark.parametrize(("rows", "most", "settled"), [(1, 4, 1), (9, 2, 2), (9, 4, 4)])
 def test_where_bits_depend_on_threads_their_number_never_changes(library, monkeypatch, rows, most, settled):
-    monkeypatch.setattr(auto_threads, "_MUCH", 100)
+    monkeypatch.setattr(auto_threads, "_MIN_PRODUCTS", 100)
     monkeypatch.setattr(auto_threads, "cores", lambda: most)
-    monkeypatch.setattr(auto_threads, "_SECONDS", 0.0)  # every step would be judged
+    monkeypatch.setattr(auto_threads, "_JUDGE_SECONDS", 0.0)  # every step would be judged
     step = Engine.step
 
     def rounded_by_threads(self, tokens, state):
@@ -113,13 +113,13 @@ def test_where_bits_depend_on_threads_their_number_never_changes(library, monkey
 
     monkeypatch.setattr(Engine, "step", rounded_by_threads)
     threads = used(library, engine(), rows, 200)
-    assert set(threads[: auto_threads._FIRST - 1]) == {1}
-    assert set(threads[auto_threads._FIRST - 1 :]) == {settled}
+    assert set(threads[: auto_threads._WARMUP_STEPS - 1]) == {1}
+    assert set(threads[auto_threads._WARMUP_STEPS - 1 :]) == {settled}
 
 
 def test_it_gives_way_and_writes_the_same(library, monkeypatch):
-    monkeypatch.setattr(auto_threads, "_MUCH", 100)
-    monkeypatch.setattr(auto_threads, "_STEPS", 2)
+    monkeypatch.setattr(auto_threads, "_MIN_PRODUCTS", 100)
+    monkeypatch.setattr(auto_threads, "_JUDGE_STEPS", 2)
     stepper, plain = engine(), engine(Engine)
     after = before = None
     threads = []
@@ -128,4 +128,4 @@ def test_it_gives_way_and_writes_the_same(library, monkeypatch):
         expected, before = plain.step(np.array([3]), before)
         assert np.array_equal(logits, expected)
         threads.append(library.num_threads)
-    assert {1, 2} <= set(threads[auto_threads._FIRST :])
+    assert {1, 2} <= set(threads[auto_threads._WARMUP_STEPS :])

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from charlstm.config import DataConfig
-from charlstm.training.batches import TbpttBatches, permuted
+from charlstm.training.batches import TbpttBatches, permute
 
 sizes = st.integers(2, 400)
 
@@ -71,16 +71,16 @@ def test_groups_take_turns_and_together_visit_every_stream():
 
 
 @given(st.integers(1, 3000), st.integers(0, 99))
-def test_permuted_is_a_permutation(size, key):
-    places = permuted(np.arange(size), size, (key,))
+def test_permute_is_a_permutation(size, key):
+    places = permute(np.arange(size), size, (key,))
     assert sorted(places.tolist()) == list(range(size))
 
 
-def test_permuted_shuffles():
-    places = permuted(np.arange(10_000), 10_000, (1,))
+def test_permute_shuffles():
+    places = permute(np.arange(10_000), 10_000, (1,))
     # Neighbours of a random permutation are a third of the range apart on average.
     assert 3000 < np.abs(np.diff(places)).mean() < 3700
-    assert (permuted(np.arange(10_000), 10_000, (2,)) == places).mean() < 0.01
+    assert (permute(np.arange(10_000), 10_000, (2,)) == places).mean() < 0.01
 
 
 def test_shuffled_epochs_visit_every_window_once():

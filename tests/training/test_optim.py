@@ -14,7 +14,7 @@ from charlstm.config import TrainConfig
 from charlstm.nn.parameters import dense_parameters, sparse_tables
 from charlstm.nn.side_inputs.ngram_embedding import NgramEmbedding
 from charlstm.nn.side_inputs.table import SideInputTable
-from charlstm.training.budget import Clock, progress
+from charlstm.training.budget import TrainingClock, progress
 from charlstm.training.optim.build import make_optimizers
 from charlstm.training.optim.ema import WeightEMA
 from charlstm.training.optim.row_rms import RowRms
@@ -243,7 +243,7 @@ def test_the_budget_nearest_its_end_counts():
 
 
 def test_a_nap_does_not_eat_the_schedule():
-    clock = Clock()
+    clock = TrainingClock()
     for _ in range(100):
         clock.add_step(0.01)
     clock.add_step(3600.0)

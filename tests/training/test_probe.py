@@ -20,9 +20,9 @@ def test_the_speed_is_operations_over_the_median_time(monkeypatch):
     monkeypatch.setattr(module, "time", Clock())
     machine = probe("cpu", "fp32")
     # Forward, and backward for inputs and weights: three products of two operations a weight and token.
-    assert machine.flops == pytest.approx(3 * 2 * (4 * 256 * (256 + 256)) * (16 * 64) / 0.01)
-    assert "GFLOP/s" in machine.reason
-    assert machine.memory > 1 << 20
+    assert machine.flops_per_second == pytest.approx(3 * 2 * (4 * 256 * (256 + 256)) * (16 * 64) / 0.01)
+    assert "GFLOP/s" in machine.precision_reason
+    assert machine.free_memory > 1 << 20
 
 
 def test_it_measures_with_the_threads_that_training_will_have(monkeypatch):

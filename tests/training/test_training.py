@@ -172,7 +172,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, opt
 def test_what_is_saved_has_the_temperature_that_fits_and_training_goes_on_without(tmp_path, monkeypatch):
     plain = training(tmp_path / "plain")
     plain_events = run_through(plain)
-    monkeypatch.setattr("charlstm.training.validation._CALIBRATED", 1)
+    monkeypatch.setattr("charlstm.training.validation._MIN_CALIBRATION_TOKENS", 1)
     fitted = training(tmp_path / "fitted")
     events = run_through(fitted)
     assert losses(events) == losses(plain_events)
@@ -414,5 +414,5 @@ def test_a_cursor_that_cannot_be_is_refused(tmp_path, value):
     run_through(training(tmp_path / "a"), stop_after=5)
     saved = checkpoint_format.read(tmp_path / "a" / RESUME)
     saved.cursor.update(value)
-    with pytest.raises(CorruptError, match="where the run stands"):
+    with pytest.raises(CorruptError, match="position of the run"):
         training(tmp_path / "a", resume=saved)

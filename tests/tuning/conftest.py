@@ -16,7 +16,9 @@ from tests.fake_worker import TEXT, use_fake_worker
 @pytest.fixture
 def machine(monkeypatch):
     """A machine of which nothing is measured."""
-    machine = SimpleNamespace(device="cpu", precision="fp32", flops=1e9, memory=8 << 30, reason="fixed by the test")
+    machine = SimpleNamespace(
+        device="cpu", precision="fp32", flops_per_second=1e9, free_memory=8 << 30, precision_reason="fixed by the test"
+    )
     monkeypatch.setattr(probe, "probe", lambda *_: machine)
     return machine
 

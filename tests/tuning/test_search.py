@@ -60,7 +60,7 @@ def test_the_checkpoint_of_a_trial_records_its_search(spec, fake_worker):
 
 
 def test_every_trial_has_as_many_networks_as_the_default(spec, fake_worker, machine, tmp_path):
-    machine.flops = 1e11
+    machine.flops_per_second = 1e11
     spec = replace(spec, prepared=preparing.prepare(spec.fixed, tmp_path / "cache"))
     count = spec.prepared.plan.run.model.ensemble
     assert count > 1

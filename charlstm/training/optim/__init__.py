@@ -1,1 +1,1 @@
-"""Optimizers, the learning rate's schedule, and the average of weights."""
+"""Optimizers, the learning-rate schedule, and the moving average of the weights."""

@@ -1,4 +1,4 @@
-"""What the optimizers here share."""
+"""The base class of the optimizers."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch import Tensor
 
 
 class Optimizer:
-    """Groups of weights with their settings, and a state for each weight.
+    """Parameter groups with their settings, and a state for each weight.
 
-    It is as much of `torch.optim.Optimizer` as training uses. The first of those that a process makes imports torch's
-    compiler, and that takes 1.7 s, a third of what a person waits for the first step.
+    It has the part of the interface of `torch.optim.Optimizer` that training uses. Creating one of torch's imports
+    torch's compiler, which takes 1.7 s: a third of the time before the first step.
 
     Args:
-        params: weights, or groups of them with settings of their own.
-        settings: of the groups that do not name them.
+        params: weights, or groups of weights with their own settings.
+        settings: default settings of the groups.
 
     Attributes:
-        param_groups: each group's weights under ``params``, and its settings.
-        state: of each weight, tensors by name; empty until it is first moved.
+        param_groups: for each group its weights under ``params``, and its settings.
+        state: tensors by name for each weight; empty before its first update.
     """
 
     def __init__(self, params: Iterable[Any], **settings: Any) -> None:
@@ -35,25 +35,25 @@ class Optimizer:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Move every weight that has a gradient."""
+        """Update every weight that has a gradient."""
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
-                    self._move(weight, weight.grad, group)
+                    self._update(weight, weight.grad, group)
 
-    def _move(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        """Change a weight in place, and its state."""
+    def _update(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        """Update a weight and its state in place."""
         raise NotImplementedError
 
     def state_shapes(self, weight: Tensor) -> dict[str, tuple[int, ...]]:
-        """The tensors in the state of a weight that has been moved, and their shapes."""
+        """Return the name and shape of each tensor in the state of a weight after its first update."""
         raise NotImplementedError
 
     def load_weight_state(self, weight: Tensor, state: dict[str, Tensor]) -> None:
-        """Set the state of one weight, on whatever device it is; steps are counted on the CPU.
+        """Set the state of one weight, on its device; the step count stays on the CPU.
 
         Args:
-            weight: one of its weights.
+            weight: a weight of this optimizer.
             state: tensors by name, as in `state`.
         """
         self.state[weight] = {name: value if name == "step" else value.to(weight) for name, value in state.items()}

@@ -1,4 +1,4 @@
-"""The optimizers of a run, with their parameter groups."""
+"""Creates the optimizers of a run, with their parameter groups."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from charlstm.training.optim.soap import Soap
 
 
 def make_optimizers(model: nn.Module, config: TrainConfig) -> list[AnyOptimizer]:
-    """The optimizer that the settings name, with weight decay on matrices only, and those of sparse tables.
+    """Create the optimizer of the dense weights, with weight decay on matrices only, and one for each sparse table.
 
     Args:
-        model: whose weights they move.
-        config: `optimizer`, `lr`, `beta2` and `weight_decay` are used.
+        model: the network.
+        config: the settings `optimizer`, `lr`, `beta2` and `weight_decay`.
+
+    Returns:
+        The optimizer of the dense weights first.
     """
     dense = list(dense_parameters(model).values())
     groups = [
@@ -25,12 +28,12 @@ def make_optimizers(model: nn.Module, config: TrainConfig) -> list[AnyOptimizer]
         {"params": [weight for weight in dense if weight.dim() <= 1], "weight_decay": 0.0},
     ]
     betas = (0.9, config.beta2)
-    first: AnyOptimizer = (
+    dense_optimizer: AnyOptimizer = (
         torch.optim.AdamW(groups, lr=config.lr, betas=betas, fused=True)
         if config.optimizer == "adamw"
         else Soap(groups, lr=config.lr, betas=betas)
     )
     return [
-        first,
+        dense_optimizer,
         *(RowRms([table.weight], config.lr, config.beta2, table.side.decay) for table in sparse_tables(model)),
     ]

@@ -1,4 +1,4 @@
-"""RMSprop for tables of which a step reads a few rows."""
+"""RMSprop for tables with sparse gradients."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from charlstm.training.optim.base import Optimizer
 
 
 class RowRms(Optimizer):
-    """RMSprop for a table of which a step reads a few rows, with one scale a column for all of them.
+    """RMSprop for tables with sparse gradients, with one second moment per column, shared by all rows.
 
-    Of the rows that were read, W with gradient G, at step t::
+    For the rows W that step t has read, with gradient G::
 
         v = β₂ v' + (1 - β₂) · mean of G² over those rows
         W = (1 - lr · decay) W' - lr/2 · G / (√(v / (1 - β₂ᵗ)) + ε)
 
-    A row that is read often has a large gradient and moves far; one that is read once moves little, where Adam would
-    take it as far as any. That, and the decay, keep a table from learning its text by heart. Nothing is remembered of
-    a row, so that it costs no more memory than the table (RMSprop: Tieleman & Hinton 2012).
+    A frequently read row has a large gradient and changes much; a row that is read once changes little, where Adam
+    would change all rows equally. Together with the decay this keeps a table from memorising its text. There is no
+    state per row, so memory is hardly more than that of the table (RMSprop: Tieleman & Hinton 2012).
 
     Args:
-        params: tables, (rows, features), with sparse gradients.
-        lr: the learning rate, that of the other weights: half of it is taken.
+        params: tables, (rows, E), with sparse gradients.
+        lr: the learning rate of the dense weights; tables use half of it.
         beta2: β₂.
-        decay: share of a row taken off at a learning rate of 1, whenever it is read.
+        decay: the share by which a row shrinks at a learning rate of 1, each time it is read.
     """
 
     EPSILON = 1e-8
@@ -40,14 +40,14 @@ class RowRms(Optimizer):
         """See `Optimizer`."""
         return {"step": (), "v": tuple(weight.shape[1:])}
 
-    def _move(self, table: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    def _update(self, table: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         gradient = gradient.coalesce()
         state, beta2, lr = self.state[table], group["beta2"], group["lr"]
         if not state:
             state["step"], state["v"] = torch.zeros(()), torch.zeros_like(table[0])
         state["step"] += 1
-        rows, seen = gradient.indices()[0], gradient.values()
-        v = state["v"].lerp_(seen.square().mean(0), 1 - beta2)
+        rows, row_gradients = gradient.indices()[0], gradient.values()
+        v = state["v"].lerp_(row_gradients.square().mean(0), 1 - beta2)
         scale = (v / (1 - beta2 ** int(state["step"]))).sqrt().add_(self.EPSILON)
-        kept = table.index_select(0, rows).mul_(max(0.0, 1 - lr * group["decay"]))
-        table.index_copy_(0, rows, kept.addcdiv_(seen, scale, value=-self.LR * lr))
+        decayed = table.index_select(0, rows).mul_(max(0.0, 1 - lr * group["decay"]))
+        table.index_copy_(0, rows, decayed.addcdiv_(row_gradients, scale, value=-self.LR * lr))

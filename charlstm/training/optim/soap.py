@@ -11,28 +11,30 @@ from torch import Tensor
 
 from charlstm.training.optim.base import Optimizer
 
-_LARGEST = 1e38  # that fits a float32
+_MAX_RATE = 1e38  # fits a float32
 
 
 class Soap(Optimizer):
     """SOAP on the input side: Adam in the basis in which a matrix's gradients are uncorrelated (Vyas et al. 2024).
 
-    Of a matrix W (rows, columns) with gradient G at step t::
+    For a matrix W (rows, columns) with gradient G at step t::
 
-        R = β₂ R' + (1 - β₂) GᵀG        at every 5th step: which of its inputs it uses together
-        Q = the eigenvectors of R       at every 10th step, by one power iteration and QR
+        R = β₂ R' + (1 - β₂) GᵀG        every 5th step: the second moments of its columns
+        Q = the eigenvectors of R       every 10th step, by one power iteration and QR
         M = β₁ M' + (1 - β₁) G Q        Adam's moments, in that basis
         V = β₂ V' + (1 - β₂) (G Q)²
         W = (1 - lr · decay) W' - lr · M / (1 - β₁ᵗ) / (√(V / (1 - β₂ᵗ)) + ε) Qᵀ
 
-    M is turned along when Q changes. Everything that is not a matrix has Adam itself, Q = 1. Only the columns get a
-    basis: that is most of what a basis on both sides gains. A wide matrix is cut into blocks of columns, each with a
-    basis of its own: products with one of all columns would take as long as half a window of the network.
+    When Q changes, M is rotated to the new basis. Weights that are not matrices use plain Adam, Q = 1. Only the columns
+    have a basis, which gains most of what bases on both sides do. A wide matrix is split into blocks of columns, each
+    with its own basis: products with one basis for all columns would take as long as half a window of the network.
+    Source of the measurements: ``docs/decisions/soap.md``.
 
     Args:
-        params: parameters or groups of them, with ``weight_decay``.
+        params: weights or groups of weights, with ``weight_decay``.
         lr: the learning rate.
         betas: β₁ and β₂.
+        weight_decay: the decay of groups without their own.
     """
 
     EPSILON = 1e-8
@@ -56,7 +58,7 @@ class Soap(Optimizer):
             "q": (blocks, width, width),
         }
 
-    def _move(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    def _update(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state, (beta1, beta2) = self.state[weight], group["betas"]
         if weight.dim() == 2:
             weight, gradient = self._blocks(weight), self._blocks(gradient)
@@ -66,21 +68,22 @@ class Soap(Optimizer):
         state["step"] += 1
         step = int(state["step"])
         basis = self._basis(state, gradient, step, beta2) if weight.dim() == 3 else None
-        seen = gradient.clone() if basis is None else gradient @ basis
-        m, v = state["m"].lerp_(seen, 1 - beta1), state["v"].mul_(beta2).addcmul_(seen, seen, value=1 - beta2)
-        # Both corrections as numbers, and in place: at this size passes through memory cost as much as products.
-        late = math.sqrt(1 - beta2**step)
-        change = torch.div(m, torch.sqrt(v, out=seen).add_(self.EPSILON * late), out=seen)
-        rate, keep = group["lr"] * late / (1 - beta1**step), 1 - group["lr"] * group["weight_decay"]
+        projected = gradient.clone() if basis is None else gradient @ basis
+        m = state["m"].lerp_(projected, 1 - beta1)
+        v = state["v"].mul_(beta2).addcmul_(projected, projected, value=1 - beta2)
+        # Bias corrections as scalars and in place: at this size passes through memory take as long as products.
+        correction = math.sqrt(1 - beta2**step)
+        change = torch.div(m, torch.sqrt(v, out=projected).add_(self.EPSILON * correction), out=projected)
+        rate, keep = group["lr"] * correction / (1 - beta1**step), 1 - group["lr"] * group["weight_decay"]
         if basis is None:
             weight.mul_(keep).sub_(change.mul_(rate))
         else:
-            weight.copy_(torch.baddbmm(weight, change, basis.mT, beta=keep, alpha=-min(rate, _LARGEST)))
+            weight.copy_(torch.baddbmm(weight, change, basis.mT, beta=keep, alpha=-min(rate, _MAX_RATE)))
 
     def _blocks(self, matrix: Tensor) -> Tensor:
-        """A view of a matrix (rows, columns) as the fewest equal blocks of `WIDTH` columns or fewer, (N, rows, width).
+        """View a matrix (rows, columns) as the fewest equal blocks of at most `WIDTH` columns, (blocks, rows, width).
 
-        One whole block where only slim ones would divide it.
+        It stays one block if only narrow ones divide it evenly.
         """
         rows, columns = matrix.shape
         fewest = -(-columns // self.WIDTH)
@@ -88,31 +91,32 @@ class Soap(Optimizer):
         return matrix.view(rows, blocks, -1).transpose(0, 1)
 
     def _basis(self, state: dict[str, Tensor], gradient: Tensor, step: int, beta2: float) -> Tensor:
-        """Q of this step, (N, width, width)."""
+        """Return Q of this step, (blocks, width, width)."""
         if step == 1:
             state["r"] = gradient.mT @ gradient
-            state["q"] = _by_rows(_on_cpu_if_mps(lambda r: torch.linalg.eigh(r)[1], state["r"]))
+            state["q"] = _row_major(_on_cpu_if_mps(lambda r: torch.linalg.eigh(r)[1], state["r"]))
             return state["q"]
-        early = step < self.BASIS_EVERY and step & (step - 1) == 0  # at 2, 4 and 8 steps: the first guess is poor
+        # Also at steps 2, 4 and 8, because the first estimate is poor.
+        early = step < self.BASIS_EVERY and step & (step - 1) == 0
         if early or step % self.SECOND_MOMENTS_EVERY == 0:
             state["r"].lerp_(gradient.mT @ gradient, 1 - beta2)
         if early or step % self.BASIS_EVERY == 0:
             old, powered = state["q"], state["r"] @ state["q"]
-            order = (old * powered).sum(1, keepdim=True).argsort(descending=True)  # by eigenvalue: QR favours the first
+            order = (old * powered).sum(1, keepdim=True).argsort(descending=True)
             powered = powered.gather(2, order.expand_as(powered))
-            state["q"] = _by_rows(_on_cpu_if_mps(lambda columns: torch.linalg.qr(columns)[0], powered))
+            state["q"] = _row_major(_on_cpu_if_mps(lambda columns: torch.linalg.qr(columns)[0], powered))
             state["m"] = state["m"] @ (old.mT @ state["q"])
             state["v"] = state["v"].gather(2, order.expand_as(state["v"]))
         return state["q"]
 
 
-def _by_rows(matrix: Tensor) -> Tensor:
-    """Laid out as a matrix read from a file is: products may round otherwise in another layout, and a resume differ."""
+def _row_major(matrix: Tensor) -> Tensor:
+    """Return a matrix in the layout of one read from a file: in another, products may round differently on a resume."""
     return matrix.contiguous()
 
 
 def _on_cpu_if_mps(function: Callable[[Tensor], Tensor], matrix: Tensor) -> Tensor:
-    """On Apple's GPUs the CPU decomposes: torch has not had it there."""
+    """Apply a decomposition, on the CPU in place of an Apple GPU, for which torch did not have it."""
     if matrix.device.type == "mps":
         return function(matrix.cpu()).to(matrix.device)
     return function(matrix)

@@ -1,1 +1,1 @@
-"""The settings that a text, a budget and a machine ask for."""
+"""Automatic settings: `rules` chooses them for a text, a budget and a machine, `costs` predicts speed and memory."""

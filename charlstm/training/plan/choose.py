@@ -1,8 +1,9 @@
-"""The settings a text, a budget and a machine ask for, each with its reason. No torch, no clock: a pure function.
+"""Chooses all settings for a text, a budget and a machine, each with its reason: a pure function without torch.
 
-Learning rate and β2 were read off runs on tiny Shakespeare on one machine, passes also off Python's documentation and
-off parts of both, width also off the King James Bible and a text of 11.5 MB (`docs/decisions` has the figures); what
-follows from them for other texts, budgets and machines is reasoned, not measured.
+Each rule in `rules` names the page in ``docs/decisions`` with its measurements. Learning rate and β2 were measured on
+tiny Shakespeare on one machine; the number of passes also on Python's documentation and on parts of both texts; the
+width also on the King James Bible and a text of 11.5 MB. Extrapolations to other texts, budgets and machines are
+reasoned, not measured.
 """
 
 from __future__ import annotations
@@ -25,22 +26,23 @@ from charlstm.training.plan.rules import Choices
 
 @dataclass(frozen=True)
 class Plan:
-    """All settings of a run, why they are what they are, and what they will cost."""
+    """All settings of a run, the reasons for them, and their predicted cost."""
 
     run: RunConfig
     reasons: dict[str, str]
-    """For each setting that chose itself: the setting, and why in plain words."""
+    """For each automatic setting the reason, in plain words."""
     notes: tuple[str, ...]
-    """What a person should know: the text is short, a window was shrunk."""
+    """Notes for the user: a short text, a shortened window."""
     parameters: int
+    """Trainable parameters."""
     memory: int
-    """Bytes, estimated, for weights, optimizer and one step's activations."""
+    """Predicted bytes for weights, optimizer and one step's activations."""
     steps: int
-    """Expected until the budget ends."""
+    """Predicted steps until the budget ends."""
     seconds: float
-    """Expected until the budget ends."""
+    """Predicted seconds until the budget ends."""
     tokens_per_second: float
-    """Expected in training."""
+    """Predicted speed of training."""
 
 
 def choose(
@@ -50,23 +52,26 @@ def choose(
     machine: Machine,
     given: Mapping[str, Mapping[str, Any]],
     *,
-    common: int | None = None,
+    effective_vocab_size: int | None = None,
 ) -> Plan:
     """Complete the settings of a run.
 
     Args:
         name: the run's name.
-        tokens: of the whole text.
-        vocab_size: of its tokenizer.
-        machine: what the probe measured.
-        given: the settings made by hand, by section; these are never changed, but for windows that the text is too
-            short for: how long they are, and how many a step has.
-        common: how many of the vocabulary nearly all of the text is made of; None means all.
+        tokens: tokens of the whole text, validation part included.
+        vocab_size: V.
+        machine: the measured machine.
+        given: explicit settings, by section. They are kept; only `seq_len` and `batch_size` are lowered if the text is
+            too short for them.
+        effective_vocab_size: the number of different tokens that make up 99 % of the text; None means V.
+
+    Returns:
+        The plan.
 
     Raises:
-        ConfigError: settings that cannot be.
-        TextError: a text too short to learn anything from.
-        OutOfMemoryError: a network that does not fit the machine.
+        ConfigError: explicit settings are invalid or exclude each other.
+        TextError: the text has fewer than 2 tokens.
+        OutOfMemoryError: training needs more memory than is free.
     """
     if tokens < 2:
         raise TextError(
@@ -79,27 +84,26 @@ def choose(
     budget = seconds if seconds is not None else math.inf
     val = rules.validation(data, tokens, budget, machine)
     train_tokens = train_size(tokens, val)
-    common = common or vocab_size
-    rules.side_inputs(model, TextFacts(train_tokens, common, train.values["device"]))
-    rules.shape(model, common)
-    rules.networks(model, train, train_tokens, vocab_size, common, budget, machine)
-    notes = rules.windows(
-        data, train_tokens, train.values["device"], bidirectional=bool(model.given.get("bidirectional"))
-    )
+    effective_vocab_size = effective_vocab_size or vocab_size
+    bidirectional = bool(model.given.get("bidirectional"))
+    rules.side_inputs(model, TextFacts(train_tokens, effective_vocab_size, train.values["device"]))
+    rules.shape(model, effective_vocab_size)
+    rules.networks(model, train, train_tokens, vocab_size, effective_vocab_size, budget, machine)
+    notes = rules.windows(data, train_tokens, train.values["device"], bidirectional=bidirectional)
     rows = data.values["batch_size"] * data.values["seq_len"]
     speed = costs.speed(Architecture.from_settings({**model.all, "vocab_size": vocab_size}), machine)
-    notes += rules.passes(train, speed, rows, train_tokens, bidirectional=bool(model.given.get("bidirectional")))
+    notes += rules.passes(train, speed, rows, train_tokens, bidirectional=bidirectional)
     steps, duration = costs.length(train.values, speed, rows, train_tokens)
     passes = steps * rows / train_tokens
-    of_one = matmul_weight_count(Architecture.from_settings({**model.all, "vocab_size": vocab_size, "ensemble": 1}))
-    rules.regularise(model, of_one, passes, train_tokens)
+    single = Architecture.from_settings({**model.all, "vocab_size": vocab_size, "ensemble": 1})
+    rules.regularise(model, matmul_weight_count(single), passes, train_tokens)
     rules.optimizer(train, model.values["hidden_size"], steps, train_tokens, tokens - train_tokens, speed, rows)
     sections = {"model": {**model.all, "vocab_size": vocab_size}, "data": data.all, "train": train.all}
     run = RunConfig.from_plain({"name": name, **sections})
     memory = costs.memory(run)
-    if memory > machine.memory:
+    if memory > machine.free_memory:
         raise OutOfMemoryError(
-            f"these settings need about {memory / 1e9:.1f} GB and {machine.memory / 1e9:.1f} GB are free",
+            f"these settings need about {memory / 1e9:.1f} GB and {machine.free_memory / 1e9:.1f} GB are free",
             hint="Lower --hidden-size, --num-layers, --batch-size or --seq-len.",
         )
     reasons = {**model.reasons, **data.reasons, **train.reasons}

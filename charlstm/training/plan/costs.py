@@ -1,4 +1,4 @@
-"""What a run will cost: operations, seconds, bytes."""
+"""The cost of a run: operations, seconds and bytes, predicted before it starts."""
 
 from __future__ import annotations
 
@@ -10,51 +10,69 @@ from charlstm.config import RunConfig
 from charlstm.nn.architecture import Architecture
 from charlstm.nn.shapes import matmul_weight_count, parameter_count
 
-_BESIDE_PRODUCTS, _BESIDE_A_NETWORK, _BESIDE_A_SYMBOL = 0.8e6, 0.7e6, 1.3e3
-"""What all else takes for a token, for each network and each symbol of the vocabulary, in operations of products."""
+_TOKEN_OVERHEAD, _NETWORK_OVERHEAD, _VOCAB_OVERHEAD = 0.8e6, 0.7e6, 1.3e3
+"""The cost of everything but matrix products: per token, per token and network, and per token, network and vocabulary
+entry; as the number of floating-point operations of products that take as long (``docs/decisions/cost-model.md``)."""
 
 
 class Machine(Protocol):
-    """What `probe.Machine` tells."""
+    """The interface of `probe.Machine`."""
 
     @property
     def device(self) -> str:
-        """As torch names it."""
+        """Torch's name of the device."""
 
     @property
     def precision(self) -> Any:
         """``fp32``, ``bf16`` or ``fp16``."""
 
     @property
-    def flops(self) -> float:
-        """Operations a second in training."""
+    def flops_per_second(self) -> float:
+        """Floating-point operations per second in training."""
 
     @property
-    def memory(self) -> int:
-        """Bytes free."""
+    def free_memory(self) -> int:
+        """Free memory in bytes."""
 
     @property
-    def reason(self) -> str:
-        """How that was found."""
+    def precision_reason(self) -> str:
+        """Why this precision, in plain words."""
 
 
 def speed(architecture: Architecture, machine: Machine, *, members: int = 0) -> float:
-    """Tokens per second in training. Each member of an ensemble has a softmax and a loss of its own.
+    """Predict the speed of training.
+
+    Each weight costs 6 operations per token: 2 in the forward pass, 4 in the backward pass. Each member of an ensemble
+    has its own softmax and loss. Source: ``docs/decisions/cost-model.md``.
 
     Args:
-        architecture: of the network.
-        machine: what it is trained on.
-        members: the size of the ensemble if not the architecture's: all weights but the embeddings are each member's.
+        architecture: the architecture of the network.
+        machine: the machine it is trained on.
+        members: an ensemble size that replaces the architecture's; 0 keeps it.
+
+    Returns:
+        Tokens per second.
     """
-    weights = matmul_weight_count(architecture) * (members or architecture.ensemble) / architecture.ensemble
-    of_a_member = _BESIDE_A_NETWORK + _BESIDE_A_SYMBOL * architecture.vocab_size
-    operations = 6 * weights + _BESIDE_PRODUCTS + (members or architecture.ensemble) * of_a_member
-    return machine.flops / operations
+    members = members or architecture.ensemble
+    weights = matmul_weight_count(architecture) * members / architecture.ensemble
+    member_overhead = _NETWORK_OVERHEAD + _VOCAB_OVERHEAD * architecture.vocab_size
+    operations = 6 * weights + _TOKEN_OVERHEAD + members * member_overhead
+    return machine.flops_per_second / operations
 
 
 def length(train: Mapping[str, Any], speed: float, rows: int, train_tokens: int) -> tuple[int, float]:
-    """Expected steps and seconds until the first budget ends."""
-    # A step costs at least a millisecond of bookkeeping, however small the network.
+    """Predict the length of a run: until its first budget is used up.
+
+    Args:
+        train: the training settings, with `max_time`, `max_steps` and `epochs`.
+        speed: tokens per second.
+        rows: tokens per step, `batch_size` times `seq_len`.
+        train_tokens: tokens of the training text.
+
+    Returns:
+        Steps and seconds.
+    """
+    # A step takes at least a millisecond of overhead, however small the network.
     step_seconds = max(rows / speed, 1e-3)
     steps = min(
         train["max_time"] / step_seconds if train.get("max_time") else math.inf,
@@ -65,17 +83,17 @@ def length(train: Mapping[str, Any], speed: float, rows: int, train_tokens: int)
 
 
 def memory(run: RunConfig) -> int:
-    """Bytes for weights, gradients, two moments, the average, what is carried, and one step's activations."""
+    """Predict the bytes of weights, gradients, moments, moving average, carried state and one step's activations."""
     model, data = run.model, run.data
     sparse = sum(
         side.table_rows(model.vocab_size) * model.embedding_size for side in model.enabled.values() if side.sparse
-    )  # has neither a gradient nor moments of its size
+    )  # without gradients or moments of this size
     weights = parameter_count(model) - sparse
-    # The bases of SOAP are squares as wide as their matrices: about half as much again, and their products as much.
+    # SOAP's bases are square matrices as wide as the weights: about half their size, and their products as much.
     copies = 4 + bool(run.train.ema_decay) + (run.train.optimizer == "soap")
     layers = model.num_layers * len(model.stacks)
-    a_token = layers * 10 * model.hidden_size + 3 * model.ensemble * model.vocab_size + 2 * model.embedding_size
+    per_token = layers * 10 * model.hidden_size + 3 * model.ensemble * model.vocab_size + 2 * model.embedding_size
     if model.attention_window:
-        a_token += 2 * model.hidden_size + 4 * (model.attention_window + data.seq_len)
+        per_token += 2 * model.hidden_size + 4 * (model.attention_window + data.seq_len)
     carried = sum(side.memory_bytes() for side in model.enabled.values()) * (data.streams + data.batch_size)
-    return 4 * (sparse + copies * weights + 2 * data.batch_size * data.seq_len * a_token) + carried
+    return 4 * (sparse + copies * weights + 2 * data.batch_size * data.seq_len * per_token) + carried

@@ -1,4 +1,4 @@
-"""Settings from several places, in rising order."""
+"""Merges settings from several sources."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 Given = Mapping[str, Mapping[str, Any]]
-"""Settings made by hand, by section: ``{"model": {"hidden_size": 256}}``."""
+"""Explicit settings by section: ``{"model": {"hidden_size": 256}}``; all others are chosen automatically."""
 
 
 def merge(*layers: Given) -> dict[str, dict[str, Any]]:
-    """Settings in rising order: a later layer's value wins."""
+    """Merge settings in order of increasing precedence: the value of a later layer wins; None counts as missing."""
     merged: dict[str, dict[str, Any]] = {"model": {}, "data": {}, "train": {}}
     for layer in layers:
         for section, values in layer.items():

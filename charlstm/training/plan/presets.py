@@ -1,4 +1,4 @@
-"""Named settings for ``--preset``: fixed points to start from; what one does not name chooses itself."""
+"""Named settings: fixed points to start from; settings that a preset does not name are chosen automatically."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
                 "weight_drop": 0.1,
             },
             "data": {"batch_size": 16, "seq_len": 64, "streams": 64, "reset_prob": 0.02, "val_fraction": 0.05},
-            # Nothing is left to choose itself: the machine that makes it again must not matter.
+            # Nothing is chosen automatically: the result must not depend on the machine that trains it again.
             "train": {
                 "epochs": 24,
                 "optimizer": "soap",
@@ -94,10 +94,10 @@ PRESETS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
 
 
 def preset(name: str) -> dict[str, dict[str, Any]]:
-    """The settings of a preset, by section.
+    """Return the settings of a preset, by section.
 
     Raises:
-        NotFoundError: there is none of that name.
+        NotFoundError: there is no preset of this name.
     """
     if name not in PRESETS:
         raise NotFoundError(f"no preset {name!r}", hint=f"There are: {', '.join(PRESETS)}.")

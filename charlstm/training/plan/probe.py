@@ -1,4 +1,4 @@
-"""What this machine can do, measured in about a second."""
+"""Measures the training speed and free memory of this machine, in about a second."""
 
 from __future__ import annotations
 
@@ -17,75 +17,81 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 _HIDDEN, _BATCH, _TIME = 256, 16, 64
 _SECONDS = 0.25
-"""Of each measurement."""
+"""Duration of each measurement in seconds."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the automatic settings need to know of a machine."""
+    """The facts about a machine that the automatic settings depend on."""
 
     device: str
-    """As torch names it."""
+    """Torch's name of the device."""
     precision: Precision
-    """The fastest that works."""
-    flops: float
-    """Floating-point operations a second that training a mid-sized LSTM reaches in that precision."""
-    memory: int
-    """Bytes of memory free for training; of the GPU where there is one."""
-    reason: str
-    """How that was found, in plain words."""
+    """The fastest precision that works."""
+    flops_per_second: float
+    """Floating-point operations per second in the training of a mid-sized LSTM, in that precision."""
+    free_memory: int
+    """Free memory in bytes: of the GPU if training uses one."""
+    precision_reason: str
+    """Why this precision, in plain words: the measured speeds."""
 
 
 def probe(device: str | None = None, precision: Precision | None = None, threads: int | None = None) -> Machine:
-    """Measure the machine.
+    """Measure this machine.
 
     Args:
-        device: measure this device; None takes a GPU where there is one.
-        precision: measure only this precision; None tries those that may be fastest.
-        threads: of a CPU, that training will have; None leaves it the choice.
+        device: the device to measure; None prefers a CUDA GPU over the CPU.
+        precision: the only precision to measure; None tries those that may be fastest.
+        threads: the number of CPU threads that training will use; None if training chooses it.
+
+    Returns:
+        The machine, with the fastest precision.
 
     Raises:
-        UsageError: there is no such device, or the precision cannot be used on it.
+        UsageError: the device does not exist, or does not support the precision.
     """
     device = device or best_device()
     kind = parse_device(device).type
-    tried: tuple[Precision, ...] = {"cuda": ("fp16",), "mps": ("fp32",)}.get(kind, ("fp32", "bf16"))  # type: ignore[assignment]
-    speeds = {name: _speed(device, name, threads) for name in ((precision,) if precision else tried)}
+    candidates: tuple[Precision, ...] = {"cuda": ("fp16",), "mps": ("fp32",)}.get(kind, ("fp32", "bf16"))  # type: ignore[assignment]
+    speeds = {name: _speed(device, name, threads) for name in ((precision,) if precision else candidates)}
     best = max(speeds, key=lambda name: speeds[name])
     if not speeds[best]:
         raise UsageError(f"{best} does not work on {device} here", hint="Leave --precision out, or use fp32.")
-    told = ", ".join(
+    measured = ", ".join(
         f"{name} {rate / 1e9:.0f} GFLOP/s" if rate else f"{name} not supported" for name, rate in speeds.items()
     )
-    return Machine(device, best, max(speeds[best], 1e9), _free_memory(device), f"measured: {told}")
+    return Machine(device, best, max(speeds[best], 1e9), _free_memory(device), f"measured: {measured}")
 
 
 def best_device() -> str:
-    """A CUDA GPU, else the CPU: Apple's GPUs know no sparse gradients, so no n-grams, and are taken when asked for."""
+    """Return a CUDA GPU if there is one, else the CPU.
+
+    An Apple GPU must be requested: without sparse gradients it cannot train n-gram embeddings.
+    """
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _speed(device: str, precision: Precision, threads: int | None) -> float:
-    """Operations a second of training a 1×256 LSTM; 0 where it cannot run.
+    """Return the operations per second of training a 1×256 LSTM; 0 if the precision is not supported.
 
-    On a CPU, unless the number of threads is given, the better of all and half of them: training chooses between them
-    too, and on a busy machine all of them can be many times slower (`charlstm.cpu`).
+    On a CPU without a fixed number of threads, the better of all and half of the threads: training switches between the
+    two as well, and on a busy machine using all can be many times slower (`charlstm.cpu`).
     """
     kind = torch.device(device).type
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    # A generator of its own: measuring must not disturb the run's random numbers.
+    # A separate generator: the measurement must not change the random numbers of the run.
     inputs = torch.randn(_TIME, _BATCH, _HIDDEN, generator=torch.Generator().manual_seed(0)).to(device)
     with torch.random.fork_rng(devices=[]):
         model = nn.LSTM(_HIDDEN, _HIDDEN).to(device)
 
     def step() -> float:
-        began = time.perf_counter()
+        start = time.perf_counter()
         with torch.autocast(kind, dtype, enabled=precision != "fp32"):
             outputs, _ = model(inputs)
         outputs.float().sum().backward()
         if kind == "cuda":
             torch.cuda.synchronize()
-        return time.perf_counter() - began
+        return time.perf_counter() - start
 
     most = torch.get_num_threads()
     counts = {threads} if threads else {max(1, most // 2), most} if kind == "cpu" else {most}

@@ -1,4 +1,7 @@
-"""The rules by which settings choose themselves, each with its reason."""
+"""The rules for automatic settings. Each fills in a few settings, with a reason for people.
+
+The constants and formulas were measured; each rule names the page in ``docs/decisions`` with its figures.
+"""
 
 from __future__ import annotations
 
@@ -16,28 +19,35 @@ from charlstm.schemas import parse
 from charlstm.training.plan.costs import Machine, length, speed
 
 DEFAULT_TIME = 300.0
-"""Seconds of training when no budget is given."""
+"""Seconds of training without an explicit budget."""
 
 _SIZES = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
+"""Hidden sizes to choose from."""
 
-_PASSES, _MANY_TOKENS = 12, 150_000
-"""So many passes over a text of up to so many tokens are enough; over a longer one with the root of its length."""
+_MAX_PASSES, _MAX_PASSES_TOKENS = 12, 150_000
+"""The most passes over a text of up to this many tokens; for longer texts it grows with the root of their length."""
 
-_FEWEST_STEPS = 60
-"""Before so many steps no text is known by heart, however short."""
+_MIN_STEPS = 60
+"""No text is memorised in fewer steps, however short it is."""
 
-_SQUARE_A_TOKEN = 3e4
-"""The widest network of which the square of its weights is no more than this for each token that it has time to read
-learns most in a budget: four times the tokens teach twice the weights."""
+_SQUARED_WEIGHTS_PER_TOKEN = 3e4
+"""The best network for a budget is the widest with at most this many squared weights per token it has time to read:
+four times the tokens can train twice the weights."""
 
-_PASSES_A_NETWORK, _NETWORKS = 1.2, 4
-"""K networks of that width learn more than fewer where each makes K times so many passes over the text; no more than so
-many are taken."""
+_PASSES_PER_NETWORK, _MAX_NETWORKS = 1.2, 4
+"""An ensemble of K networks beats a smaller one if each network makes at least this many times K passes over the text;
+and the largest ensemble to choose."""
 
 
 @dataclass
 class Choices:
-    """Settings given by hand stay; the others are filled in, with a reason."""
+    """The settings of one section: explicit ones are kept, the others are filled in, with a reason.
+
+    Args:
+        given: the explicit settings, by name; None counts as missing.
+        values: all settings that a rule has decided, by name.
+        reasons: the reason for each automatic setting, by name.
+    """
 
     given: Mapping[str, Any]
     values: dict[str, Any] = field(default_factory=dict)
@@ -45,11 +55,20 @@ class Choices:
 
     @property
     def all(self) -> dict[str, Any]:
-        """What was given, and what was filled in or changed."""
+        """The explicit settings, and those that rules have filled in or changed."""
         return {**{name: value for name, value in self.given.items() if value is not None}, **self.values}
 
-    def fill(self, name: str, value: Any, reason: str) -> Any:
-        """Take what was given, else ``value`` and the reason for it; returns the setting's value."""
+    def set_default(self, name: str, value: Any, reason: str) -> Any:
+        """Set a setting unless it was given explicitly.
+
+        Args:
+            name: the setting.
+            value: its automatic value.
+            reason: the reason for that value, in plain words.
+
+        Returns:
+            The setting's value: the explicit one, or ``value``.
+        """
         if self.given.get(name) is not None:
             self.values[name] = self.given[name]
         else:
@@ -59,49 +78,78 @@ class Choices:
 
 
 def budget(train: Choices) -> float | None:
-    """Fill in the budgets; the seconds of training if time is what limits it, else None."""
-    named = [name for name in ("max_time", "max_steps", "epochs") if train.given.get(name) is not None]
-    if not named:
-        train.fill("max_time", DEFAULT_TIME, "no budget was given: 5 minutes (Ctrl-C stops earlier and keeps all)")
-    for name in named:
-        train.fill(name, None, "")
+    """Fill in the budgets: `DEFAULT_TIME` if none was given.
+
+    Args:
+        train: the training settings.
+
+    Returns:
+        Seconds of training if time is a budget, else None.
+    """
+    explicit = [name for name in ("max_time", "max_steps", "epochs") if train.given.get(name) is not None]
+    if not explicit:
+        train.set_default(
+            "max_time", DEFAULT_TIME, "no budget was given: 5 minutes (Ctrl-C stops earlier and keeps all)"
+        )
+    for name in explicit:
+        train.set_default(name, None, "")
     return train.values.get("max_time")
 
 
 def machine(train: Choices, machine: Machine) -> None:
-    """Fill in the device, and the precision it computes fastest in."""
-    train.fill("device", machine.device, "the fastest device here")
-    train.fill("precision", machine.precision, machine.reason)
+    """Fill in the device, and the precision that is fastest on it.
+
+    Args:
+        train: the training settings.
+        machine: the measured machine.
+    """
+    train.set_default("device", machine.device, "the fastest device here")
+    train.set_default("precision", machine.precision, machine.precision_reason)
 
 
 def validation(data: Choices, tokens: int, budget: float, machine: Machine) -> float:
-    """Fill in the share of the text that is kept for validation, and return it."""
-    # A tenth, but of a large text no more than can be read in about a fiftieth of the time.
-    readable = 0.02 * budget * machine.flops / 2e6 if math.isfinite(budget) else math.inf
-    share = min(0.1, max(200_000.0, readable) / tokens)
+    """Fill in the share of the text that is kept for validation.
+
+    A tenth; of a large text only as much as can be scored in about a fiftieth of the time, but 200,000 tokens at least.
+
+    Args:
+        data: the data settings.
+        tokens: tokens of the whole text.
+        budget: seconds of training, or infinity.
+        machine: the measured machine.
+
+    Returns:
+        The share, in [0, 0.5].
+    """
+    scorable = 0.02 * budget * machine.flops_per_second / 2e6 if math.isfinite(budget) else math.inf
+    share = min(0.1, max(200_000.0, scorable) / tokens)
     share = 0.0 if tokens < 40 else float(f"{share:.3g}")
-    why = "the last tenth" if share == 0.1 else "as much as is quickly scored" if share else "too little text for any"
-    return float(data.fill("val_fraction", share, why))
+    reason = (
+        "the last tenth" if share == 0.1 else "as much as can be scored quickly" if share else "the text is too short"
+    )
+    return float(data.set_default("val_fraction", share, reason))
 
 
 def side_inputs(model: Choices, text: TextFacts) -> None:
-    """Fill in the settings of the side inputs, by the rule of each.
+    """Fill in the settings of the side inputs, by the `plan` of each.
+
+    Sources: ``docs/decisions/ngram-embedding.md``, ``match-memory.md`` and ``large-alphabets.md``.
 
     Args:
-        model: the settings of the network.
-        text: what is known of the text and the machine.
+        model: the architecture's settings.
+        text: the facts about the text and the machine.
 
     Raises:
-        ConfigError: one was asked for that the device cannot train.
+        ConfigError: a side input was given explicitly that the device cannot train.
     """
     for kind in SIDE_INPUTS.values():
         if model.given.get("bidirectional"):
-            off = kind()
+            disabled = kind()
             first = kind.__struct_fields__[0]
-            model.fill(first, getattr(off, first), "only what was read before can be looked up")
+            model.set_default(first, getattr(disabled, first), "side inputs need a causal network")
             continue
         for name, (value, reason) in kind.plan(text).items():
-            model.fill(name, value, reason)
+            model.set_default(name, value, reason)
         chosen = {name: model.values[name] for name in kind.__struct_fields__ if name in model.values}
         if kind.sparse and text.device.startswith("mps") and parse(kind, chosen).enabled:
             raise ConfigError(
@@ -110,12 +158,21 @@ def side_inputs(model: Choices, text: TextFacts) -> None:
             )
 
 
-def shape(model: Choices, common: int) -> None:
-    """Fill in all of the shape but what the time decides."""
-    layers = model.fill("num_layers", 1, "one wide layer learns most in the same time")
-    model.fill("cell", "lstm", "the cell that learns most on text")
-    model.fill("embedding_size", 64 if common <= FEW_TOKENS else 128, f"for {common} frequent tokens")
-    model.fill("skip_connections", layers > 1, "helps from two layers on, does nothing for one")
+def shape(model: Choices, effective_vocab_size: int) -> None:
+    """Fill in the architecture but for its width.
+
+    One wide layer beats two at every budget; skip connections help from two layers on: ``docs/decisions/one-layer.md``.
+    A vocabulary of subwords needs larger embeddings than one of characters: ``docs/decisions/large-alphabets.md``.
+
+    Args:
+        model: the architecture's settings.
+        effective_vocab_size: the number of different tokens that make up 99 % of the text.
+    """
+    layers = model.set_default("num_layers", 1, "one wide layer learns most in the same time")
+    model.set_default("cell", "lstm", "the cell that learns most on text")
+    size = 64 if effective_vocab_size <= FEW_TOKENS else 128
+    model.set_default("embedding_size", size, f"for {effective_vocab_size} frequent tokens")
+    model.set_default("skip_connections", layers > 1, "helps from two layers on, does nothing for one")
 
 
 def networks(
@@ -123,110 +180,181 @@ def networks(
     train: Choices,
     train_tokens: int,
     vocab_size: int,
-    common: int,
+    effective_vocab_size: int,
     budget: float,
     machine: Machine,
 ) -> None:
-    """Fill in how wide a network is, and how many learn side by side in the time that there is."""
-    filled = 1024 * math.sqrt(train_tokens / 1e6)
-    # Without a budget of time there is none to fit: as wide as the text can fill, but no day-long surprise.
-    ceiling = filled if math.isfinite(budget) else min(512.0, filled)
-    sizes = [size for size in _SIZES if size <= max(64.0, ceiling)]
-    whole = Architecture.from_settings({**model.all, "vocab_size": vocab_size, "ensemble": 1})
-    shapes = {size: whole.replace(hidden_size=size) for size in sizes}
-    # What they know of rare tokens need not be taught.
-    taught = {size: matmul_weight_count(shapes[size].replace(vocab_size=common)) for size in sizes}
+    """Fill in the width of a network, and the number of networks in the ensemble.
 
-    def read(size: int, count: int) -> float:
-        return budget * speed(shapes[size], machine, members=count)
+    The width is the largest whose weights there is time to train: ``docs/decisions/width.md``. Only the weights for
+    frequent tokens count, since those for rare ones are hardly trained: ``docs/decisions/large-alphabets.md``. The
+    ensemble is the largest for which each member makes enough passes: ``docs/decisions/ensembles.md``.
+
+    Args:
+        model: the architecture's settings.
+        train: the training settings.
+        train_tokens: tokens of the training text.
+        vocab_size: V.
+        effective_vocab_size: the number of different tokens that make up 99 % of the text.
+        budget: seconds of training, or infinity.
+        machine: the measured machine.
+    """
+    text_limit = 1024 * math.sqrt(train_tokens / 1e6)
+    # Without a time budget the text alone limits the width, and 512 avoids runs that take days.
+    limit = text_limit if math.isfinite(budget) else min(512.0, text_limit)
+    sizes = [size for size in _SIZES if size <= max(64.0, limit)]
+    single = Architecture.from_settings({**model.all, "vocab_size": vocab_size, "ensemble": 1})
+    architectures = {size: single.replace(hidden_size=size) for size in sizes}
+    trained_weights = {
+        size: matmul_weight_count(architecture.replace(vocab_size=effective_vocab_size))
+        for size, architecture in architectures.items()
+    }
+
+    def tokens_read(size: int, count: int) -> float:
+        return budget * speed(architectures[size], machine, members=count)
 
     def widest(count: int) -> int:
-        fit = (size for size in sizes if taught[size] ** 2 <= _SQUARE_A_TOKEN * read(size, count))
-        return max(fit, default=_SIZES[0])
+        fitting = (
+            size
+            for size in sizes
+            if trained_weights[size] ** 2 <= _SQUARED_WEIGHTS_PER_TOKEN * tokens_read(size, count)
+        )
+        return max(fitting, default=_SIZES[0])
 
-    settled = any(model.given.get(name) for name in ("hidden_size", "bidirectional", "attention_window"))
-    several = () if settled or counted(train) else range(_NETWORKS, 1, -1)
-    enough = _PASSES_A_NETWORK * train_tokens
-    count = next((count for count in several if read(widest(count), count) >= enough * count), 1)
-    why = "several, averaged, learn less of it by heart than one that reads it more often"
-    count = model.fill("ensemble", count, why if count > 1 else "one network")
+    one_only = any(model.given.get(name) for name in ("hidden_size", "bidirectional", "attention_window"))
+    counts = () if one_only or has_step_budget(train) else range(_MAX_NETWORKS, 1, -1)
+    needed = _PASSES_PER_NETWORK * train_tokens
+    count = next((count for count in counts if tokens_read(widest(count), count) >= needed * count), 1)
+    reason = "several networks, averaged, overfit less than one that makes more passes"
+    count = model.set_default("ensemble", count, reason if count > 1 else "one network")
     size = widest(count)
-    why = "the widest that there is time enough to teach"
+    reason = "the widest network that there is time to train"
     if size == sizes[-1]:
-        why = "as wide as this much text can fill" if ceiling == filled else "wide enough where no time is given"
-    model.fill("hidden_size", size, why)
+        reason = "as wide as this length of text supports" if limit == text_limit else "enough without a time budget"
+    model.set_default("hidden_size", size, reason)
 
 
-def counted(train: Choices) -> bool:
-    """Whether steps or passes were asked for, not only a time."""
+def has_step_budget(train: Choices) -> bool:
+    """Whether the budget is a number of steps or passes, and not only a time."""
     return bool(train.values.get("max_steps") or train.values.get("epochs"))
 
 
 def windows(data: Choices, train_tokens: int, device: str, *, bidirectional: bool) -> list[str]:
-    """Fill in how the text is cut; what to tell when it is too short for that."""
-    long = bidirectional or device.startswith("cuda")
+    """Fill in the batch size, the window length and the number of streams.
+
+    On a CPU small batches with high learning rates learn most per second:
+    ``docs/decisions/learning-rate-and-batch.md``.
+    Windows of a bidirectional network are independent and longer: ``docs/decisions/bidirectional.md``.
+
+    Args:
+        data: the data settings.
+        train_tokens: tokens of the training text.
+        device: torch's name of the device.
+        bidirectional: whether the network is.
+
+    Returns:
+        Notes about explicit settings that were lowered because the text is short.
+    """
+    on_gpu = device.startswith("cuda")
     if bidirectional:
-        data.fill("windows", "shuffled", "what reads both ways carries no state on")
-    if device.startswith("cuda"):
-        batch = data.fill("batch_size", 128, "what a GPU computes at once")
+        data.set_default("windows", "shuffled", "a bidirectional network carries no state")
+    if on_gpu:
+        batch = data.set_default("batch_size", 128, "enough parallel work for a GPU")
     else:
-        batch = data.fill("batch_size", 16, "small batches learn most a second")
-    why = "how much it sees at once" if bidirectional else "how far gradients reach back"
-    seq_len = data.fill("seq_len", 128 if long else 64, why)
+        batch = data.set_default("batch_size", 16, "small batches learn most per second")
+    reason = "the context it sees at once" if bidirectional else "the length of back-propagation"
+    seq_len = data.set_default("seq_len", 128 if bidirectional or on_gpu else 64, reason)
     notes = []
     if train_tokens <= seq_len:
-        short = max(1, train_tokens // 2)
-        notes.append(f"the text is too short for windows of {seq_len}: they are {short} long now")
-        seq_len = data.values["seq_len"] = short
-    most = max(1, train_tokens // (seq_len + 1))
-    if batch > most:
-        notes.append(f"the text is too short for {batch} windows a step: there are {most} now")
-        batch = data.values["batch_size"] = most
+        shorter = max(1, train_tokens // 2)
+        notes.append(f"the text is too short for windows of {seq_len} tokens: seq_len is now {shorter}")
+        seq_len = data.values["seq_len"] = shorter
+    max_batch = max(1, train_tokens // (seq_len + 1))
+    if batch > max_batch:
+        notes.append(f"the text is too short for {batch} windows per step: batch_size is now {max_batch}")
+        batch = data.values["batch_size"] = max_batch
     groups = max(1, min(64 // batch, train_tokens // (batch * seq_len * 4)))
-    data.fill("streams", batch * groups, "more places of the text heard in turn")
+    data.set_default("streams", batch * groups, "steps alternate between more parts of the text")
     return notes
 
 
 def passes(train: Choices, speed: float, rows: int, train_tokens: int, *, bidirectional: bool) -> list[str]:
-    """End a run that has only a time to keep to before its text is learnt by heart; what to tell of that."""
-    most = round(_PASSES * math.sqrt(max(1.0, train_tokens / _MANY_TOKENS)))
-    most = max(most, math.ceil(_FEWEST_STEPS * rows / train_tokens))
+    """Limit the passes of a run that has only a time budget, so that it ends before it memorises its text.
+
+    Source: ``docs/decisions/short-texts.md``. Bidirectional networks are exempt: their masks differ from pass to pass.
+
+    Args:
+        train: the training settings.
+        speed: tokens per second in training.
+        rows: tokens per step, `batch_size` times `seq_len`.
+        train_tokens: tokens of the training text.
+        bidirectional: whether the network is.
+
+    Returns:
+        A note if the passes were limited, else nothing.
+    """
+    most = round(_MAX_PASSES * math.sqrt(max(1.0, train_tokens / _MAX_PASSES_TOKENS)))
+    most = max(most, math.ceil(_MIN_STEPS * rows / train_tokens))
     steps, _ = length(train.values, speed, rows, train_tokens)
-    if bidirectional or counted(train) or steps * rows <= most * train_tokens:
-        return []  # gaps differ from pass to pass: what reads both ways may read on
-    train.fill("epochs", float(most), "more passes would only teach it this text by heart")
+    if bidirectional or has_step_budget(train) or steps * rows <= most * train_tokens:
+        return []
+    train.set_default("epochs", float(most), "more passes would overfit this text")
     return [f"training ends after {most} passes over this text: more would learn it by heart (--epochs says otherwise)"]
 
 
 def regularise(model: Choices, weights: int, passes: float, train_tokens: int) -> None:
-    """Fill in the dropouts, for a network of so many weights that reads the text so many times."""
-    # Capacity times practice: how often each token's worth of weights has heard the text. Narrow networks have less
-    # to spare.
-    pressure = math.log2(max(1e-9, weights * passes / train_tokens))
-    spare = min(1.0, math.sqrt(model.values["hidden_size"] / 512))
-    rate = round(min(0.6, max(0.0, 0.1 + 0.05 * (pressure - 2.3))) * spare, 2)
-    why = f"about {passes:.1f} passes over the text" if passes >= 1 else "the text is not even read once"
-    model.fill("dropout", rate, why)
-    model.fill("weight_drop", round(max(0.0, rate - 0.3), 2), why)
-    for kind in SIDE_INPUTS.values():  # a table memorises its text sooner than a network, from the first repetition on
+    """Fill in the dropout rates.
+
+    Dropout rises by 0.05 with each doubling of weights times passes per training token, and is lower for networks
+    narrower than 512; DropConnect only above a dropout of 0.3. Tables of side inputs memorise a text earlier than the
+    network does, from the first repetition on: 0.05 per pass. Source: ``docs/decisions/regularisation.md``.
+
+    Args:
+        model: the architecture's settings.
+        weights: weights of one network in matrix products.
+        passes: predicted passes over the training text.
+        train_tokens: tokens of the training text.
+    """
+    overfitting = math.log2(max(1e-9, weights * passes / train_tokens))
+    width_factor = min(1.0, math.sqrt(model.values["hidden_size"] / 512))
+    rate = round(min(0.6, max(0.0, 0.1 + 0.05 * (overfitting - 2.3))) * width_factor, 2)
+    reason = f"about {passes:.1f} passes over the text" if passes >= 1 else "less than one pass over the text"
+    model.set_default("dropout", rate, reason)
+    model.set_default("weight_drop", round(max(0.0, rate - 0.3), 2), reason)
+    for kind in SIDE_INPUTS.values():
         if kind.dropout_setting:
-            model.fill(kind.dropout_setting, round(min(0.3, 0.05 * passes), 2) if passes >= 1 else 0.0, why)
+            table_rate = round(min(0.3, 0.05 * passes), 2) if passes >= 1 else 0.0
+            model.set_default(kind.dropout_setting, table_rate, reason)
 
 
 def optimizer(
     train: Choices, hidden: int, steps: int, train_tokens: int, val_tokens: int, speed: float, rows: int
 ) -> None:
-    """Fill in the optimizer, its settings, and how often the validation text is evaluated."""
-    optimizer = train.fill("optimizer", "soap", "gets furthest in the same time")
-    highest = {"soap": 1.5e-2, "adamw": 2.6e-2}.get(optimizer, 1.5e-2)
-    train.fill("lr", float(f"{highest * min(1.0, 256 / hidden):.2g}"), f"for {hidden} features")
-    memory = min(100.0, max(20.0, steps / 150))
+    """Fill in the optimizer, its settings, and the interval of evaluations.
+
+    Sources: SOAP, ``docs/decisions/soap.md``; learning rate and β2, ``docs/decisions/learning-rate-and-batch.md``;
+    weight decay, ``docs/decisions/regularisation.md``; patience, ``docs/decisions/short-texts.md``.
+
+    Args:
+        train: the training settings.
+        hidden: H.
+        steps: predicted steps.
+        train_tokens: tokens of the training text.
+        val_tokens: tokens of the validation text.
+        speed: tokens per second in training.
+        rows: tokens per step, `batch_size` times `seq_len`.
+    """
+    optimizer = train.set_default("optimizer", "soap", "learns most in the same time")
+    peak = {"soap": 1.5e-2, "adamw": 2.6e-2}.get(optimizer, 1.5e-2)
+    train.set_default("lr", float(f"{peak * min(1.0, 256 / hidden):.2g}"), f"for {hidden} hidden units")
     decay = 0.05 * min(6.0, math.sqrt(max(1.0, 1e6 / train_tokens)))
-    train.fill("weight_decay", round(decay, 2), f"for {train_tokens:,} tokens")
-    train.fill("beta2", round(1 - 1 / memory, 3), f"squared gradients are remembered for about {memory:.0f} steps")
-    # Evaluations may take 3 % of the time, and twenty are enough to see a curve. Reading a token costs a third of
-    # training on it; an eighth of the text is read twice more to choose between last and average weights.
-    cost = (1.25 * val_tokens / (3 * speed) + 0.1) / (rows / speed)
-    every = max(steps / 20, cost / 0.03)
-    train.fill("eval_every", max(1, round(every)), "evaluations take at most 3 % of the time")
-    train.fill("patience", 10, "ten evaluations without progress mean overfitting")
+    train.set_default("weight_decay", round(decay, 2), f"for {train_tokens:,} tokens")
+    memory = min(100.0, max(20.0, steps / 150))
+    train.set_default("beta2", round(1 - 1 / memory, 3), f"averages squared gradients over about {memory:.0f} steps")
+    # Twenty evaluations are enough to see a curve, and they may take at most 3 % of the time. Scoring a token takes a
+    # third of the time of training on it; an eighth of the text is scored twice more, to choose between the last
+    # weights and their average.
+    steps_per_evaluation = (1.25 * val_tokens / (3 * speed) + 0.1) / (rows / speed)
+    interval = max(steps / 20, steps_per_evaluation / 0.03)
+    train.set_default("eval_every", max(1, round(interval)), "evaluations take at most 3 % of the time")
+    train.set_default("patience", 10, "ten evaluations without progress mean overfitting")
