@@ -50,7 +50,7 @@ def test_json_round_trip(run):
         ("hidden_size = 3", "hidden_size stands in no section"),
     ],
 )
-def test_a_bad_settings_file_is_told_in_one_line(tmp_path, text, told):
+def test_an_invalid_settings_file_is_one_line(tmp_path, text, told):
     path = tmp_path / "run.toml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:

@@ -33,21 +33,26 @@ def documented_arguments(docstring):
     return {name.strip("* ") for entry in entries for name in entry.split(",")}
 
 
-def is_override(docstring):
-    """``See `Base```: the base class documents the arguments."""
-    return docstring.startswith("See `")
-
-
 def undocumented():
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for function, class_node in public_functions(ast.parse(path.read_text("utf-8")).body):
+    trees = {path: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
+    docstrings = {}
+    for tree in trees.values():
+        for function, class_node in public_functions(tree.body):
+            owner = f"{class_node.name}." if class_node else ""
+            docstrings[owner + function.name] = ast.get_docstring(function) or ""
+    for path, tree in trees.items():
+        for function, class_node in public_functions(tree.body):
             names = argument_names(function)
             if len(names) < 2 or path.parent == TYPER_COMMANDS:
                 continue
             documented = class_node if function.name == "__init__" else function
             docstring = ast.get_docstring(documented) or ""
+            reference = re.match(r"See `([\w.]+)`", docstring)  # of an override or a delegate: documented there
+            if reference:
+                name = reference[1]
+                docstring = docstrings.get(name) or docstrings.get(f"{name}.{function.name}") or ""
             missing = [name for name in names if name not in documented_arguments(docstring)]
-            if missing and not is_override(docstring):
+            if missing:
                 owner = f"{class_node.name}." if class_node else ""
                 place = path.relative_to(PACKAGE.parent)
                 yield f"{place}:{function.lineno} {owner}{function.name}: {', '.join(missing)}"

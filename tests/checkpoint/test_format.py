@@ -305,7 +305,7 @@ headers = st.fixed_dictionaries(
 
 
 @given(header=headers, data=st.binary(max_size=40))
-def test_a_lying_header_with_a_right_digest_only_ever_gives_our_errors(
+def test_a_forged_header_with_a_valid_digest_raises_only_our_errors(
     tmp_path_factory: pytest.TempPathFactory, header: dict[str, Any], data: bytes
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "lying.safetensors"
@@ -318,7 +318,7 @@ def test_a_lying_header_with_a_right_digest_only_ever_gives_our_errors(
 @given(
     header=st.binary(max_size=60), length=st.integers(0, 2**64 - 1) | st.integers(0, 80), data=st.binary(max_size=20)
 )
-def test_noise_only_ever_gives_our_errors(
+def test_noise_raises_only_our_errors(
     tmp_path_factory: pytest.TempPathFactory, header: bytes, length: int, data: bytes
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "noise.safetensors"
@@ -344,7 +344,7 @@ def test_the_wrong_kind(tmp_path: Path) -> None:
         read(path, kind="model")
 
 
-def test_places_that_are_no_file(tmp_path: Path) -> None:
+def test_paths_that_are_not_files(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no such file"):
         read(tmp_path / "none")
     with pytest.raises(NotFoundError, match="no such file"):
@@ -357,7 +357,7 @@ def test_places_that_are_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
-def test_a_pipe_does_not_wait_for_ever(tmp_path: Path) -> None:
+def test_a_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
         assert "not a plain file" in failure(path)
@@ -446,7 +446,7 @@ def test_tensors_too_few_too_many_and_of_the_wrong_type() -> None:
         ({"warp": 9}, "there is no setting 'warp'"),
     ],
 )
-def test_settings_that_cannot_be(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+def test_invalid_settings(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     config = model().run.to_plain()
     config["model"] |= changes
     (tmp_path / "file").write_bytes(signed({"__metadata__": metadata(config=json.dumps(config))}))
@@ -466,7 +466,7 @@ def test_settings_that_cannot_be(tmp_path: Path, changes: dict[str, Any], words:
         ({"model": {"vocab_size": 7, "bidirectional": True}}, "bidirectional needs windows = shuffled"),
     ],
 )
-def test_sections_that_cannot_be(tmp_path: Path, config: dict[str, Any], words: str) -> None:
+def test_invalid_sections(tmp_path: Path, config: dict[str, Any], words: str) -> None:
     (tmp_path / "file").write_bytes(signed({"__metadata__": metadata(config=json.dumps(config))}))
     with pytest.raises(IncompatibleError, match=words):
         read(tmp_path / "file")

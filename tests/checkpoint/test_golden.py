@@ -15,7 +15,7 @@ TEXT = "the moon lay on the sand."
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("v1-*.safetensors")), ids=lambda path: path.stem)
-def test_the_logits_are_those_of_then(path):
+def test_the_logits_have_not_changed(path):
     if path.stem.endswith(".resume"):
         pytest.skip("not a model")
     checkpoint = read_model(path)
@@ -34,13 +34,13 @@ def test_the_logits_are_those_of_then(path):
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("v1-*.safetensors")), ids=lambda path: path.stem)
-def test_headers_are_read_under_todays_names(path):
+def test_headers_have_current_names(path):
     header = read_header(path)
     assert header.run.model.vocab_size == 20
     assert header.provenance.corpus.name
 
 
-def test_a_run_of_format_1_cannot_go_on_and_says_what_can():
+def test_a_run_of_format_1_cannot_be_resumed_and_the_hint_says_what_can():
     with pytest.raises(IncompatibleError, match=r"earlier charlstm .*Begin a new run from the model"):
         read(GOLDEN / "v1-lstm-side-inputs-ensemble.resume.safetensors", kind="resume")
 

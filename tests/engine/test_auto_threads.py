@@ -63,13 +63,13 @@ def used(library, stepper, rows, steps=40):
     return threads
 
 
-def test_narrow_networks_have_one_thread(library):
+def test_narrow_networks_use_one_thread(library):
     assert set(used(library, engine(), 3)) == {1}
     assert library.sets == [1]
 
 
 @pytest.mark.parametrize(("rows", "most"), [(1, 2), (8, 2), (9, 3)])
-def test_much_work_has_several_once_it_is_known_to_last(library, monkeypatch, rows, most):
+def test_large_steps_use_several_threads_after_the_warmup(library, monkeypatch, rows, most):
     monkeypatch.setattr(auto_threads, "_MIN_PRODUCTS", 100)
     monkeypatch.setattr(auto_threads, "_JUDGE_SECONDS", 1e9)
     threads = used(library, engine(), rows, auto_threads._WARMUP_STEPS - 1 + auto_threads._JUDGE_STEPS)
@@ -83,7 +83,7 @@ def test_the_environment_may_allow_less(library, monkeypatch):
     assert set(used(library, engine(), 9)) == {1}
 
 
-def test_where_no_library_can_be_told_nothing_is(library, monkeypatch):
+def test_without_a_controllable_library_nothing_changes(library, monkeypatch):
     monkeypatch.setattr(auto_threads, "_MIN_PRODUCTS", 100)
     monkeypatch.setattr(auto_threads.ThreadpoolController, "lib_controllers", ())
     used(library, engine(), 9)
@@ -96,7 +96,7 @@ def test_two_engines_take_turns_with_the_threads_of_their_process(library):
 
 
 @pytest.mark.parametrize("asked", [1, 2, 5])
-def test_what_is_asked_for_is_used(library, asked):
+def test_a_fixed_number_of_threads_is_used(library, asked):
     assert set(used(library, engine(threads=asked), 1)) == {asked}
 
 
@@ -117,7 +117,7 @@ def test_where_bits_depend_on_threads_their_number_never_changes(library, monkey
     assert set(threads[auto_threads._WARMUP_STEPS - 1 :]) == {settled}
 
 
-def test_it_gives_way_and_writes_the_same(library, monkeypatch):
+def test_it_uses_fewer_threads_on_a_busy_machine_with_equal_results(library, monkeypatch):
     monkeypatch.setattr(auto_threads, "_MIN_PRODUCTS", 100)
     monkeypatch.setattr(auto_threads, "_JUDGE_STEPS", 2)
     stepper, plain = engine(), engine(Engine)

@@ -58,6 +58,6 @@ def test_the_module_has_weights_of_its_own():
     assert not (saved.tensors["head.bias"] == 9).any()
 
 
-def test_a_device_that_is_not_there_is_one_line():
+def test_a_missing_device_is_one_line():
     with pytest.raises(UsageError, match="no device 'tpu'"):
         torch_model(checkpoint(), "tpu")

@@ -59,7 +59,7 @@ def test_each_step_adds_what_torch_adds_in_the_window(shape, batch, length, rand
         np.testing.assert_allclose(added, want[:, step], atol=1e-5)
 
 
-def test_a_text_alone_gets_what_it_gets_among_others():
+def test_a_single_text_equals_its_row_in_a_batch():
     stepped = Stepped(3, (2, 3), 20)
     ids, state = torch.randint(4, (1, 200)), stepped.empty(1)
     for token, want in zip(ids[0].tolist(), stepped.in_torch(ids)[0], strict=True):
@@ -84,7 +84,7 @@ def test_a_memory_that_was_returned_is_never_written_to_again(slots):
     assert state == before
 
 
-def test_texts_are_taken_and_joined_with_what_they_have_read():
+def test_selected_and_joined_texts_keep_their_histories():
     stepped = Stepped(3, (2, 3), 300)
     ids = torch.randint(4, (3, 120))
     want, state = stepped.in_torch(ids), stepped.empty(3)

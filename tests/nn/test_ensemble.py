@@ -1,4 +1,4 @@
-"""Several networks side by side: each learns as if it were alone, and together they say the mean."""
+"""Ensembles: each member learns independently, and their logits are averaged."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def some_ids(batch=2, time=12):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_it_says_the_mean_of_what_its_networks_say(shape):
+def test_its_logits_are_the_mean_of_its_members_logits(shape):
     model, ids = ensemble_of(shape).eval(), some_ids()
     alone = [member(model, k).eval()(ids)[0] for k in range(COUNT)]
     assert not torch.allclose(alone[0], alone[1])
@@ -57,7 +57,7 @@ def test_it_says_the_mean_of_what_its_networks_say(shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_each_learns_as_if_it_were_alone(shape):
+def test_each_member_has_the_gradients_of_a_separate_network(shape):
     model, ids = ensemble_of(shape).train(), some_ids(time=13)
     inputs, targets = ids[:, :-1], ids[:, 1:]
     logits, _ = model(inputs)
@@ -77,7 +77,7 @@ def test_each_learns_as_if_it_were_alone(shape):
     torch.testing.assert_close(model.embedding.weight.grad, shared)
 
 
-def test_what_is_dropped_differs_from_network_to_network():
+def test_members_have_different_dropout_masks():
     model = ensemble_of(SHAPE | {"dropout": 0.5})
     with torch.no_grad():
         for k in (1, 2):  # the same weights in all
@@ -94,12 +94,12 @@ def test_what_is_dropped_differs_from_network_to_network():
 
 
 @pytest.mark.parametrize("other", [{"bidirectional": True}, {"attention_window": 4}])
-def test_what_cannot_be_averaged_is_refused(other):
+def test_excluded_combinations_raise(other):
     with pytest.raises(ConfigError, match="exclude each other"):
         architecture(vocab_size=3, ensemble=2, **other)
 
 
-def test_the_carried_state_has_each_networks_own():
+def test_the_carried_state_has_a_part_for_each_member():
     model, ids = ensemble_of(SHAPE | LOOKED_UP).eval(), some_ids()
     whole, _ = model(ids)
     begun, state = model(ids[:, :5])

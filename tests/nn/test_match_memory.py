@@ -1,4 +1,4 @@
-"""The match memory: by its definition, in whole windows, carried along and reset."""
+"""The match memory against its definition, in whole windows, carried and reset."""
 
 import numpy as np
 import torch
@@ -54,13 +54,13 @@ some_orders = st.lists(st.integers(2, 5), min_size=1, max_size=3, unique=True)
 
 
 @given(texts, some_orders, st.sampled_from([1, 2, 7, 64, 8192]))
-def test_whole_windows_give_what_the_equations_give_one_by_one(text, orders, slots):
+def test_windows_equal_a_loop_over_the_equations(text, orders, slots):
     match = match_of(orders, slots)
     found, _, _ = looked_up(match, torch.tensor([text]), *start(match))
     assert found[0].tolist() == by_the_docstring(text, orders, slots)
 
 
-def test_a_name_that_was_read_once_is_known_from_its_third_letter():
+def test_a_word_read_once_is_predicted_from_its_third_letter():
     text, match = "enter PETRUCHIO, and then PETRUCHIO speaks", match_of((3,), 8192)
     found, _, _ = looked_up(match, torch.tensor([[ord(c) for c in text]]), *start(match))
     again = text.rindex("PETRUCHIO")
@@ -70,7 +70,7 @@ def test_a_name_that_was_read_once_is_known_from_its_third_letter():
 
 
 @given(texts, st.data())
-def test_a_text_read_in_two_windows_is_remembered_as_in_one(text, data):
+def test_two_windows_with_carried_memory_equal_one(text, data):
     text, match = [*text, 1], match_of((2, 4), 16)
     ids, cut = torch.tensor([text]), data.draw(st.integers(1, len(text)))
     whole, recent_at_end, (slots_at_end,) = looked_up(match, ids, *start(match))
@@ -84,7 +84,7 @@ def test_a_text_read_in_two_windows_is_remembered_as_in_one(text, data):
     assert torch.equal(memory[0], kept), "a memory that was returned is never written to again"
 
 
-def test_rows_of_a_batch_remember_only_themselves():
+def test_rows_of_a_batch_have_separate_memories():
     ids, match = torch.randint(4, (3, 100)), match_of((2, 3), 32)
     whole, _, _ = looked_up(match, ids, *start(match, 3))
     for row in range(3):
@@ -93,7 +93,7 @@ def test_rows_of_a_batch_remember_only_themselves():
 
 
 @given(st.integers(0, 2**31 - 1), st.integers(1, 0x10FFFF + 1), st.integers(1, 1 << 20))
-def test_a_slot_fits_31_bits_and_gives_its_number_to_its_own_n_gram_only(hashed, number, slots):
+def test_a_slot_fits_31_bits_and_matches_only_its_own_n_gram(hashed, number, slots):
     match = match_of((2,), slots)
     slot = match._slot(hashed, number)
     assert 0 <= slot < 2**31
@@ -101,7 +101,7 @@ def test_a_slot_fits_31_bits_and_gives_its_number_to_its_own_n_gram_only(hashed,
     assert match._number(slot, hashed + slots) == 0, "another n-gram of the same slot"
 
 
-def test_a_network_begins_as_if_it_had_none_and_learns_from_it():
+def test_the_initial_network_ignores_it_and_training_uses_it():
     shape = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 4, "num_layers": 1}
     torch.manual_seed(0)
     plain, model = CharLM(architecture(**shape)), CharLM(architecture(**shape, match_orders=(2,), match_slots=20))
@@ -114,7 +114,7 @@ def test_a_network_begins_as_if_it_had_none_and_learns_from_it():
     assert moved == [0, 3 + 1], "where nothing was known, and where 1 2 had been followed by 3"
 
 
-def test_a_state_reset_forgets_what_was_read():
+def test_a_state_reset_empties_the_memory():
     torch.manual_seed(0)
     model = CharLM(architecture(vocab_size=3, hidden_size=4, num_layers=1, match_orders=(2, 3), match_slots=20)).eval()
     torch.nn.init.normal_(model.side_inputs["match"].weight)
@@ -126,7 +126,7 @@ def test_a_state_reset_forgets_what_was_read():
     assert not torch.equal(again[1], model(ids)[0][1])
 
 
-def test_a_table_grows_with_the_alphabet_order_by_order():
+def test_a_table_is_remapped_to_a_new_vocabulary_order_by_order():
     match, table = match_of((2, 3), 8), np.arange(2 * 4 * 1, dtype=np.float32)[:, None]  # V = 3, E = 1
     remapped = match.remap_table(table, np.array([2, -1, 0, 1]), 3)
     assert remapped[:, 0].tolist() == [0, 3, 2, 1, 2, 4, 7, 6, 5, 6]

@@ -123,9 +123,7 @@ def stepped(cell, x, state, weights):
 @pytest.mark.parametrize("cell", CELLS)
 @given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 5), st.integers(1, 3), st.integers(1, 6))
 @settings(max_examples=15, deadline=None)
-def test_whole_window_by_hand_equals_the_cell_stepped_along_forward_and_backward(
-    cell, seed, inputs, hidden, batch, time
-):
+def test_fused_kernels_equal_the_stepped_cell_forward_and_backward(cell, seed, inputs, hidden, batch, time):
     rng = np.random.default_rng(seed)
     x, state, weights = parts_of(cell, rng, inputs, hidden, batch, time)
     learning = [part.requires_grad_() for part in (x, *state, *weights)]
@@ -157,9 +155,9 @@ def test_gradients_are_right(cell, monkeypatch):
     assert torch.autograd.gradcheck(step, learning)
 
 
-@pytest.mark.parametrize("layouts", [True, False], ids=["laid out", "without layouts"])
+@pytest.mark.parametrize("layouts", [True, False], ids=["reordered", "not reordered"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_whole_window_is_the_same_where_its_matrix_is_reordered_anew(cell, layouts, monkeypatch):
+def test_fused_kernels_are_equal_with_and_without_reordered_weights(cell, layouts, monkeypatch):
     monkeypatch.setattr(fused, "_FEW_WEIGHTS", 0)
     if not layouts:
         monkeypatch.setattr(torch.ops, "mkldnn", object())
@@ -225,7 +223,7 @@ def test_layer_equals_torchs_own_module(cell):
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_the_state_is_carried_in_its_own_precision_whatever_torch_computes_in(cell, monkeypatch):
+def test_the_carried_state_keeps_its_precision_under_autocast(cell, monkeypatch):
     name = {"rnn": "rnn_tanh"}.get(cell, cell)
     whole = getattr(torch, name)  # under autocast on a processor with bf16 it gives all parts in bf16
     monkeypatch.setattr(torch, name, lambda *given: tuple(part.bfloat16() for part in whole(*given)))
@@ -319,7 +317,7 @@ def test_attention_gradients_are_right():
     assert torch.autograd.gradcheck(lambda h, *w: attend(h, memory, *w)[0], (hidden, *weights))
 
 
-def test_attention_begins_as_if_it_were_not_there():
+def test_initial_attention_has_no_effect():
     shape = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 4, "num_layers": 1}
     plain, attentive = model_of(shape), model_of(shape, attention_window=4)
     attentive.load_state_dict({**attentive.state_dict(), **plain.state_dict()})
@@ -346,7 +344,7 @@ def test_lower_precision_products_come_close(cell):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_initial_weights_are_orthogonal_gate_by_gate_and_begin_by_remembering(cell):
+def test_initial_weights_are_orthogonal_gate_by_gate_and_gates_keep_the_state(cell):
     layer = RecurrentLayer(cell, 3, 6)
     gates = CELLS[cell].gates
     for gate in layer.weight_hh.chunk(gates):
@@ -361,12 +359,12 @@ def test_initial_weights_are_orthogonal_gate_by_gate_and_begin_by_remembering(ce
     ("looked_up", "length"),
     [({"match_orders": (3,)}, 1), ({"ngram_order": 3}, 1), ({"match_orders": (), "ngram_order": 0}, 8)],
 )
-def test_embeddings_begin_quiet_where_something_is_added_to_them(looked_up, length):
+def test_initial_embeddings_have_length_one_with_side_inputs(looked_up, length):
     model = CharLM(architecture(vocab_size=500, embedding_size=64, hidden_size=4, **looked_up))
     assert model.embedding.weight.norm(dim=1).mean().item() == pytest.approx(length, rel=0.05)
 
 
-def test_it_can_begin_by_knowing_how_frequent_each_token_is():
+def test_the_output_bias_can_start_at_token_frequencies():
     model = model_of({"vocab_size": 4, "hidden_size": 5})
     torch.nn.init.zeros_(model.head.weight)
     model.init_output_bias(np.array([0, 9, 4, 3]))
@@ -418,7 +416,7 @@ def arrays_of(state):
     return [*(part for stack in state.layers for layer in stack for part in layer), *(state.attention or ())]
 
 
-def test_expanded_and_selected_states_go_on_as_their_row():
+def test_expanded_and_selected_states_continue_like_their_row():
     model = model_of(
         {"vocab_size": 4, "embedding_size": 3, "hidden_size": 5, "num_layers": 2, "skip_connections": True}
     )

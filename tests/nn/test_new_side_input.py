@@ -124,7 +124,7 @@ def test_it_resumes_bit_for_bit(tmp_path):
     assert all(np.array_equal(one.tensors[name], other.tensors[name]) for name in one.tensors)
 
 
-def test_it_is_fine_tuned_on_a_grown_alphabet(tmp_path):
+def test_it_is_fine_tuned_on_an_extended_alphabet(tmp_path):
     trained(tmp_path)
     before = read_model(tmp_path / "toy" / "model.safetensors")
     (tmp_path / "new.txt").write_text("ONE LINE\nÄNOTHER\n" * 40)

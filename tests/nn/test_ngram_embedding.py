@@ -71,7 +71,7 @@ def test_buckets_are_used_evenly():
     assert ((counts - counts.mean()) ** 2 / counts.mean()).sum() < 350  # 255 degrees of freedom; 1 in 100,000 exceed it
 
 
-def test_a_network_begins_as_if_it_had_no_table_and_learns_one():
+def test_the_initial_network_ignores_the_table_and_training_uses_it():
     shape = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 4, "num_layers": 1}
     torch.manual_seed(0)
     plain, model = CharLM(architecture(**shape)), CharLM(architecture(**shape, ngram_order=3, ngram_buckets=20))
@@ -86,7 +86,7 @@ def test_a_network_begins_as_if_it_had_no_table_and_learns_one():
     assert set(gradient.coalesce().indices()[0].tolist()) == read
 
 
-def test_dropout_leaves_out_a_share_of_the_n_grams_and_only_in_training():
+def test_dropout_drops_a_share_of_n_grams_in_training_only():
     side = NgramEmbedding(ngram_order=4, ngram_buckets=40, ngram_dropout=0.25)
     table = SideInputTable(side, 9, 3)
     torch.nn.init.ones_(table.weight)
@@ -101,7 +101,7 @@ def test_dropout_leaves_out_a_share_of_the_n_grams_and_only_in_training():
     assert (table(rows, DropoutRng()) == 3).all()
 
 
-def test_a_state_reset_forgets_what_was_read():
+def test_a_state_reset_clears_the_history():
     torch.manual_seed(0)
     model = CharLM(architecture(vocab_size=5, hidden_size=4, num_layers=1, ngram_order=3, ngram_buckets=20)).eval()
     torch.nn.init.normal_(model.side_inputs["ngrams"].weight)

@@ -43,7 +43,7 @@ def test_the_streams_of_an_epoch_rejoin_to_the_text(length, batch, seq_len, grou
 
 
 @given(sizes, st.integers(1, 4), st.integers(1, 20), st.integers(1, 3), st.sampled_from(["stateful", "shuffled"]))
-def test_a_cursor_goes_on_where_the_windows_were(length, batch, seq_len, groups, kind):
+def test_batches_continue_exactly_from_a_cursor(length, batch, seq_len, groups, kind):
     made = windows_of(length, batch, seq_len, groups, windows=kind)
     straight = list(islice(made.start_from(0, 0), 12))
     for k in (1, 5, 11):
@@ -59,7 +59,7 @@ def test_epochs_cut_the_text_at_different_places():
     assert len(starts) > 15
 
 
-def test_states_are_reset_at_the_rate_asked_for():
+def test_states_are_reset_with_reset_prob():
     made = windows_of(100_000, 10, 10, reset_prob=0.1)
     fresh = torch.stack([window.reset_mask for window in islice(made.start_from(0, 1), 900)]).float().mean().item()
     assert 0.08 < fresh < 0.12

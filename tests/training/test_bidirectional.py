@@ -1,4 +1,4 @@
-"""The network that reads both ways: against loops, torch's own modules, its halves, the engine, and itself resumed."""
+"""Bidirectional networks: against loops, torch's own modules, its halves, the engine, and itself resumed."""
 
 from itertools import islice
 
@@ -184,7 +184,7 @@ def test_the_weights_are_counted_and_the_mask_has_a_row_of_its_own():
     assert model.parameter_count() == parameter_count(config)
 
 
-def test_what_cannot_go_with_both_ways_is_refused(tmp_path):
+def test_excluded_combinations_raise(tmp_path):
     with pytest.raises(ConfigError, match="attention looks back only"):
         architecture(vocab_size=3, bidirectional=True, attention_window=4)
     with pytest.raises(ConfigError, match="needs windows = shuffled"):
@@ -203,14 +203,14 @@ def test_what_cannot_go_with_both_ways_is_refused(tmp_path):
 
 
 @given(st.integers(0, 2**31), st.integers(1, 5), st.integers(1, 300))
-def test_something_is_hidden_in_spans_and_the_same_seed_hides_the_same(seed, rows, time):
+def test_masks_are_spans_and_reproducible(seed, rows, time):
     hidden = mask_spans(np.random.default_rng(seed), rows, time)
     assert hidden.shape == (rows, time)
     assert hidden.any()
     np.testing.assert_array_equal(hidden, mask_spans(np.random.default_rng(seed), rows, time))
 
 
-def test_a_quarter_is_hidden_in_spans_of_every_length():
+def test_a_quarter_of_all_tokens_is_masked_in_spans_of_every_length():
     hidden = mask_spans(np.random.default_rng(0), 400, 200)
     assert hidden.mean() == pytest.approx(0.25, abs=0.03)
     edges = np.flatnonzero(np.diff(np.concatenate(([0], hidden[:, 20:180].ravel(), [0]))))
@@ -220,7 +220,7 @@ def test_a_quarter_is_hidden_in_spans_of_every_length():
     assert hidden[:, 0].mean() == pytest.approx(0.25, abs=0.08)
 
 
-def test_windows_hide_what_they_ask_for_and_a_cursor_hides_the_same():
+def test_batches_mask_their_targets_and_continue_exactly_from_a_cursor():
     config = DataConfig(windows="shuffled", batch_size=3, seq_len=20)
     made = TbpttBatches(np.arange(500, dtype=np.uint32), config, seed=1, mask_id=999)
     straight = list(islice(made.start_from(0, 0), 9))
@@ -252,7 +252,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path, cell):
     assert same(weights(second), weights(whole))
 
 
-def test_a_run_learns_shows_what_it_fills_and_leaves_a_checkpoint_that_fills(tmp_path):
+def test_a_run_learns_previews_fillings_and_saves_a_model_that_fills(tmp_path):
     run = training(
         tmp_path / "both",
         model={"bidirectional": True, "hidden_size": 24, "num_layers": 1, "dropout": 0},
@@ -281,7 +281,7 @@ def test_a_run_learns_shows_what_it_fills_and_leaves_a_checkpoint_that_fills(tmp
         check_causal(checkpoint)
 
 
-def test_a_checkpoint_that_lost_a_direction_is_told_of(tmp_path):
+def test_a_checkpoint_without_one_direction_raises(tmp_path):
     run_through(training(tmp_path / "both", train={"max_steps": 2}, **BOTH))
     checkpoint = read(tmp_path / "both" / MODEL)
     check_model(checkpoint)

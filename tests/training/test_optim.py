@@ -102,7 +102,7 @@ def least_squares(optimizer_of, turn, steps=60):
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (4, 300), (5,), (3, 127)])
-def test_the_state_has_the_shapes_that_are_told_beforehand(shape):
+def test_the_state_has_the_shapes_of_state_shapes(shape):
     weight = nn.Parameter(torch.zeros(shape))
     weight.grad = torch.ones(shape)
     optimizer = Soap([weight], lr=0.01, betas=(0.9, 0.95))
@@ -111,7 +111,7 @@ def test_the_state_has_the_shapes_that_are_told_beforehand(shape):
     assert {name: tuple(value.shape) for name, value in optimizer.state[weight].items()} == expected
 
 
-def test_soap_does_not_mind_how_the_inputs_are_turned_and_adam_does():
+def test_soap_is_invariant_to_rotations_of_the_inputs_and_adam_is_not():
     turn = torch.from_numpy(np.linalg.qr(np.random.default_rng(2).normal(size=(6, 6)))[0])
     straight = torch.eye(6, dtype=torch.float64)
 
@@ -125,7 +125,7 @@ def test_soap_does_not_mind_how_the_inputs_are_turned_and_adam_does():
     assert least_squares(soap, turn)[-1] < 0.5 * least_squares(adam, turn)[-1]
 
 
-def test_soap_gives_vectors_adam_itself():
+def test_soap_is_adam_for_vectors():
     rng = np.random.default_rng(3)
     gradients = torch.from_numpy(rng.normal(size=(12, 7)))
     ours, theirs = (nn.Parameter(torch.ones(7, dtype=torch.float64)) for _ in range(2))
@@ -138,7 +138,7 @@ def test_soap_gives_vectors_adam_itself():
     torch.testing.assert_close(ours, theirs)
 
 
-def test_rows_follow_their_equations_and_those_not_read_stay():
+def test_row_rms_follows_its_equations_and_unread_rows_stay():
     rng = np.random.default_rng(4)
     start = rng.normal(size=(6, 3))
     table = nn.Parameter(torch.from_numpy(start.copy()))
@@ -172,7 +172,7 @@ def test_a_table_has_an_optimizer_of_its_own_and_no_average():
     assert len(WeightEMA(model, 0.9).weights) == 2
 
 
-def test_a_step_needs_nothing_of_torchs_compiler():
+def test_a_step_does_not_import_torchs_compiler():
     """Its import takes longer than all else that stands before the first step."""
     code = """
 import sys, torch
@@ -234,7 +234,7 @@ def test_swapping_twice_changes_nothing():
     assert torch.equal(average.weights["weight"], mean)
 
 
-def test_the_budget_nearest_its_end_counts():
+def test_progress_is_that_of_the_budget_closest_to_its_end():
     config = TrainConfig(max_time=100, max_steps=10, epochs=4)
     assert progress(config, seconds=10, steps=5, epochs=1) == 0.5
     assert progress(config, seconds=90, steps=5, epochs=1) == 0.9
@@ -242,7 +242,7 @@ def test_the_budget_nearest_its_end_counts():
     assert progress(config, seconds=1e9, steps=0, epochs=0) == 1.0
 
 
-def test_a_nap_does_not_eat_the_schedule():
+def test_a_pause_hardly_advances_the_schedule():
     clock = TrainingClock()
     for _ in range(100):
         clock.add_step(0.01)

@@ -1,4 +1,4 @@
-"""The automatic settings: what is given stays, what is chosen fits the text, the budget and the machine."""
+"""The automatic settings: explicit ones are kept, chosen ones fit the text, the budget and the machine."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ def plan(tokens=1_000_000, vocab_size=65, machine=None, **train):
     return choose("run", tokens, vocab_size, machine or Machine(), {"train": train})
 
 
-def test_without_a_budget_it_is_five_minutes_and_says_so():
+def test_the_default_budget_is_five_minutes_with_a_reason():
     made = plan()
     assert made.run.train.max_time == DEFAULT_TIME == 300
     assert "5 minutes" in made.reasons["max_time"]
@@ -51,7 +51,7 @@ def test_more_time_and_faster_machines_mean_wider_networks():
         *((128, 2, 28e3), (192, 2, 22e3), (192, 3, 15.5e3), (384, 4, 4.5e3)),
     ],
 )
-def test_the_speed_promised_is_about_the_speed_there_is(size, networks, measured):
+def test_the_predicted_speed_is_close_to_the_measured_one(size, networks, measured):
     # Tokens a second of the defaults where the probe said 1.06e11 (docs/decisions).
     given = {"model": {"hidden_size": size, "ensemble": networks}}
     made = choose("run", 1_000_000, 65, Machine(flops_per_second=1.06e11), given)
@@ -85,7 +85,7 @@ def test_any_text_budget_and_machine_give_a_plan_that_holds(tokens, vocab_size, 
     assert all(made.reasons.values()), "every choice has its reason"
 
 
-def test_what_is_given_stays():
+def test_explicit_settings_are_kept():
     given = {
         "model": {"hidden_size": 77, "dropout": 0.9},
         "data": {"batch_size": 3},
@@ -98,25 +98,25 @@ def test_what_is_given_stays():
     assert not {"hidden_size", "dropout", "batch_size", "lr"} & made.reasons.keys()
 
 
-def test_a_text_shorter_than_the_window_shrinks_it_and_says_so():
+def test_a_text_shorter_than_the_window_lowers_seq_len_with_a_note():
     made = choose("run", 60, 20, Machine(), {"data": {"seq_len": 256}})
     assert made.run.data.seq_len < 60
     assert any("too short for windows of 256" in note for note in made.notes)
 
 
 @pytest.mark.parametrize("tokens", [0, 1])
-def test_no_text_is_told(tokens):
+def test_a_text_of_less_than_two_tokens_raises(tokens):
     with pytest.raises(TextError, match="too short"):
         plan(tokens)
 
 
-def test_a_network_that_does_not_fit_is_told_before_it_is_made():
+def test_a_network_that_does_not_fit_raises_before_it_is_created():
     with pytest.raises(OutOfMemoryError, match="GB"):
         choose("run", 10_000, 30, Machine(free_memory=1 << 30), {"model": {"hidden_size": 20_000, "num_layers": 4}})
 
 
 @pytest.mark.parametrize(("tokens", "max_time"), [(10_000, 60.0), (50_000_000, 86_400.0)])
-def test_one_layer_unless_more_are_asked_for_and_these_are_skipped_over(tokens, max_time):
+def test_one_layer_by_default_and_skip_connections_with_more(tokens, max_time):
     for asked, layers, skip in (
         ({}, 1, False),
         ({"num_layers": 2}, 2, True),
@@ -126,7 +126,7 @@ def test_one_layer_unless_more_are_asked_for_and_these_are_skipped_over(tokens, 
         assert (made.num_layers, made.skip_connections) == (layers, skip)
 
 
-def test_nonsense_is_named():
+def test_errors_name_the_setting():
     with pytest.raises(ConfigError, match="dropout"):
         choose("run", 10_000, 30, Machine(), {"model": {"dropout": 2.0}})
 
@@ -165,7 +165,7 @@ def test_weights_are_counted_as_torch_counts_them(
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_makes_a_run(name):
+def test_every_preset_gives_a_valid_run(name):
     made = choose("run", 1_000_000, 65, Machine(), preset(name))
     for section, values in preset(name).items():
         for setting, value in values.items():
@@ -177,7 +177,7 @@ def test_an_unknown_preset_names_the_known():
         preset("tiney")
 
 
-def test_a_table_of_n_grams_is_as_large_as_the_text_can_fill():
+def test_the_ngram_table_grows_with_the_text():
     rows = [plan(tokens).run.model.settings()["ngram_buckets"] for tokens in (2, 50_000, 1_000_000, 10**9)]
     assert rows == [1024, 4096, 65536, 131072]
     assert plan().run.model.settings()["ngram_order"] == 6
@@ -208,7 +208,7 @@ def test_with_time_for_many_passes_several_networks_learn_side_by_side():
     assert asked.run.model.ensemble == 2
 
 
-def test_a_short_text_is_not_read_until_it_is_known_by_heart():
+def test_passes_over_a_short_text_are_limited():
     short, long = plan(tokens=50_000, max_time=300.0), plan(tokens=20_000_000, max_time=300.0)
     assert short.run.train.epochs == 12
     assert short.seconds < 100
@@ -226,7 +226,7 @@ def test_a_short_text_is_not_read_until_it_is_known_by_heart():
     assert both_ways.run.train.epochs is None
 
 
-def test_apples_gpus_have_no_table_of_n_grams_and_asked_for_one_they_say_so():
+def test_apple_gpus_have_no_ngram_table_and_an_explicit_one_raises():
     mac = Machine(device="mps")
     assert plan(machine=mac).run.model.settings()["ngram_order"] == 0
     with pytest.raises(ConfigError, match="Apple") as fault:
@@ -234,14 +234,14 @@ def test_apples_gpus_have_no_table_of_n_grams_and_asked_for_one_they_say_so():
     assert "Train on the CPU" in fault.value.hint
 
 
-def test_recall_is_there_unless_a_network_reads_both_ways_or_is_told_not_to():
+def test_the_match_memory_is_on_unless_bidirectional_or_switched_off():
     assert plan().run.model.settings()["match_orders"] == (3, 6)
     assert plan(vocab_size=3000).run.model.settings()["match_orders"] == (2, 3)
     for model in ({"bidirectional": True}, {"match_orders": ()}):
         assert choose("run", 1_000_000, 65, Machine(), {"model": model}).run.model.settings()["match_orders"] == ()
 
 
-def test_symbols_that_hardly_occur_make_no_letters_into_pieces_of_words():
+def test_rare_characters_do_not_make_an_alphabet_count_as_subwords():
     code, chinese = (
         choose("run", 10**8, 7000, Machine(), {"train": {"max_time": 120.0}}, effective_vocab_size=size).run.model
         for size in (90, 2500)
@@ -270,7 +270,7 @@ def test_a_plan_counts_every_weight_of_the_network_it_makes(more):
     assert made.parameters == CharLM(made.run.model).parameter_count()
 
 
-def test_two_stacks_are_narrower_than_one_and_read_windows_of_any_order():
+def test_bidirectional_networks_are_narrower_and_use_shuffled_windows():
     one, both = (
         choose("run", 1_000_000, 65, Machine(), {"model": model, "train": {"max_time": 300}}).run
         for model in ({"ensemble": 1}, {"bidirectional": True})

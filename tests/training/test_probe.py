@@ -37,7 +37,7 @@ def test_it_measures_with_the_threads_that_training_will_have(monkeypatch):
     assert seen == {3}
 
 
-def test_measuring_disturbs_neither_random_numbers_nor_threads():
+def test_measuring_changes_neither_random_numbers_nor_threads():
     torch.manual_seed(5)
     before, threads = torch.get_rng_state(), torch.get_num_threads()
     probe("cpu")
@@ -46,12 +46,12 @@ def test_measuring_disturbs_neither_random_numbers_nor_threads():
 
 
 @pytest.mark.parametrize("device", ["toaster", "cpux", "cuda:99", "cuda:x"])
-def test_a_device_that_is_not_there_is_told(device):
+def test_a_missing_device_raises(device):
     with pytest.raises(UsageError):
         probe(device)
 
 
-def test_a_precision_that_does_not_work_is_told(monkeypatch):
+def test_an_unsupported_precision_raises(monkeypatch):
     def refuse(*_):
         raise RuntimeError("could not create a primitive descriptor")
 

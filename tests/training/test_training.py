@@ -85,7 +85,7 @@ def test_the_same_seed_gives_the_same_losses_and_another_seed_others(tmp_path):
     assert losses(first) != losses(other)
 
 
-def test_the_story_begins_and_ends_and_is_in_the_journal(tmp_path):
+def test_events_start_and_stop_and_are_in_the_metrics_log(tmp_path):
     trained = training(tmp_path / "a", train={"preview": 20})
     events = run_through(trained)
     assert isinstance(events[0], Started)
@@ -100,7 +100,7 @@ def test_the_story_begins_and_ends_and_is_in_the_journal(tmp_path):
     ]
 
 
-def test_looking_does_not_disturb(tmp_path):
+def test_evaluations_and_previews_do_not_change_the_losses(tmp_path):
     plain, watched = (
         training(tmp_path / "a", train={"eval_every": 1000}),
         training(tmp_path / "b", train={"preview": 30}),
@@ -109,13 +109,13 @@ def test_looking_does_not_disturb(tmp_path):
     assert same(weights(plain), weights(watched))
 
 
-def test_nothing_is_shown_before_there_is_something_to_see(tmp_path):
+def test_there_is_no_preview_at_the_beginning(tmp_path):
     events = run_through(training(tmp_path, train={"preview": 20, "eval_every": 1, "max_steps": 20}))
     assert [event.step for event in events if isinstance(event, EvalDone)][:2] == [1, 2]
     assert [event.step for event in events if isinstance(event, Preview)][:2] == [2, 3]
 
 
-def test_what_it_writes_is_shown_all_along_though_evaluations_are_rare(tmp_path):
+def test_previews_do_not_depend_on_the_interval_of_evaluations(tmp_path):
     events = run_through(training(tmp_path, train={"preview": 20, "eval_every": 1000, "max_steps": 100}))
     assert [event.step for event in events if isinstance(event, EvalDone)] == [100]
     shown = [event.step for event in events if isinstance(event, Preview)]
@@ -169,7 +169,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, opt
         np.testing.assert_array_equal(one.tensors[name], other.tensors[name])
 
 
-def test_what_is_saved_has_the_temperature_that_fits_and_training_goes_on_without(tmp_path, monkeypatch):
+def test_the_saved_model_is_calibrated_and_training_continues_uncalibrated(tmp_path, monkeypatch):
     plain = training(tmp_path / "plain")
     plain_events = run_through(plain)
     monkeypatch.setattr("charlstm.training.validation._MIN_CALIBRATION_TOKENS", 1)
@@ -187,7 +187,7 @@ def test_what_is_saved_has_the_temperature_that_fits_and_training_goes_on_withou
     assert served == events[-1].best_val_loss
 
 
-def test_the_journal_of_a_killed_session_is_cut_back_to_where_it_goes_on(tmp_path):
+def test_the_metrics_log_of_a_killed_session_is_truncated_on_resume(tmp_path):
     first = training(tmp_path / "a")
     run_through(first, stop_after=12)
     journal = tmp_path / "a" / METRICS
@@ -205,7 +205,7 @@ def test_the_journal_of_a_killed_session_is_cut_back_to_where_it_goes_on(tmp_pat
     assert steps == sorted(steps)
 
 
-def test_the_model_kept_has_the_loss_it_says(tmp_path):
+def test_the_saved_model_has_its_recorded_loss(tmp_path):
     trained = training(tmp_path / "a", train={"max_steps": 60})
     events = run_through(trained)
     best = min(event.val_loss for event in events if isinstance(event, EvalDone))
@@ -216,7 +216,7 @@ def test_the_model_kept_has_the_loss_it_says(tmp_path):
     assert score == pytest.approx(best, abs=0.02)
 
 
-def test_it_learns_what_can_be_learnt(tmp_path):
+def test_it_reaches_the_entropy_of_a_known_source(tmp_path):
     """Each letter is followed by one of two, equally likely: ln 2 nats remain, and no model can do better."""
     trained = training(
         tmp_path / "a",
@@ -247,7 +247,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_model(tmp_path)
     assert "is kept" in last.message
 
 
-def test_threads_of_a_run_are_given_back(tmp_path):
+def test_the_number_of_threads_is_restored(tmp_path):
     before = torch.get_num_threads()
     for event in training(tmp_path / "a", train={"threads": before + 1}).events():
         if isinstance(event, StepDone):
@@ -319,7 +319,7 @@ def test_windows_in_any_order_carry_and_save_no_state(tmp_path):
     assert not [name for name in checkpoint_format.read(tmp_path / "a" / RESUME).tensors if name.startswith("state")]
 
 
-def test_whoever_stops_listening_gets_all_threads_back(tmp_path):
+def test_closing_the_events_restores_the_number_of_threads(tmp_path):
     before = torch.get_num_threads()
     events = training(tmp_path / "a", train={"threads": before + 1}).events()
     while not isinstance(next(events), StepDone):
@@ -336,7 +336,7 @@ def test_a_time_budget_ends_near_its_time(tmp_path):
     assert rates[-1] < 0.05 * max(rates), "the schedule has come down to its end"
 
 
-def test_a_full_disk_is_told_and_what_was_there_stays(tmp_path, monkeypatch):
+def test_a_full_disk_raises_and_the_previous_file_stays(tmp_path, monkeypatch):
     run_through(training(tmp_path / "a"))
     before = (tmp_path / "a" / MODEL).read_bytes()
 
@@ -382,7 +382,7 @@ def test_the_first_step_moves_the_weights(tmp_path):
     assert not same(before, weights(trained))
 
 
-def test_the_end_evaluates_nothing_twice(tmp_path):
+def test_the_last_step_is_evaluated_once(tmp_path):
     events = run_through(training(tmp_path / "a", train={"patience": 1, "eval_every": 10, "lr": 1e-12}))
     steps = [event.step for event in events if isinstance(event, EvalDone)]
     assert len(steps) == len(set(steps))
@@ -410,7 +410,7 @@ def test_a_resume_file_with_other_insides_is_refused_before_anything_is_changed(
 
 
 @pytest.mark.parametrize("value", [{"step": 2**70}, {"step": "7"}, {"seconds": -1.0}, {"eval_losses": 3}])
-def test_a_cursor_that_cannot_be_is_refused(tmp_path, value):
+def test_an_invalid_cursor_raises(tmp_path, value):
     run_through(training(tmp_path / "a"), stop_after=5)
     saved = checkpoint_format.read(tmp_path / "a" / RESUME)
     saved.cursor.update(value)
