@@ -141,8 +141,6 @@ class Training:
                     yield event
                     if notice is not None and not isinstance(event, Stopped):
                         yield notice
-                    if notice is not None and not isinstance(event, Stopped):
-                        yield notice
 
     def passage(self, length: int) -> str:
         """The first tokens of the validation text, or of all there is where there is none.
