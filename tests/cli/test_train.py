@@ -620,3 +620,20 @@ def test_a_run_with_no_step_left_ends_normally_on_a_terminal(tmp_path):
     os.close(follower)
     assert again.wait(60) == 0, os.read(leader, 10000)
     os.close(leader)
+
+
+def test_a_resume_reads_a_text_again_only_if_its_files_have_changed(cli, monkeypatch):
+    from charlstm.corpora.read import Corpus
+
+    assert cli("train", "my.txt", *SMALL, "-q").code == 0
+    hashed, sha256 = [], Corpus.sha256
+    monkeypatch.setattr(Corpus, "sha256", lambda self, **view: hashed.append(1) or sha256(self, **view))
+    assert cli("train", "--resume", "my-1", "--max-steps", "7", "-q").code == 0
+    assert not hashed
+    (cli.folder / "my.txt").touch()
+    done = cli("train", "--resume", "my-1", "--max-steps", "8")
+    assert (done.code, len(hashed)) == (0, 1)
+    assert "changed" not in done.err
+    (cli.folder / "my.txt").write_text(TEXT + "more")
+    done = cli("train", "--resume", "my-1", "--max-steps", "9")
+    assert "my.txt: changed since this run began" in done.err
