@@ -66,7 +66,7 @@ def length(train: Mapping[str, Any], speed: float, rows: int, train_tokens: int)
 
 
 def memory(run: RunConfig) -> int:
-    """Bytes for weights, gradients, two moments, the average, what is carried, and a step's or an evaluation's arrays."""
+    """Bytes for weights, gradients, moments, the average, what is carried, and a step's or an evaluation's arrays."""
     model, data = run.model, run.data
     sparse = sum(
         side.table_rows(model.vocab_size) * model.embedding_size for side in model.enabled.values() if side.sparse
