@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from charlstm.corpora.decode import Decoder, Newlines
+from charlstm.corpora.decode import Newlines, TextDecoder
 from charlstm.errors import CharlstmError, NotFoundError, StorageError, UsageError
 from charlstm.files import make_folder, storage_error
 
@@ -86,7 +86,7 @@ class Corpus:
         last = "\n"
         for part in self.parts:
             begins = True
-            for text, utf8 in Decoder(part.name, self.encoding, self.newlines).decode(part.blocks()):
+            for text, utf8 in TextDecoder(part.name, self.encoding, self.newlines).decode(part.blocks()):
                 if begins and last not in "\r\n":
                     if feed:
                         feed(b"\n")

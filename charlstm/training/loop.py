@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.provenance import Provenance
-from charlstm.checkpoint.store import METRICS
+from charlstm.checkpoint.run import METRICS
 from charlstm.config import BUDGETS, RunConfig
 from charlstm.corpora.encode import frequencies
 from charlstm.cpu import AdaptiveThreads

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.provenance import CorpusProvenance, Provenance
-from charlstm.checkpoint.store import MODEL, RESUME
+from charlstm.checkpoint.run import MODEL, RESUME
 from charlstm.config import BUDGETS, MAY_CHANGE, RunConfig, TrainConfig, check_partial
 from charlstm.corpora.sources import STDIN
 from charlstm.errors import CharlstmError, CorruptError, NotFoundError, UsageError

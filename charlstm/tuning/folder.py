@@ -21,7 +21,8 @@ from pathlib import Path
 
 from charlstm import events
 from charlstm.checkpoint.format import read_header
-from charlstm.checkpoint.store import METRICS, MODEL, RESUME, Store
+from charlstm.checkpoint.run import METRICS, MODEL, RESUME
+from charlstm.checkpoint.store import Store
 from charlstm.errors import CharlstmError, UsageError
 from charlstm.files import storage_error, write_atomically
 

@@ -20,8 +20,8 @@ from typer.testing import CliRunner
 from charlstm.checkpoint.format import read, read_header, write
 from charlstm.checkpoint.provenance import CorpusProvenance
 from charlstm.checkpoint.references import find_model
-from charlstm.checkpoint.run import RunEntry
-from charlstm.checkpoint.store import MODEL, RESUME, Store
+from charlstm.checkpoint.run import MODEL, RESUME, RunEntry
+from charlstm.checkpoint.store import Store
 from charlstm.checkpoint.summary import Summary, summarise
 from charlstm.checkpoint.summary import compare as compare_headers
 from charlstm.cli.commands.checkpoints import app

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from charlstm.api import Model
 from charlstm.checkpoint.format import check_causal, check_model, read, verify
-from charlstm.checkpoint.store import MODEL, RESUME
+from charlstm.checkpoint.run import MODEL, RESUME
 from charlstm.config import DataConfig
 from charlstm.engine.bidirectional import BidirectionalEngine
 from charlstm.engine.load import load_engine
