@@ -9,7 +9,7 @@
 If there are more streams than rows in a batch, the steps alternate between groups of streams. The order of the data
 depends only on the seed, the epoch and the index in the epoch, so two numbers are enough to resume exactly.
 
-For masked prediction some tokens of a window are masked (`nn.masking`), and each token is its own target.
+The objective makes the inputs and targets of a window (`evaluation.objective`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from charlstm.config import DataConfig
-from charlstm.nn.masking import mask_spans
+from charlstm.evaluation.objective import Causal, Objective
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Batch:
     inputs: Tensor
     """Token ids, (B, T)."""
     targets: Tensor
-    """The ids one position later, (B, T); for masked prediction the inputs before masking."""
+    """The ids to predict, (B, T): for causal prediction the inputs one position later."""
     reset_mask: Tensor
     """Rows whose state is reset to zero before the step, (B,) bool."""
     group: int
@@ -53,8 +53,8 @@ class TbpttBatches:
     Args:
         ids: the training tokens, in memory or memory-mapped, (tokens,).
         config: the settings `batch_size`, `seq_len`, `streams`, `windows` and `reset_prob`.
-        seed: the seed of window positions and masks.
-        mask_id: the id that replaces a masked token, for masked prediction; None for causal prediction.
+        seed: the seed of window positions, and of random choices of the objective.
+        objective: the objective, which makes inputs and targets; None is causal prediction.
 
     Attributes:
         batch_size: B.
@@ -63,10 +63,10 @@ class TbpttBatches:
         per_epoch: batches per epoch.
     """
 
-    def __init__(self, ids: NDArray[Any], config: DataConfig, seed: int, mask_id: int | None = None) -> None:
+    def __init__(self, ids: NDArray[Any], config: DataConfig, seed: int, objective: Objective | None = None) -> None:
         self._ids = ids
         self._seed = seed
-        self._mask_id = mask_id
+        self._objective = objective or Causal()
         self._seq_len = config.seq_len
         self.batch_size = config.batch_size
         self.shuffled = config.windows == "shuffled"
@@ -117,10 +117,7 @@ class TbpttBatches:
     ) -> Batch:
         positions = (starts[:, None] + np.arange(length + 1)) % len(self._ids)
         ids = self._ids[positions].astype(np.int64)
-        inputs, targets = ids[:, :-1], ids[:, 1:]
-        if self._mask_id is not None:
-            masked = mask_spans(np.random.default_rng((self._seed, epoch, index, 1)), len(starts), length)
-            inputs, targets = np.where(masked, self._mask_id, inputs), inputs
+        inputs, targets = self._objective.example(ids, (self._seed, epoch, index))
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(reset), group, epoch, index)
 
 

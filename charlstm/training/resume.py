@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
-from charlstm.checkpoint.provenance import Provenance
-from charlstm.checkpoint.store import MODEL, RESUME
+from charlstm.checkpoint.provenance import CorpusProvenance, Provenance
+from charlstm.checkpoint.run import MODEL, RESUME
 from charlstm.config import BUDGETS, MAY_CHANGE, RunConfig, TrainConfig, check_partial
 from charlstm.corpora.sources import STDIN
 from charlstm.errors import CharlstmError, CorruptError, NotFoundError, UsageError
@@ -78,7 +78,7 @@ def resume(
     tokenizer = saved.load_tokenizer()
     sha256 = saved.provenance.corpus.sha256
     encoded = ranks.local_first(lambda: load_known_text(run, tokenizer, sha256, cache, stdin, _TEXT_CHANGED))
-    notice = ranks.on_rank_zero(lambda: _changed_source_notice(run, sha256, cache))
+    notice = ranks.on_rank_zero(lambda: _changed_source_notice(run, saved.provenance.corpus, cache))
     origin = saved.provenance
     provenance = Provenance(charlstm=origin.charlstm, command=origin.command, corpus=origin.corpus)
     try:
@@ -141,16 +141,18 @@ _TEXT_CHANGED = (
 )
 
 
-def _changed_source_notice(run: RunConfig, sha256: str, cache: Path) -> str:
+def _changed_source_notice(run: RunConfig, corpus: CorpusProvenance, cache: Path) -> str:
     """Return a notice if the sources have changed and the run continues with the cached text; else nothing."""
     if STDIN in run.data.sources:
         return ""
     where = ", ".join(run.data.sources)
     try:
-        current = open_corpus(run.data, cache, None).sha256(raw=run.data.tokenizer == "byte")
+        current = open_corpus(run.data, cache, None)
+        same_files = corpus.fingerprint and current.fingerprint() == corpus.fingerprint
+        unchanged = same_files or current.sha256(raw=run.data.tokenizer == "byte") == corpus.sha256
     except CharlstmError as fault:
         return f"{where} cannot be read now ({fault.what}); the run continues with the text as it was."
-    if current == sha256:
+    if unchanged:
         return ""
     return f"{where}: changed since this run began; the run continues with the text as it was."
 

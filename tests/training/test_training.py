@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from charlstm.checkpoint import format as checkpoint_format
-from charlstm.checkpoint.store import METRICS, MODEL, RESUME
+from charlstm.checkpoint.run import METRICS, MODEL, RESUME
 from charlstm.config import RunConfig
 from charlstm.engine.load import torch_model
 from charlstm.engine.network import Engine
@@ -172,7 +172,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, opt
 def test_the_saved_model_is_calibrated_and_training_continues_uncalibrated(tmp_path, monkeypatch):
     plain = training(tmp_path / "plain")
     plain_events = run_through(plain)
-    monkeypatch.setattr("charlstm.training.validation._MIN_CALIBRATION_TOKENS", 1)
+    monkeypatch.setattr("charlstm.evaluation.objective._CALIBRATED", 1)
     fitted = training(tmp_path / "fitted")
     events = run_through(fitted)
     assert losses(events) == losses(plain_events)
@@ -353,7 +353,7 @@ def test_a_validation_loss_that_is_not_finite_is_a_divergence_too(tmp_path, monk
     run_through(training(tmp_path / "a", train={"max_steps": 10}))
     good = [(tmp_path / "a" / name).read_bytes() for name in (MODEL, RESUME)]
     saved = checkpoint_format.read(tmp_path / "a" / RESUME)
-    monkeypatch.setattr("charlstm.training.validation.evaluate", lambda *_, **__: math.nan)
+    monkeypatch.setattr("charlstm.evaluation.objective.evaluate", lambda *_, **__: math.nan)
     events = run_through(training(tmp_path / "a", resume=saved))
     assert events[-1].reason == "diverged"
     assert "the validation loss is nan at step 20" in events[-1].message

@@ -1,4 +1,4 @@
-"""Chooses all settings for a text, a budget and a machine, each with its reason: a pure function without torch.
+"""Chooses all settings for a text, a budget and a machine, each with its reason: a pure function of its arguments.
 
 Each rule in `rules` names the page in ``docs/decisions`` with its measurements. Learning rate and β2 were measured on
 tiny Shakespeare on one machine; the number of passes also on Python's documentation and on parts of both texts; the

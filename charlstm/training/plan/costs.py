@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from charlstm.config import RunConfig
+from charlstm.evaluation.windows import evaluation_bytes
 from charlstm.nn.architecture import Architecture
 from charlstm.nn.shapes import matmul_weight_count, parameter_count
 
@@ -83,7 +84,7 @@ def length(train: Mapping[str, Any], speed: float, rows: int, train_tokens: int)
 
 
 def memory(run: RunConfig) -> int:
-    """Predict the bytes of weights, gradients, moments, moving average, carried state and one step's activations."""
+    """Predict the bytes of weights, optimizer, carried state, and the arrays of a step or an evaluation."""
     model, data = run.model, run.data
     sparse = sum(
         side.table_rows(model.vocab_size) * model.embedding_size for side in model.enabled.values() if side.sparse
@@ -96,4 +97,6 @@ def memory(run: RunConfig) -> int:
     if model.attention_window:
         per_token += 2 * model.hidden_size + 4 * (model.attention_window + data.seq_len)
     carried = sum(side.memory_bytes() for side in model.enabled.values()) * (data.streams + data.batch_size)
-    return 4 * (sparse + copies * weights + 2 * data.batch_size * data.seq_len * per_token) + carried
+    step = 4 * 2 * data.batch_size * data.seq_len * per_token
+    evaluation = evaluation_bytes(model.vocab_size) if data.val_fraction else 0
+    return 4 * (sparse + copies * weights) + carried + max(step, evaluation)
