@@ -100,7 +100,7 @@ def choose(
     if memory > machine.memory:
         raise OutOfMemoryError(
             f"these settings need about {memory / 1e9:.1f} GB and {machine.memory / 1e9:.1f} GB are free",
-            hint="Lower --hidden-size, --num-layers, --batch-size or --seq-len.",
+            hint="Lower `hidden_size`, `num_layers`, `batch_size` or `seq_len`.",
         )
     reasons = {**model.reasons, **data.reasons, **train.reasons}
     parameters = parameter_count(run.model)

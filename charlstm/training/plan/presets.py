@@ -1,4 +1,4 @@
-"""Named settings for ``--preset``: fixed points to start from; what one does not name chooses itself."""
+"""Named settings: fixed points to start from; what one does not name chooses itself."""
 
 from __future__ import annotations
 
