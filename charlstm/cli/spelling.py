@@ -56,7 +56,9 @@ def error_line(fault: CharlstmError) -> str:
 
 
 def _typed_value(value: str) -> str:
-    """A Python value as a shell takes it: a text without the quotes it does not need, a list as ``3,6``."""
+    """A Python value as a shell takes it: a text without the quotes it does not need, a list as ``3,6``, 4.0 as ``4``."""
     if re.fullmatch(r"\(.*\)|\[.*\]", value):
         return value[1:-1].replace(" ", "").rstrip(",") or "0"
+    if re.fullmatch(r"-?\d+\.0", value):
+        return value.removesuffix(".0")
     return shlex.quote(value[1:-1]) if value[:1] in ("'", '"') and value[-1:] == value[:1] else value

@@ -103,7 +103,7 @@ def test_earlier_spellings_are_accepted_and_not_shown(
         ("--match-orders 3;6", "--match-orders: '3;6' is not a list of whole numbers"),
         ("--recall 3;6", "--recall: '3;6' is not a list of whole numbers"),
         ("--hidden-size 0", "--hidden-size 0 must be a whole number of at least 1"),
-        ("--dropout 1", "--dropout 1.0 must be a number below 1"),
+        ("--dropout 1", "--dropout 1 must be a number below 1"),
         ("--match-orders 3,99", "--match-orders 3,99 must be a whole number of at most 16"),
         ("--bidirectional --attention", "--bidirectional and --attention-window exclude each other"),
     ],

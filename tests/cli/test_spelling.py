@@ -21,6 +21,7 @@ from charlstm.sampling.config import SampleConfig
         ("leave it out: `match_orders=()`", "leave it out: --match-orders 0"),
         ("`match_orders=(3, 99)` is too long", "--match-orders 3,99 is too long"),
         ("`match_orders=[3]` is too short", "--match-orders 3 is too short"),
+        ("`lr=0.0` and `lr=0.5`", "--lr 0 and --lr 0.5"),
         ("needs `bidirectional=True`", "needs --bidirectional"),
         ("needs `skip_connections=False`", "needs --no-skip-connections"),
     ],
