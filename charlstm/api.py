@@ -156,12 +156,13 @@ class Model:
             UsageError: the text is empty, or there is no such device here.
         """
         from charlstm.evaluation.method import choose_method, text_losses
+        from charlstm.evaluation.objective import objective_of
 
         encoded = self._encoded(text)
         model = self._torch_model(device)
-        how = bos_ids(self.tokenizer), self.config.data.seq_len
-        method = choose_method(model, encoded.ids, *how, exact=exact)
-        losses = text_losses(model, encoded.ids, *how, method)
+        objective, context = objective_of(self.config), np.array(bos_ids(self.tokenizer))
+        method = choose_method(objective, model, encoded.ids, context, exact=exact)
+        losses = text_losses(objective, model, encoded.ids, context, method)
         return score_tokens(_reported(losses, progress), encoded, self.tokenizer, method)
 
     def score_dynamic(

@@ -75,10 +75,12 @@ class TrainConfig(Schema, frozen=True, kw_only=True):
     optimizer: Annotated[
         Literal["soap", "adamw"], Meta(description="soap (fewer steps, each a little longer) or adamw.")
     ] = "soap"
-    lr: Annotated[float, Meta(gt=0.0, le=1e6, description="Peak learning rate; too high and training diverges.")] = 6e-3
+    lr: Annotated[float, Meta(gt=0.0, le=1e38, description="Peak learning rate; too high and training diverges.")] = (
+        6e-3
+    )
     warmup: Annotated[Fraction, Meta(description="Share of training in which the learning rate rises.")] = 0.03
     beta2: Annotated[Fraction, Meta(description="Decay of the optimizer's average of squared gradients.")] = 0.99
-    grad_clip: Annotated[PositiveFloat, Meta(description="Clip the gradient's norm to this value.")] = 0.5
+    grad_clip: Annotated[float, Meta(gt=0.0, le=1e38, description="Clip the gradient's norm to this value.")] = 0.5
     weight_decay: Annotated[float, Meta(ge=0.0, le=1e6, description="Weight decay of the weight matrices.")] = 0.05
     ema_decay: Annotated[Fraction, Meta(description="Decay of the moving average of the weights; 0: no average.")] = (
         0.995

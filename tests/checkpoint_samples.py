@@ -12,7 +12,8 @@ import numpy as np
 
 from charlstm.checkpoint.format import Checkpoint, write
 from charlstm.checkpoint.provenance import Provenance
-from charlstm.checkpoint.store import MODEL, Store
+from charlstm.checkpoint.run import MODEL
+from charlstm.checkpoint.store import Store
 from charlstm.config import RunConfig, TrainConfig
 from tests.networks import architecture
 

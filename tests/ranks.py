@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from charlstm.checkpoint import format as checkpoint_format
-from charlstm.checkpoint.store import RESUME
+from charlstm.checkpoint.run import RESUME
 from charlstm.events import from_json, to_json
 from charlstm.training.rendezvous import join
 from tests.training.test_training import run_through, training

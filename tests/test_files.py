@@ -235,13 +235,12 @@ def test_a_lock_is_held_by_one_process_and_ends_with_it(tmp_path: Path) -> None:
         pass
 
 
-def test_a_block_that_fails_keeps_the_lock_file_and_frees_the_lock(tmp_path: Path) -> None:
+def test_a_block_that_fails_frees_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    with pytest.raises(KeyboardInterrupt), locked(path, UsageError("busy"), remove=True):
+    with pytest.raises(KeyboardInterrupt), locked(path, UsageError("busy")):
         raise KeyboardInterrupt
-    with locked(path, UsageError("busy"), remove=True):
-        assert path.exists()
-    assert not path.exists()
+    with locked(path, UsageError("busy")), pytest.raises(UsageError, match="busy"), locked(path, UsageError("busy")):
+        pass
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

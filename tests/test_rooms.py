@@ -165,5 +165,6 @@ def test_sampling_on_a_cpu_loads_no_torch():
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=60)
 
 
-def test_the_readme_draws_the_same_rooms():
-    assert README_LINE in (PACKAGE.parent / "README.md").read_text("utf-8")
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+def test_the_pages_draw_the_same_rooms(page):
+    assert README_LINE in (PACKAGE.parent / page).read_text("utf-8")

@@ -87,6 +87,12 @@ class Header:
         """How many numbers the tensors hold."""
         return sum(math.prod(shape) for _, shape in self.tensors.values())
 
+    def to_plain(self) -> dict[str, Any]:
+        """Everything by name, ready for JSON."""
+        plain = {"kind": self.kind, "config": self.run.to_plain(), "tokenizer": self.tokenizer}
+        plain |= {"provenance": self.provenance.to_plain(), "sha256": self.sha256}
+        return {**plain, "tensors": self.tensors, "size": self.size}
+
 
 def write(path: Path, checkpoint: Checkpoint) -> str:
     """Write a checkpoint, whole or not at all; an older one stays until the new one is safely on the disk.

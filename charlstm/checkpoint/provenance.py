@@ -19,6 +19,8 @@ class CorpusProvenance(Schema, frozen=True, kw_only=True):
     characters: int | None = None
     """None for a file of bytes that are no text."""
     bytes: int | None = None
+    fingerprint: str = ""
+    """`corpora.read.Corpus.fingerprint`: unchanged files need not be read to be known again."""
 
 
 class Provenance(Schema, frozen=True, kw_only=True):

@@ -29,8 +29,6 @@ from charlstm.checkpoint.run import (
 from charlstm.errors import NotFoundError, UsageError
 from charlstm.files import locked, storage_error
 
-__all__ = ["METRICS", "MODEL", "RESUME", "ROOT", "RunEntry", "Store"]
-
 ROOT = Path("checkpoints")
 
 

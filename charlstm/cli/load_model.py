@@ -152,10 +152,10 @@ def prompt_text(text: str | None, file: Path | None, loaded: Loaded[Any], what: 
 def _decoded(data: bytes, name: str, loaded: Loaded[Any]) -> str:
     if loaded.model.tokenizer.kind == "byte":
         return data.decode("utf-8", "surrogateescape")
-    from charlstm.corpora.decode import Decoder
+    from charlstm.corpora.decode import TextDecoder
 
     try:
-        return "".join(text for text, _ in Decoder(name, None, loaded.newlines).decode([data]))
+        return "".join(text for text, _ in TextDecoder(name, None, loaded.newlines).decode([data]))
     except TextError as fault:
         fault.hint = "It has to be text in UTF-8."  # the corpus's hint names options that these commands lack
         raise

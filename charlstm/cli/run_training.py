@@ -201,7 +201,7 @@ def _check_unchanged(folder: Path, flags: dict[str, dict[str, Any]], only_for_ne
         UsageError: one does, or an option is for new runs only.
     """
     from charlstm.checkpoint.format import read_header
-    from charlstm.checkpoint.store import RESUME
+    from charlstm.checkpoint.run import RESUME
     from charlstm.training.resume import differing
 
     path = folder / RESUME

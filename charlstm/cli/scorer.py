@@ -18,6 +18,7 @@ from charlstm.cpu import AdaptiveThreads
 from charlstm.engine.load import torch_model
 from charlstm.evaluation.dynamic import DynamicConfig, dynamic_losses
 from charlstm.evaluation.method import choose_method, text_losses
+from charlstm.evaluation.objective import objective_of
 from charlstm.evaluation.score import EncodedText, Losses, Method, Score, ScoreSummary, score_tokens, summarize
 from charlstm.sampling.prompts import bos_ids
 from charlstm.tokenizers import Tokenizer
@@ -44,13 +45,13 @@ class Scorer:
         self._device = device or best_device()
         self._model = torch_model(saved, self._device)
         self._text, self._tokenizer = text, tokenizer
-        self._seq_len: int = saved.run.data.seq_len
-        self._bos_ids = bos_ids(tokenizer)
-        self._method = choose_method(self._model, text.ids, self._bos_ids, self._seq_len, exact=exact)
+        self._objective = objective_of(saved.run)
+        self._context = np.array(bos_ids(tokenizer))
+        self._method = choose_method(self._objective, self._model, text.ids, self._context, exact=exact)
 
     def trained(self, *, by_token: bool) -> Score | ScoreSummary:
         """The score by the network as it was trained; ``by_token`` stores the loss of each token."""
-        losses = text_losses(self._model, self._text.ids, self._bos_ids, self._seq_len, self._method)
+        losses = text_losses(self._objective, self._model, self._text.ids, self._context, self._method)
         return self._collect("scoring", losses, self._method, by_token)
 
     def dynamic(self, config: DynamicConfig, *, by_token: bool) -> Score | ScoreSummary:
@@ -63,7 +64,7 @@ class Scorer:
         Raises:
             DivergedError: the loss is no longer a finite number.
         """
-        losses = dynamic_losses(self._model, self._text.ids, np.array(self._bos_ids), config)
+        losses = dynamic_losses(self._model, self._text.ids, self._context, config)
         return self._collect("learning", losses, Method(), by_token)
 
     def description(self, path: Path) -> str:
@@ -74,7 +75,7 @@ class Scorer:
         """
         where = path.parent if path.name == "model.safetensors" else path
         method = self._method
-        if self._model.architecture.bidirectional:
+        if not self._objective.has_order:
             return f"{where}: each token given those on both sides, in {method.precision}, on {self._device}"
         order = "in order" if method.streams == 1 else f"in {method.streams} parallel streams"
         remark = "exact" if method.exact else "--exact reads it in order, in fp32"

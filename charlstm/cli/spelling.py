@@ -56,7 +56,7 @@ def error_line(fault: CharlstmError) -> str:
 
 
 def _typed_value(value: str) -> str:
-    """A Python value as a shell takes it: ``a`` for ``"a"`` where no quotes are needed, ``3,6`` for a list, ``4`` for 4.0."""
+    """A Python value as a shell takes it: unquoted if it can be, a list as ``3,6``, 4.0 as ``4``."""
     if re.fullmatch(r"\(.*\)|\[.*\]", value):
         return value[1:-1].replace(" ", "").rstrip(",") or "0"
     if re.fullmatch(r"-?\d+\.0", value):

@@ -18,7 +18,7 @@ Newlines = Literal["normalise", "keep"]
 """Whether CR LF and CR become LF."""
 
 
-class Decoder:
+class TextDecoder:
     """The text of one part, from its bytes in blocks.
 
     Args:

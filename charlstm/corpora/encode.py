@@ -44,6 +44,8 @@ class Encoded:
     """The ``.npy`` file that ``ids`` maps."""
     name: str = ""
     """The corpus's name."""
+    fingerprint: str = ""
+    """`Corpus.fingerprint` when it was read."""
 
     def text_size(self, begin: int, end: int) -> TextSize:
         """The characters and bytes that ``ids[begin:end]`` stand for.
@@ -64,7 +66,8 @@ class Encoded:
 
     def provenance(self) -> dict[str, Any]:
         """What a checkpoint records of the text it was trained on."""
-        return {"name": self.name, "sha256": self.corpus_sha256, "characters": self.characters, "bytes": self.bytes}
+        size = {"characters": self.characters, "bytes": self.bytes}
+        return {"name": self.name, "sha256": self.corpus_sha256, **size, "fingerprint": self.fingerprint}
 
 
 def encode(
@@ -92,6 +95,7 @@ def encode(
         NotFoundError: a file has disappeared.
         StorageError: the disk is full, or the cache cannot be written.
     """
+    fingerprint = corpus.fingerprint()  # before the text is read: what changes meanwhile has another one
     scanner = Scanner(corpus, (tokenizer.kind if tokenizer else data.tokenizer) == "byte", progress)
     scan = scanner.scan()
     if tokenizer is None:
@@ -106,7 +110,7 @@ def encode(
             raise CorruptError("differs from what was just written to it", where=path, hint="Check the disk.")
         ids_cache.save(path, scanner.ids(tokenizer, scan.sha256), dtype, size)
         written = True
-    return Encoded(ids, tokenizer, scan.characters, scan.bytes, scan.sha256, path, corpus.name)
+    return Encoded(ids, tokenizer, scan.characters, scan.bytes, scan.sha256, path, corpus.name, fingerprint)
 
 
 def fit_tokenizer(corpus: Corpus, data: DataConfig, cache: Path) -> Tokenizer:

@@ -47,12 +47,21 @@ def map_layers(change: Callable[..., Array], *stacks: tuple[LayerState, ...]) ->
 
 def unbatch(state: StepState) -> StepState:
     """The state of a single text as vectors: a second axis would cost a step an eighth of its time."""
-    return map_arrays(lambda array: array[0], state)
+    return _index(state, 0)
 
 
 def batch(state: StepState) -> StepState:
     """Undo `unbatch`."""
-    return map_arrays(lambda array: array[None], state)
+    return _index(state, None)
+
+
+def _index(state: StepState, index: Any) -> StepState:
+    """A state of ``array[index]``: `map_arrays` written out, since every step of a single text does it twice."""
+    layers = tuple([tuple([tuple([part[index] for part in layer]) for layer in stack]) for stack in state.layers])
+    attention = state.attention
+    if attention is not None:
+        attention = tuple([part[index] for part in attention])
+    return StepState(layers, attention, state.recent, state.side)
 
 
 def expand(state: StepState, rows: int) -> StepState:
@@ -68,8 +77,7 @@ def select(state: StepState, rows: Sequence[int]) -> StepState:
         state: of B texts.
         rows: their numbers, from 0.
     """
-    index = np.asarray(rows)
-    chosen = map_arrays(lambda array: array[index], state)
+    chosen = _index(state, np.asarray(rows))
     if not state.recent:
         return chosen
     return chosen._replace(

@@ -43,7 +43,7 @@ _EPSILON = 1e-8  # r is 0 where no gradient has come yet, as in rows of unseen t
 
 @dataclass(frozen=True)
 class DynamicConfig:
-    """How a network learns from the text it is scored on. The defaults were measured: `benchmarks/LOG.md`.
+    """How a network learns from the text it is scored on. The defaults were measured: `docs/decisions`.
 
     Raises:
         UsageError: a value is out of range.

@@ -5,12 +5,10 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charlstm.evaluation.loss import causal_losses
-from charlstm.evaluation.masked import pseudo_losses
+from charlstm.evaluation.objective import Objective
 from charlstm.evaluation.score import Losses, Method
 from charlstm.evaluation.windows import BURN_IN, STREAMS
 from charlstm.nn.model import CharLM
@@ -22,7 +20,9 @@ _SAMPLE = 1 << 13  # tokens that fp32 and bf16 are compared on
 _TOLERANCE = 5e-4  # nats per token: half of what a score may differ by
 
 
-def choose_method(model: CharLM, ids: NDArray[Any], bos_ids: list[int], seq_len: int, *, exact: bool = False) -> Method:
+def choose_method(
+    objective: Objective, model: CharLM, ids: NDArray[Any], context: NDArray[Any], *, exact: bool = False
+) -> Method:
     """Choose how to score a text: a short one exactly, a long one as fast as training evaluates.
 
     A long text is read in 32 streams, except by a network with a match memory, or with attention that reaches further
@@ -32,45 +32,44 @@ def choose_method(model: CharLM, ids: NDArray[Any], bos_ids: list[int], seq_len:
     0.00001.
 
     Args:
+        objective: of the network.
         model: the network, on its device.
         ids: the text, (tokens,), at least one; it may be memory-mapped.
-        bos_ids: what a causal network reads before the text.
-        seq_len: tokens of a window of a bidirectional network.
+        context: what the network reads before the text, (tokens,), at least one.
         exact: read in order, in fp32, whatever the length.
     """
     if exact or len(ids) < LONG:
         return Method()
     shape = model.architecture
     remembers = any(side.memory_bytes() for side in shape.enabled.values())
-    in_order = shape.bidirectional or remembers or shape.attention_window > BURN_IN
+    in_order = not objective.has_order or remembers or shape.attention_window > BURN_IN
     full, half = (Method(1 if in_order else STREAMS, precision) for precision in ("fp32", "bf16"))
     if not _computes_in_bf16(next(model.parameters()).device):
         return full
     sample = ids[:_SAMPLE]
     sums = [
-        sum(float(nats.sum()) for _, nats in text_losses(model, sample, bos_ids, seq_len, method))
+        sum(float(nats.sum()) for _, nats in text_losses(objective, model, sample, context, method))
         for method in (full, half)
     ]
     return half if abs(sums[0] - sums[1]) < _TOLERANCE * len(sample) else full
 
 
-def text_losses(model: CharLM, ids: NDArray[Any], bos_ids: list[int], seq_len: int, method: Method) -> Losses:
-    """The losses of a text: given the tokens before each, or for a bidirectional network given those around it.
+def text_losses(
+    objective: Objective, model: CharLM, ids: NDArray[Any], context: NDArray[Any], method: Method
+) -> Losses:
+    """The loss of every token of a text, given what the objective lets the network see.
 
     Args:
-        model: the network, on its device.
-        ids: the text, (tokens,), at least one; it may be memory-mapped.
-        bos_ids: what a causal network reads before the text.
-        seq_len: tokens of a window of a bidirectional network.
-        method: how to read it.
+        objective: as `choose_method`.
+        model: as `choose_method`.
+        ids: as `choose_method`.
+        context: as `choose_method`.
+        method: how to read the text.
     """
-    device = next(model.parameters()).device
     autocast: AbstractContextManager[Any] = nullcontext()
     if method.precision == "bf16":
-        autocast = torch.autocast(device.type, torch.bfloat16)
-    if model.architecture.bidirectional:
-        return pseudo_losses(model, ids, seq_len, autocast)
-    return causal_losses(model, ids, np.array(bos_ids), streams=method.streams, autocast=autocast)
+        autocast = torch.autocast(next(model.parameters()).device.type, torch.bfloat16)
+    return objective.losses(model, ids, context, autocast, method.streams)
 
 
 def _computes_in_bf16(device: torch.device) -> bool:

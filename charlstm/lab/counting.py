@@ -15,7 +15,7 @@ import torch
 
 from charlstm.config import TrainConfig
 from charlstm.evaluation.windows import evaluation_mode
-from charlstm.lab.progress import Experiment, Progress, ShouldStop, never
+from charlstm.lab.progress import Experiment, ShouldStop, never
 from charlstm.lab.side_by_side import (
     CELL_NAMES,
     CellComparison,
@@ -23,7 +23,7 @@ from charlstm.lab.side_by_side import (
     make_trainees,
     settings_of,
     short_training_note,
-    train_side_by_side,
+    train_and_test,
 )
 from charlstm.lab.tasks import AnBn
 from charlstm.lab.trainee import Trainee
@@ -91,12 +91,8 @@ def run(comparison: CellComparison, parameters: int, should_stop: ShouldStop = n
     """
     task = AnBn()
     trainees = make_trainees(comparison, parameters, task.vocab_size, EMBEDDING, TRAIN, task.batches)
-    yield from train_side_by_side(trainees, should_stop)
+    counts = yield from train_and_test(trainees, lambda model: count_b(model, task, MAX_N), should_stop)
     partial = not all(trainee.finished for trainee in trainees)
-    counts = []
-    for number, trainee in enumerate(trainees, 1):
-        yield Progress(1.0, f"testing network {number} of {len(trainees)}")
-        counts.append(count_b(trainee.model, task, MAX_N))
     settings = settings_of(comparison, trainees[0].budget, TRAIN, parameters=parameters, batch=task.batch_size)
     yield _report(task, trainees, counts, settings, partial)
 

@@ -14,7 +14,7 @@ import torch
 
 from charlstm.config import TrainConfig
 from charlstm.evaluation.windows import evaluation_mode
-from charlstm.lab.progress import Experiment, Progress, ShouldStop, never
+from charlstm.lab.progress import Experiment, ShouldStop, never
 from charlstm.lab.side_by_side import (
     CELL_NAMES,
     CellComparison,
@@ -22,7 +22,7 @@ from charlstm.lab.side_by_side import (
     make_trainees,
     settings_of,
     short_training_note,
-    train_side_by_side,
+    train_and_test,
 )
 from charlstm.lab.tasks import DelayedRecall
 from charlstm.lab.trainee import Trainee
@@ -79,12 +79,10 @@ def run(comparison: CellComparison, parameters: int, should_stop: ShouldStop = n
     """
     task = DelayedRecall()
     trainees = make_trainees(comparison, parameters, task.vocab_size, EMBEDDING, TRAIN, task.batches)
-    yield from train_side_by_side(trainees, should_stop)
+    accuracies = yield from train_and_test(
+        trainees, lambda model: [recall_accuracy(model, task, gap) for gap in GAPS], should_stop
+    )
     partial = not all(trainee.finished for trainee in trainees)
-    accuracies = []
-    for number, trainee in enumerate(trainees, 1):
-        yield Progress(1.0, f"testing network {number} of {len(trainees)}")
-        accuracies.append([recall_accuracy(trainee.model, task, gap) for gap in GAPS])
     settings = settings_of(comparison, trainees[0].budget, TRAIN, parameters=parameters, batch=task.batch_size)
     yield _report(task, trainees, accuracies, settings, partial)
 

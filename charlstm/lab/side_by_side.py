@@ -10,7 +10,7 @@ of threads is the caller's to set; the command line sets one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from charlstm.errors import UsageError
 from charlstm.lab.progress import Progress, ShouldStop, never
 from charlstm.lab.trainee import Trainee
 from charlstm.nn.architecture import Architecture
+from charlstm.nn.model import CharLM
 from charlstm.nn.shapes import CELLS, parameter_count
 from charlstm.training.batches import Batch
 
@@ -137,6 +138,30 @@ def train_side_by_side(
             yield Progress(share, " · ".join(_losses(trainees)))
             if should_stop():
                 return
+
+
+def train_and_test(
+    trainees: Sequence[Trainee], test: Callable[[CharLM], T], should_stop: ShouldStop = never
+) -> Generator[Progress, None, list[T]]:
+    """Train all as `train_side_by_side` does, then test one after the other.
+
+    Args:
+        trainees: the networks.
+        test: measures a trained network.
+        should_stop: as in `train_side_by_side`; what was trained until then is tested.
+
+    Yields:
+        The progress.
+
+    Returns:
+        What ``test`` measured, one for each network.
+    """
+    yield from train_side_by_side(trainees, should_stop)
+    measured = []
+    for number, trainee in enumerate(trainees, 1):
+        yield Progress(1.0, f"testing network {number} of {len(trainees)}")
+        measured.append(test(trainee.model))
+    return measured
 
 
 def short_training_note(trainees: Sequence[Trainee]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@
 With more streams than rows in a batch, steps take the groups of rows in turn. So the order of the data depends on
 nothing but the seed, the epoch and the index in it: two numbers are enough to resume exactly.
 
-For masked prediction some tokens of a window are masked (`nn.masking`), and each token is its own target.
+What a window's inputs and targets are is the objective's to say (`evaluation.objective`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from charlstm.config import DataConfig
-from charlstm.nn.masking import mask_spans
+from charlstm.evaluation.objective import Causal, Objective
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Batch:
     inputs: Tensor
     """Ids, (batch, time)."""
     targets: Tensor
-    """Ids one later, (batch, time); for masked prediction the inputs with nothing masked."""
+    """Ids to predict, (batch, time): of causal prediction the inputs one later."""
     reset_mask: Tensor
     """Rows whose state begins as zeros, (batch,) bool."""
     group: int
@@ -53,14 +53,14 @@ class TbpttBatches:
     Args:
         ids: the training tokens, in memory or memory-mapped, (tokens,).
         config: `batch_size`, `seq_len`, `streams`, `windows` and `reset_prob` are used.
-        seed: of where windows start, and of what is masked.
-        mask_id: the id that replaces a masked token, for masked prediction; None for causal prediction.
+        seed: of where windows start, and of what the objective draws.
+        objective: what is predicted; None is each token from those before it.
     """
 
-    def __init__(self, ids: NDArray[Any], config: DataConfig, seed: int, mask_id: int | None = None) -> None:
+    def __init__(self, ids: NDArray[Any], config: DataConfig, seed: int, objective: Objective | None = None) -> None:
         self._ids = ids
         self._seed = seed
-        self._mask_id = mask_id
+        self._objective = objective or Causal()
         self._seq_len = config.seq_len
         self.batch_size = config.batch_size
         self.shuffled = config.windows == "shuffled"
@@ -108,10 +108,7 @@ class TbpttBatches:
     ) -> Batch:
         places = (starts[:, None] + np.arange(length + 1)) % len(self._ids)
         ids = self._ids[places].astype(np.int64)
-        inputs, targets = ids[:, :-1], ids[:, 1:]
-        if self._mask_id is not None:
-            masked = mask_spans(np.random.default_rng((self._seed, epoch, index, 1)), len(starts), length)
-            inputs, targets = np.where(masked, self._mask_id, inputs), inputs
+        inputs, targets = self._objective.example(ids, (self._seed, epoch, index))
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(reset), group, epoch, index)
 
 

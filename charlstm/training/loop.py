@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.provenance import Provenance
-from charlstm.checkpoint.store import METRICS
+from charlstm.checkpoint.run import METRICS
 from charlstm.config import BUDGETS, RunConfig
 from charlstm.corpora.encode import frequencies
 from charlstm.cpu import AdaptiveThreads
 from charlstm.errors import DivergedError
 from charlstm.evaluation.loss import bits_per_char
+from charlstm.evaluation.objective import objective_of
 from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import CharLM
@@ -104,9 +105,9 @@ class Training:
         self._generator = torch.Generator(device).manual_seed(config.seed)
         self._train_step = TrainStep(self.model, config, generator=self._generator, ranks=ranks)
         self._ema = WeightEMA(self.model, config.ema_decay) if config.ema_decay else None
-        self._validation = Validation(run, val_ids, train_ids, self._train_step.autocast)
-        mask_id = run.model.vocab_size if run.model.bidirectional else None
-        self._batches = TbpttBatches(train_ids, run.data, config.seed, mask_id)
+        objective = objective_of(run)
+        self._validation = Validation(objective, val_ids, train_ids, self._train_step.autocast)
+        self._batches = TbpttBatches(train_ids, run.data, config.seed, objective)
         self._states: list[State | None] = [None] * self._batches.groups
         self.cursor = Cursor()
         if resume is not None:
@@ -139,8 +140,6 @@ class Training:
                 for event in itertools.chain(self._introduction(), self._train(stop)):
                     notice = log.write(event) if log is not None else None
                     yield event
-                    if notice is not None and not isinstance(event, Stopped):
-                        yield notice
                     if notice is not None and not isinstance(event, Stopped):
                         yield notice
 

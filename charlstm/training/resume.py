@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
-from charlstm.checkpoint.provenance import Provenance
-from charlstm.checkpoint.store import MODEL, RESUME
+from charlstm.checkpoint.provenance import CorpusProvenance, Provenance
+from charlstm.checkpoint.run import MODEL, RESUME
 from charlstm.config import BUDGETS, MAY_CHANGE, RunConfig, TrainConfig, check_partial
 from charlstm.corpora.sources import STDIN
 from charlstm.errors import CharlstmError, CorruptError, NotFoundError, UsageError
@@ -68,7 +68,7 @@ def resume(
     tokenizer = saved.load_tokenizer()
     sha256 = saved.provenance.corpus.sha256
     encoded = ranks.local_first(lambda: same_text(run, tokenizer, sha256, cache, stdin, _NO_LONGER))
-    notice = ranks.on_rank_zero(lambda: _told_of_changes(run, sha256, cache))
+    notice = ranks.on_rank_zero(lambda: _told_of_changes(run, saved.provenance.corpus, cache))
     began = saved.provenance
     provenance = Provenance(charlstm=began.charlstm, command=began.command, corpus=began.corpus)
     try:
@@ -135,16 +135,18 @@ _NO_LONGER = (
 )
 
 
-def _told_of_changes(run: RunConfig, sha256: str, cache: Path) -> str:
+def _told_of_changes(run: RunConfig, corpus: CorpusProvenance, cache: Path) -> str:
     """What to tell of a text that is no longer as it was, while the cache still has it as it was; else nothing."""
     if STDIN in run.data.sources:
         return ""
     where = ", ".join(run.data.sources)
     try:
-        now = opened(run.data, cache, None).sha256(raw=run.data.tokenizer == "byte")
+        now = opened(run.data, cache, None)
+        unread = corpus.fingerprint and now.fingerprint() == corpus.fingerprint
+        unchanged = unread or now.sha256(raw=run.data.tokenizer == "byte") == corpus.sha256
     except CharlstmError as fault:
         return f"{where} cannot be read now ({fault.what}); the run goes on with the text as it was."
-    if now == sha256:
+    if unchanged:
         return ""
     return f"{where}: changed since this run began; the run goes on with the text as it was."
 

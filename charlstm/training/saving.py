@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.provenance import Provenance
-from charlstm.checkpoint.store import MODEL, RESUME
+from charlstm.checkpoint.run import MODEL, RESUME
 from charlstm.config import RunConfig
 from charlstm.errors import DivergedError
 from charlstm.events import CheckpointSaved

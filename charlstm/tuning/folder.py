@@ -21,9 +21,10 @@ from pathlib import Path
 
 from charlstm import events
 from charlstm.checkpoint.format import read_header
-from charlstm.checkpoint.store import METRICS, MODEL, RESUME, Store
+from charlstm.checkpoint.run import METRICS, MODEL, RESUME
+from charlstm.checkpoint.store import Store
 from charlstm.errors import CharlstmError, UsageError
-from charlstm.files import storage_error, write_atomically
+from charlstm.files import locked, make_folder, write_atomically
 
 STUDY = "study.sqlite"
 SETTINGS = "best.toml"
@@ -56,22 +57,11 @@ class SearchFolder:
             UsageError: another process searches here; or the folder, or its settings file, is not a search's.
             StorageError: the system refuses.
         """
-        from filelock import FileLock, Timeout  # the import takes a tenth of a second
-
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._check_ours()
-            lock = FileLock(self.path / _LOCK, timeout=0)
-            lock.acquire()
-        except Timeout as error:
-            hint = "Wait for it, stop it, or choose another name."
-            raise UsageError("another charlstm is searching here", where=self.path, hint=hint) from error
-        except OSError as error:
-            raise storage_error(self.path, error, "cannot be used") from error
-        try:
+        make_folder(self.path)
+        self._check_ours()
+        hint = "Wait for it, stop it, or choose another name."
+        with locked(self.path / _LOCK, UsageError("another charlstm is searching here", where=self.path, hint=hint)):
             yield
-        finally:
-            lock.release()
 
     def _check_ours(self) -> None:
         names = {path.name for path in self.path.iterdir()}

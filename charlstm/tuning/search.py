@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, Literal
 
-from charlstm.checkpoint.store import MODEL
+from charlstm.checkpoint.run import MODEL
 from charlstm.errors import CharlstmError, StorageError, UsageError
 from charlstm.events import EvalDone
 from charlstm.training.plan.merge import Given, merge

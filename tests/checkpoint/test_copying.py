@@ -13,7 +13,8 @@ import pytest
 from charlstm.checkpoint.copying import copy
 from charlstm.checkpoint.format import read, verify, write
 from charlstm.checkpoint.references import find_model
-from charlstm.checkpoint.store import METRICS, MODEL, RESUME, Store
+from charlstm.checkpoint.run import METRICS, MODEL, RESUME
+from charlstm.checkpoint.store import Store
 from charlstm.errors import CorruptError, IncompatibleError, NotFoundError, StorageError, UsageError
 from tests.checkpoint_samples import model, run
 

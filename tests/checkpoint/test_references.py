@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from charlstm.checkpoint.references import find_model, find_resumable
-from charlstm.checkpoint.store import MODEL, RESUME, Store
+from charlstm.checkpoint.run import MODEL, RESUME
+from charlstm.checkpoint.store import Store
 from charlstm.errors import NotFoundError
 from tests.checkpoint_samples import run, run_folder
 

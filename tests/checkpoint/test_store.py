@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from charlstm.checkpoint.names import clean_name, name_fault
 from charlstm.checkpoint.references import find_model
-from charlstm.checkpoint.store import METRICS, MODEL, RESUME, Store
+from charlstm.checkpoint.run import METRICS, MODEL, RESUME
+from charlstm.checkpoint.store import Store
 from charlstm.errors import NotFoundError, StorageError, UsageError
 from tests.checkpoint_samples import run_folder
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,14 +18,15 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from charlstm.checkpoint.format import read, read_header, write
+from charlstm.checkpoint.provenance import CorpusProvenance
 from charlstm.checkpoint.references import find_model
-from charlstm.checkpoint.run import RunEntry
-from charlstm.checkpoint.store import MODEL, RESUME, Store
+from charlstm.checkpoint.run import MODEL, RESUME, RunEntry
+from charlstm.checkpoint.store import Store
 from charlstm.checkpoint.summary import Summary, summarise
 from charlstm.checkpoint.summary import compare as compare_headers
 from charlstm.cli.commands.checkpoints import app
 from charlstm.cli.views import checkpoints as tables
-from charlstm.errors import CharlstmError, NotFoundError, UsageError
+from charlstm.errors import CharlstmError, CheckpointError, NotFoundError, UsageError
 from tests.checkpoint_samples import metadata, model, run, signed
 
 CHECKOUT = Path(__file__).parents[2]
@@ -108,9 +110,14 @@ def test_an_empty_store_is_no_error(tmp_path: Path, arguments: list[str]) -> Non
 @pytest.mark.parametrize("settings", [{}, {"model": 3}, {"model": {"num_layers": "x", "hidden_size": 10**400}}])
 def test_no_content_of_a_file_stops_a_list(store: Store, provenance: dict[str, Any], settings: dict[str, Any]) -> None:
     path = store.create(f"odd{len(store.runs())}", "", False) / MODEL
-    write(path, replace(model(), provenance=provenance, config=settings, tensors={}, tokenizer={"alphabet": 7}))
-    for arguments in (["list"], ["list", "--json"], ["show", str(path)], ["compare", str(path), "english-1"]):
-        ask(*arguments)
+    odd = SimpleNamespace(to_plain=lambda: settings)
+    about = SimpleNamespace(to_plain=lambda: provenance)
+    write(path, replace(model(), provenance=about, run=odd, tensors={}, tokenizer={"alphabet": 7}))
+    for arguments in (["list"], ["list", "--json"]):
+        assert "odd" in ask(*arguments).stdout
+    for arguments in (["show", str(path)], ["compare", str(path), "english-1"]):
+        with pytest.raises(CheckpointError, match="settings that cannot be used"):
+            ask(*arguments)
 
 
 # widths and terminals
@@ -157,7 +164,7 @@ def test_no_colour_where_it_is_switched_off(store: Store) -> None:
 def test_control_characters_and_markup_in_a_file_are_shown_not_obeyed(store: Store) -> None:
     folder = store.root / "folder \x1b[2J[red]"
     folder.mkdir()
-    write(folder / MODEL, model(command=EVIL, **{EVIL: EVIL}))
+    write(folder / MODEL, model(command=EVIL, note=EVIL, corpus=CorpusProvenance(name=EVIL)))
     for arguments in (["list"], ["show", str(folder)], ["verify", str(folder)], ["compare", "english-1", str(folder)]):
         for text in (ask(*arguments).stdout, ask(*arguments, "--json").stdout if arguments != ["list"] else ""):
             assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
@@ -185,7 +192,7 @@ def test_show_has_everything_with_units(store: Store) -> None:
     assert read_header(find_model(store, "english-1")).sha256 in text
     assert str(find_model(store, "english-3")) in ask("show").stdout  # the newest
     shown = json.loads(ask("show", "english-1", "--json").stdout)
-    assert shown["config"] == model().config
+    assert shown["config"] == json.loads(json.dumps(model().run.to_plain()))
     assert shown["tokenizer"] == model().tokenizer
     assert shown["tensors"]["head.bias"] == ["F32", [7]]
     with pytest.raises(NotFoundError, match="english-1"):
@@ -236,7 +243,7 @@ def test_verify_names_each_bad_file(store: Store) -> None:
 def test_copy_writes_a_smaller_valid_file(store: Store) -> None:
     result = ask("copy", "english-1", "half.safetensors", "--dtype", "float16", "--note", "to share")
     assert "half.safetensors" in result.stderr
-    assert read(Path("half.safetensors")).provenance["note"] == "to share"
+    assert read(Path("half.safetensors")).provenance.note == "to share"
     assert ask("verify", "half.safetensors").stdout.startswith("ok")
     with pytest.raises(UsageError, match="`force`"):
         ask("copy", "english-1", "half.safetensors")

@@ -64,7 +64,7 @@ def recorded_steps(folder, name):
 
 def saved_step(folder, name):
     path = folder / "checkpoints" / name / "resume.safetensors"
-    return checkpoint_format.read(path).provenance["step"]
+    return checkpoint_format.read(path).provenance.step
 
 
 def contents(folder):
@@ -243,7 +243,7 @@ def test_auto_keeps_the_automatic_budget_beside_the_given_one(cli):
     started = cli(*timed)
     assert started.code == 0, started.err
     kept = contents(cli.folder / "checkpoints/short")
-    assert checkpoint_format.read(cli.folder / "checkpoints/short/resume.safetensors").config["train"]["epochs"] == 12
+    assert checkpoint_format.read(cli.folder / "checkpoints/short/resume.safetensors").run.train.epochs == 12
     assert cli(*timed).code == 0
     assert contents(cli.folder / "checkpoints/short") == kept, "the same command, after the end, changes nothing"
 

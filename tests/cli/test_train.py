@@ -1,12 +1,15 @@
 """``charlstm train`` as a person uses it: options, messages, files on disk, exit codes."""
 
+import dataclasses
 import io
 import json
 import os
 import re
 import signal
 import time
+from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 from rich.console import Console
@@ -175,7 +178,7 @@ def test_for_a_model_of_bytes_every_unit_is_bytes(cli):
     (cli.folder / "disk.img").write_bytes(octets)
     done = cli("train", "disk.img", *SMALL, "--tokenizer", "byte", "--name", "disk")
     assert "38.4 k bytes" in done.err
-    bits = checkpoint_format.read(cli.folder / "checkpoints/disk/model.safetensors").provenance["val_loss"] / np.log(2)
+    bits = checkpoint_format.read(cli.folder / "checkpoints/disk/model.safetensors").provenance.val_loss / np.log(2)
     assert f"{bits:.3f} bits/byte" in done.err
     shown = cli("checkpoints", "show", "disk").out
     assert re.search(rf"bits/byte +{bits:.4f}", shown)
@@ -285,9 +288,9 @@ def test_ctrl_c_before_the_first_step_keeps_the_run(cli, monkeypatch):
 
     begin = preparing.begin
 
-    def interrupted(*args):
+    def interrupted(*args, **options):
         os.kill(os.getpid(), signal.SIGINT)
-        return begin(*args)
+        return begin(*args, **options)
 
     monkeypatch.setattr(preparing, "begin", interrupted)
     done = cli("train", "my.txt", *SMALL)
@@ -301,7 +304,7 @@ def test_a_run_is_resumed_and_says_where(cli):
     on = cli("train", "--resume", "my-1", "--max-steps", "9")
     assert on.code == 0, on.err
     assert "after step 6" in on.err
-    assert checkpoint_format.read(cli.folder / "checkpoints/my-1/resume.safetensors").provenance["step"] == 9
+    assert checkpoint_format.read(cli.folder / "checkpoints/my-1/resume.safetensors").provenance.step == 9
     refused = cli("train", "--resume", "my-1", "--lr", "0.1")
     assert refused.code == 2
     assert "--lr" in refused.err
@@ -352,7 +355,7 @@ def test_fine_tuning_grows_the_alphabet_and_keeps_the_weights_of_known_character
             atol=1e-6,
         )
     recalled = [
-        saved.tensors["recall.embedding.weight"].reshape(2, 1 + len(alphabet), -1)
+        saved.tensors["side_inputs.match.weight"].reshape(2, 1 + len(alphabet), -1)
         for saved, alphabet in ((old, before), (new, after))
     ]
     assert recalled[0].any()
@@ -383,10 +386,10 @@ def test_fine_tuning_keeps_the_ngram_table_but_not_its_dropout(cli):
     old, new = (
         checkpoint_format.read(cli.folder / f"checkpoints/{name}/model.safetensors") for name in ("my-1", "new-1")
     )
-    assert (new.config["model"]["ngram_order"], new.config["model"]["ngram_dropout"]) == (4, 0.3)
-    table = old.tensors["ngrams.table.weight"]
+    assert (new.architecture.settings()["ngram_order"], new.architecture.settings()["ngram_dropout"]) == (4, 0.3)
+    table = old.tensors["side_inputs.ngrams.weight"]
     assert table.any()
-    np.testing.assert_allclose(new.tensors["ngrams.table.weight"], table, atol=1e-6)
+    np.testing.assert_allclose(new.tensors["side_inputs.ngrams.weight"], table, atol=1e-6)
 
 
 def test_options_override_the_file_which_overrides_the_preset(cli):
@@ -520,9 +523,9 @@ def test_only_budget_and_device_may_change_on_resume(cli):
     more = cli("train", "--resume", "my-1", "--max-steps", "5", "--threads", "1", "--precision", "bf16", "-q")
     assert more.code == 0, more.err
     kept = checkpoint_format.read(cli.folder / "checkpoints/my-1/resume.safetensors")
-    assert kept.provenance["step"] == 5
-    assert kept.config["train"]["threads"] == 1
-    assert kept.config["train"]["precision"] == "fp32"  # that of the fake machine
+    assert kept.provenance.step == 5
+    assert kept.run.train.threads == 1
+    assert kept.run.train.precision == "fp32"  # that of the fake machine
     for args, told in ((("--device", "toaster"), "toaster"), (("--threads", "0"), "--threads 0 must be"),
                        (("--force",), "cannot be changed")):  # fmt: skip
         refused = cli("train", "--resume", "my-1", *args)
@@ -541,7 +544,8 @@ def test_a_run_is_resumed_without_its_device(cli):
     assert cli("train", "my.txt", *SMALL, "-q").code == 0
     path = cli.folder / "checkpoints/my-1/resume.safetensors"
     saved = checkpoint_format.read(path)
-    saved.config["train"] |= {"device": "cuda", "precision": "fp16"}
+    train = msgspec.structs.replace(saved.run.train, device="cuda", precision="fp16")
+    saved = dataclasses.replace(saved, run=saved.run.replace(train=train))
     saved.tensors["generator"] = np.zeros(16, np.uint8)  # a GPU's has another size
     checkpoint_format.write(path, saved)
     there = cli("train", "--resume", "my-1", "--max-steps", "9")
@@ -549,16 +553,23 @@ def test_a_run_is_resumed_without_its_device(cli):
     assert "--device cpu" in there.err
     here = cli("train", "--resume", "my-1", "--max-steps", "9", "--device", "cpu", "-q")
     assert here.code == 0, here.err
-    assert checkpoint_format.read(path).provenance["step"] == 9
+    assert checkpoint_format.read(path).provenance.step == 9
+
+
+def rewrite_settings(path, change):
+    """Write a checkpoint with settings that no charlstm would write, and the right digest."""
+    saved = checkpoint_format.read(path)
+    settings = saved.run.to_plain()
+    change(settings)
+    run = SimpleNamespace(to_plain=lambda: settings)
+    checkpoint_format.write(path, dataclasses.replace(saved, run=run))
 
 
 def test_unknown_settings_in_a_checkpoint_are_one_line(cli):
     assert cli("train", "my.txt", *SMALL, "-q").code == 0
     for name in ("model", "resume"):
         path = cli.folder / f"checkpoints/my-1/{name}.safetensors"
-        saved = checkpoint_format.read(path)
-        saved.config["model"]["warp"] = 9
-        checkpoint_format.write(path, saved)
+        rewrite_settings(path, lambda settings: settings["model"].update(warp=9))
     for args in ("--resume my-1", "my.txt --init-from my-1", "my.txt --resume auto --name my-1"):
         refused = cli("train", *args.split())
         assert (refused.code, refused.err.count("\n")) == (3, 1), refused.err
@@ -576,20 +587,20 @@ def test_after_a_kill_a_worse_model_does_not_replace_the_saved_one(cli):
     folder, cache = cli.folder / "run", cli.folder / "cache"
     folder.mkdir()
     steps = iter([False, True])
-    list(preparing.begin(preparing.prepare(given, cache), folder, {"command": "train"}).events(lambda: next(steps)))
+    list(preparing.begin(preparing.prepare(given, cache), folder).events(lambda: next(steps)))
     early = (folder / "resume.safetensors").read_bytes()  # of step 2; nothing was scored yet
     list(resume(folder, cache, {}).events())
     model = folder / "model.safetensors"
     best, whole = model.read_bytes(), checkpoint_format.read(model)
-    assert whole.provenance["val_loss"] is not None
+    assert whole.provenance.val_loss is not None
     (folder / "resume.safetensors").write_bytes(early)
     told = list(resume(folder, cache, {}).events(lambda: True))
     assert told[-1].reason == "interrupted"
     assert model.read_bytes() == best
     told = list(resume(folder, cache, {}).events())
     again = checkpoint_format.read(model)
-    assert told[-1].best_val_loss == again.provenance["val_loss"] == whole.provenance["val_loss"]
-    assert again.provenance["step"] == whole.provenance["step"]
+    assert told[-1].best_val_loss == again.provenance.val_loss == whole.provenance.val_loss
+    assert again.provenance.step == whole.provenance.step
 
 
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
@@ -609,3 +620,20 @@ def test_a_run_with_no_step_left_ends_normally_on_a_terminal(tmp_path):
     os.close(follower)
     assert again.wait(60) == 0, os.read(leader, 10000)
     os.close(leader)
+
+
+def test_a_resume_reads_a_text_again_only_if_its_files_have_changed(cli, monkeypatch):
+    from charlstm.corpora.read import Corpus
+
+    assert cli("train", "my.txt", *SMALL, "-q").code == 0
+    hashed, sha256 = [], Corpus.sha256
+    monkeypatch.setattr(Corpus, "sha256", lambda self, **view: hashed.append(1) or sha256(self, **view))
+    assert cli("train", "--resume", "my-1", "--max-steps", "7", "-q").code == 0
+    assert not hashed
+    (cli.folder / "my.txt").touch()
+    done = cli("train", "--resume", "my-1", "--max-steps", "8")
+    assert (done.code, len(hashed)) == (0, 1)
+    assert "changed" not in done.err
+    (cli.folder / "my.txt").write_text(TEXT + "more")
+    done = cli("train", "--resume", "my-1", "--max-steps", "9")
+    assert "my.txt: changed since this run began" in done.err

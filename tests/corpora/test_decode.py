@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from charlstm.corpora.decode import Decoder
+from charlstm.corpora.decode import TextDecoder
 from charlstm.corpora.encodings import detect, lookup
 from charlstm.corpora.read import Corpus
 from charlstm.errors import TextError, UsageError
@@ -53,7 +53,7 @@ class Pieces:
 
 
 def decoded(data: bytes, cuts: list[int], encoding: str | None, newlines: str = "keep") -> str:
-    decoder = Decoder("part", encoding, newlines)  # type: ignore[arg-type]
+    decoder = TextDecoder("part", encoding, newlines)  # type: ignore[arg-type]
     pairs = list(decoder.decode(Pieces(data, tuple(cuts)).blocks()))
     assert all(text for text, _ in pairs)
     assert b"".join(utf8 for _, utf8 in pairs).decode() == "".join(text for text, _ in pairs)

@@ -87,6 +87,7 @@ def test_ids_are_those_of_the_whole_text(tmp_path: Path, text: str, cuts: list[i
         "sha256": encoded.corpus_sha256,
         "characters": len(text),
         "bytes": len(text.encode()),
+        "fingerprint": "",
     }
     assert not encoded.ids.flags.writeable
     assert isinstance(encoded.ids, np.memmap)

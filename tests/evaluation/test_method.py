@@ -6,6 +6,7 @@ import torch
 
 import charlstm
 from charlstm.evaluation.method import LONG, choose_method
+from charlstm.evaluation.objective import Causal, Masked
 from charlstm.evaluation.score import Method
 from charlstm.nn.model import CharLM
 from charlstm.paths import corpora_folder
@@ -23,7 +24,8 @@ def random_model(scale, **network):
 
 def method_of(model, tokens, **wanted):
     ids = np.random.default_rng(0).integers(5, size=tokens).astype(np.uint8)
-    return choose_method(model, ids, [0], 64, **wanted)
+    objective = Masked(mask_id=5, seq_len=64) if model.architecture.bidirectional else Causal()
+    return choose_method(objective, model, ids, np.array([0]), **wanted)
 
 
 @pytest.mark.parametrize(

@@ -479,3 +479,19 @@ def test_tensors_round_trip_and_are_counted(shape):
         np.testing.assert_array_equal(tensor, tensors[name])
     assert model.parameter_count() == sum(tensor.size for tensor in tensors.values())
     assert model.parameter_count() == parameter_count(model.architecture)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_masks_drop_the_rate_asked_for_in_any_precision(kind):
+    """bf16 has 256 numbers in [0, 1): drawn in it, a rate of 0.1 would be 0.1016."""
+    rng = DropoutRng(torch.Generator().manual_seed(0))
+    mask = rng.mask(torch.zeros((), dtype=kind), (2_000_000,), 0.1)
+    assert mask.dtype == kind
+    dropped = (mask == 0).double().mean().item()
+    assert dropped == pytest.approx(0.1, abs=4 * math.sqrt(0.1 * 0.9 / 2_000_000))
+
+
+def test_a_row_has_the_same_mask_however_many_processes_share_the_batch():
+    whole = DropoutRng(torch.Generator().manual_seed(3)).mask(torch.zeros(()), (1, 6, 4), 0.5, batch_dim=1)
+    part = DropoutRng(torch.Generator().manual_seed(3), first_row=2, batch_size=6)
+    assert torch.equal(part.mask(torch.zeros(()), (1, 2, 4), 0.5, batch_dim=1), whole[:, 2:4])

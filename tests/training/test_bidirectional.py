@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from charlstm.api import Model
 from charlstm.checkpoint.format import check_causal, check_model, read, verify
-from charlstm.checkpoint.store import MODEL, RESUME
+from charlstm.checkpoint.run import MODEL, RESUME
 from charlstm.config import DataConfig
 from charlstm.engine.bidirectional import BidirectionalEngine
 from charlstm.engine.load import load_engine
 from charlstm.errors import ConfigError, CorruptError, IncompatibleError
+from charlstm.evaluation.objective import Masked
 from charlstm.events import EvalDone, Preview, StepDone, Stopped
 from charlstm.nn.masking import mask_spans
 from charlstm.nn.model import CharLM
@@ -222,7 +223,7 @@ def test_a_quarter_is_hidden_in_spans_of_every_length():
 
 def test_windows_hide_what_they_ask_for_and_a_cursor_hides_the_same():
     config = DataConfig(windows="shuffled", batch_size=3, seq_len=20)
-    made = TbpttBatches(np.arange(500, dtype=np.uint32), config, seed=1, mask_id=999)
+    made = TbpttBatches(np.arange(500, dtype=np.uint32), config, seed=1, objective=Masked(mask_id=999, seq_len=20))
     straight = list(islice(made.start_from(0, 0), 9))
     for window in straight:
         masked = window.inputs == 999

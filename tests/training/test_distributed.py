@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from charlstm.checkpoint import format as checkpoint_format
-from charlstm.checkpoint.store import METRICS, MODEL, RESUME
+from charlstm.checkpoint.run import METRICS, MODEL, RESUME
 from charlstm.config import DataConfig, RunConfig, TrainConfig
 from charlstm.errors import ConfigError, StorageError, UsageError
 from charlstm.events import EvalDone, Stopped

@@ -70,7 +70,7 @@ def test_a_write_that_fails_is_reported_once_with_path_and_hint(tmp_path):
             resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert notices[1] is None
     assert notices[0].text == (
-        f"{path}: cannot be written: larger than a file may be here. Choose another place, or raise the limit "
+        f"{path}: cannot be written: the file exceeds the size limit. Choose another place, or raise the limit "
         "(ulimit -f). Training continues, but its events are no longer recorded."
     )
     with MetricsLog(path, 3):

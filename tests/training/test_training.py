@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from charlstm.checkpoint import format as checkpoint_format
-from charlstm.checkpoint.store import METRICS, MODEL, RESUME
+from charlstm.checkpoint.run import METRICS, MODEL, RESUME
 from charlstm.config import RunConfig
 from charlstm.engine.load import torch_model
 from charlstm.engine.network import Engine

@@ -69,7 +69,7 @@ def show(
     path = find_model(Store(root), reference)
     header = read_header(path)
     if as_json:
-        _print_json({"path": str(path), "parameters": header.parameters, **asdict(header)})
+        _print_json({"path": str(path), "parameters": header.parameters, **header.to_plain()})
     else:
         from charlstm.cli.views.checkpoints import draw_show, show_rows
 

@@ -110,6 +110,7 @@ def evaluate(
     for note in text.notes():
         say(note)
     from charlstm.cli.scorer import Scorer
+    from charlstm.evaluation.objective import objective_of
 
     scorer = Scorer(saved, encoded, tokenizer, device, exact=exact)
     scores = [scorer.trained(by_token=surprise and (json_out or config is None))]
@@ -117,7 +118,7 @@ def evaluate(
         scores.append(scorer.dynamic(config, by_token=surprise))
     shows_figures = json_out or not surprise
     # Losses given both sides do not add up to the length of a code, so they do not compare with compressors.
-    compares = shows_figures and not saved.architecture.bidirectional
+    compares = shows_figures and objective_of(saved.run).has_order
     compressors = _compressors(text) if compares else {}
     say(scorer.description(path))
     if json_out:

@@ -1,4 +1,4 @@
-"""The settings a text, a budget and a machine ask for, each with its reason. No torch, no clock: a pure function.
+"""The settings a text, a budget and a machine ask for, each with its reason. No clock, no file: a pure function.
 
 Learning rate and β2 were read off runs on tiny Shakespeare on one machine, passes also off Python's documentation and
 off parts of both, width also off the King James Bible and a text of 11.5 MB (`docs/decisions` has the figures); what

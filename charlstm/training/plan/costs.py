@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from charlstm.config import RunConfig
+from charlstm.evaluation.windows import evaluation_bytes
 from charlstm.nn.architecture import Architecture
 from charlstm.nn.shapes import matmul_weight_count, parameter_count
 
@@ -65,7 +66,7 @@ def length(train: Mapping[str, Any], speed: float, rows: int, train_tokens: int)
 
 
 def memory(run: RunConfig) -> int:
-    """Bytes for weights, gradients, two moments, the average, what is carried, and one step's activations."""
+    """Bytes for weights, gradients, moments, the average, what is carried, and a step's or an evaluation's arrays."""
     model, data = run.model, run.data
     sparse = sum(
         side.table_rows(model.vocab_size) * model.embedding_size for side in model.enabled.values() if side.sparse
@@ -78,4 +79,6 @@ def memory(run: RunConfig) -> int:
     if model.attention_window:
         a_token += 2 * model.hidden_size + 4 * (model.attention_window + data.seq_len)
     carried = sum(side.memory_bytes() for side in model.enabled.values()) * (data.streams + data.batch_size)
-    return 4 * (sparse + copies * weights + 2 * data.batch_size * data.seq_len * a_token) + carried
+    step = 4 * 2 * data.batch_size * data.seq_len * a_token
+    evaluation = evaluation_bytes(model.vocab_size) if data.val_fraction else 0
+    return 4 * (sparse + copies * weights) + carried + max(step, evaluation)
