@@ -15,48 +15,63 @@ from msgspec import Meta
 from charlstm.errors import ConfigError
 from charlstm.nn.architecture import Architecture, setting_names
 from charlstm.nn.side_inputs import SIDE_INPUTS
-from charlstm.schemas import Fraction, PositiveFloat, PositiveInt, Schema, Setting, parse, settings_of, to_plain
+from charlstm.schemas import (
+    Fraction,
+    PositiveFloat,
+    PositiveInt,
+    Schema,
+    Setting,
+    bad_value,
+    parse,
+    settings_of,
+    to_plain,
+)
 
 
 class DataConfig(Schema, frozen=True, kw_only=True):
     """The text, the tokenizer and the batches."""
 
     sources: Annotated[
-        tuple[str, ...], Meta(description="Files, folders, globs, names of corpora, or - for standard input.")
+        tuple[str, ...],
+        Meta(description="Files, folders, globs, corpora (english, tinyshakespeare, python:docs, …), - for a pipe."),
     ] = ("english",)
-    encoding: Annotated[str | None, Meta(description="The text's encoding if it is not UTF-8: cp1252, utf-16, …")] = (
+    encoding: Annotated[str | None, Meta(description="Encoding of the text if it is not UTF-8: cp1252, utf-16, …")] = (
         None
     )
-    newlines: Annotated[Literal["normalise", "keep"], Meta(description=r"normalise (\r\n becomes \n) or keep.")] = (
-        "normalise"
-    )
+    newlines: Annotated[
+        Literal["normalise", "keep"], Meta(description=r"Line ends: normalise (\r\n becomes \n) or keep.")
+    ] = "normalise"
     tokenizer: Annotated[
         Literal["char", "byte", "unigram", "bpe"],
-        Meta(description="What a token is: char (a character), byte (reads any file), unigram or bpe (subwords)."),
+        Meta(description="Tokens: char (characters), byte (any file), unigram or bpe (subwords)."),
     ] = "char"
-    vocab_size: Annotated[PositiveInt | None, Meta(description="Subwords that unigram or bpe learn.")] = None
+    vocab_size: Annotated[PositiveInt | None, Meta(description="Number of subwords that unigram or bpe learns.")] = None
     min_count: Annotated[PositiveInt, Meta(description="Characters rarer than this become one unknown symbol.")] = 1
     val_fraction: Annotated[
-        float, Meta(ge=0.0, le=0.5, description="The last part of the text, kept for validation: 0.1 is a tenth.")
+        float, Meta(ge=0.0, le=0.5, description="Share of the text, at its end, kept for validation.")
     ] = 0.1
     windows: Annotated[
         Literal["stateful", "shuffled"],
-        Meta(description="stateful: each window continues from the last one's state; shuffled: windows in any order."),
+        Meta(description="stateful: each window continues from the last state; shuffled: random order."),
     ] = "stateful"
-    batch_size: Annotated[PositiveInt, Meta(description="Windows of text in each training step.")] = 16
-    seq_len: Annotated[PositiveInt, Meta(description="Length of truncated back-propagation, in tokens.")] = 64
+    batch_size: Annotated[PositiveInt, Meta(description="Windows of text per training step.")] = 16
+    seq_len: Annotated[
+        PositiveInt, Meta(description="Length of a window and of truncated back-propagation, in tokens.")
+    ] = 64
     streams: Annotated[
-        PositiveInt, Meta(description="Parallel streams of text with a state each; steps take them in turn.")
+        PositiveInt, Meta(description="Parallel streams of text, each with a state; steps take turns on them.")
     ] = 16
-    reset_prob: Annotated[Fraction, Meta(description="Probability of resetting the state at a window.")] = 0.05
+    reset_prob: Annotated[
+        Fraction, Meta(description="Probability of resetting the state at the start of a window.")
+    ] = 0.05
 
 
 class TrainConfig(Schema, frozen=True, kw_only=True):
     """The budget, the optimizer and the device of training."""
 
     max_time: Annotated[PositiveFloat | None, Meta(description="Train for this long: 90s, 5m, 1h30m.")] = None
-    max_steps: Annotated[PositiveInt | None, Meta(description="Train for so many steps.")] = None
-    epochs: Annotated[PositiveFloat | None, Meta(description="Train for so many passes over the text.")] = None
+    max_steps: Annotated[PositiveInt | None, Meta(description="Train for this many steps.")] = None
+    epochs: Annotated[PositiveFloat | None, Meta(description="Train for this many passes over the text.")] = None
     optimizer: Annotated[
         Literal["soap", "adamw"], Meta(description="soap (fewer steps, each a little longer) or adamw.")
     ] = "soap"
@@ -65,30 +80,32 @@ class TrainConfig(Schema, frozen=True, kw_only=True):
     )
     warmup: Annotated[Fraction, Meta(description="Share of training in which the learning rate rises.")] = 0.03
     beta2: Annotated[Fraction, Meta(description="Decay of the optimizer's average of squared gradients.")] = 0.99
-    grad_clip: Annotated[float, Meta(gt=0.0, le=1e38, description="Clip the gradient's norm to this.")] = 0.5
-    weight_decay: Annotated[float, Meta(ge=0.0, le=1e6, description="Weight decay of matrices.")] = 0.05
+    grad_clip: Annotated[float, Meta(gt=0.0, le=1e38, description="Clip the gradient's norm to this value.")] = 0.5
+    weight_decay: Annotated[float, Meta(ge=0.0, le=1e6, description="Weight decay of the weight matrices.")] = 0.05
     ema_decay: Annotated[Fraction, Meta(description="Decay of the moving average of the weights; 0: no average.")] = (
         0.995
     )
     eval_every: Annotated[PositiveInt, Meta(description="Steps between evaluations on the validation text.")] = 500
     patience: Annotated[
-        int, Meta(ge=0, le=1 << 31, description="Stop after so many evaluations without progress; 0: never.")
+        int, Meta(ge=0, le=1 << 31, description="Stop after this many evaluations without progress; 0: never.")
     ] = 0
-    save_every: Annotated[PositiveFloat, Meta(description="Time between saves of what a resume needs.")] = 30.0
+    save_every: Annotated[PositiveFloat, Meta(description="Time between saves of what is needed to resume.")] = 30.0
     preview: Annotated[
-        int, Meta(ge=0, le=1 << 20, description="Length of the sample printed during training; 0: none.")
+        int, Meta(ge=0, le=1 << 20, description="Length of the sample printed during training, in tokens; 0: none.")
     ] = 200
     seed: Annotated[
         int,
         Meta(
-            ge=0, le=(1 << 63) - 1, description="A seed trains the same network again, if it ends by steps or epochs."
+            ge=0,
+            le=(1 << 63) - 1,
+            description="The same seed trains the same network, if training ends by steps or epochs.",
         ),
     ] = 1
-    device: Annotated[str, Meta(description="cpu, cuda, cuda:1 or mps.")] = "cpu"
+    device: Annotated[str, Meta(description="Device to train on: cpu, cuda, cuda:1 or mps.")] = "cpu"
     precision: Annotated[
         Literal["fp32", "bf16", "fp16"], Meta(description="Precision of matrix products: fp32, bf16 or fp16.")
     ] = "fp32"
-    threads: Annotated[int, Meta(ge=1, le=4096, description="CPU threads.")] | None = None
+    threads: Annotated[int, Meta(ge=1, le=4096, description="Number of CPU threads.")] | None = None
 
 
 class RunConfig(Schema, frozen=True, kw_only=True):
@@ -117,15 +134,15 @@ class RunConfig(Schema, frozen=True, kw_only=True):
         name = values.get("name", "")
         sections = {section: values.get(section, {}) for section in SECTIONS}
         if not isinstance(name, str):
-            raise ConfigError(f"name = {name!r:.40}: must be a text", where=where)
+            raise ConfigError(bad_value("name", name, "a text"), where=where)
         for section, table in sections.items():
             if not isinstance(table, Mapping):
-                raise ConfigError(f"{section} = {table!r:.40}: must be a table", where=where)
+                raise ConfigError(bad_value(section, table, "a table"), where=where)
         model = Architecture.from_settings(sections["model"], where)
         data, train = parse(DataConfig, sections["data"], where), parse(TrainConfig, sections["train"], where)
         if model.bidirectional and data.windows == "stateful":
             reason = "no state can be carried on from the text's end"
-            raise ConfigError(f"bidirectional needs windows = shuffled: {reason}", where=where)
+            raise ConfigError(f"`bidirectional` needs `windows='shuffled'`: {reason}", where=where)
         return cls(name=name, model=model, data=data, train=train)
 
     def to_plain(self) -> dict[str, Any]:

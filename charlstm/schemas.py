@@ -81,6 +81,31 @@ def no_such_setting(name: object, known: tuple[str, ...] | list[str]) -> str:
     return f"there is no setting {str(name)!r:.60}{meant}"
 
 
+def bad_value(name: str, value: object, rule: str) -> str:
+    """The fault of a setting's value: ```hidden_size=0` must be a whole number of at least 1``.
+
+    Args:
+        name: the setting.
+        value: what it is.
+        rule: what it must be.
+    """
+    try:
+        text = repr(value).replace("`", "'")
+    except ValueError:  # Python refuses to print a whole number of more than 4,300 digits
+        text = "…"
+    shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return f"`{name}={shown}` must be {rule}"
+
+
+def as_in_file(message: str) -> str:
+    """A message about settings in a file: without the backticks of which the command line makes options."""
+    return _BACKTICKS.sub(r"\1", message)
+
+
+_SHOWN = 40  # characters of a wrong value that a message repeats
+_BACKTICKS = re.compile(r"`([^`]*)`")
+
+
 def settings_of(kind: type[Schema]) -> list[Setting]:
     """Return the fields of a schema, in order."""
     hints = get_type_hints(kind, include_extras=True)
@@ -119,6 +144,10 @@ _WORDS = {
     "`array`": "a list",
     "`null`": "nothing",
     "`object`": "a table",
+    ">=": "of at least",
+    "<=": "of at most",
+    ">": "above",
+    "<": "below",
 }
 
 
@@ -128,12 +157,12 @@ def _explain(message: str, kind: type[Schema], values: Mapping[str, Any]) -> str
     name = re.split(r"[.\[`]", path)[0]
     if not name:  # values that exclude each other, or one that is missing
         missing = re.search(r"missing required field `(\w+)`", message)
-        return f"{missing[1]} is missing" if missing else message
+        return f"`{missing[1]}` is missing" if missing else message
     choices = next((setting.choices for setting in settings_of(kind) if setting.name == name), ())
     if choices:
-        rule = f"must be one of {', '.join(map(str, choices))}"
-    else:
-        rule = re.sub(r", got .*", "", rule).replace("Expected ", "must be ").replace(" | ", " or ")
-        for word, meaning in _WORDS.items():
-            rule = rule.replace(word, meaning)
-    return f"{name} = {values.get(name)!r:.60}: {rule}"
+        return bad_value(name, values.get(name), f"one of {', '.join(map(str, choices))}")
+    rule = re.sub(r", got .*", "", rule).replace("Expected ", "").replace(" | ", " or ").replace(" of length", "")
+    rule = re.sub(r"\.0$", "", rule)
+    for word, meaning in _WORDS.items():
+        rule = rule.replace(word, meaning)
+    return bad_value(name, values.get(name), rule)

@@ -9,6 +9,7 @@ from typing import Any
 
 from charlstm.config import SECTIONS, check_partial
 from charlstm.errors import ConfigError, NotFoundError
+from charlstm.schemas import as_in_file
 
 
 def read_settings(path: Path) -> dict[str, dict[str, Any]]:
@@ -31,7 +32,10 @@ def read_settings(path: Path) -> dict[str, dict[str, Any]]:
             raise ConfigError(f"{section} stands in no section", where=path, hint=sections)
         if section not in SECTIONS:
             raise ConfigError(f"there is no section [{section}]", where=path, hint=sections)
-        check_partial(section, table, where=f"{path}, [{section}]")
+        try:
+            check_partial(section, table)
+        except ConfigError as fault:
+            raise ConfigError(as_in_file(fault.what), where=f"{path}, [{section}]") from fault
     return tables
 
 

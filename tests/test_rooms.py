@@ -1,6 +1,7 @@
 """The house stands as drawn: imports point to the left, only the command line prints, no torch where none is needed."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,18 @@ def test_below_the_command_line_nothing_prints_exits_or_reads_the_surroundings(p
             assert node.func.id not in {"print", "exit", "quit", "input"}
         if isinstance(node, ast.Attribute):
             assert ast.unparse(node) not in SURROUNDINGS
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_below_the_command_line_no_message_has_a_flag(path):
+    if room_of(path) == "cli":
+        return
+    tree = ast.parse(path.read_text("utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            flags = re.findall(r"(?<![\w-])--[a-z]\S*", node.value.replace("pip install --upgrade", ""))
+            assert not flags, f"line {node.lineno}: a message names the setting, and the command line its option"
 
 
 def test_no_cycle_among_modules():

@@ -22,6 +22,7 @@ from charlstm.config import RunConfig
 from charlstm.errors import ConfigError, CorruptError, IncompatibleError, UsageError
 from charlstm.nn.architecture import Architecture
 from charlstm.nn.shapes import tensor_shapes
+from charlstm.schemas import as_in_file
 from charlstm.tokenizers import Tokenizer, from_state
 
 FORMAT_VERSION = 2
@@ -231,7 +232,7 @@ def check_causal(checkpoint: Checkpoint, path: Path | str = "", *, lacking: str 
         raise IncompatibleError(
             f"this network is bidirectional: it fills blanks, and {lacking}",
             where=path,
-            hint="See: charlstm fill --help; or train one without --bidirectional.",
+            hint="Fill blanks with it, or train a network without `bidirectional`.",
         )
 
 
@@ -273,14 +274,16 @@ def _settings(sections: dict[str, Any], path: Path) -> RunConfig:
         return RunConfig.from_plain(sections["config"])
     except ConfigError as fault:
         hint = "A newer charlstm may know them. `charlstm checkpoints verify` tells whether a file is damaged."
-        raise IncompatibleError(f"settings that cannot be used: {fault.what}", where=path, hint=hint) from fault
+        raise IncompatibleError(
+            f"settings that cannot be used: {as_in_file(fault.what)}", where=path, hint=hint
+        ) from fault
 
 
 def _provenance(sections: dict[str, Any], path: Path) -> Provenance:
     try:
         return Provenance.from_plain(sections["provenance"])
     except ConfigError as fault:
-        raise CorruptError(f"its provenance cannot be read: {fault.what}", where=path) from fault
+        raise CorruptError(f"its provenance cannot be read: {as_in_file(fault.what)}", where=path) from fault
 
 
 def _identify(metadata: dict[str, str], path: Path) -> tuple[str, int, dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from charlstm.errors import ConfigError
-from charlstm.schemas import Schema, parse, to_plain
+from charlstm.schemas import Schema, bad_value, parse, to_plain
 
 
 class CorpusProvenance(Schema, frozen=True, kw_only=True):
@@ -66,7 +66,7 @@ class Provenance(Schema, frozen=True, kw_only=True):
         known = {name: value for name, value in values.items() if name in cls.__struct_fields__}
         corpus = known.get("corpus", {})
         if not isinstance(corpus, Mapping):
-            raise ConfigError(f"corpus = {corpus!r:.40}: must be a table")
+            raise ConfigError(bad_value("corpus", corpus, "a table"))
         about = {name: value for name, value in corpus.items() if name in CorpusProvenance.__struct_fields__}
         return parse(cls, {**known, "corpus": about})
 

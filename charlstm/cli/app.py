@@ -109,7 +109,7 @@ def _usage(fault: Exception) -> int:
     context = getattr(fault, "ctx", None)
     command = context.command_path if context is not None else "charlstm"
     message = str(fault.format_message())  # type: ignore[attr-defined]
-    message = re.sub(r"Input should be ([^,]*),.*", r"it must be \1", message)
+    message = re.sub(r"Input should be ([^,]*),.*", r"it must be \1", message).replace("Value error, ", "")
     if type(fault).__name__ == "NoArgsIsHelpError":
         typer.echo(message)
         return 2

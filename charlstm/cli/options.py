@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from typer.core import TyperCommand
 
 from charlstm.errors import UsageError
 
-PLACES = "Machine and places"
+PLACES = "Machine and folders"
 """The heading they stand under where a command's help has headings."""
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -38,6 +39,8 @@ Cache = Annotated[
     ),
 ]
 DEFAULT_ROOT = Path("checkpoints")
+ShortName = Annotated[str | None, typer.Option("-n", hidden=True)]
+"""An earlier spelling of ``--name``: elsewhere ``-n`` is a number of texts."""
 
 # ---- shared by sample, write and fill -----------------------------------------------------------------------------
 
@@ -95,8 +98,20 @@ def one_command() -> typer.Typer:
 class Sections(TyperCommand):
     """A command with so many options that its help lists them under headings: each one's `rich_help_panel`."""
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the page, no wider than the terminal: the parser's own least width is 50.
+
+        Args:
+            ctx: Typer's context.
+            formatter: receives the page.
+        """
+        formatter.width = max(20, min(formatter.width, shutil.get_terminal_size().columns - 2))
+        super().format_help(ctx, formatter)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the sections, in the order of their first options, with one left column for all.
+        """Write the sections in the order of their first options.
+
+        Help texts stand in one column beside all options, or below each option where the terminal is narrow.
 
         Args:
             ctx: Typer's context.
@@ -107,11 +122,25 @@ class Sections(TyperCommand):
             record = parameter.get_help_record(ctx)
             if record is not None:
                 kind = "Arguments" if parameter.param_type_name == "argument" else "Others"
-                sections.setdefault(getattr(parameter, "rich_help_panel", None) or kind, []).append(record)
+                heading = getattr(parameter, "rich_help_panel", None) or kind
+                sections.setdefault(heading, []).append((_short(record[0]), record[1]))
         width = max(len(name) for records in sections.values() for name, _ in records)
+        beside = formatter.width - width >= _TEXT_WIDTH
         for heading, records in sections.items():
             with formatter.section(heading):
-                formatter.write_dl([(name.ljust(width), text) for name, text in records])
+                formatter.write_dl(
+                    [(name.ljust(width) if beside else name, text) for name, text in records],
+                    col_max=width if beside else 4,
+                )
+
+
+_TEXT_WIDTH = 40
+"""The least columns of help texts beside the options."""
+
+
+def _short(name: str) -> str:
+    """Shorten ``--skip / --no-skip`` to ``--[no-]skip``, and ``TEXT <list[str]>`` to ``TEXT``."""
+    return re.sub(r"--([\w-]+) / --no-\1", r"--[no-]\1", name).removesuffix(" <list[str]>")
 
 
 def cache_or_default(cache: Path | None) -> Path:
@@ -122,28 +151,28 @@ def cache_or_default(cache: Path | None) -> Path:
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """A list of whole numbers as people type it: ``3,6``; ``0`` is none.
+    """Parse a list of whole numbers as a person types it: ``3,6``; ``0`` is none.
 
     Raises:
-        UsageError: it is no such list.
+        UsageError: it is not such a list.
     """
     if text.strip() == "0":
         return ()
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError as fault:
-        raise UsageError(f"{text!r} is no list of whole numbers", hint="Write it like 3,6; 0 is none.") from fault
+        raise UsageError(f"{text!r} is not a list of whole numbers", hint="Write it like 3,6; 0 is none.") from fault
 
 
 def seconds(text: str) -> float:
-    """A length of time as people type it: ``90``, ``90s``, ``5m``, ``1h30m``, ``2d``.
+    """Parse a length of time as a person types it: ``90``, ``90s``, ``5m``, ``1h30m``, ``2d``; returns seconds.
 
     Raises:
-        UsageError: it is none, or not above 0.
+        UsageError: it is not one, or not above 0.
     """
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip().lower())
     total = sum(float(number) * _UNITS[unit] for number, unit in parts)
     plain = re.fullmatch(r"(\s*\d+(\.\d+)?\s*[smhd]?)+", text.strip().lower())
     if not plain or total <= 0 or (len(parts) > 1 and any(unit == "" for _, unit in parts)):
-        raise UsageError(f"{text!r} is no length of time", hint="Write it like 90s, 5m, 1h30m or 2d.")
+        raise UsageError(f"{text!r} is not a length of time", hint="Write it like 90s, 5m, 1h30m or 2d.")
     return total

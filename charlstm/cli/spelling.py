@@ -1,4 +1,4 @@
-"""How a person spells a setting: below the command line a message says `top_k=5`, a person types --top-k 5."""
+"""How a person types a setting: a message from below the command line has `top_k=5`, a person types --top-k 5."""
 
 from __future__ import annotations
 
@@ -29,7 +29,12 @@ def with_options(message: str, spell: Callable[[str], str] = as_option) -> str:
 
     def typed(match: re.Match[str]) -> str:
         name, value = match.groups()
-        return spell(name) if value is None else f"{spell(name)} {_typed_value(value)}"
+        option = spell(name)
+        if value is None or (value == "True" and option.startswith("--")):
+            return option
+        if value == "False" and option.startswith("--"):
+            return f"--no-{option.removeprefix('--')}"
+        return f"{option} {_typed_value(value)}"
 
     return _SETTING.sub(typed, message)
 
@@ -51,5 +56,9 @@ def error_line(fault: CharlstmError) -> str:
 
 
 def _typed_value(value: str) -> str:
-    """A Python value as a shell takes it: a text without the quotes it does not need."""
+    """A Python value as a shell takes it: unquoted if it can be, a list as ``3,6``, 4.0 as ``4``."""
+    if re.fullmatch(r"\(.*\)|\[.*\]", value):
+        return value[1:-1].replace(" ", "").rstrip(",") or "0"
+    if re.fullmatch(r"-?\d+\.0", value):
+        return value.removesuffix(".0")
     return shlex.quote(value[1:-1]) if value[:1] in ("'", '"') and value[-1:] == value[:1] else value

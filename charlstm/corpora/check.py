@@ -227,10 +227,10 @@ def _character_findings(result: Check) -> Iterator[Finding]:
     alphabet = len(result.stats.alphabet)
     if result.rare and result.stats.characters >= TINY:  # below that every character is rare
         rare = _counted(len(result.rare), "character")
-        text = f"{rare} of {alphabet:,} occur fewer than {RARE} times: min_count = {RARE} merges them into one."
+        text = f"{rare} of {alphabet:,} occur fewer than {RARE} times: `min_count={RARE}` merges them into one."
         yield Finding(False, text)
     if alphabet > 2_000:
-        text = f"An alphabet of {alphabet:,} characters: min_count = 10 or tokenizer = bpe keeps the network small."
+        text = f"An alphabet of {alphabet:,} characters: `min_count=10` or `tokenizer='bpe'` keeps the network small."
         yield Finding(False, text)
 
 

@@ -83,5 +83,5 @@ class TextDecoder:
             begin = self._offset + end - len(fault.object)
             raise bad_byte(self._name, begin, fault, block[end:], self.codec, self._encoding) from None
         except UnicodeError as fault:
-            hint = "Set encoding to the right one."
+            hint = "Set `encoding` to the right one."
             raise TextError(f"not {self.codec.upper()}: {fault}", where=self._name, hint=hint) from None

@@ -135,13 +135,13 @@ def _suggest(sample: bytes, encoding: str | None) -> str:
             return "It does not look like text."
     elif _mostly_utf8(sample):
         if not unset:
-            return "It reads well as UTF-8: leave encoding unset."
+            return "It reads well as UTF-8: leave `encoding` unset."
         return "The text around it reads as UTF-8, so this place is damaged: mend it."
     elif unset:  # in a few kB the library takes Spanish or Portuguese for cp1250, our own rule does not
         guess = "cp1252" if _reads_as_cp1252(sample) else _guess(sample, _CANDIDATES)
     else:
         guess = ""
-    return f"It reads well as {guess}: set encoding to {guess}." if guess else "Set encoding to the right one."
+    return f"It reads well as {guess}: use `encoding={guess!r}`." if guess else "Set `encoding` to the right one."
 
 
 def _guess(sample: bytes, candidates: tuple[str, ...]) -> str:

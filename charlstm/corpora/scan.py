@@ -61,7 +61,7 @@ class Scanner:
             for text in self._corpus.chunks(feed=digest.update):
                 counter.push(text)
         except TextError as fault:  # named only here, where another tokenizer can be chosen
-            fault.hint = f"{fault.hint} The byte tokenizer takes any file: set tokenizer to byte.".strip()
+            fault.hint = f"{fault.hint} `tokenizer='byte'` takes any file.".strip()
             raise
         self._check_size(digest)
         characters = counter.counts()

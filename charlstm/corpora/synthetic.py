@@ -253,4 +253,4 @@ def generate(source: Synthetic, size: int) -> Iterator[str]:
 
 def _check_range(name: str, number: int, low: int, high: int) -> None:
     if not low <= number <= high:
-        raise UsageError(f"{name} = {number}: it must be between {low} and {high}")
+        raise UsageError(f"{name}={number} must be between {low} and {high}")

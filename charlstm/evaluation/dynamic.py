@@ -35,6 +35,7 @@ from charlstm.evaluation.windows import as_tensor
 from charlstm.nn.model import CharLM
 from charlstm.nn.parameters import dense_parameters, sparse_tables
 from charlstm.nn.state import State
+from charlstm.schemas import bad_value
 
 _TABLE_LR, _TABLE_DECAY = 10, 100
 _EPSILON = 1e-8  # r is 0 where no gradient has come yet, as in rows of unseen tokens: g / ε is 0 there too
@@ -63,7 +64,7 @@ class DynamicConfig:
         }
         for name, (valid, rule) in ranges.items():
             if not valid:
-                raise UsageError(f"{name} = {getattr(self, name)!r}: must be {rule}")
+                raise UsageError(bad_value(name, getattr(self, name), rule))
 
 
 def dynamic_losses(

@@ -24,20 +24,22 @@ class Architecture(Schema, frozen=True, kw_only=True):
     """
 
     vocab_size: Annotated[int, Meta(ge=1, le=1 << 21, description="The number of different tokens.")]
-    embedding_size: Annotated[int, Meta(ge=1, le=1 << 16, description="Numbers that represent each token.")] = 64
+    embedding_size: Annotated[int, Meta(ge=1, le=1 << 16, description="Features of each token's embedding.")] = 64
     hidden_size: Annotated[
-        int, Meta(ge=1, le=1 << 16, description="Units per layer: more of them learn more, and more slowly.")
+        int, Meta(ge=1, le=1 << 16, description="Units per layer: more learn more, but more slowly.")
     ] = 256
-    num_layers: Annotated[int, Meta(ge=1, le=256, description="Recurrent layers, one above the other.")] = 2
-    cell: Annotated[Cell, Meta(description="lstm, gru, peephole (an LSTM whose gates see its cell state) or rnn.")] = (
-        "lstm"
-    )
+    num_layers: Annotated[int, Meta(ge=1, le=256, description="Recurrent layers, stacked.")] = 2
+    cell: Annotated[
+        Cell, Meta(description="Cell: lstm, gru, peephole (an LSTM whose gates read its cell state) or rnn.")
+    ] = "lstm"
     ensemble: Annotated[
-        int, Meta(ge=1, le=16, description="Networks side by side, trained separately; their logits are averaged.")
+        int, Meta(ge=1, le=16, description="Networks trained separately, side by side; their logits are averaged.")
     ] = 1
-    bidirectional: Annotated[bool, Meta(description="Read from both ends: it fills blanks, and cannot write.")] = False
+    bidirectional: Annotated[
+        bool, Meta(description="Read in both directions: for filling blanks; it cannot generate text.")
+    ] = False
     attention_window: Annotated[
-        int, Meta(ge=0, le=1 << 16, description="Past hidden states of the top layer it attends to; 0: no attention.")
+        int, Meta(ge=0, le=1 << 16, description="Past hidden states of the top layer to attend to; 0: no attention.")
     ] = 0
     skip_connections: Annotated[
         bool, Meta(description="Every layer reads the embedding, and the softmax reads every layer (Graves 2013).")
@@ -86,10 +88,10 @@ class Architecture(Schema, frozen=True, kw_only=True):
             pairs.append((self.bidirectional, setting, "side inputs know only what was read before"))
         for excluded, setting, reason in pairs:
             if excluded:
-                raise ConfigError(f"bidirectional and {setting} exclude each other: {reason}", where=where)
+                raise ConfigError(f"`bidirectional` and `{setting}` exclude each other: {reason}", where=where)
         if self.attention_window and self.ensemble > 1:
             reason = "only networks without attention are averaged"
-            raise ConfigError(f"attention_window and ensemble exclude each other: {reason}", where=where)
+            raise ConfigError(f"`attention_window` and `ensemble` exclude each other: {reason}", where=where)
 
     def settings(self) -> dict[str, Any]:
         """Return the flat settings, ready for JSON: `from_settings` creates this architecture from them."""

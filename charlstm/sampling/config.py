@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 
 from charlstm.errors import UsageError
+from charlstm.schemas import bad_value
 
 MAX_SEED = 2**64 - 1
 """The largest seed; NumPy and torch both take every whole number up to it."""
-
-_SHOWN = 40  # characters of a wrong value that a message repeats
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def require(name: str, value: object, holds: bool, rule: str) -> None:
         UsageError: ``holds`` is false.
     """
     if not holds:
-        raise UsageError(f"`{name}={_shown(value)}` must be {rule}")
+        raise UsageError(bad_value(name, value, rule))
 
 
 def require_whole(name: str, value: object) -> None:
@@ -123,11 +122,3 @@ def require_seed(value: int | None) -> None:
     if value is not None:
         require_whole("seed", value)
         require("seed", value, 0 <= value <= MAX_SEED, f"from 0 to {MAX_SEED} (2^64 - 1)")
-
-
-def _shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # Python refuses to print a whole number of more than 4,300 digits
-        return "…"
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

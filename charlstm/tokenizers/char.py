@@ -49,7 +49,7 @@ class CharTokenizer:
         """
         alphabet = sorted(character for character, count in counts.items() if count >= min_count)
         if counts and not alphabet:
-            raise TextError(f"no character occurs {min_count:,} times", hint="Lower min_count.")
+            raise TextError(f"no character occurs {min_count:,} times", hint="Lower `min_count`.")
         return cls(alphabet, unknown=len(alphabet) < len(counts))
 
     @classmethod

@@ -50,13 +50,13 @@ def train(
         vocab_size = min(DEFAULT_VOCAB_SIZE, SMALLEST_VOCAB_SIZE + pieces)
         return SentencePieceTokenizer(_fit(sample, counts, model, vocab_size, exact=False))
     if vocab_size < SMALLEST_VOCAB_SIZE:
-        what = f"a SentencePiece vocabulary of {vocab_size} is too small"
+        what = f"`vocab_size={vocab_size}` is too small for SentencePiece"
         raise UsageError(what, hint=f"Bytes, newline, tab, space and unknown alone take {SMALLEST_VOCAB_SIZE}.")
     try:
         return SentencePieceTokenizer(_fit(sample, counts, model, vocab_size, exact=True))
     except _TooManyError as fault:
         largest = _largest(fault.reachable, lambda size: _fit(sample, counts, model, size, exact=True))
-        what = f"this text does not fill a {model} vocabulary of {vocab_size}"
+        what = f"this text does not fill a {model} vocabulary of `vocab_size={vocab_size}`"
         raise UsageError(what, hint=f"The largest that works is {largest}.") from None
 
 

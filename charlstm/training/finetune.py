@@ -43,8 +43,8 @@ def inherit_settings(init: Checkpoint, given: Given) -> dict[str, dict[str, Any]
             asked = given.get(section, {}).get(name)
             if asked is not None and (tuple(asked) if isinstance(asked, list) else asked) != value:
                 raise ConfigError(
-                    f"{name} is {value} in the checkpoint to start from, and {asked} was asked for",
-                    hint="Leave that setting out, or begin without the checkpoint.",
+                    f"`{name}` is {value} in the checkpoint to start from, not {asked}",
+                    hint="Leave that setting out, or start without the checkpoint.",
                 )
     return merge(given, fixed)
 

@@ -171,7 +171,7 @@ class Training:
             return None
         reason: _Reason = "finished"
         budgets = ((name, getattr(self.run.train, name)) for name in BUDGETS)
-        given = ", ".join(f"{name} = {value:g}" for name, value in budgets if value is not None)
+        given = ", ".join(f"`{name}={value:g}`" for name, value in budgets if value is not None)
         text = f"The budget is used up ({given}); a larger one continues."
         if self._progress() < 1.0:
             if not self._out_of_patience():

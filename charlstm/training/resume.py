@@ -130,7 +130,7 @@ def _check_same(run: RunConfig, given: Given) -> None:
     """Raise `UsageError` if an explicit setting differs from the run's and must not change."""
     for section, name in differing(run, given):
         raise UsageError(
-            f"{name} is {run.to_plain()[section][name]} in this run, and {given[section][name]} was asked for",
+            f"`{name}` is {run.to_plain()[section][name]} in this run, not {given[section][name]}",
             hint="Only its budget and its device can change when a run is resumed; another name starts another run.",
         )
 

@@ -112,9 +112,18 @@ def test_usage_has_no_doubled_dots_or_brackets(name: str) -> None:
 
 
 def test_the_option_of_every_setting_exists_so_that_messages_can_name_it() -> None:
-    settings = set(all_settings()) - {"sources"}
-    options = {option for parameter in COMMANDS["train"].params for option in parameter.opts}
-    assert {as_option(setting) for setting in settings} <= options
+    shown = [option for parameter in COMMANDS["train"].params if not parameter.hidden for option in parameter.opts]
+    for setting in all_settings():
+        assert shown.count("sources" if setting == "sources" else as_option(setting)) == 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_one_letter_means_one_thing_in_all_commands(name: str) -> None:
+    meanings = {"n": {"samples", "count"}, "t": {"temperature"}, "q": {"quiet"}, "h": {"help"}}
+    for parameter in COMMANDS[name].params:
+        letters = [option[1:] for option in parameter.opts if re.fullmatch(r"-\w", option)]
+        if not getattr(parameter, "hidden", False):
+            assert all(parameter.name in meanings.get(letter, {parameter.name}) for letter in letters), parameter.opts
 
 
 def test_the_options_of_train_stand_under_headings_the_basic_ones_first() -> None:
@@ -126,7 +135,7 @@ def test_the_options_of_train_stand_under_headings_the_basic_ones_first() -> Non
     under = {
         option: heading
         for heading, part in zip(headings, parts, strict=True)
-        for option in re.findall(r"^  (?:-\w, )?(--[\w-]+)", part, re.M)
+        for option in re.findall(r"^  (?:-\w, )?(--(?:\[no-\])?[\w-]+)", part.replace("--[no-]", "--"), re.M)
     }
     assert under["--max-time"] == "What to train, and for how long"
     assert under["--hidden-size"] == "The network"
@@ -136,4 +145,16 @@ def test_the_options_of_train_stand_under_headings_the_basic_ones_first() -> Non
     assert told <= under.keys()
     columns = {line.index(text) for line in shown.splitlines() for text in re.findall(r"^  -.*?  +(\S.*)", line)}
     assert len(columns) == 1, "one column of help texts for all sections"
-    assert all(len(line) <= 80 for line in shown.partition("Examples:")[0].splitlines())
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_the_page_of_train_is_as_wide_as_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = page("train").partition("Examples:")[0].splitlines()
+    assert max(map(len, lines)) <= columns
+    options = [line for line in lines if line.startswith("  -")]
+    if columns == 40:
+        assert all("  " not in line.strip() for line in options), "help stands below its option"
+    beside = [line for line in options if re.search(r"\S  +\S", line)]
+    assert columns == 40 or beside == options, "help stands beside its option"

@@ -18,6 +18,12 @@ from charlstm.sampling.config import SampleConfig
         ("`count=0` must be 1 or more", "-n 0 must be 1 or more"),
         ("the character '`' is one `, and `` are two", "the character '`' is one `, and `` are two"),
         ("nothing to spell", "nothing to spell"),
+        ("leave it out: `match_orders=()`", "leave it out: --match-orders 0"),
+        ("`match_orders=(3, 99)` is too long", "--match-orders 3,99 is too long"),
+        ("`match_orders=[3]` is too short", "--match-orders 3 is too short"),
+        ("`lr=0.0` and `lr=0.5`", "--lr 0 and --lr 0.5"),
+        ("needs `bidirectional=True`", "needs --bidirectional"),
+        ("needs `skip_connections=False`", "needs --no-skip-connections"),
     ],
 )
 def test_a_setting_in_backticks_becomes_an_option(message, typed):

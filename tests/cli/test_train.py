@@ -140,7 +140,7 @@ def test_any_text_trains_and_samples(cli, text):
     done = cli("train", "odd.txt", *SMALL, "--name", "odd")
     if "\x00" in text:
         assert done.code == 2
-        assert "set tokenizer to byte" in done.err
+        assert "--tokenizer byte takes any file" in done.err
         done = cli("train", "odd.txt", *SMALL, "--name", "odd", "--tokenizer", "byte")
     assert done.code == 0, done.err
     assert cli("sample", "odd", "--length", "30").code == 0
@@ -215,15 +215,15 @@ def test_subword_models_are_scored_per_character(cli):
         (["nowhere.txt"], 4, "nowhere.txt"),
         (["empty.txt"], 2, "empty"),
         (["one.txt"], 2, "too short"),
-        (["latin.txt"], 2, "set encoding to cp1252"),
+        (["latin.txt"], 2, "use --encoding cp1252"),
         (["my.txt", "--preset", "huge"], 4, "tiny"),
         (["my.txt", "--config", "none.toml"], 4, "none.toml"),
         (["my.txt", "--max-time", "soon"], 2, "90s, 5m"),
         (["my.txt", "--max-time", "0"], 2, "length of time"),
-        (["my.txt", "--hidden-size", "-4"], 2, "hidden_size"),
+        (["my.txt", "--hidden-size", "-4"], 2, "--hidden-size -4"),
         (["my.txt", "--hidden-size", "many"], 2, "--hidden-size"),
-        (["my.txt", "--hidden-size", "0"], 2, "hidden_size = 0: must be a whole number >= 1"),
-        (["my.txt", "--lr", "0"], 2, "lr = 0"),
+        (["my.txt", "--hidden-size", "0"], 2, "--hidden-size 0 must be a whole number of at least 1"),
+        (["my.txt", "--lr", "0"], 2, "--lr 0 must be a number above 0"),
         (["my.txt", "--max-time", ""], 2, "length of time"),
         (["my.txt", "--dropout", "1.5"], 2, "dropout"),
         (["my.txt", "--no-such-option"], 2, "--no-such-option"),
@@ -526,7 +526,7 @@ def test_only_budget_and_device_may_change_on_resume(cli):
     assert kept.provenance.step == 5
     assert kept.run.train.threads == 1
     assert kept.run.train.precision == "fp32"  # that of the fake machine
-    for args, told in ((("--device", "toaster"), "toaster"), (("--threads", "0"), "threads = 0"),
+    for args, told in ((("--device", "toaster"), "toaster"), (("--threads", "0"), "--threads 0 must be"),
                        (("--force",), "cannot be changed")):  # fmt: skip
         refused = cli("train", "--resume", "my-1", *args)
         assert (refused.code, refused.err.count("\n")) == (2, 1), refused.err

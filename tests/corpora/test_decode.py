@@ -148,21 +148,21 @@ def hint(data: bytes, encoding: str | None = None, cuts: Sequence[int] = ()) -> 
 @pytest.mark.parametrize("times", [1, 10, 60])
 def test_the_encoding_of_a_text_is_suggested(text: str, encoding: str, suggestion: str, times: int) -> None:
     data = (text * times).encode(encoding)
-    assert hint(data) == f"It reads well as {suggestion}: set encoding to {suggestion}."
+    assert hint(data) == f"It reads well as {suggestion}: use `encoding={suggestion!r}`."
     assert decoded(data, [], suggestion) == text * times
 
 
 def test_suggestions() -> None:
-    assert "encoding to cp1252" in hint("Ça va, naïve “fiancée”? Voilà le café.".encode("cp1252") * 20)
-    assert "encoding to utf-16-le" in hint("plain words".encode("utf-16-le"))
-    assert "encoding to utf-16-be" in hint("plain words".encode("utf-16-be"))
-    assert "encoding to utf-16-le" in hint("漢字漢plain words".encode("utf-16-le"), cuts=[4, 1])
+    assert "`encoding='cp1252'`" in hint("Ça va, naïve “fiancée”? Voilà le café.".encode("cp1252") * 20)
+    assert "`encoding='utf-16-le'`" in hint("plain words".encode("utf-16-le"))
+    assert "`encoding='utf-16-be'`" in hint("plain words".encode("utf-16-be"))
+    assert "`encoding='utf-16-le'`" in hint("漢字漢plain words".encode("utf-16-le"), cuts=[4, 1])
     assert "not look like text" in hint(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0\0\0\1\0\x08\2\0\0\0")
     assert "not look like text" in hint(b"\x1f\x8b\x08\0" + hashlib.sha512(b"noise").digest() * 9)
     assert "damaged" in hint("Größe, Übermut, Ärger, süß".encode() + b"\xff" + "Öl".encode())
-    assert "encoding to cp1251" in hint("Привет, мир. Это текст.".encode("cp1251"))
-    assert "leave encoding unset" in hint("naïve café, déjà vu, à côté".encode(), "ascii")
-    assert hint("Привет, мир".encode("cp1251"), "ascii") == "Set encoding to the right one."
+    assert "`encoding='cp1251'`" in hint("Привет, мир. Это текст.".encode("cp1251"))
+    assert "leave `encoding` unset" in hint("naïve café, déjà vu, à côté".encode(), "ascii")
+    assert hint("Привет, мир".encode("cp1251"), "ascii") == "Set `encoding` to the right one."
 
 
 def test_a_nul_is_not_text_unless_the_encoding_is_set() -> None:

@@ -154,7 +154,7 @@ def test_names() -> None:
         "synthetic:dyck,depth=-1": "not one of its settings",
         "synthetic:dyck,depth=٣": "not one of its settings",
         "synthetic:dyck,depth=0": "between 1",
-        "synthetic:dyck,size=0": "size = 0",
+        "synthetic:dyck,size=0": "size=0 must be between 1",
         "synthetic:markov,order=9,alphabet=26": "contexts",
         "synthetic:markov,alphabet=27": "between 2 and 26",
         "synthetic:anbn,": "not one of its settings",

@@ -212,7 +212,7 @@ def test_passes_over_a_short_text_are_limited():
     short, long = plan(tokens=50_000, max_time=300.0), plan(tokens=20_000_000, max_time=300.0)
     assert short.run.train.epochs == 12
     assert short.seconds < 100
-    assert any("--epochs" in note for note in short.notes)
+    assert any("`epochs`" in note for note in short.notes)
     assert long.run.train.epochs is None
     assert not long.notes
     assert plan(tokens=2_700_000, max_time=1e6).run.train.epochs == pytest.approx(12 * 4.02, abs=0.5)

@@ -267,7 +267,7 @@ def test_a_finished_run_that_is_resumed_says_so_and_changes_nothing(tmp_path):
     again = training(tmp_path / "a", resume=checkpoint_format.read(tmp_path / "a" / RESUME))
     told = run_through(again)
     assert [type(event) for event in told] == [Started, Notice, Stopped]
-    assert "max_steps = 30" in told[1].text
+    assert "`max_steps=30`" in told[1].text
     assert (tmp_path / "a" / MODEL).read_bytes() == before
 
 

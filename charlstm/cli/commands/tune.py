@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charlstm.cli import options
-from charlstm.cli.options import Cache
+from charlstm.cli.options import Cache, ShortName
 
 if TYPE_CHECKING:
     from charlstm.training.prepare import Prepared
@@ -47,7 +47,7 @@ def tune(
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", "-n", metavar="NAME", help="Name of the search. [default: the text's]")
+        str | None, typer.Option("--name", metavar="NAME", help="Name of the search. [default: the text's]")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Folder of the search. [default: tuning/NAME]")
@@ -61,6 +61,7 @@ def tune(
     ] = 1,
     json_lines: Annotated[bool, typer.Option("--json", help="Print events as JSON lines, for a program.")] = False,
     cache: Cache = None,
+    short_name: ShortName = None,
 ) -> None:
     """Search for the settings that learn a text best.
 
@@ -73,6 +74,7 @@ def tune(
     from charlstm.tuning.study_file import check_installed
 
     check_installed()
+    name = name if name is not None else short_name
     if name is not None and out is not None:
         raise UsageError("--name and --out both set the folder of the search", hint="Give one of them.")
     if "-" in sources:

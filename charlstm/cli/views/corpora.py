@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charlstm.cli.spelling import with_options
 from charlstm.cli.views.terminal import size, visible
 
 if TYPE_CHECKING:
@@ -119,7 +120,9 @@ def draw_check(console: Console, result: Check) -> None:
     console.print()
     table = _grid()
     for finding in result.findings:
-        table.add_row(_text("!" if finding.grave else "-", "bold red" if finding.grave else ""), _text(finding.text))
+        table.add_row(
+            _text("!" if finding.grave else "-", "bold red" if finding.grave else ""), _text(with_options(finding.text))
+        )
     if not result.findings:
         table.add_row(_text("ok", "green"), _text("No problems: no odd characters, no repeated passages, no leakage."))
     console.print(table)

@@ -19,14 +19,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from charlstm.nn.side_inputs.hashing import ngram_hashes
 from charlstm.schemas import Schema
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
 Memory: TypeAlias = "tuple[Tensor, ...]"

@@ -19,14 +19,14 @@ from array import array
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from charlstm.nn.side_inputs.base import FEW_TOKENS, Memory, SideInput, StepHistory, TextFacts, WindowHistory
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
 _NUMBER_BITS, _TAG_BITS = 21, 10  # bits of a slot, 31 together; every code point fits the first
@@ -41,10 +41,10 @@ class MatchMemory(SideInput, frozen=True, kw_only=True):
 
     match_orders: Annotated[
         tuple[Annotated[int, Meta(ge=2, le=16)], ...],
-        Meta(max_length=16, description="Lengths of the contexts whose last continuation is looked up; none: off."),
+        Meta(max_length=16, description="Context lengths of the match memory, which looks up what followed last time."),
     ] = ()
     match_slots: Annotated[
-        int, Meta(ge=1, le=1 << 20, description="Slots of each memory: about how many tokens back it reaches.")
+        int, Meta(ge=1, le=1 << 20, description="Reach of the match memory in tokens: its slots per context length.")
     ] = 8192
 
     @property
@@ -159,6 +159,8 @@ class MatchMemory(SideInput, frozen=True, kw_only=True):
         self, table: NDArray[np.float32], old_ids: NDArray[np.intp], vocab_size: int
     ) -> NDArray[np.float32]:
         """See `SideInput`; the row of a new token is the mean of the known ones."""
+        import numpy as np  # only here: the command line reads the settings above without it
+
         orders = table.reshape(len(self.match_orders), vocab_size + 1, -1)
         no_match, tokens = orders[:, :1], orders[:, 1:]
         remapped = np.repeat(tokens.mean(1, keepdims=True), len(old_ids), 1)

@@ -34,14 +34,14 @@ class NgramEmbedding(SideInput, frozen=True, kw_only=True):
     dropout_setting: ClassVar[str | None] = "ngram_dropout"
 
     ngram_order: Annotated[
-        int, Meta(ge=0, le=16, description="Tokens of the longest n-gram that has an embedding; below 2: none.")
+        int, Meta(ge=0, le=16, description="Length of the longest n-gram with an embedding, in tokens; 0: none.")
     ] = 0
     ngram_buckets: Annotated[
-        int, Meta(ge=1, le=1 << 24, description="Rows of the table that all n-grams share by their hash.")
+        int, Meta(ge=1, le=1 << 24, description="Rows of the table that n-grams are hashed into.")
     ] = 65536
     ngram_dropout: Annotated[Fraction, Meta(description="Share of n-gram embeddings dropped in training.")] = 0.0
     ngram_decay: Annotated[
-        float, Meta(ge=0.0, le=1e6, description="Weight decay of an n-gram embedding, whenever it is read.")
+        float, Meta(ge=0.0, le=1e6, description="Weight decay of an n-gram embedding each time it is read.")
     ] = 2.0
 
     @property

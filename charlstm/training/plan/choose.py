@@ -104,7 +104,7 @@ def choose(
     if memory > machine.free_memory:
         raise OutOfMemoryError(
             f"these settings need about {memory / 1e9:.1f} GB and {machine.free_memory / 1e9:.1f} GB are free",
-            hint="Lower --hidden-size, --num-layers, --batch-size or --seq-len.",
+            hint="Lower `hidden_size`, `num_layers`, `batch_size` or `seq_len`.",
         )
     reasons = {**model.reasons, **data.reasons, **train.reasons}
     parameters = parameter_count(run.model)

@@ -56,7 +56,9 @@ def probe(device: str | None = None, precision: Precision | None = None, threads
     speeds = {name: _speed(device, name, threads) for name in ((precision,) if precision else candidates)}
     best = max(speeds, key=lambda name: speeds[name])
     if not speeds[best]:
-        raise UsageError(f"{best} does not work on {device} here", hint="Leave --precision out, or use fp32.")
+        raise UsageError(
+            f"{best} does not work on {device} here", hint="Leave `precision` out, or use `precision='fp32'`."
+        )
     measured = ", ".join(
         f"{name} {rate / 1e9:.0f} GFLOP/s" if rate else f"{name} not supported" for name, rate in speeds.items()
     )

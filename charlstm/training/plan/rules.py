@@ -154,7 +154,7 @@ def side_inputs(model: Choices, text: TextFacts) -> None:
         if kind.sparse and text.device.startswith("mps") and parse(kind, chosen).enabled:
             raise ConfigError(
                 f"{kind.name} have sparse gradients, which Apple's GPUs cannot do",
-                hint=f"Train on the CPU, or leave them out: {kind.__struct_fields__[0]} = 0.",
+                hint=f"Train on the CPU, or leave them out: `{kind.__struct_fields__[0]}=0`.",
             )
 
 
@@ -299,7 +299,7 @@ def passes(train: Choices, speed: float, rows: int, train_tokens: int, *, bidire
     if bidirectional or has_step_budget(train) or steps * rows <= most * train_tokens:
         return []
     train.set_default("epochs", float(most), "more passes would overfit this text")
-    return [f"training ends after {most} passes over this text: more would learn it by heart (--epochs says otherwise)"]
+    return [f"training ends after {most} passes over this text: more would overfit (`epochs` sets another number)"]
 
 
 def regularise(model: Choices, weights: int, passes: float, train_tokens: int) -> None:
