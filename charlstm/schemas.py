@@ -19,7 +19,7 @@ from msgspec import Meta
 from charlstm.errors import ConfigError
 
 
-class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True):
     """The base of all settings. Create one with `parse`: calling the class does not check its values."""
 
 

@@ -66,7 +66,7 @@ def test_scoring_makes_the_module_once_and_draws_nothing(monkeypatch):
     from charlstm.engine.load import torch_model
 
     made = []
-    monkeypatch.setattr("charlstm.api.torch_model", lambda *args: made.append(args) or torch_model(*args))
+    monkeypatch.setattr("charlstm.api.model.torch_model", lambda *args: made.append(args) or torch_model(*args))
     model = charlstm.load("starter")
     generator = torch.random.get_rng_state()
     first = model.score("A boat.")
@@ -104,7 +104,7 @@ def test_mistakes_are_ours_to_tell(starter, tmp_path):
     for setting, value in (("length", 2.5), ("top_k", 1.5), ("lines", "2"), ("seed", 0.5)):
         with pytest.raises(UsageError, match="whole number"):
             starter.generate(**{setting: value})
-    with pytest.raises(ConfigError, match="no such setting"):
+    with pytest.raises(ConfigError, match="did you mean temperature"):
         starter.generate(tempreture=1)
     with pytest.raises(NotFoundError):
         charlstm.load("nothing", root=tmp_path)

@@ -48,6 +48,9 @@ class Checkpoint:
     sha256: str = ""
     """Of the whole file; filled by `read`."""
 
+    def __repr__(self) -> str:
+        return f"<Checkpoint {self.run.name}: {self.kind}, {len(self.tensors)} tensors>"
+
     @property
     def architecture(self) -> Architecture:
         """The network's shape."""

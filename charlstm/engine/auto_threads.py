@@ -21,6 +21,7 @@ from charlstm.checkpoint.format import Checkpoint
 from charlstm.cpu import AdaptiveThreads, cores
 from charlstm.engine.layers import Array
 from charlstm.engine.network import Engine
+from charlstm.engine.protocol import AnyTokenIds
 from charlstm.engine.state import StepState, map_arrays
 from charlstm.nn.architecture import Architecture
 from charlstm.nn.shapes import matmul_weight_count
@@ -93,7 +94,7 @@ class AutoThreadsEngine(Engine):
         """The network of a checkpoint that `checkpoint.format.read` has checked."""
         return cls(checkpoint.architecture, checkpoint.tensors, checkpoint.load_tokenizer(), threads)
 
-    def step(self, tokens: NDArray[np.integer[Any]], state: StepState | None) -> tuple[Array, StepState]:
+    def step(self, tokens: AnyTokenIds, state: StepState | None) -> tuple[Array, StepState]:
         """See `Engine.step`."""
         threads = self._of_rows.get(len(tokens))
         if threads is None:
@@ -104,7 +105,7 @@ class AutoThreadsEngine(Engine):
         threads.after_step(time.perf_counter() - began)
         return stepped
 
-    def _first_steps(self, tokens: NDArray[np.integer[Any]], state: StepState | None) -> tuple[Array, StepState]:
+    def _first_steps(self, tokens: AnyTokenIds, state: StepState | None) -> tuple[Array, StepState]:
         """The first ones of so many rows; the last of them tells how many threads these may have."""
         rows = len(tokens)
         if self._asked or rows * self._multiplied < _MUCH:
@@ -124,9 +125,7 @@ class AutoThreadsEngine(Engine):
         self._of_rows[rows] = threads
         return by_most
 
-    def _settled(
-        self, tokens: NDArray[np.integer[Any]], state: StepState | None, threads: int
-    ) -> tuple[Array, StepState]:
+    def _settled(self, tokens: AnyTokenIds, state: StepState | None, threads: int) -> tuple[Array, StepState]:
         self._of_rows[len(tokens)] = AdaptiveThreads(threads, self._blas.use, enabled=False)
         return self.step(tokens, state)
 
