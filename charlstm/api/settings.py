@@ -39,7 +39,7 @@ def with_settings(function: Callable[P, R]) -> Callable[P, R]:
 class Settings(TypedDict, total=False):
     """Every setting of a run; one that is missing or None is chosen from the text, the budget and the machine."""
 
-    # Generated from the schemas: see tests/settings_block.py.
+    # Generated from the schemas: see tests/api/settings_block.py.
     embedding_size: int | None
     """Numbers that represent each token."""
     hidden_size: int | None

@@ -1,4 +1,4 @@
-"""What `charlstm/api/settings.py` must say, made from the schemas: ``python -m tests.settings_block`` writes it."""
+"""What `charlstm/api/settings.py` must say, made from the schemas: ``python -m tests.api.settings_block`` writes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from charlstm.config import SECTIONS, settings_in
 from charlstm.schemas import Setting
 
 FILE = Path(settings.__file__)
-MARK = "    # Generated from the schemas: see tests/settings_block.py.\n"
+MARK = "    # Generated from the schemas: see tests/api/settings_block.py.\n"
 
 
 def block() -> str:
