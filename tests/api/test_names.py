@@ -42,6 +42,10 @@ def test_type_checkers_see_the_same_names_in_the_same_places():
         assert getattr(sys.modules[module], name) is getattr(charlstm, name)
 
 
+def test_the_package_is_marked_as_typed():
+    assert Path(charlstm.__file__).with_name("py.typed").exists()
+
+
 def test_importing_costs_nothing():
     script = (
         "import sys, charlstm\n"

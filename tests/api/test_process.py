@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_info
 
 import charlstm
 
-SMALL = {"hidden_size": 8, "ngram_order": 0, "max_steps": 3, "threads": 2, "device": "cpu", "precision": "fp32"}
+SMALL = {"hidden_size": 8, "ngram_order": 0, "max_steps": 3, "threads": 1, "device": "cpu", "precision": "fp32"}
 
 
 def snapshot():
@@ -62,10 +62,14 @@ def snapshot():
 
 
 @pytest.fixture
-def text(tmp_path, monkeypatch):
+def places(tmp_path, monkeypatch):
+    """A text, where its runs and caches go, and two threads."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my.txt").write_text("one two three four five six seven\n" * 60)
-    return {"root": tmp_path / "runs", "cache": tmp_path / "cache"}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)  # not the one that training is given here
+    yield {"root": tmp_path / "runs", "cache": tmp_path / "cache"}
+    torch.set_num_threads(threads)
 
 
 def actions(places):
@@ -92,9 +96,9 @@ def actions(places):
     }
 
 
-def test_no_call_changes_the_process(text, monkeypatch):
+def test_no_call_changes_the_process(places, monkeypatch):
     monkeypatch.setattr("charlstm.training.memory.keep_freed_memory", lambda: pytest.fail("changes the allocator"))
-    for name, action in actions(text).items():
+    for name, action in actions(places).items():
         for _ in range(2):  # the first call imports what it needs, and that is allowed to add loggers
             before = snapshot()
             with contextlib.suppress(charlstm.CharlstmError, KeyboardInterrupt):
