@@ -13,6 +13,9 @@ from charlstm.schemas import no_such_setting
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_LISTED = 16
+"""A message lists all names if there are no more than this."""
+
 
 def suggest_names(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate a function so that an unknown keyword raises a `ConfigError` that suggests the nearest known one."""
@@ -38,7 +41,8 @@ def require_names(given: list[str], known: list[str]) -> None:
     """
     for name in given:
         if name not in known:
-            raise ConfigError(no_such_setting(name, known))
+            hint = f"There are {', '.join(known)}." if len(known) <= _LISTED else ""
+            raise ConfigError(no_such_setting(name, known), hint=hint)
 
 
 def require_text(name: str, value: object) -> None:
