@@ -5,10 +5,9 @@
     >>> print(model.generate("ROMEO:", length=200, seed=1))      # doctest: +SKIP
     >>> model.fill("The s__ was rising.", count=3)               # doctest: +SKIP
     >>> model.score("To be, or not to be").bits_per_char         # doctest: +SKIP
-    >>> for event in charlstm.train("my.txt", max_time=60):      # doctest: +SKIP
-    ...     print(event)
+    >>> model = charlstm.fit("my.txt", max_time="5m")            # doctest: +SKIP
 
-Names are fetched when first used, so that ``import charlstm`` costs nothing.
+Names are imported when first used, so that ``import charlstm`` costs nothing.
 """
 
 from __future__ import annotations
@@ -17,23 +16,101 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from charlstm.api import Model, load, train
-    from charlstm.errors import CharlstmError
+    from charlstm.api.load import load
+    from charlstm.api.model import Model
+    from charlstm.api.reading import HiddenState, Reading
+    from charlstm.api.settings import Settings
+    from charlstm.api.train import train
+    from charlstm.checkpoint.provenance import Provenance
+    from charlstm.cli.fit import fit
+    from charlstm.config import DataConfig, RunConfig, TrainConfig
+    from charlstm.errors import (
+        CharlstmError,
+        CheckpointError,
+        ConfigError,
+        CorruptError,
+        DivergedError,
+        IncompatibleError,
+        LostRankError,
+        NotFoundError,
+        OutOfMemoryError,
+        StorageError,
+        TextError,
+        UnknownCharacter,
+        UsageError,
+    )
+    from charlstm.evaluation.dynamic import DynamicConfig
     from charlstm.evaluation.score import Score
-    from charlstm.filling.config import Filling
+    from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
+    from charlstm.filling.config import FillConfig, Filling
+    from charlstm.nn.architecture import Architecture
+    from charlstm.sampling.config import SampleConfig
 
     __version__: str
 
-__all__ = ["CharlstmError", "Filling", "Model", "Score", "__version__", "load", "train"]
+__all__ = [
+    "Architecture",
+    "CharlstmError",
+    "CheckpointError",
+    "CheckpointSaved",
+    "ConfigError",
+    "CorruptError",
+    "DataConfig",
+    "DivergedError",
+    "DynamicConfig",
+    "EvalDone",
+    "Event",
+    "FillConfig",
+    "Filling",
+    "HiddenState",
+    "IncompatibleError",
+    "LostRankError",
+    "Model",
+    "NotFoundError",
+    "Notice",
+    "OutOfMemoryError",
+    "Preview",
+    "Provenance",
+    "Reading",
+    "RunConfig",
+    "SampleConfig",
+    "Score",
+    "Settings",
+    "Started",
+    "StepDone",
+    "Stopped",
+    "StorageError",
+    "TextError",
+    "TrainConfig",
+    "UnknownCharacter",
+    "UsageError",
+    "__version__",
+    "fit",
+    "load",
+    "train",
+]
 
-_HOMES = {
-    "CharlstmError": "charlstm.errors",
-    "Filling": "charlstm.filling.fill",
-    "Model": "charlstm.api",
-    "Score": "charlstm.api",
-    "load": "charlstm.api",
-    "train": "charlstm.api",
+_NAMES = {
+    "charlstm.api.load": "load",
+    "charlstm.api.model": "Model",
+    "charlstm.api.reading": "HiddenState Reading",
+    "charlstm.api.settings": "Settings",
+    "charlstm.api.train": "train",
+    "charlstm.checkpoint.provenance": "Provenance",
+    "charlstm.cli.fit": "fit",
+    "charlstm.config": "DataConfig RunConfig TrainConfig",
+    "charlstm.errors": "CharlstmError CheckpointError ConfigError CorruptError DivergedError IncompatibleError "
+    "LostRankError NotFoundError OutOfMemoryError StorageError TextError UnknownCharacter UsageError",
+    "charlstm.evaluation.dynamic": "DynamicConfig",
+    "charlstm.evaluation.score": "Score",
+    "charlstm.events": "CheckpointSaved EvalDone Event Notice Preview Started StepDone Stopped",
+    "charlstm.filling.config": "FillConfig Filling",
+    "charlstm.nn.architecture": "Architecture",
+    "charlstm.sampling.config": "SampleConfig",
 }
+"""Where each public name is imported from: the imports above once more, which only type checkers see."""
+
+_HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,7 @@ from msgspec import Meta
 from charlstm.errors import ConfigError
 
 
-class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True):
     """The base class of all settings. Create instances with `parse`: the constructor does not check values."""
 
 

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "charlstm"
 
 ROOMS = (
-    "errors schemas events files paths cpu",
+    "errors schemas durations events files paths cpu",
     "tokenizers nn report",
     "config settings_file",
     "checkpoint corpora",
@@ -28,8 +28,8 @@ ORDER = {room: place for place, room in enumerate(" ".join(ROOMS).split())}
 README_LINE = " → ".join(f"`{row}`" for row in ROOMS)
 
 TORCH_FREE = {
-    *("errors", "schemas", "events", "files", "paths", "cpu", "tokenizers", "report", "config", "settings_file"),
-    *("checkpoint", "corpora", "sampling", "filling"),
+    *("errors", "schemas", "durations", "events", "files", "paths", "cpu", "tokenizers", "report", "config"),
+    *("settings_file", "checkpoint", "corpora", "sampling", "filling"),
 }
 """Rooms whose modules import no torch, not even inside a function."""
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from charlstm.checkpoint.format import convert, read, write
+from charlstm.checkpoint.format import Checkpoint, convert, read, write
 from charlstm.checkpoint.names import STARTER
 from charlstm.checkpoint.references import find_model
 from charlstm.checkpoint.run import FILES, MODEL
@@ -57,16 +57,31 @@ def copy(
         checkpoint = replace(checkpoint, provenance=checkpoint.provenance.replace(note=note))
     if name is not None:
         checkpoint = replace(checkpoint, run=checkpoint.run.replace(name=name))
+    write_new(target, checkpoint, force=force)
+    return target
+
+
+def write_new(target: Path, checkpoint: Checkpoint, *, force: bool = False) -> None:
+    """Write a model to a place where there is none; it is written completely or not at all.
+
+    Args:
+        target: the file; its folder is created if need be.
+        checkpoint: the model.
+        force: replace an existing file. A resume file and metrics of another run beside it go too.
+
+    Raises:
+        UsageError: the file exists, or its folder holds another run.
+        StorageError: the file cannot be written.
+    """
     made = _make_folder(target.parent)
     try:
-        _clear(store, target, force)
+        _clear(target, force)
         write(target, checkpoint)
     except BaseException:
         if made:
             with suppress(OSError):  # not empty: another process has written into it
                 target.parent.rmdir()
         raise
-    return target
 
 
 def _target(store: Store, destination: str) -> tuple[Path, str | None]:
@@ -91,7 +106,7 @@ def _make_folder(folder: Path) -> bool:
     return not existed
 
 
-def _clear(store: Store, target: Path, force: bool) -> None:
+def _clear(target: Path, force: bool) -> None:
     """Refuse to replace anything without ``force``; with it, drop a resume file that belongs to another model."""
     run_files = [target.with_name(name) for name in FILES] if target.name == MODEL else []
     existing = [path for path in (target, *run_files) if os.path.lexists(path)]
@@ -99,4 +114,4 @@ def _clear(store: Store, target: Path, force: bool) -> None:
         hint = "Choose another place, or add `force` to replace it."
         raise UsageError("exists already", where=existing[0], hint=hint)
     if existing and run_files:
-        store.take_over(target.parent)
+        Store(target.parent.parent).take_over(target.parent)

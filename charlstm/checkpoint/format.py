@@ -49,6 +49,9 @@ class Checkpoint:
     sha256: str = ""
     """SHA-256 of the whole file; set by `read`."""
 
+    def __repr__(self) -> str:
+        return f"<Checkpoint {self.run.name}: {self.kind}, {len(self.tensors)} tensors>"
+
     @property
     def architecture(self) -> Architecture:
         """The architecture of the network."""

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how values are typed: ``5m`` is 300 seconds."""
+"""Options that several commands share, and how values are typed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from charlstm.durations import seconds as seconds
 from charlstm.errors import UsageError
 
 PLACES = "Machine and folders"
 """The heading they stand under where a command's help has headings."""
-
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 Root = Annotated[
     Path,
@@ -162,17 +161,3 @@ def numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError as fault:
         raise UsageError(f"{text!r} is not a list of whole numbers", hint="Write it like 3,6; 0 is none.") from fault
-
-
-def seconds(text: str) -> float:
-    """Parse a length of time as a person types it: ``90``, ``90s``, ``5m``, ``1h30m``, ``2d``; returns seconds.
-
-    Raises:
-        UsageError: it is not one, or not above 0.
-    """
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip().lower())
-    total = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    plain = re.fullmatch(r"(\s*\d+(\.\d+)?\s*[smhd]?)+", text.strip().lower())
-    if not plain or total <= 0 or (len(parts) > 1 and any(unit == "" for _, unit in parts)):
-        raise UsageError(f"{text!r} is not a length of time", hint="Write it like 90s, 5m, 1h30m or 2d.")
-    return total

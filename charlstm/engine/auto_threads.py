@@ -22,6 +22,7 @@ from charlstm.checkpoint.format import Checkpoint
 from charlstm.cpu import AdaptiveThreads, cores
 from charlstm.engine.layers import Array
 from charlstm.engine.network import Engine
+from charlstm.engine.protocol import AnyTokenIds
 from charlstm.engine.state import StepState, map_arrays
 from charlstm.nn.architecture import Architecture
 from charlstm.nn.shapes import matmul_weight_count
@@ -106,7 +107,7 @@ class AutoThreadsEngine(Engine):
         """
         return cls(checkpoint.architecture, checkpoint.tensors, checkpoint.load_tokenizer(), threads)
 
-    def step(self, tokens: NDArray[np.integer[Any]], state: StepState | None) -> tuple[Array, StepState]:
+    def step(self, tokens: AnyTokenIds, state: StepState | None) -> tuple[Array, StepState]:
         """See `Engine.step`."""
         threads = self._threads_by_rows.get(len(tokens))
         if threads is None:
@@ -117,7 +118,7 @@ class AutoThreadsEngine(Engine):
         threads.after_step(time.perf_counter() - start)
         return result
 
-    def _warmup_step(self, tokens: NDArray[np.integer[Any]], state: StepState | None) -> tuple[Array, StepState]:
+    def _warmup_step(self, tokens: AnyTokenIds, state: StepState | None) -> tuple[Array, StepState]:
         """Take one of the first steps with a batch size; the last of them decides which numbers of threads to try."""
         rows = len(tokens)
         if self._fixed_threads or rows * self._products_per_row < _MIN_PRODUCTS:
@@ -137,9 +138,7 @@ class AutoThreadsEngine(Engine):
         self._threads_by_rows[rows] = threads
         return with_most
 
-    def _step_with_fixed(
-        self, tokens: NDArray[np.integer[Any]], state: StepState | None, threads: int
-    ) -> tuple[Array, StepState]:
+    def _step_with_fixed(self, tokens: AnyTokenIds, state: StepState | None, threads: int) -> tuple[Array, StepState]:
         self._threads_by_rows[len(tokens)] = AdaptiveThreads(threads, self._blas.use, enabled=False)
         return self.step(tokens, state)
 

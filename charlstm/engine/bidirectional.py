@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.engine.buffers import BufferCache
 from charlstm.engine.layers import Array, LayerState
+from charlstm.engine.protocol import as_token_ids
 from charlstm.engine.stack import Stack
 from charlstm.engine.state import map_layers
 from charlstm.nn.architecture import Architecture
@@ -66,7 +67,11 @@ class BidirectionalEngine:
 
         Returns:
             Logits, (T, V).
+
+        Raises:
+            UsageError: ``ids`` is a text, or otherwise not a list of ids.
         """
+        ids = as_token_ids(ids)
         left = self._forward_stack.empty_state(1)
         layout = tuple(map(int, ids))
         logits = np.empty((len(layout), self.vocab_size), np.float32)

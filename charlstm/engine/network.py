@@ -12,6 +12,7 @@ from charlstm.checkpoint.format import Checkpoint
 from charlstm.engine import state as states
 from charlstm.engine.buffers import BufferCache
 from charlstm.engine.layers import Array, AttentionLayer
+from charlstm.engine.protocol import AnyTokenIds, as_token_ids
 from charlstm.engine.side_inputs import SideInputTables
 from charlstm.engine.stack import Stack
 from charlstm.engine.state import StepState
@@ -63,16 +64,21 @@ class Engine:
             return StepState(layers, attention)
         return StepState(layers, attention, *self._side_inputs.empty(batch))
 
-    def step(self, tokens: NDArray[np.integer[Any]], state: StepState | None) -> tuple[Array, StepState]:
+    def step(self, tokens: AnyTokenIds, state: StepState | None) -> tuple[Array, StepState]:
         """Process one token of each text.
 
         Args:
-            tokens: ids, (B,).
+            tokens: ids, (B,), an array or a list.
             state: the previous state; None is the state before any text.
 
         Returns:
             Logits of the next token, (B, V), and the next state.
+
+        Raises:
+            UsageError: ``tokens`` is a text, or otherwise not a list of ids.
         """
+        if not isinstance(tokens, np.ndarray):
+            tokens = as_token_ids(tokens)
         state = self.empty_state(len(tokens)) if state is None else state
         if len(tokens) > 1:
             return self._step(tokens, state, self._buffers.get(tokens.shape, self._new_buffers))

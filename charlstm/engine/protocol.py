@@ -8,12 +8,33 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.errors import UsageError
 from charlstm.tokenizers import Tokenizer
 
 Logits = NDArray[np.floating[Any]]
 """Unnormalised log-probabilities of the next token, (B, V)."""
 TokenIds = NDArray[np.integer[Any]]
 """One token id per text, (B,)."""
+AnyTokenIds = Sequence[int] | TokenIds
+"""The same, also as a list."""
+
+
+def as_token_ids(tokens: object) -> TokenIds:
+    """Convert a list of token ids to an array.
+
+    Args:
+        tokens: whole numbers, one for each text.
+
+    Raises:
+        UsageError: it is a text, or otherwise not a list of ids.
+    """
+    if isinstance(tokens, str):
+        hint = "Encode it first: `tokenizer.encode(text)`; each id is a text of its own, so feed them one at a time."
+        raise UsageError("a step takes token ids, not a text", hint=hint)
+    ids = np.asarray(tokens)
+    if ids.ndim != 1 or ids.dtype.kind not in "iu":
+        raise UsageError("a step takes a list of token ids, one for each text", hint="For one text: [id].")
+    return ids
 
 
 class Stepper(Protocol):

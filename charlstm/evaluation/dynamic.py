@@ -22,6 +22,7 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class DynamicConfig:
     """How a network learns from the text it is scored on. The defaults were measured: `docs/decisions`.
 
     Raises:
-        UsageError: a value is out of range.
+        UsageError: a value has the wrong type or is out of range.
     """
 
     segment: int = 20
@@ -57,6 +58,11 @@ class DynamicConfig:
     """λ, the part of the way back to the trained weights taken in each step; 0 never forgets."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.segment, Integral):
+            raise UsageError(f"segment = {self.segment!r:.40}: must be a whole number")
+        for name in ("lr", "decay"):
+            if not isinstance(getattr(self, name), Real):
+                raise UsageError(f"{name} = {getattr(self, name)!r:.40}: must be a number")
         ranges = {
             "segment": (self.segment >= 1, "1 or more"),
             "lr": (0 <= self.lr < math.inf, "0 (learns nothing) or more"),

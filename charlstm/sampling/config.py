@@ -43,6 +43,7 @@ class SampleConfig:
     """The seed, 0 to 2⁶⁴ - 1; None takes fresh entropy."""
 
     def __post_init__(self) -> None:
+        require("stop", self.stop, isinstance(self.stop, str | tuple | list), "a text, or several in a tuple")
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
         object.__setattr__(self, "stop", stop)
         for name in ("length", "top_k", "lines"):

@@ -7,7 +7,7 @@ import pytest
 
 from charlstm import events
 from charlstm.cli.views import progress
-from charlstm.cli.views.progress import _Bar, _Lines, _Pace
+from charlstm.cli.views.progress import Bar, Lines, Pace
 
 EVIL = "\x1b[2J\x9b31m\u202ered[bold]\r"
 SHOWN = "␛[2J<U+009B>31m<U+202E>red[bold]␍"
@@ -25,10 +25,10 @@ def test_what_comes_from_a_text_or_a_file_name_cannot_control_the_terminal(monke
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setattr(progress, "terminal_width", lambda: 200)
-    with _Bar("char", _Pace(None)) as bar:
+    with Bar("char", Pace(None)) as bar:
         bar.show(event)
         above_the_bar = terminal.getvalue()
-    _Lines("char", _Pace(None)).show(event)
+    Lines("char", Pace(None)).show(event)
     for shown in (above_the_bar, terminal.getvalue()[len(above_the_bar) :]):
         assert SHOWN in shown
         assert not set("\x9b\u202e") & set(shown)
@@ -40,7 +40,7 @@ def test_what_comes_from_a_text_or_a_file_name_cannot_control_the_terminal(monke
 def test_the_time_left_is_never_more_than_the_budget_has(monkeypatch):
     now = iter([0.0, 10.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(now))
-    pace = _Pace(60.0)
+    pace = Pace(60.0)
     for share, seconds in ((0.10, 6.0), (0.15, 50.0)):  # a busy machine: more than 20 seconds per 5 %
         pace.update(events.StepDone(1, share, 1.0, 0.1, 1.0, 64, seconds))
     assert pace.seconds_left == 10.0

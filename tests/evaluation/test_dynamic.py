@@ -8,7 +8,7 @@ import torch
 from torch.func import functional_call
 
 import charlstm
-from charlstm.api import Model
+from charlstm.api.model import Model
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.provenance import Provenance
 from charlstm.config import DataConfig, RunConfig

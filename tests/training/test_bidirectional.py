@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.api import Model
+from charlstm.api.model import Model
 from charlstm.checkpoint.format import check_causal, check_model, read, verify
 from charlstm.checkpoint.run import MODEL, RESUME
 from charlstm.config import DataConfig

@@ -206,7 +206,7 @@ def _sizes(text: str) -> list[int]:
 
 
 def _measure_checkpoint(reference: str, root: Path, seeds: int) -> Experiment:
-    from charlstm.api import load
+    from charlstm.api.load import load
     from charlstm.engine.load import torch_model
     from charlstm.lab import gradient as lab
     from charlstm.lab.progress import Progress

@@ -62,16 +62,16 @@ def view(training: Training, *, quiet: bool, json_lines: bool) -> Iterator[Calla
         A function to call with each event.
     """
     kind = training.tokenizer.kind
-    pace = _Pace(training.run.train.max_time)
+    pace = Pace(training.run.train.max_time)
     if json_lines:
         yield _JsonLines().show
     elif quiet:
         yield lambda event: None
     elif is_terminal(sys.stderr):
-        with _Bar(kind, pace) as bar:
+        with Bar(kind, pace) as bar:
             yield bar.show
     else:
-        yield _Lines(kind, pace).show
+        yield Lines(kind, pace).show
 
 
 class _JsonLines:
@@ -103,7 +103,7 @@ def _folded(text: str) -> str:
     return "\n".join(lines)
 
 
-class _Pace:
+class Pace:
     """Tokens per second and time left, from the last ten seconds.
 
     Args:
@@ -116,6 +116,7 @@ class _Pace:
         self._marks: list[tuple[float, int, float]] = []
 
     def update(self, event: StepDone) -> None:
+        """Take a step into account."""
         now = time.monotonic()
         self._most_left = max(0.0, self._max_time - event.seconds)
         self._marks.append((now, event.tokens, event.progress))
@@ -132,14 +133,15 @@ class _Pace:
 
     @property
     def seconds_left(self) -> float:
+        """Until the budget is used up; NaN while that is not known."""
         (t0, _, p0), (t1, _, p1) = self._marks[0], self._marks[-1]
         return min(self._most_left, (1 - p1) * (t1 - t0) / (p1 - p0)) if p1 > p0 else math.nan
 
 
-class _Status:
+class Status:
     """What the bar and the plain lines have in common."""
 
-    def __init__(self, kind: str, pace: _Pace) -> None:
+    def __init__(self, kind: str, pace: Pace) -> None:
         self.pace = pace
         self._kind = kind
         self.loss = math.nan
@@ -147,6 +149,7 @@ class _Status:
         self._unit = "byte" if kind == "byte" else "char"
 
     def update(self, event: Event) -> None:
+        """Take an event into account."""
         if isinstance(event, StepDone):
             self.pace.update(event)
             self.loss = event.loss if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * event.loss
@@ -173,10 +176,10 @@ class _Status:
         )
 
 
-class _Bar(_Status):
+class Bar(Status):
     """A tqdm bar on stderr, with all other messages above it."""
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> Bar:
         from tqdm import tqdm
 
         self._bar = tqdm(
@@ -189,6 +192,7 @@ class _Bar(_Status):
         self._bar.close()
 
     def show(self, event: Event) -> None:
+        """Show an event."""
         self.update(event)
         if isinstance(event, StepDone):
             self._bar.n = event.progress
@@ -212,14 +216,15 @@ class _Bar(_Status):
         self._bar.write(_folded(visible(text)), file=sys.stderr)
 
 
-class _Lines(_Status):
+class Lines(Status):
     """Plain lines on stderr, one every five seconds and one at each evaluation."""
 
-    def __init__(self, kind: str, pace: _Pace) -> None:
+    def __init__(self, kind: str, pace: Pace) -> None:
         super().__init__(kind, pace)
         self._last = time.monotonic()
 
     def show(self, event: Event) -> None:
+        """Show an event."""
         self.update(event)
         if isinstance(event, StepDone):
             if time.monotonic() - self._last >= _LINE_EVERY:

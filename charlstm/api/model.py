@@ -1,0 +1,394 @@
+"""A trained network, ready to write, to fill, to score and to be looked into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from charlstm.api.arguments import require_text, suggest_names
+from charlstm.api.reading import Reading, reading_at
+from charlstm.checkpoint import format as checkpoint_format
+from charlstm.checkpoint.copying import write_new
+from charlstm.checkpoint.format import Checkpoint
+from charlstm.checkpoint.provenance import Provenance
+from charlstm.checkpoint.run import MODEL
+from charlstm.config import RunConfig
+from charlstm.engine.bidirectional import BidirectionalEngine
+from charlstm.engine.load import load_engine, torch_model
+from charlstm.engine.network import Engine
+from charlstm.errors import UsageError
+from charlstm.evaluation.score import EncodedText, Losses, Method, Score, score_tokens
+from charlstm.filling.config import FillConfig, Filling
+from charlstm.filling.fill import fill, fit_text
+from charlstm.filling.readers import reader_of
+from charlstm.nn.architecture import Architecture
+from charlstm.sampling.config import SampleConfig, require, require_whole
+from charlstm.sampling.position import prefill
+from charlstm.sampling.prompts import Unknown, bos_ids, fit_prompt
+from charlstm.sampling.sampler import sample
+
+if TYPE_CHECKING:
+    from charlstm.nn.model import CharLM
+
+Progress = Callable[[int], object]
+"""Called after each window of a text with its number of tokens."""
+
+
+class Model:
+    """A trained network. Threads may share it: nothing in it changes.
+
+    Args:
+        checkpoint: what `checkpoint.format.read_model` returned.
+
+    Attributes:
+        engine: the network in NumPy, to step it yourself: ``logits, state = model.engine.step(ids, state)``; or a
+            `BidirectionalEngine`: ``logits = model.engine.logits(ids)``.
+        tokenizer: text to ids and back.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.engine = load_engine(checkpoint)
+        self.tokenizer = self.engine.tokenizer
+        self._torch_models: dict[str, CharLM] = {}
+
+    def __repr__(self) -> str:
+        shape = self.architecture
+        members = f"{shape.ensemble} of " if shape.ensemble > 1 else ""
+        return f"<charlstm.Model {self.config.name}: {members}{shape.num_layers}×{shape.hidden_size} {shape.cell}>"
+
+    @property
+    def architecture(self) -> Architecture:
+        """The shape of the network."""
+        return self.checkpoint.architecture
+
+    @property
+    def config(self) -> RunConfig:
+        """The settings of the run that trained it."""
+        return self.checkpoint.run
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where the weights come from, and how good they are."""
+        return self.checkpoint.provenance
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether it reads from both ends: it fills blanks, and cannot write."""
+        return self.architecture.bidirectional
+
+    @property
+    def writer(self) -> Engine:
+        """The engine of a causal network.
+
+        Raises:
+            IncompatibleError: it is bidirectional.
+        """
+        return self._causal_engine("cannot write")
+
+    @suggest_names
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 500,
+        temperature: float = 0.8,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        stop: str | tuple[str, ...] = (),
+        lines: int = 0,
+        seed: int | None = None,
+        unknown: Unknown = "error",
+    ) -> Iterator[str]:
+        """Continue a prompt, a few characters at a time.
+
+        Args:
+            prompt: the text to continue; it is not returned.
+            length: tokens to draw; 0 is endless.
+            temperature: low is careful, high is wild; 0 always takes the likeliest token.
+            top_k: keep only the k likeliest tokens; 0 is off.
+            top_p: keep only the fewest likeliest tokens whose probabilities add up to this; 1 is off.
+            min_p: keep only tokens at least this many times as likely as the likeliest; 0 is off.
+            repetition_penalty: above 1 makes the last 64 tokens less likely; 1 is off.
+            stop: one text or several that end it; the stop text is not returned.
+            lines: newlines to draw; 0 is no limit.
+            seed: 0 to 2⁶⁴ - 1; the same seed gives the same text. None is random.
+            unknown: what happens to characters of the prompt outside the model's alphabet: error, skip, or map to the
+                nearest known ones.
+
+        Returns:
+            An iterator of texts, which join to the text that `generate` returns.
+
+        Raises:
+            UnknownCharacter: the prompt has a character outside the alphabet.
+            UsageError: a setting is of the wrong type or out of range.
+            IncompatibleError: the network is bidirectional, so it cannot write.
+        """
+        config = SampleConfig(
+            length, temperature, top_k, top_p, min_p, repetition_penalty, stop, lines, seed
+        )  # fmt: skip
+        return self._stream(prompt, unknown, config)
+
+    @suggest_names
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 500,
+        temperature: float = 0.8,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        stop: str | tuple[str, ...] = (),
+        lines: int = 0,
+        seed: int | None = None,
+        unknown: Unknown = "error",
+    ) -> str:
+        """Continue a prompt: the text of `stream` as a whole, with the same arguments.
+
+        Args:
+            prompt: the text to continue; it is not returned.
+            length: tokens to draw; 0 is endless, and then ``stop`` or ``lines`` must end the text.
+            temperature: see `stream`, as for all that follow.
+            top_k: see there.
+            top_p: see there.
+            min_p: see there.
+            repetition_penalty: see there.
+            stop: see there.
+            lines: see there.
+            seed: see there.
+            unknown: see there.
+
+        Raises:
+            UsageError: nothing would end it; and what `stream` raises.
+        """
+        config = SampleConfig(
+            length, temperature, top_k, top_p, min_p, repetition_penalty, stop, lines, seed
+        )  # fmt: skip
+        if not (config.length or config.stop or config.lines):
+            raise UsageError("a text without length, stop or lines never ends", hint="Use stream() for an endless one.")
+        return "".join(self._stream(prompt, unknown, config))
+
+    @suggest_names
+    def fill(
+        self,
+        text: str,
+        *,
+        count: int = 1,
+        temperature: float = 0.0,
+        candidates: int = 100,
+        newlines: bool = False,
+        seed: int | None = None,
+        unknown: Unknown = "error",
+    ) -> list[Filling]:
+        """Fill the blanks of a text; the likeliest answer first.
+
+        Args:
+            text: with blanks: ``____`` is one of four tokens, ``{3-9}`` of three to nine, ``{}`` of any length.
+            count: how many answers, all different.
+            temperature: 0 returns the likeliest answers; above it they are drawn.
+            candidates: the width of the beam.
+            newlines: whether a blank may hold newlines.
+            seed: of the draw, 0 to 2⁶⁴ - 1; None is random.
+            unknown: as in `stream`; in the answers such a character stays as it was.
+
+        Raises:
+            UnknownCharacter: the text has a character outside the alphabet.
+            UsageError: a blank or a setting is out of range, or there is no blank.
+        """
+        require_text("text", text)
+        config = FillConfig(count, temperature, candidates, newlines, seed)
+        typed, known, _ = fit_text(self.tokenizer, text, unknown)
+        return fill(reader_of(self.engine), self.tokenizer, known, config, shown=typed)
+
+    @suggest_names
+    def score(
+        self,
+        text: str,
+        *,
+        exact: bool = False,
+        device: str | None = None,
+        progress: Progress = lambda tokens: None,
+    ) -> Score:
+        """Score a text token by token, the first as the first of any text.
+
+        A text of fewer than 65,536 tokens is read in order, in fp32. A longer one is read in parallel streams and in
+        bf16 where that is faster (`evaluation.method.choose_method`): the mean loss differs by less than 0.001 nats.
+
+        A bidirectional network scores each token given all those around it. Those losses do not add up to a likelihood
+        of the text.
+
+        Args:
+            text: at least one character, all of them known to the model.
+            exact: read a long text in order, in fp32, too.
+            device: as torch names it; None is a CUDA GPU if there is one, else the CPU.
+            progress: called after each window with its number of tokens.
+
+        Returns:
+            The loss of each token, and the figures that follow from them; they are not finite if a loss is not.
+
+        Raises:
+            UnknownCharacter: the text has a character outside the alphabet.
+            UsageError: the text is empty, or there is no such device here.
+        """
+        from charlstm.evaluation.method import choose_method, text_losses
+        from charlstm.evaluation.objective import objective_of
+
+        encoded = self._encoded(text)
+        model = self._torch_model(device)
+        objective, context = objective_of(self.config), np.array(bos_ids(self.tokenizer))
+        method = choose_method(objective, model, encoded.ids, context, exact=exact)
+        losses = text_losses(objective, model, encoded.ids, context, method)
+        return score_tokens(_reported(losses, progress), encoded, self.tokenizer, method)
+
+    @suggest_names
+    def score_dynamic(
+        self,
+        text: str,
+        *,
+        segment: int = 20,
+        lr: float = 3e-4,
+        decay: float = 1e-3,
+        device: str | None = None,
+        progress: Progress = lambda tokens: None,
+    ) -> Score:
+        """Score a text by a copy of the network that learns from it, each token before it is learned from.
+
+        The model itself does not change.
+
+        Args:
+            text: as in `score`.
+            segment: tokens scored between two steps.
+            lr: the learning rate, about how far a weight moves in one step; 0 learns nothing.
+            decay: the part of the way back to the trained weights taken in each step, 0 to 1; 0 never forgets.
+            device: as in `score`.
+            progress: as in `score`.
+
+        Returns:
+            As `score`; the text is always read in order.
+
+        Raises:
+            UnknownCharacter: the text has a character outside the alphabet.
+            UsageError: the text is empty, a setting is out of range, or there is no such device here.
+            IncompatibleError: the network is bidirectional, so it has no order in which to learn.
+            DivergedError: the loss is no longer a finite number: it learned too fast.
+        """
+        from charlstm.evaluation.dynamic import DynamicConfig, dynamic_losses
+
+        checkpoint_format.check_causal(self.checkpoint, lacking="has no order in which to learn from a text")
+        config = DynamicConfig(segment, lr, decay)
+        encoded = self._encoded(text)
+        context = np.array(bos_ids(self.tokenizer))
+        losses = dynamic_losses(self._torch_model(device), encoded.ids, context, config)
+        return score_tokens(_reported(losses, progress), encoded, self.tokenizer, Method())
+
+    @suggest_names
+    def read(self, text: str = "", *, unknown: Unknown = "error") -> Reading:
+        """Read a text as a prompt is read, and return what the network knows then.
+
+        Args:
+            text: any text; an empty one is read as a newline, after which texts begin.
+            unknown: as in `stream`.
+
+        Returns:
+            The distribution of the next token, and the state of every layer.
+
+        Raises:
+            UnknownCharacter: the text has a character outside the alphabet.
+            IncompatibleError: the network is bidirectional, so it has no next token.
+        """
+        engine = self._causal_engine("has no next token")
+        known = self._known(text, unknown)
+        position = prefill(engine, self.tokenizer.encode(known) if known else bos_ids(self.tokenizer))
+        return reading_at(position, known, self.architecture.stacks, self.tokenizer)
+
+    @suggest_names
+    def next(self, text: str = "", *, top: int = 5, unknown: Unknown = "error") -> list[tuple[str, float]]:
+        """The tokens that are likeliest to come next, each with its probability, the likeliest first.
+
+        Args:
+            text: as in `read`.
+            top: how many, at least 1; fewer if the model knows fewer.
+            unknown: as in `stream`.
+
+        Raises:
+            UsageError: ``top`` is out of range; and what `read` raises.
+        """
+        require_whole("top", top)
+        require("top", top, top >= 1, "1 or more")
+        return list(self.read(text, unknown=unknown).probabilities[:top])
+
+    @suggest_names
+    def save(self, path: str | Path, *, force: bool = False) -> Path:
+        """Write the model to a file that `load` reads; it is written completely or not at all.
+
+        Args:
+            path: a ``….safetensors`` file, or a folder that gets a ``model.safetensors``.
+            force: replace an existing file.
+
+        Returns:
+            The path of the file written.
+
+        Raises:
+            UsageError: the file exists, or the folder holds another run.
+            StorageError: it cannot be written.
+        """
+        target = Path(path) if Path(path).suffix == ".safetensors" else Path(path) / MODEL
+        write_new(target, self.checkpoint, force=force)
+        return target
+
+    @suggest_names
+    def to_torch(self, device: str = "cpu") -> CharLM:
+        """The network as a torch module in evaluation mode: a copy, yours to change.
+
+        Args:
+            device: as torch names it.
+
+        Raises:
+            UsageError: there is no such device here.
+        """
+        return torch_model(self.checkpoint, device)
+
+    def _stream(self, prompt: str, unknown: Unknown, config: SampleConfig) -> Iterator[str]:
+        engine = self.writer
+        fragments = sample(engine, self.tokenizer.encode(self._known(prompt, unknown, "prompt")), config)
+        return (fragment.text for fragment in fragments)
+
+    def _known(self, text: str, unknown: Unknown, name: str = "text") -> str:
+        """A text in characters of the model's alphabet."""
+        require_text(name, text)
+        return fit_prompt(self.tokenizer, text, unknown, where=name)[0]
+
+    def _causal_engine(self, lacking: str) -> Engine:
+        checkpoint_format.check_causal(self.checkpoint, lacking=lacking)
+        assert not isinstance(self.engine, BidirectionalEngine)
+        return self.engine
+
+    def _encoded(self, text: str) -> EncodedText:
+        require_text("text", text)
+        ids = self.tokenizer.encode(text)
+        if not len(ids):
+            raise UsageError("an empty text has no score")
+        return EncodedText(ids, len(text), len(text.encode("utf-8", "surrogateescape")))
+
+    def _torch_model(self, device: str | None) -> CharLM:
+        """The network in torch, made once for each device."""
+        from charlstm.training.plan.probe import best_device
+
+        name = device or best_device()
+        if name not in self._torch_models:
+            self._torch_models[name] = torch_model(self.checkpoint, name)
+        return self._torch_models[name]
+
+
+def _reported(losses: Losses, progress: Progress) -> Losses:
+    """The same losses; ``progress`` is called with the number of tokens of each window."""
+    for positions, values in losses:
+        progress(len(positions))
+        yield positions, values
