@@ -235,7 +235,7 @@ def check_causal(checkpoint: Checkpoint, path: Path | str = "", *, lacking: str 
         raise IncompatibleError(
             f"this network is bidirectional: it fills blanks, and {lacking}",
             where=path,
-            hint="Fill blanks with it, or train a network without `bidirectional`.",
+            hint="Fill blanks with `charlstm fill`, or train a network without `bidirectional`.",
         )
 
 

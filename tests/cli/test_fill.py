@@ -117,7 +117,7 @@ def test_without_a_checkpoint_the_newest_run_fills(cli):
         (["nothing", "the ___"], 4, "nothing"),
         (["on", "the ___ é"], 2, "é"),
         (["on", "the ___", "-n", "0"], 2, "-n 0 must be"),
-        (["on", "the ___", "-t", "-1"], 2, "--temperature -1.0 must be"),
+        (["on", "the ___", "-t", "-1"], 2, "--temperature -1 must be"),
         (["on", "the ___", "--seed", "-1"], 2, "--seed -1 must be from 0 to 18446744073709551615"),
         (["on", "the ___", "-t", "1", "--seed", str(2**64)], 2, "must be from 0 to 18446744073709551615"),
         (["on", "the {" + "9" * 5000 + "}"], 2, "no such blank: {999"),

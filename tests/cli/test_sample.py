@@ -297,7 +297,7 @@ def test_json_is_ascii_whatever_is_drawn(run: Any, root: Path) -> None:
         (("--top-p", "0"), 2, "top-p"),
         (("--length", "-5"), 2, "--length -5 must be"),
         (("--top-p", "1.5"), 2, "--top-p 1.5 must be above 0"),
-        (("--repetition-penalty", "0"), 2, "--repetition-penalty 0.0 must be"),
+        (("--repetition-penalty", "0"), 2, "--repetition-penalty 0 must be"),
         (("--seed", "-1"), 2, "--seed -1 must be from 0 to 18446744073709551615"),
         (("--seed", str(2**64)), 2, "must be from 0 to 18446744073709551615"),
         (("-n", "0"), 2, "-n 0 must be"),

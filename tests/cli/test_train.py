@@ -363,7 +363,7 @@ def test_fine_tuning_grows_the_alphabet_and_keeps_the_weights_of_known_character
     np.testing.assert_allclose(recalled[1][:, places], recalled[0], atol=1e-6)
     refused = cli("train", "new.txt", "--init-from", "my-1", "--hidden-size", "16", "--max-steps", "1")
     assert refused.code == 2
-    assert "hidden_size" in refused.err
+    assert "--hidden-size is 8" in refused.err
 
 
 def test_fine_tuning_can_learn_an_unknown_symbol(cli):

@@ -168,7 +168,7 @@ def test_a_number_of_5000_digits_is_one_line(write: Any) -> None:
 
 
 def test_a_wrong_setting_is_named_as_it_is_typed(write: Any) -> None:
-    assert "/set top-p 2.0 must be above 0" in write("/set top-p 2").err
+    assert "/set top-p 2 must be above 0" in write("/set top-p 2").err
     assert "/set length 0 must be 1 or more" in write("/set length 0").err
     assert "--length 0 must be 1 or more" in write(options=("--length", "0")).err
     assert "--seed -1 must be from 0 to 18446744073709551615" in write(options=("--seed", "-1")).err
