@@ -186,7 +186,7 @@ def section_of(setting: str) -> str | None:
 
 def all_settings() -> list[str]:
     """Return the names of all settings of a run."""
-    return [name for section in SECTIONS for name in _names(section)]
+    return list(dict.fromkeys(name for section in SECTIONS for name in _names(section)))
 
 
 def check_partial(section: str, values: Mapping[str, Any], where: object = "") -> None:

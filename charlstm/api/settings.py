@@ -29,7 +29,9 @@ def with_settings(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        require_names(list(kwargs), known)
+        from charlstm.config import settings_in  # at the call: a side input may have been added since
+
+        require_names(list(kwargs), list(dict.fromkeys([*known, *(setting.name for setting in settings_in("model"))])))
         return function(*args, **kwargs)
 
     checked.__signature__ = signature.replace(parameters=[*own, *settings])  # type: ignore[attr-defined]
@@ -41,19 +43,19 @@ class Settings(TypedDict, total=False):
 
     # Generated from the schemas: see tests/api/settings_block.py.
     embedding_size: int | None
-    """Numbers that represent each token."""
+    """Features of each token's embedding."""
     hidden_size: int | None
-    """Units per layer: more of them learn more, and more slowly."""
+    """Units per layer: more learn more, but more slowly."""
     num_layers: int | None
-    """Recurrent layers, one above the other."""
+    """Recurrent layers, stacked."""
     cell: Literal["rnn", "lstm", "gru", "peephole"] | None
-    """lstm, gru, peephole (an LSTM whose gates see its cell state) or rnn."""
+    """Cell: lstm, gru, peephole (an LSTM whose gates read its cell state) or rnn."""
     ensemble: int | None
-    """Networks side by side, trained separately; their logits are averaged."""
+    """Networks trained separately, side by side; their logits are averaged."""
     bidirectional: bool | None
-    """Read from both ends: it fills blanks, and cannot write."""
+    """Read in both directions: for filling blanks; it cannot generate text."""
     attention_window: int | None
-    """Past hidden states of the top layer it attends to; 0: no attention."""
+    """Past hidden states of the top layer to attend to; 0: no attention."""
     skip_connections: bool | None
     """Every layer reads the embedding, and the softmax reads every layer (Graves 2013)."""
     dropout: float | None
@@ -61,45 +63,45 @@ class Settings(TypedDict, total=False):
     weight_drop: float | None
     """DropConnect: share of recurrent weights dropped in training."""
     ngram_order: int | None
-    """Tokens of the longest n-gram that has an embedding; below 2: none."""
+    """Length of the longest n-gram with an embedding, in tokens; 0: none."""
     ngram_buckets: int | None
-    """Rows of the table that all n-grams share by their hash."""
+    """Rows of the table that n-grams are hashed into."""
     ngram_dropout: float | None
     """Share of n-gram embeddings dropped in training."""
     ngram_decay: float | None
-    """Weight decay of an n-gram embedding, whenever it is read."""
+    """Weight decay of an n-gram embedding each time it is read."""
     match_orders: tuple[int, ...] | None
-    """Lengths of the contexts whose last continuation is looked up; none: off."""
+    """Context lengths of the match memory, which looks up what followed last time."""
     match_slots: int | None
-    """Slots of each memory: about how many tokens back it reaches."""
+    """Reach of the match memory in tokens: its slots per context length."""
     encoding: str | None
-    """The text's encoding if it is not UTF-8: cp1252, utf-16, …"""
+    """Encoding of the text if it is not UTF-8: cp1252, utf-16, …"""
     newlines: Literal["normalise", "keep"] | None
-    r"""normalise (\r\n becomes \n) or keep."""
+    r"""Line ends: normalise (\r\n becomes \n) or keep."""
     tokenizer: Literal["char", "byte", "unigram", "bpe"] | None
-    """What a token is: char (a character), byte (reads any file), unigram or bpe (subwords)."""
+    """Tokens: char (characters), byte (any file), unigram or bpe (subwords)."""
     vocab_size: int | None
-    """Subwords that unigram or bpe learn."""
+    """Number of subwords that unigram or bpe learns."""
     min_count: int | None
     """Characters rarer than this become one unknown symbol."""
     val_fraction: float | None
-    """The last part of the text, kept for validation: 0.1 is a tenth."""
+    """Share of the text, at its end, kept for validation."""
     windows: Literal["stateful", "shuffled"] | None
-    """stateful: each window continues from the last one's state; shuffled: windows in any order."""
+    """stateful: each window continues from the last state; shuffled: random order."""
     batch_size: int | None
-    """Windows of text in each training step."""
+    """Windows of text per training step."""
     seq_len: int | None
-    """Length of truncated back-propagation, in tokens."""
+    """Length of a window and of truncated back-propagation, in tokens."""
     streams: int | None
-    """Parallel streams of text with a state each; steps take them in turn."""
+    """Parallel streams of text, each with a state; steps take turns on them."""
     reset_prob: float | None
-    """Probability of resetting the state at a window."""
+    """Probability of resetting the state at the start of a window."""
     max_time: float | str | None
     """Train for this long: 90s, 5m, 1h30m."""
     max_steps: int | None
-    """Train for so many steps."""
+    """Train for this many steps."""
     epochs: float | None
-    """Train for so many passes over the text."""
+    """Train for this many passes over the text."""
     optimizer: Literal["soap", "adamw"] | None
     """soap (fewer steps, each a little longer) or adamw."""
     lr: float | None
@@ -109,24 +111,24 @@ class Settings(TypedDict, total=False):
     beta2: float | None
     """Decay of the optimizer's average of squared gradients."""
     grad_clip: float | None
-    """Clip the gradient's norm to this."""
+    """Clip the gradient's norm to this value."""
     weight_decay: float | None
-    """Weight decay of matrices."""
+    """Weight decay of the weight matrices."""
     ema_decay: float | None
     """Decay of the moving average of the weights; 0: no average."""
     eval_every: int | None
     """Steps between evaluations on the validation text."""
     patience: int | None
-    """Stop after so many evaluations without progress; 0: never."""
+    """Stop after this many evaluations without progress; 0: never."""
     save_every: float | str | None
-    """Time between saves of what a resume needs."""
+    """Time between saves of what is needed to resume."""
     preview: int | None
-    """Length of the sample printed during training; 0: none."""
+    """Length of the sample printed during training, in tokens; 0: none."""
     seed: int | None
-    """A seed trains the same network again, if it ends by steps or epochs."""
+    """The same seed trains the same network, if training ends by steps or epochs."""
     device: str | None
-    """cpu, cuda, cuda:1 or mps."""
+    """Device to train on: cpu, cuda, cuda:1 or mps."""
     precision: Literal["fp32", "bf16", "fp16"] | None
     """Precision of matrix products: fp32, bf16 or fp16."""
     threads: int | None
-    """CPU threads."""
+    """Number of CPU threads."""

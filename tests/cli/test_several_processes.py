@@ -284,7 +284,7 @@ def test_auto_refuses_settings_that_are_not_the_runs(cli):
     for option, value in (("--lr", "0.1"), ("--hidden-size", "16"), ("--seed", "4")):
         refused = cli("train", *AUTO, option, value)
         assert refused.code == 2
-        assert option[2:].replace("-", "_") in refused.err
+        assert option in refused.err
     (cli.folder / "other.txt").write_text(TEXT)
     assert "sources" in cli("train", "other.txt", *AUTO[1:]).err
 

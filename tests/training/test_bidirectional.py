@@ -188,7 +188,7 @@ def test_the_weights_are_counted_and_the_mask_has_a_row_of_its_own():
 def test_excluded_combinations_raise(tmp_path):
     with pytest.raises(ConfigError, match="attention looks back only"):
         architecture(vocab_size=3, bidirectional=True, attention_window=4)
-    with pytest.raises(ConfigError, match="needs windows = shuffled"):
+    with pytest.raises(ConfigError, match="needs `windows='shuffled'`"):
         training(tmp_path / "a", model={"bidirectional": True})
     import charlstm
 

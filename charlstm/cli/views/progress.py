@@ -139,7 +139,12 @@ class Pace:
 
 
 class Status:
-    """What the bar and the plain lines have in common."""
+    """What the bar and the plain lines have in common.
+
+    Args:
+        kind: of the tokenizer, which tells what a token is called.
+        pace: how fast the run learns.
+    """
 
     def __init__(self, kind: str, pace: Pace) -> None:
         self.pace = pace
@@ -217,7 +222,12 @@ class Bar(Status):
 
 
 class Lines(Status):
-    """Plain lines on stderr, one every five seconds and one at each evaluation."""
+    """Plain lines on stderr, one every five seconds and one at each evaluation.
+
+    Args:
+        kind: as in `Status`.
+        pace: as in `Status`.
+    """
 
     def __init__(self, kind: str, pace: Pace) -> None:
         super().__init__(kind, pace)
