@@ -20,7 +20,7 @@ LINES = {
     "tune": "Search for the settings that learn a text best.",
     "checkpoints": "List, check, compare, copy and remove checkpoints.",
     "corpora": "List, show, fetch, measure, check and clean up texts.",
-    "lab": "Train the kinds of networks side by side, and see what holds.",
+    "lab": "Compare the recurrent cells in small experiments.",
 }
 """The commands in the order a newcomer needs them, with the first line of each one's help."""
 

@@ -125,7 +125,7 @@ def _unreachable(entry: Entry, fault: Exception) -> CharlstmError:
         what = f"the server was silent for {TIMEOUT:.0f} s"
     else:
         what = f"cannot be reached ({getattr(root, 'strerror', None) or root})"
-    hint = "If you have the file already, set from_file to it."
+    hint = "If you have the file already, name it with `from_file`."
     # A server's answer may have several lines.
     return NotFoundError(" ".join(what.split()), where=entry.url, hint=hint)
 

@@ -109,7 +109,10 @@ def compare(
     root: Root = DEFAULT_ROOT,
     as_json: Json = False,
 ) -> None:
-    """Show how two checkpoints differ in settings, validation loss, size and alphabet; weights are not compared."""
+    """Show how two checkpoints differ.
+
+    Compared are settings, validation loss, size and alphabet, but not weights.
+    """
     from charlstm.checkpoint.format import read_header
     from charlstm.checkpoint.references import find_model
     from charlstm.checkpoint.store import Store
