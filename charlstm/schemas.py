@@ -76,7 +76,7 @@ def no_such_setting(name: object, known: tuple[str, ...] | list[str]) -> str:
     Returns:
         The message, without a full stop.
     """
-    close = difflib.get_close_matches(str(name), known, n=2)
+    close = difflib.get_close_matches(str(name), known, n=2, cutoff=0.7)
     meant = f"; did you mean {' or '.join(close)}?" if close else ""
     return f"there is no setting {str(name)!r:.60}{meant}"
 

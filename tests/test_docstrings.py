@@ -50,7 +50,8 @@ def undocumented():
             reference = re.match(r"See `([\w.]+)`", docstring)  # of an override or a delegate: documented there
             if reference:
                 name = reference[1]
-                docstring = docstrings.get(name) or docstrings.get(f"{name}.{function.name}") or ""
+                targets = (name, f"{name}.{function.name}", f"{name}.__call__")
+                docstring = next((docstrings[target] for target in targets if target in docstrings), "")
             missing = [name for name in names if name not in documented_arguments(docstring)]
             if missing:
                 owner = f"{class_node.name}." if class_node else ""

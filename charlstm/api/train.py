@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from charlstm.api.settings import Settings, with_settings
-from charlstm.checkpoint.run import MODEL, RESUME
 from charlstm.checkpoint.store import ROOT, Store
 from charlstm.config import SECTIONS, section_of
 from charlstm.durations import seconds
@@ -72,7 +70,7 @@ class NewRun:
             with self.store.lock(self.training.folder):
                 yield from self.training.events(stop)
         except CharlstmError:
-            _remove_if_nothing_saved(self.store, self.training.folder)
+            self.store.remove_if_unsaved(self.training.folder)
             raise
 
 
@@ -113,7 +111,7 @@ def new_run(
     try:
         return NewRun(prepare.begin(prepared, folder, write_preview=write_preview), store)
     except CharlstmError:
-        _remove_if_nothing_saved(store, folder)
+        store.remove_if_unsaved(folder)
         raise
 
 
@@ -131,10 +129,3 @@ def _seconds(name: str, value: Any) -> Any:
         return seconds(value) if isinstance(value, str) else value
     except UsageError as fault:
         raise UsageError(fault.what, where=name, hint=fault.hint) from None
-
-
-def _remove_if_nothing_saved(store: Store, folder: Path) -> None:
-    """Remove the folder of a run that failed before it saved anything, so that the same call can be made again."""
-    if not any((folder / file).exists() for file in (MODEL, RESUME)):
-        with suppress(CharlstmError):
-            store.remove(folder.name)

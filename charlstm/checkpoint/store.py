@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from charlstm.checkpoint.names import STARTER, clean_name, name_fault
@@ -26,7 +26,7 @@ from charlstm.checkpoint.run import (
     files_to_remove,
     was_killed,
 )
-from charlstm.errors import NotFoundError, UsageError
+from charlstm.errors import CharlstmError, NotFoundError, UsageError
 from charlstm.files import locked, storage_error
 
 ROOT = Path("checkpoints")
@@ -182,6 +182,12 @@ class Store:
                 _remove_with_lock(folder)
         except OSError as fault:
             raise storage_error(folder, fault, "cannot be removed") from fault
+
+    def remove_if_unsaved(self, folder: Path) -> None:
+        """Remove a run that failed before it saved anything, so that it can be started again under its name."""
+        if not any((folder / file).exists() for file in (MODEL, RESUME)):
+            with suppress(CharlstmError):
+                self.remove(folder.name)
 
     def check_removable(self, name: str) -> Path:
         """Return the folder of a run that `remove` would remove; nothing is changed.

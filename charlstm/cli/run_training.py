@@ -146,7 +146,7 @@ def _start(workspace: Workspace, prepared: Prepared, ranks: Ranks, into: Path | 
                 _run(workspace, training, request)
         except CharlstmError:
             if ranks.is_rank_zero:
-                _remove_if_nothing_saved(workspace, folder)
+                workspace.store.remove_if_unsaved(folder)
             raise
 
 
@@ -222,13 +222,6 @@ def _checkpoint(workspace: Workspace, reference: str) -> Checkpoint:
 
     path = find_model(workspace.store, reference)
     return checkpoint_format.read_model(path)
-
-
-def _remove_if_nothing_saved(workspace: Workspace, folder: Path) -> None:
-    """Remove the folder of a run that failed before it saved anything, so that the same command can be given again."""
-    if not any((folder / name).exists() for name in ("model.safetensors", "resume.safetensors")):
-        with contextlib.suppress(CharlstmError):
-            workspace.store.remove(folder.name)
 
 
 def _run(workspace: Workspace, training: Training, request: StopRequest) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -33,62 +33,42 @@ _FEW_STEPS, _FEW_WEIGHTS = 8, 1 << 17
 """With fewer steps in a window or fewer weights in the matrix, reordering it costs more than it saves."""
 
 
+class WindowFunction(Protocol):
+    """Applies a cell to a whole window."""
+
+    def __call__(self, inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...], /) -> tuple[Tensor, LayerState]:
+        """Run a cell over a window.
+
+        Args:
+            inputs: (T, B, D).
+            state: the initial state, each part (B, H).
+            weights: of the layer, in the order of `shapes.CELLS`.
+
+        Returns:
+            The hidden states, (T, B, H), and the final state.
+        """
+
+
 def rnn(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
-    """Run `cells.rnn` over a window.
-
-    Args:
-        inputs: (T, B, D).
-        state: the initial state, each part (B, H).
-        weights: of the layer, in the order of `shapes.CELLS`.
-
-    Returns:
-        The hidden states, (T, B, H), and the final state.
-    """
+    """See `WindowFunction`: `cells.rnn`."""
     outputs, h = _Rnn.apply(inputs, *state, *weights)  # type: ignore[no-untyped-call]
     return outputs, (h,)
 
 
 def gru(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
-    """Run `cells.gru` over a window.
-
-    Args:
-        inputs: (T, B, D).
-        state: the initial state, each part (B, H).
-        weights: of the layer, in the order of `shapes.CELLS`.
-
-    Returns:
-        The hidden states, (T, B, H), and the final state.
-    """
+    """See `WindowFunction`: `cells.gru`."""
     outputs, h = _Gru.apply(inputs, *state, *weights)  # type: ignore[no-untyped-call]
     return outputs, (h,)
 
 
 def lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
-    """Run `cells.lstm` over a window.
-
-    Args:
-        inputs: (T, B, D).
-        state: the initial state, each part (B, H).
-        weights: of the layer, in the order of `shapes.CELLS`.
-
-    Returns:
-        The hidden states, (T, B, H), and the final state.
-    """
+    """See `WindowFunction`: `cells.lstm`."""
     outputs, h, c = _Lstm.apply(inputs, *state, *weights, None)  # type: ignore[no-untyped-call]
     return outputs, (h, c)
 
 
 def peephole(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
-    """Run `cells.peephole` over a window.
-
-    Args:
-        inputs: (T, B, D).
-        state: the initial state, each part (B, H).
-        weights: of the layer, in the order of `shapes.CELLS`.
-
-    Returns:
-        The hidden states, (T, B, H), and the final state.
-    """
+    """See `WindowFunction`: `cells.peephole`."""
     outputs, h, c = _Lstm.apply(inputs, *state, *weights)  # type: ignore[no-untyped-call]
     return outputs, (h, c)
 

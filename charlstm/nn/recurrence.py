@@ -5,19 +5,15 @@ Here time is the first axis, as oneDNN and cuDNN require; `model` transposes onc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from charlstm.nn import fused
 from charlstm.nn.cells import STEPS
 from charlstm.nn.dropout import DropoutRng
+from charlstm.nn.fused import WindowFunction
 from charlstm.nn.shapes import CELLS
 from charlstm.nn.state import LayerState
-
-WindowFunction = Callable[[Tensor, LayerState, tuple[Tensor, ...]], tuple[Tensor, LayerState]]
-"""Inputs (T, B, D), the initial state and the weights → hidden states (T, B, H) and the final state."""
 
 _FUSED_FROM = 3_000_000
 """Weights of an LSTM from which our fused kernel is faster in half precision than oneDNN's, as measured
@@ -90,16 +86,7 @@ class RecurrentLayer(nn.Module):
 
 
 def torch_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
-    """Run `cells.lstm` over a window with oneDNN or cuDNN.
-
-    Args:
-        inputs: (T, B, D).
-        state: the initial state, each part (B, H).
-        weights: of the layer, in the order of `shapes.CELLS`.
-
-    Returns:
-        The hidden states, (T, B, H), and the final state.
-    """
+    """See `WindowFunction`: `cells.lstm` with oneDNN or cuDNN."""
     weight_ih, weight_hh, bias = weights
     initial = [part.unsqueeze(0).to(inputs.dtype) for part in state]
     outputs, h, c = torch.lstm(
@@ -109,31 +96,13 @@ def torch_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -
 
 
 def cpu_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
-    """Run `cells.lstm` over a window with oneDNN, or for large layers in half precision with our faster fused kernel.
-
-    Args:
-        inputs: (T, B, D).
-        state: the initial state, each part (B, H).
-        weights: of the layer, in the order of `shapes.CELLS`.
-
-    Returns:
-        The hidden states, (T, B, H), and the final state.
-    """
+    """See `WindowFunction`: `cells.lstm` with oneDNN; large layers in half precision with our faster fused kernel."""
     large = torch.is_autocast_enabled("cpu") and sum(weight.numel() for weight in weights) >= _FUSED_FROM
     return (fused.lstm if large else torch_lstm)(inputs, state, weights)
 
 
 def torch_gru(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
-    """Run `cells.gru` over a window with cuDNN.
-
-    Args:
-        inputs: (T, B, D).
-        state: the initial state, each part (B, H).
-        weights: of the layer, in the order of `shapes.CELLS`.
-
-    Returns:
-        The hidden states, (T, B, H), and the final state.
-    """
+    """See `WindowFunction`: `cells.gru` with cuDNN."""
     weight_ih, weight_hh, bias, bias_n = weights
     second_bias = torch.cat((torch.zeros_like(bias[: -len(bias_n)]), bias_n))
     initial = state[0].unsqueeze(0).to(inputs.dtype)
@@ -142,16 +111,7 @@ def torch_gru(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) ->
 
 
 def torch_rnn(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
-    """Run `cells.rnn` over a window with cuDNN.
-
-    Args:
-        inputs: (T, B, D).
-        state: the initial state, each part (B, H).
-        weights: of the layer, in the order of `shapes.CELLS`.
-
-    Returns:
-        The hidden states, (T, B, H), and the final state.
-    """
+    """See `WindowFunction`: `cells.rnn` with cuDNN."""
     weight_ih, weight_hh, bias = weights
     initial = state[0].unsqueeze(0).to(inputs.dtype)
     outputs, h = torch.rnn_tanh(inputs, initial, [weight_ih, weight_hh, bias, torch.zeros_like(bias)], *_one_layer())

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import ConfigError, NotFoundError, OutOfMemoryError, TextError
+from charlstm.evaluation.windows import evaluation_bytes
 from charlstm.nn.model import CharLM
 from charlstm.nn.shapes import CELLS, matmul_weight_count, parameter_count
 from charlstm.training.plan.choose import choose
@@ -113,6 +114,14 @@ def test_a_text_of_less_than_two_tokens_raises(tokens):
 def test_a_network_that_does_not_fit_raises_before_it_is_created():
     with pytest.raises(OutOfMemoryError, match="GB"):
         choose("run", 10_000, 30, Machine(free_memory=1 << 30), {"model": {"hidden_size": 20_000, "num_layers": 4}})
+
+
+def test_memory_covers_an_evaluation_where_that_takes_more_than_a_step():
+    def memory(**data):
+        return choose("run", 10_000, 20_000, Machine(), {"data": {"batch_size": 1, "seq_len": 8, **data}}).memory
+
+    assert memory() >= evaluation_bytes(20_000)
+    assert memory() - memory(val_fraction=0.0) > 0.9 * evaluation_bytes(20_000), "without validation none is needed"
 
 
 @pytest.mark.parametrize(("tokens", "max_time"), [(10_000, 60.0), (50_000_000, 86_400.0)])

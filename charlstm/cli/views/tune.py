@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from charlstm.cli.interrupts import StopRequest
+from charlstm.cli.spelling import with_options
 from charlstm.cli.views.terminal import (
     counted,
     duration,
@@ -94,7 +95,7 @@ def _trial_line(event: TrialDone) -> str:
     result = {
         "finished": loss,
         "pruned": f"{loss}, stopped early: worse than most",
-        "failed": f"failed: {trial.reason}",
+        "failed": f"failed: {with_options(trial.reason or '')}",
         "interrupted": "interrupted; it will be tried again",
     }[trial.state]
     best_loss = f"best {best.loss:.4f} (trial {best.number})" if best else "none finished yet"
