@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.engine.bidirectional import BidirectionalEngine
 from charlstm.engine.load import load_engine
@@ -20,7 +22,8 @@ def write_preview(checkpoint: Checkpoint, passage: Sequence[int]) -> str:
         passage: ids of a text it has not learnt: a bidirectional network fills blanks in it, a causal one writes as
             many characters as it has tokens.
     """
-    engine = load_engine(checkpoint)
-    if isinstance(engine, BidirectionalEngine):
-        return fill.preview(MaskedReader(engine), engine.tokenizer, passage)
-    return sampler.preview(engine, checkpoint.run.train.preview, seed=checkpoint.run.train.seed)
+    with np.errstate(over="ignore", invalid="ignore"):  # of a training that diverges; the error says so
+        engine = load_engine(checkpoint)
+        if isinstance(engine, BidirectionalEngine):
+            return fill.preview(MaskedReader(engine), engine.tokenizer, passage)
+        return sampler.preview(engine, checkpoint.run.train.preview, seed=checkpoint.run.train.seed)

@@ -19,7 +19,7 @@ from charlstm.checkpoint.run import METRICS
 from charlstm.config import BUDGETS, RunConfig
 from charlstm.corpora.encode import frequencies
 from charlstm.cpu import AdaptiveThreads
-from charlstm.errors import DivergedError
+from charlstm.errors import CheckpointError, DivergedError
 from charlstm.evaluation.loss import bits_per_char
 from charlstm.evaluation.objective import objective_of
 from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
@@ -321,10 +321,16 @@ class Training:
         self._last_preview = self._progress()
         passage = self._passage(self.run.train.preview)
 
-        def text() -> str:
-            return write(self._files.checkpoint(self.model.to_tensors(), self.cursor), passage)
+        def text() -> tuple[str, str]:
+            try:
+                return write(self._files.checkpoint(self.model.to_tensors(), self.cursor), passage), ""
+            except CheckpointError as fault:  # no file is read here: the weights are out of range
+                return "", fault.what
 
-        yield Preview(self.cursor.step, self.ranks.on_rank_zero(text))
+        sample, failure = self.ranks.on_rank_zero(text)
+        if failure:
+            raise DivergedError(f"{failure} at step {self.cursor.step}")
+        yield Preview(self.cursor.step, sample)
 
     def _passage(self, length: int) -> list[int]:
         ids: list[int] = (self._val_ids if len(self._val_ids) else self._train_ids)[:length].tolist()

@@ -360,6 +360,19 @@ def test_a_validation_loss_that_is_not_finite_is_a_divergence_too(tmp_path, monk
     assert [(tmp_path / "a" / name).read_bytes() for name in (MODEL, RESUME)] == good
 
 
+def test_a_preview_by_weights_out_of_range_is_a_divergence_and_warns_of_nothing(tmp_path, recwarn):
+    run = training(tmp_path / "a", train={"max_steps": 20, "eval_every": 1000, "preview": 20})
+    events = []
+    for event in run.events():
+        events.append(event)
+        if isinstance(event, StepDone) and event.step == 2:  # a preview is next
+            with torch.no_grad():
+                run.model.head.weight.fill_(math.inf)
+    assert events[-1].reason == "diverged"
+    assert "the network's logits are not finite at step 2" in events[-1].message
+    assert not recwarn.list
+
+
 def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
     trained = training(tmp_path / "a", train={"save_every": 1e-9, "eval_every": 1000})
     steps = trained.events()
