@@ -2,9 +2,9 @@
 
 Run: ``python -m benchmarks.start_up [--rounds 7]``
 
-Each command is started as a process of its own, in turn; a first round warms the disk up. The first character is that
-of ``charlstm sample starter``; the first step is that of ``charlstm train`` on the bundled corpus, with automatic
-settings and the measuring of the machine. The last line is the record of the run as JSON.
+Each command is started as a process of its own, in turn; a first round warms the disk up and compiles the modules.
+The first character is that of ``charlstm sample starter``; the first step is that of ``charlstm train`` on the bundled
+corpus, with automatic settings and the measuring of the machine. The last line is the record of the run as JSON.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ def main() -> None:
     parser = records.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a person's Python compiles a module once, not at every start
     record = records.begin("start_up")
     waits = {"charlstm --help": help_page, "first character": first_character, "first step of training": first_step}
     for row, seconds in interleaved(waits, options.rounds, pause=0).items():

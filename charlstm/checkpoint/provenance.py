@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from charlstm.errors import ConfigError
 from charlstm.schemas import Schema, bad_value, parse, to_plain
+
+Count = Annotated[int, Meta(ge=0, le=1 << 62)]
+Amount = Annotated[float, Meta(ge=0, le=1e300)]
 
 
 class CorpusProvenance(Schema, frozen=True, kw_only=True):
@@ -16,9 +21,9 @@ class CorpusProvenance(Schema, frozen=True, kw_only=True):
 
     name: str = ""
     sha256: str = ""
-    characters: int | None = None
+    characters: Count | None = None
     """None for bytes that are not text."""
-    bytes: int | None = None
+    bytes: Count | None = None
     fingerprint: str = ""
     """`corpora.read.Corpus.fingerprint`: unchanged files need not be read to be known again."""
 
@@ -35,23 +40,23 @@ class Provenance(Schema, frozen=True, kw_only=True):
     created: str = ""
     """Time of writing: ISO 8601, UTC."""
     corpus: CorpusProvenance = CorpusProvenance()
-    step: int | None = None
+    step: Count | None = None
     """Optimizer steps."""
-    tokens: int | None = None
+    tokens: Count | None = None
     """Training tokens processed, over all passes."""
-    seconds: float | None = None
+    seconds: Amount | None = None
     """Seconds of training."""
-    val_loss: float | None = None
+    val_loss: Amount | None = None
     """Nats per token on the validation text; None without one."""
-    bits_per_char: float | None = None
+    bits_per_char: Amount | None = None
     """Bits per character on the validation text; None without one."""
     weights: str = ""
     """``last`` for the weights of the last step, ``ema`` for their moving average."""
-    temperature: float | None = None
+    temperature: Amount | None = None
     """The temperature fitted by calibration; the stored head is already divided by it."""
     search: str = ""
     """In a trial of `charlstm tune`: the search it belongs to."""
-    trial: int | None = None
+    trial: Count | None = None
     """The number of the trial in its search."""
     note: str = ""
     """A note added when the file was copied."""
@@ -61,7 +66,7 @@ class Provenance(Schema, frozen=True, kw_only=True):
         """Create a provenance from plain values; unknown names, which a newer version may have added, are ignored.
 
         Raises:
-            ConfigError: a value of the wrong type.
+            ConfigError: a value of the wrong type, or a number that cannot be.
         """
         known = {name: value for name, value in values.items() if name in cls.__struct_fields__}
         corpus = known.get("corpus", {})
@@ -73,6 +78,14 @@ class Provenance(Schema, frozen=True, kw_only=True):
     def to_plain(self) -> dict[str, Any]:
         """Return the known values by name, ready for JSON."""
         return {name: value for name, value in to_plain(self).items() if value not in (None, "")}
+
+    def bits_per_byte(self, tokenizer: object) -> float | None:
+        """Bits per byte on the validation text of a model of bytes, where one token is one byte; else None.
+
+        Args:
+            tokenizer: the kind of tokenizer.
+        """
+        return None if tokenizer != "byte" or self.val_loss is None else self.val_loss / math.log(2)
 
     def replace(self, **changes: Any) -> Provenance:
         """Return a copy with some values changed."""

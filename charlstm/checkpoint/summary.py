@@ -1,11 +1,7 @@
-"""What lists and comparisons show of a checkpoint, read from its header alone.
-
-A file from elsewhere may hold anything, so a value of an unexpected type counts as absent.
-"""
+"""What lists and comparisons show of a checkpoint, read from its header alone."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -69,7 +65,7 @@ def summarise(entry: RunEntry) -> Summary:
         dtype=dtype_of(header),
         val_loss=about.val_loss,
         bits_per_char=about.bits_per_char,
-        bits_per_byte=bits_per_byte(header.tokenizer.get("kind"), about.val_loss),
+        bits_per_byte=about.bits_per_byte(header.tokenizer.get("kind")),
         step=about.step,
         cell=shape.cell,
         bidirectional=shape.bidirectional,
@@ -84,20 +80,6 @@ def _validation_text(header: Header) -> str | None:
     return f"{sha256}:{header.run.data.val_fraction}" if sha256 else None
 
 
-def bits_per_byte(kind: Any, val_loss: Any) -> float | None:
-    """Convert a validation loss to bits per byte, for a model of bytes: there one token is one byte.
-
-    Args:
-        kind: the kind of tokenizer.
-        val_loss: nats per token.
-
-    Returns:
-        Bits per byte, or None if the model is not one of bytes or the loss is not a number.
-    """
-    nats = number(val_loss)
-    return None if kind != "byte" or nats is None else nats / math.log(2)
-
-
 def shape_of(header: Header) -> str:
     """Return layers × features, as ``"2×256"``; ``"2×256 bi"`` is bidirectional, ``"3 of 2×256"`` an ensemble."""
     shape = header.run.model
@@ -110,17 +92,6 @@ def dtype_of(header: Header) -> str | None:
     """Return the type of the stored weights; all types, if there are several."""
     names = sorted({LETTERS[dtype] for dtype, _ in header.tensors.values() if dtype in LETTERS})
     return "+".join(names) or None
-
-
-def number(value: Any) -> float | None:
-    """Return the value if it is a finite number."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and abs(value) < 1e300 and math.isfinite(value) else None
-
-
-def whole(value: Any) -> int | None:
-    """Return the value if it is an integer and not negative."""
-    return value if type(value) is int and value >= 0 else None
 
 
 @dataclass(frozen=True)

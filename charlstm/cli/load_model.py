@@ -213,10 +213,8 @@ def describe(loaded: Loaded[Any], **facts: Any) -> str:
         loaded: the model.
         facts: further facts, each a name and a value.
     """
-    from charlstm.checkpoint.summary import bits_per_byte
-
     path, provenance = loaded.path, loaded.checkpoint.provenance
-    bits, unit = bits_per_byte(loaded.model.tokenizer.kind, provenance.val_loss), "byte"
+    bits, unit = provenance.bits_per_byte(loaded.model.tokenizer.kind), "byte"
     if bits is None:
         bits, unit = provenance.bits_per_char, "character"
     sides = ", both sides seen" if loaded.checkpoint.architecture.bidirectional else ""

@@ -113,9 +113,7 @@ def show_rows(header: Header, path: str) -> list[tuple[str, str]]:
 
 def _provenance(header: Header) -> Iterator[tuple[str, Any]]:
     """The provenance; for a model of bytes with bits per byte."""
-    from charlstm.checkpoint.summary import bits_per_byte
-
-    bits = bits_per_byte(header.tokenizer.get("kind"), header.provenance.val_loss)
+    bits = header.provenance.bits_per_byte(header.tokenizer.get("kind"))
     for name, value in header.provenance.to_plain().items():
         yield ("bits_per_byte", bits) if name == "bits_per_char" and bits is not None else (name, value)
 
@@ -125,15 +123,10 @@ def shown(name: str, value: Any) -> str:
 
     Args:
         name: the value's name.
-        value: the value, of whatever type the file has.
+        value: the value; None if there is none.
     """
-    from charlstm.checkpoint.summary import number, whole
-
-    measured = number(value)
-    if name in _UNITS and measured is not None:
-        return _UNITS[name](measured)
-    if name in {"step", "tokens"} and whole(value) is not None:
-        return f"{value:,}"
+    if name in _UNITS and value is not None:
+        return _UNITS[name](value)
     if isinstance(value, dict):
         return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
     return _plain(value)
@@ -150,6 +143,8 @@ _UNITS = {
     "val_loss": lambda value: f"{value:.4f} nats/token",
     "bits_per_char": lambda value: f"{value:.4f}",
     "bits_per_byte": lambda value: f"{value:.4f}",
+    "step": "{:,}".format,
+    "tokens": "{:,}".format,
     "seconds": duration,
     "size": size,
     "parameters": count,
