@@ -20,6 +20,9 @@ def load(reference: str | Path | None = None, *, root: str | Path = ROOT) -> Mod
             if there is none.
         root: the folder of runs.
 
+    Returns:
+        The model, ready to write, fill and score.
+
     Raises:
         NotFoundError: there is no such model.
         CheckpointError: the file cannot be used.

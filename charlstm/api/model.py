@@ -165,6 +165,9 @@ class Model:
             seed: see there.
             unknown: see there.
 
+        Returns:
+            The continuation, without the prompt.
+
         Raises:
             UsageError: nothing would end it; and what `stream` raises.
         """
@@ -197,6 +200,9 @@ class Model:
             newlines: whether a blank may hold newlines.
             seed: of the draw, 0 to 2⁶⁴ - 1; None is random.
             unknown: as in `stream`; in the answers such a character stays as it was.
+
+        Returns:
+            At most ``count`` answers, all different.
 
         Raises:
             UnknownCharacter: the text has a character outside the alphabet.

@@ -68,6 +68,9 @@ def reading_at(position: Position, text: str, stacks: Sequence[str], tokenizer: 
         text: what was read.
         stacks: the prefix of each stack's weights, as `Architecture.stacks`.
         tokenizer: the network's.
+
+    Returns:
+        The distribution of the next token, and the states by name.
     """
     state = tuple(
         HiddenState(f"{prefix}.{number}", _frozen(layer[0][0]), _frozen(layer[1][0]) if len(layer) > 1 else None)

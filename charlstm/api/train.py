@@ -95,6 +95,9 @@ def new_run(
         force: see there.
         progress: called while the text is encoded, with bytes done and bytes in all.
 
+    Returns:
+        The run and its training, before its first step.
+
     Raises:
         CharlstmError: the text, a setting or the machine does not allow it.
     """

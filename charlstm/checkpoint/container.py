@@ -135,6 +135,9 @@ def read_header(file: BinaryIO, path: Path) -> Header:
         file: the file, at its beginning.
         path: its path, for messages.
 
+    Returns:
+        The header; the file is left at the first byte of its tensors.
+
     Raises:
         CorruptError: it is not a safetensors file, or is truncated.
         StorageError: it cannot be read.

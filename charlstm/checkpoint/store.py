@@ -104,6 +104,9 @@ class Store:
             force: take over an existing run: its resume file and metrics go at once, its model stays until the first
                 new one replaces it.
 
+        Returns:
+            The folder, empty but for the model of a run that is taken over.
+
         Raises:
             UsageError: the name is not allowed, or is taken.
             StorageError: the folder cannot be created.

@@ -56,6 +56,9 @@ def fit(
         force: replace a run of that name.
         settings: those of `charlstm.Settings`, as ``hidden_size=256, max_time="5m"``.
 
+    Returns:
+        The model, as `charlstm.load` gives it: the best weights of the run.
+
     Raises:
         DivergedError: the loss is no longer a finite number.
         CharlstmError: the text, a setting or the machine does not allow it.

@@ -77,6 +77,12 @@ def joined() -> Iterator[Ranks]:
     """Join the other processes of this run, if there are any; at the end wait for them.
 
     Rank 0 prints an error that all ranks have in common; any other is printed by the rank that met it.
+
+    Yields:
+        This process among them.
+
+    Raises:
+        CharlstmError, typer.Exit: as in the ``with`` block, or another process was lost.
     """
     torchrun = torchrun_ranks()
     if torchrun is not None:  # a lost process is reported in one line by us, not in pages by torch's C++ code

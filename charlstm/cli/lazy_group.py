@@ -42,6 +42,9 @@ class Commands(TyperGroup):
         Args:
             ctx: Typer's context.
             cmd_name: the name as typed.
+
+        Returns:
+            The command, or None.
         """
         if cmd_name not in LINES and cmd_name not in _MODULES:
             return None

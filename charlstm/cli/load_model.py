@@ -44,6 +44,9 @@ def read_model(reference: str | None, root: Path) -> tuple[Path, Checkpoint]:
         reference: as `Store.find` takes it.
         root: the folder of runs.
 
+    Returns:
+        The path of the file, and what it holds.
+
     Raises:
         NotFoundError, CheckpointError, StorageError: there is no such model, or it cannot be used.
     """
@@ -65,6 +68,9 @@ def load(reference: str | None, root: Path, device: str = "cpu", threads: int | 
         root: the folder of runs.
         device: ``cpu``, or as torch names it.
         threads: of a CPU; None measures which number is fastest.
+
+    Returns:
+        The model and its file.
 
     Raises:
         NotFoundError, CheckpointError, StorageError: there is no such model, or it cannot be used.
@@ -168,6 +174,9 @@ def fit_prompt(tokenizer: Tokenizer, text: str, unknown: str) -> str:
         tokenizer: the model's.
         text: the prompt.
         unknown: what happens to other characters: ``error``, ``skip`` or ``map``.
+
+    Returns:
+        The prompt, in characters of the alphabet.
 
     Raises:
         UnknownCharacter: there is such a character, and it has to be an error.

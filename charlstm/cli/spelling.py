@@ -25,6 +25,9 @@ def with_options(message: str, spell: Callable[[str], str] = as_option) -> str:
     Args:
         message: from below the command line.
         spell: turns a setting's name into what a person types.
+
+    Returns:
+        The message, with options as a person types them.
     """
 
     def typed(match: re.Match[str]) -> str:

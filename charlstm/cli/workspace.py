@@ -47,6 +47,9 @@ class Workspace:
             quiet: print only errors and how to use the run.
             json_lines: print the events as JSON on stdout instead.
 
+        Returns:
+            Where the run is kept, and how it reports.
+
         Raises:
             UsageError: ``name`` and ``out`` are both given.
         """

@@ -96,6 +96,7 @@ class Session:
 
         Raises:
             CharlstmError: a line from a pipe failed.
+            typer.Exit: a signal ended it.
         """
         code = 0
         try:

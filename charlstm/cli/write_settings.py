@@ -80,6 +80,9 @@ def parse_number(name: str, text: str, kind: type[int] | type[float]) -> float:
         text: as typed.
         kind: whole numbers, or all.
 
+    Returns:
+        The number.
+
     Raises:
         UsageError: it is not such a number.
     """

@@ -90,6 +90,9 @@ def check(corpus: Corpus, val_fraction: float = 0.1) -> Check:
         corpus: the text.
         val_fraction: in [0, 1); the share at its end that is kept for validation.
 
+    Returns:
+        What was found, with the facts it was judged by.
+
     Raises:
         TextError: not text in its encoding, or empty.
         NotFoundError, StorageError: a file cannot be read.

@@ -89,10 +89,14 @@ def encode(
         tokenizer: a tokenizer to use instead of fitting one.
         progress: called with the bytes read so far and the bytes to read in all.
 
+    Returns:
+        The ids, memory-mapped, and the tokenizer that made them.
+
     Raises:
         TextError: not text in its encoding, empty, or changed while it was read.
         UnknownCharacter: the given tokenizer has no id for a character.
         NotFoundError: a file has disappeared.
+        CorruptError: the disk returned other bytes than were written.
         StorageError: the disk is full, or the cache cannot be written.
     """
     fingerprint = corpus.fingerprint()  # before the text is read: what changes meanwhile has another one
@@ -121,6 +125,9 @@ def fit_tokenizer(corpus: Corpus, data: DataConfig, cache: Path) -> Tokenizer:
         data: ``tokenizer``, ``vocab_size`` and ``min_count`` are used.
         cache: charlstm's cache folder.
 
+    Returns:
+        The tokenizer.
+
     Raises:
         TextError, NotFoundError, StorageError: as in `encode`.
     """
@@ -134,6 +141,9 @@ def cached(corpus_sha256: str, tokenizer: Tokenizer, cache: Path) -> Encoded | N
         corpus_sha256: `Encoded.corpus_sha256` of the text.
         tokenizer: the tokenizer that encoded it.
         cache: charlstm's cache folder.
+
+    Returns:
+        The ids and their tokenizer, or None.
     """
     path = _place(corpus_sha256, tokenizer, cache)
     ids = ids_cache.load(path, narrowest(tokenizer.vocab_size), None)
@@ -149,6 +159,9 @@ def split(ids: Ids, val_fraction: float) -> tuple[Ids, Ids]:
     Args:
         ids: (tokens,).
         val_fraction: in [0, 1); the share of the second part, rounded up to whole tokens.
+
+    Returns:
+        The training tokens and the validation tokens.
     """
     border = train_size(len(ids), val_fraction)
     return ids[:border], ids[border:]

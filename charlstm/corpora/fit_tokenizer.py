@@ -28,6 +28,9 @@ def fit(corpus: Corpus, config: DataConfig, scan: ScanResult, cache: Path) -> To
         scan: the result of the first pass over the text.
         cache: charlstm's cache folder, where SentencePiece models are stored: training one takes minutes on a large
             text, while the others take no time.
+
+    Returns:
+        The tokenizer.
     """
     if config.tokenizer == "byte":
         return ByteTokenizer()

@@ -48,6 +48,9 @@ def load(path: Path, dtype: _Type, size: int | None) -> Ids | None:
         path: the file.
         dtype: the type the ids must have.
         size: the number of ids there must be; None if only the file knows.
+
+    Returns:
+        The ids, (tokens,), or None.
     """
     try:
         ids: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)

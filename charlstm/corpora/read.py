@@ -160,6 +160,9 @@ class FilePart:
             path: the file.
             name: its name for messages; None for the path.
 
+        Returns:
+            The part of a corpus that the file is.
+
         Raises:
             NotFoundError: there is no such file.
             UsageError: it is not a regular file: a pipe or a device cannot be read twice, and may have no end.

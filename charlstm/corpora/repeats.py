@@ -62,6 +62,9 @@ def hash_windows(chunks: Iterable[str], characters: int) -> HashedWindows:
     Args:
         chunks: the text.
         characters: its approximate length.
+
+    Returns:
+        The hash of each window, in the order of the text.
     """
     every = 1
     while characters > every * MAX_HASHES:
@@ -107,6 +110,9 @@ def leakage(windows: HashedWindows, border: int) -> Passages:
     Args:
         windows: those of the whole text.
         border: the start of the second part, in characters.
+
+    Returns:
+        Their share of the second part, and the longest of them.
     """
     first = np.searchsorted(windows.places, border - WINDOW, side="right")
     second = np.searchsorted(windows.places, border)

@@ -69,6 +69,9 @@ def open_sources(
         stdin: the stream that ``-`` reads.
         cache: charlstm's cache folder, for fetched entries and temporary files.
 
+    Returns:
+        The corpus.
+
     Raises:
         NotFoundError: no such file, name or match, or an entry not fetched yet.
         TextError: there is no text in the sources.

@@ -28,6 +28,9 @@ def text_size(tokenizer: Tokenizer, pieces: Iterable[Ids]) -> TextSize:
     Args:
         tokenizer: the tokenizer of the ids.
         pieces: the ids, in pieces of any length.
+
+    Returns:
+        The characters and the bytes.
     """
     occurrences = np.zeros(tokenizer.vocab_size, np.int64)
     for ids in pieces:

@@ -85,6 +85,9 @@ def bits_per_char(nats_per_token: float, tokens: int, characters: int) -> float:
         nats_per_token: the mean loss.
         tokens: the length of the text in tokens.
         characters: the length of the same text in characters.
+
+    Returns:
+        Bits per character; a text of no characters counts as one of one.
     """
     return nats_per_token * tokens / max(1, characters) / math.log(2)
 

@@ -37,6 +37,9 @@ def choose_method(
         ids: the text, (tokens,), at least one; it may be memory-mapped.
         context: what the network reads before the text, (tokens,), at least one.
         exact: read in order, in fp32, whatever the length.
+
+    Returns:
+        In how many streams to read the text, and in which precision.
     """
     if exact or len(ids) < LONG:
         return Method()

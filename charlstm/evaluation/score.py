@@ -163,6 +163,9 @@ def score_tokens(losses: Losses, text: EncodedText, tokenizer: Tokenizer, method
         text: the text.
         tokenizer: the one it was encoded with.
         method: how it is read.
+
+    Returns:
+        The score, with the loss of each token.
     """
     nats = np.empty(len(text.ids), np.float32)
     for positions, values in losses:
@@ -177,6 +180,9 @@ def summarize(losses: Losses, text: EncodedText, method: Method) -> ScoreSummary
         losses: of all positions of the text.
         text: the text.
         method: how it is read.
+
+    Returns:
+        The totals and means.
     """
     nats = sum(float(values.sum(dtype=np.float64)) for _, values in losses)
     return ScoreSummary(nats, len(text.ids), text.characters, text.bytes, method)

@@ -28,6 +28,9 @@ def to_html(pieces: Iterable[tuple[str, float]], title: str) -> str:
     Args:
         pieces: the text in order, each piece with its surprisal in bits.
         title: plain text, shown before the legend.
+
+    Returns:
+        The ``<div>`` of the text, without a page around it.
     """
     remaining = iter(pieces)
     spans = [

@@ -127,6 +127,9 @@ def as_tensor(ids: NDArray[Any], device: torch.device) -> Tensor:
     Args:
         ids: token ids, of any shape.
         device: the device of the tensor.
+
+    Returns:
+        The ids, int64, of the same shape.
     """
     return torch.from_numpy(ids.astype(np.int64)).to(device)
 

@@ -44,6 +44,9 @@ class Beam:
         Args:
             temperature: 0 for the likeliest, above it for a draw.
             rng: draws the noise.
+
+        Returns:
+            The beam.
         """
         zero = np.zeros(1)
         return cls(zero, zero, zero if temperature < LOWEST_TEMPERATURE else rng.gumbel(size=1), temperature)

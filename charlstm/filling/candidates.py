@@ -36,6 +36,9 @@ class Candidates:
             rows: the candidate that each new one extends.
             ids: the token it adds.
             beam: the scores of the new candidates.
+
+        Returns:
+            The new candidates, one for each of ``ids``.
         """
         left = reader.advance(reader.select(self.left, rows), np.array(ids))
         fillings = tuple(
@@ -52,6 +55,9 @@ class Candidates:
             right: the text to the right; only needed to score the token.
             index: of the token within ``right``.
             scored: whether the token's log-probability is added to the scores.
+
+        Returns:
+            The candidates after the token.
         """
         beam = self.beam
         if scored:
@@ -65,6 +71,9 @@ class Candidates:
         Args:
             reader: the network.
             rows: their indices, each at most once.
+
+        Returns:
+            The candidates kept.
         """
         if len(rows) == len(self):
             return self
@@ -78,6 +87,9 @@ class Candidates:
         Args:
             reader: the network.
             parts: candidates at the same position of the text.
+
+        Returns:
+            All candidates, those of the first part first.
         """
         left = reader.join([part.left for part in parts])
         fillings = tuple(filling for part in parts for filling in part.fillings)

@@ -87,6 +87,9 @@ def preview(reader: Reader, tokenizer: Tokenizer, ids: Sequence[int]) -> str:
         reader: the network.
         tokenizer: its tokenizer.
         ids: of the passage.
+
+    Returns:
+        The passage, its fillings in brackets.
     """
     texts = []
     for begin in range(0, len(ids), _PREVIEW_PERIOD):

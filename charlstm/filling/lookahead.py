@@ -29,6 +29,9 @@ def read_ahead(
         scored: whether its log-probability is added to the scores.
         last: whether no blank follows.
         count: how many candidates must remain.
+
+    Returns:
+        The candidates after as much of the text as was needed.
     """
     settled = 0
     for index, token in enumerate(tokens):

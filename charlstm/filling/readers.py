@@ -64,6 +64,9 @@ class Reader(Protocol):
         Args:
             left: B rows.
             rows: row numbers, in any order, any number of times.
+
+        Returns:
+            A left of as many rows as row numbers.
         """
 
     def join(self, lefts: Sequence[Any]) -> Any:

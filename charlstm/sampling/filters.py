@@ -51,6 +51,9 @@ def ban(logits: Logits, ids: Sequence[int]) -> Logits:
     Args:
         logits: (B, V).
         ids: the tokens to remove; the caller leaves at least one.
+
+    Returns:
+        Logits, (B, V), -inf where a token is removed.
     """
     allowed = logits.copy()
     allowed[:, list(ids)] = -np.inf
@@ -64,6 +67,9 @@ def repetition_penalty(logits: Logits, recent: TokenIds, penalty: float) -> Logi
         logits: (B, V).
         recent: (B, any number), the recent ids of each row; how often an id occurs does not matter.
         penalty: positive logits are divided by it, negative ones multiplied.
+
+    Returns:
+        Logits, (B, V).
     """
     index = _rows(logits), recent
     before = logits[index]
@@ -78,6 +84,9 @@ def temperature(logits: Logits, value: float) -> Logits:
     Args:
         logits: (B, V).
         value: the temperature; 0 keeps only the likeliest token, the lowest id among equals.
+
+    Returns:
+        Logits, (B, V).
     """
     return logits / value if value >= LOWEST_TEMPERATURE else top_k(logits, 1)
 
@@ -88,6 +97,9 @@ def top_k(logits: Logits, k: int) -> Logits:
     Args:
         logits: (B, V).
         k: at least 1.
+
+    Returns:
+        Logits, (B, V), -inf where a token is removed.
     """
     filtered = logits.copy()
     filtered[_rows(logits), _ranking(logits)[:, k:]] = -np.inf
@@ -100,6 +112,9 @@ def top_p(logits: Logits, probability: float) -> Logits:
     Args:
         logits: (B, V).
         probability: the value, above 0 and at most 1.
+
+    Returns:
+        Logits, (B, V), -inf where a token is removed.
     """
     index = _rows(logits), _ranking(logits)
     ranked = logits[index]
@@ -118,6 +133,9 @@ def min_p(logits: Logits, ratio: float) -> Logits:
     Args:
         logits: (B, V).
         ratio: above 0 and at most 1.
+
+    Returns:
+        Logits, (B, V), -inf where a token is removed.
     """
     lowest = logits.max(axis=1, keepdims=True) + math.log(ratio)
     return np.where(logits < lowest, -np.inf, logits)

@@ -41,6 +41,9 @@ def row_generators(seed: int | None, rows: int, branch: tuple[int, ...] = ()) ->
         seed: the seed; None takes fresh entropy.
         rows: how many generators.
         branch: numbers that distinguish independent draws with one seed.
+
+    Returns:
+        The generators, one for each row.
     """
     return [np.random.default_rng(child) for child in np.random.SeedSequence(seed, spawn_key=branch).spawn(rows)]
 

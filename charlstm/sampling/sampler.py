@@ -80,6 +80,9 @@ def preview(model: TextModel, length: int, *, seed: int) -> str:
         model: the network and its tokenizer.
         length: characters of text.
         seed: of the draw.
+
+    Returns:
+        The text.
     """
     text = ""
     for fragment in sample(model, (), SampleConfig(length=0, seed=seed)):

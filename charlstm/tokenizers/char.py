@@ -62,7 +62,11 @@ class CharTokenizer:
         return {"kind": self.kind, "alphabet": "".join(self.alphabet), "unknown": self.unknown_id is not None}
 
     def encode(self, text: str) -> Ids:
-        """The id of each character."""
+        """The id of each character.
+
+        Raises:
+            UnknownCharacter: a character is outside the alphabet, and no id stands for unknown ones.
+        """
         if self._ascii is not None and text.isascii():
             data = text.encode("ascii").translate(self._ascii)
             if self._missing >= 0 or _ABSENT not in data:

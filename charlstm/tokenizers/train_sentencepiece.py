@@ -39,6 +39,9 @@ def train(
         model: ``"unigram"`` (Kudo 2018) or ``"bpe"`` (Sennrich et al. 2016).
         vocab_size: the number of ids; None is 1024, or fewer if the text is small.
 
+    Returns:
+        The tokenizer.
+
     Raises:
         UsageError: a vocabulary below 260, or one this text cannot fill; the error names the largest it can.
         TextError: SentencePiece fails on this text.

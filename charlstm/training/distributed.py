@@ -275,7 +275,11 @@ SINGLE_PROCESS = Ranks()
 
 @contextmanager
 def translate_comm_errors() -> Iterator[None]:
-    """Raise `LostRankError` in place of the errors of gloo, nccl and their store when a rank is lost."""
+    """Translate the errors of gloo, nccl and their store when a rank is lost.
+
+    Raises:
+        LostRankError: a rank was lost in the ``with`` block.
+    """
     try:
         yield
     except RuntimeError as fault:

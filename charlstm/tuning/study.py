@@ -173,6 +173,9 @@ def open_study(path: Path, identity: SearchIdentity) -> Iterator[Study]:
         path: its file.
         identity: what a new search is started with.
 
+    Yields:
+        The study; its file is closed at the end of the ``with`` block.
+
     Raises:
         CorruptError: the file is damaged, or not a search's.
         StorageError: the disk is full, or the file cannot be opened or written.

@@ -124,6 +124,9 @@ def shown(name: str, value: Any) -> str:
     Args:
         name: the value's name.
         value: the value; None if there is none.
+
+    Returns:
+        The text; a value without a unit as it is.
     """
     if name in _UNITS and value is not None:
         return _UNITS[name](value)

@@ -54,6 +54,9 @@ def fold(line: str, width: int, indent: str = "") -> list[str]:
         line: the text.
         width: columns of each folded line; only a longer word, such as a path, exceeds it: cut, it could not be copied.
         indent: put before each line but the first.
+
+    Returns:
+        The lines.
     """
     folded = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
     return folded or [""]
@@ -85,6 +88,9 @@ def counted(number: float, thing: str) -> str:
     Args:
         number: how many.
         thing: the noun, in the singular.
+
+    Returns:
+        The number and the noun, in the plural unless the number is 1.
     """
     return f"{count(number)} {thing}{'s' * (number != 1)}"
 
