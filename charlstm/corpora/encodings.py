@@ -40,7 +40,7 @@ _CANDIDATES = (
     *("cp1252", "shift_jis", "cp932", "euc_jp", "gb18030", "big5", "euc_kr", "cp949", "cp1251", "koi8_r", "cp866"),
     *("iso8859_5", "cp1250", "iso8859_2", "cp1253", "cp1254", "cp1255", "cp1256", "cp874", "mac_roman", *_UTF16),
 )
-"""What may be suggested; of several that read the same, the first. Among all it knows the library errs more often."""
+"""What may be suggested; of several that read the same, the first. Given all that it knows, the library errs more often."""
 
 
 def lookup(encoding: str) -> str:
@@ -136,7 +136,7 @@ def _suggest(sample: bytes, encoding: str | None) -> str:
     elif _mostly_utf8(sample):
         if not unset:
             return "It reads well as UTF-8: leave `encoding` unset."
-        return "The text around it reads as UTF-8, so this place is damaged: mend it."
+        return "The text around it reads as UTF-8, so this place is damaged: repair it."
     elif unset:  # in a few kB the library takes Spanish or Portuguese for cp1250, our own rule does not
         guess = "cp1252" if _reads_as_cp1252(sample) else _guess(sample, _CANDIDATES)
     else:
@@ -153,7 +153,7 @@ def _guess(sample: bytes, candidates: tuple[str, ...]) -> str:
     for cut in range(4):  # the sample may end inside a character
         matches = from_bytes(sample[: len(sample) - cut], cp_isolation=list(candidates))
         if matches:
-            # Weighed so, 20 of 20 samples of 4 kB in KOI8-R and in cp1255 are named right; by its `best()` 15 of each.
+            # This score names 20 of 20 samples of 4 kB in KOI8-R and in cp1255 correctly; its own `best()` 15 of each.
             best = max(matches, key=lambda match: match.coherence - 2 * match.chaos)
             name = next((each for each in candidates if each in best.could_be_from_charset), "")
             return name.replace("_", "-")

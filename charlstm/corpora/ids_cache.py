@@ -21,7 +21,7 @@ from charlstm.files import Bytes, make_folder, storage_error, write_atomically
 from charlstm.tokenizers import Ids
 
 VERSION = 1
-"""To be raised whenever the same key would have to give another file."""
+"""Raise it whenever a key would have to give a file of other content."""
 
 _BLOCK = 1 << 20
 _HEADER_SIZE = 128

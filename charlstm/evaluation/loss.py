@@ -35,7 +35,7 @@ def evaluate(
         autocast: the context to compute in; None is the precision of the weights.
 
     Returns:
-        Nats per token. A loss that is not finite is returned as it is: what that means, the caller decides.
+        Nats per token. A loss that is not finite is returned as it is; the caller decides what it means.
     """
 
     def sum_of_losses(logits: Tensor, targets: Tensor, scored: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ def bits_per_char(nats_per_token: float, tokens: int, characters: int) -> float:
         characters: the length of the same text in characters.
 
     Returns:
-        Bits per character; a text of no characters counts as one of one.
+        Bits per character; a text without characters counts as one character.
     """
     return nats_per_token * tokens / max(1, characters) / math.log(2)
 

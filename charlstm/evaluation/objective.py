@@ -80,7 +80,7 @@ class Objective(Protocol):
             ids: as `validate`.
             context: as `validate`.
             autocast: as `validate`.
-            streams: into so many parts the text is cut, to be read side by side.
+            streams: how many parts the text is cut into, to be read side by side.
         """
 
 
