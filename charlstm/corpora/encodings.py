@@ -40,7 +40,7 @@ _CANDIDATES = (
     *("cp1252", "shift_jis", "cp932", "euc_jp", "gb18030", "big5", "euc_kr", "cp949", "cp1251", "koi8_r", "cp866"),
     *("iso8859_5", "cp1250", "iso8859_2", "cp1253", "cp1254", "cp1255", "cp1256", "cp874", "mac_roman", *_UTF16),
 )
-"""What may be suggested; of several that read the same, the first. Given all that it knows, the library errs more often."""
+"""What may be suggested; of several that read the same, the first. With more to choose from, the library errs more."""
 
 
 def lookup(encoding: str) -> str:
