@@ -78,6 +78,10 @@ class UnknownCharacter(UsageError):  # noqa: N818 - clear without the suffix
         self.offset = offset
 
 
+OUT_OF_RANGE = "The weights are damaged, or training diverged."
+"""The hint where a network's results are not finite."""
+
+
 class CheckpointError(CharlstmError):
     """A checkpoint that cannot be used."""
 

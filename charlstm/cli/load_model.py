@@ -50,10 +50,13 @@ def read_model(reference: str | None, root: Path) -> tuple[Path, Checkpoint]:
     Raises:
         NotFoundError, CheckpointError, StorageError: there is no such model, or it cannot be used.
     """
+    import numpy as np
+
     from charlstm.checkpoint import format as checkpoint_format
     from charlstm.checkpoint.references import find_model
     from charlstm.checkpoint.store import Store
 
+    np.seterr(over="ignore", invalid="ignore")  # of a network that diverged, an error says more than NumPy's warnings
     path = find_model(Store(root), reference)
     if reference is None and path.parent == starter_folder() and root != DEFAULT_ROOT:
         say(f"no runs in {root} yet: this is the starter")

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.errors import OUT_OF_RANGE, CheckpointError
 from charlstm.evaluation.score_html import to_html
 from charlstm.tokenizers import Tokenizer
 
@@ -166,10 +167,14 @@ def score_tokens(losses: Losses, text: EncodedText, tokenizer: Tokenizer, method
 
     Returns:
         The score, with the loss of each token.
+
+    Raises:
+        CheckpointError: a loss is not finite.
     """
     nats = np.empty(len(text.ids), np.float32)
     for positions, values in losses:
         nats[positions] = values
+    _check_finite(float(nats.sum(dtype=np.float64)))
     return Score(nats, text, tokenizer, method)
 
 
@@ -183,6 +188,15 @@ def summarize(losses: Losses, text: EncodedText, method: Method) -> ScoreSummary
 
     Returns:
         The totals and means.
+
+    Raises:
+        CheckpointError: a loss is not finite.
     """
     nats = sum(float(values.sum(dtype=np.float64)) for _, values in losses)
+    _check_finite(nats)
     return ScoreSummary(nats, len(text.ids), text.characters, text.bytes, method)
+
+
+def _check_finite(nats: float) -> None:
+    if not math.isfinite(nats):
+        raise CheckpointError("the network's losses are not finite", hint=OUT_OF_RANGE)

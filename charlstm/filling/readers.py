@@ -13,7 +13,7 @@ import numpy as np
 from charlstm.engine.bidirectional import BidirectionalEngine
 from charlstm.engine.network import Engine
 from charlstm.engine.protocol import Logits, Stepper, TokenIds
-from charlstm.sampling.position import Position, advance, prefill
+from charlstm.sampling.position import Position, advance, check_finite, prefill
 
 MASK = -1
 """Stands for an unknown token in the text to the right."""
@@ -44,7 +44,10 @@ class Reader(Protocol):
             index: of the token within ``right``.
 
         Returns:
-            (B, V) logits.
+            (B, V) float64, the logits.
+
+        Raises:
+            CheckpointError: a logit is not finite.
         """
 
     def advance(self, left: Any, ids: TokenIds) -> Any:
@@ -137,7 +140,9 @@ class MaskedReader:
 
     def predict(self, left: Any, right: tuple[int, ...], index: int) -> Logits:
         """See `Reader`."""
-        return self._engine.predict(left, right, index)
+        logits = self._engine.predict(left, right, index).astype(np.float64)
+        check_finite(logits)
+        return logits
 
     def advance(self, left: Any, ids: TokenIds) -> Any:
         """See `Reader`."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from charlstm.engine.protocol import Logits, Stepper, TokenIds
-from charlstm.errors import CheckpointError, UsageError
+from charlstm.errors import OUT_OF_RANGE, CheckpointError, UsageError
 from charlstm.tokenizers import Ids
 
 
@@ -38,12 +38,22 @@ def advance(stepper: Stepper, position: Position | None, ids: TokenIds) -> Posit
     """
     logits, state = stepper.step(ids, None if position is None else position.state)
     wide = logits.astype(np.float64)
-    # One sum of squares finds every NaN and infinity: the square of a float32 is far from overflowing a float64.
-    if not math.isfinite(np.vdot(wide, wide)):
-        raise CheckpointError(
-            "the network's logits are not finite", hint="The weights are damaged, or training diverged."
-        )
+    check_finite(wide)
     return Position(wide, state)
+
+
+def check_finite(logits: Logits) -> None:
+    """Check that a network's weights are not out of range.
+
+    Args:
+        logits: (B, V) float64.
+
+    Raises:
+        CheckpointError: a logit is not finite.
+    """
+    # One sum of squares finds every NaN and infinity: the square of a float32 is far from overflowing a float64.
+    if not math.isfinite(np.vdot(logits, logits)):
+        raise CheckpointError("the network's logits are not finite", hint=OUT_OF_RANGE)
 
 
 def prefill(stepper: Stepper, ids: Iterable[int] | Ids, position: Position | None = None) -> Position:

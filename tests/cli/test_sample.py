@@ -251,7 +251,7 @@ def test_json_holds_everything_about_each_text(run: Any, root: Path) -> None:
     for each in objects:
         assert each["text"] == "".join(token["text"] for token in each["tokens"])
         assert all(token["log_probability"] < 0 for token in each["tokens"])
-        known = {"prompt": "Hi", "seed": 9, "temperature": 0.5, "top_p": 0.9, "length": 25, "ending": "length"}
+        known = {"prompt": "Hi", "seed": 9, "temperature": 0.5, "top_p": 0.9, "length": 25, "finish_reason": "length"}
         assert known.items() <= each.items()
         assert each["checkpoint"].endswith("model.safetensors")
         assert len(each["sha256"]) == 64

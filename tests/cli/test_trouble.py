@@ -9,13 +9,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from charlstm import events
+from charlstm.checkpoint.format import Checkpoint, write
+from charlstm.checkpoint.provenance import Provenance
 from charlstm.cli.interrupts import load_torch
 from charlstm.cli.streams import BestEffortStream
+from charlstm.config import DataConfig, RunConfig
+from charlstm.nn.shapes import tensor_shapes
+from charlstm.tokenizers import CharTokenizer
 from tests.command_line import Cli, start
 from tests.fake_checkpoints import make_checkpoint
+from tests.networks import architecture
 
 TEXT = "The quick brown fox jumps over the lazy dog; 12 wizards (and 3 cats) watch.\n" * 30
 SMALL = ("--max-steps", "6", "--hidden-size", "8", "--num-layers", "1", "--preview", "0", "--device", "cpu")
@@ -273,3 +280,25 @@ def test_after_a_full_disk_the_hint_names_resume_and_that_works(folder, monkeypa
     again = cli("train", "--resume", "my-1", "--max-steps", "9")
     assert again.code == 0, again.err
     assert "after step 6" in again.err
+
+
+# ---- a network that diverged ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["causal", "bidirectional"])
+def test_weights_out_of_range_are_one_line_in_every_command(tmp_path: Path, bidirectional: bool) -> None:
+    network = architecture(vocab_size=27, hidden_size=8, bidirectional=bidirectional)
+    tokenizer = CharTokenizer(" abcdefghijklmnopqrstuvwxyz")
+    data = DataConfig(windows="shuffled" if bidirectional else "stateful")
+    huge = {name: np.full(shape, 3e38, np.float32) for name, shape in tensor_shapes(network)}
+    run = RunConfig(name="x", model=network, data=data)
+    (tmp_path / "checkpoints" / "x").mkdir(parents=True)
+    file = tmp_path / "checkpoints" / "x" / "model.safetensors"
+    write(file, Checkpoint("model", huge, run, tokenizer.to_state(), Provenance()))
+    (tmp_path / "my.txt").write_text("the quick brown fox " * 20)
+    writing = [] if bidirectional else [("sample", "x"), ("write", "x", "--prompt", "a"), ("lab", "gradient", "x")]
+    for arguments in (*writing, ("fill", "x", "the_s"), ("eval", "x", "my.txt"), ("eval", "x", "my.txt", "--json")):
+        done = command(tmp_path, arguments=arguments, input="\n", stdin=None)
+        assert done.returncode == 3, arguments
+        assert "Warning" not in done.stderr
+        assert done.stderr.splitlines()[-1].endswith("not finite. The weights are damaged, or training diverged.")

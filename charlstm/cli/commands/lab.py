@@ -206,15 +206,16 @@ def _sizes(text: str) -> list[int]:
 
 
 def _measure_checkpoint(reference: str, root: Path, seeds: int) -> Experiment:
-    from charlstm.api.load import load
+    from charlstm.api.model import Model
+    from charlstm.cli.load_model import read_model
     from charlstm.engine.load import torch_model
     from charlstm.lab import gradient as lab
     from charlstm.lab.progress import Progress
     from charlstm.sampling.config import SampleConfig
     from charlstm.sampling.sampler import sample
 
-    model = load(reference, root=root)
-    network = torch_model(model.checkpoint)
+    _, checkpoint = read_model(reference, root)
+    model, network = Model(checkpoint), torch_model(checkpoint)
 
     def experiment() -> Experiment:
         import numpy as np

@@ -24,7 +24,7 @@ from charlstm.cli.load_model import (
 from charlstm.cli.options import DEFAULT_ROOT, Root
 from charlstm.cli.views.stream import Output
 from charlstm.cli.views.terminal import is_terminal, say
-from charlstm.errors import UsageError
+from charlstm.errors import CharlstmError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.engine.protocol import TextModel
@@ -143,6 +143,9 @@ def sample(
     except KeyboardInterrupt:
         output.end_line()
         raise typer.Exit(130) from None
+    except CharlstmError:
+        output.end_line()
+        raise
     except BrokenPipeError:  # the reader has seen enough; Typer would exit with 1
         raise typer.Exit(0) from None
 
@@ -237,8 +240,9 @@ def _write_json(
         text += fragment.text
         token_text = tokenizer.token_bytes(fragment.token).decode("utf-8", "replace")
         tokens.append({"text": token_text, "id": fragment.token, "log_probability": fragment.log_probability})
-        if fragment.finish_reason:
-            result = {"sample": fragment.row + 1, "text": text, "ending": fragment.finish_reason, "tokens": tokens}
+        reason = fragment.finish_reason
+        if reason:
+            result = {"sample": fragment.row + 1, "text": text, "finish_reason": reason, "tokens": tokens}
             output.write(json.dumps(common | result) + "\n")
             text, tokens = "", []
     output.flush()
