@@ -73,7 +73,7 @@ def reading_at(position: Position, text: str, stacks: Sequence[str], tokenizer: 
         The distribution of the next token, and the states by name.
     """
     state = tuple(
-        HiddenState(f"{prefix}.{number}", _frozen(layer[0][0]), _frozen(layer[1][0]) if len(layer) > 1 else None)
+        HiddenState(f"{prefix}.{number}", _frozen(layer[0]), _frozen(layer[1]) if len(layer) > 1 else None)
         for prefix, layers in zip(stacks, position.state.layers, strict=True)
         for number, layer in enumerate(layers)
     )

@@ -60,9 +60,9 @@ class Engine:
         """Return the state of B texts before any text."""
         layers = tuple(stack.empty_state(batch) for stack in self._stacks)
         attention = None if self._attention is None else self._attention.empty_memory(batch)
-        if self._side_inputs is None:
-            return StepState(layers, attention)
-        return StepState(layers, attention, *self._side_inputs.empty(batch))
+        read = () if self._side_inputs is None else self._side_inputs.empty(batch)
+        state = StepState(layers, attention, *read)
+        return states.select(state, [0]) if batch == 1 else state
 
     def step(self, tokens: AnyTokenIds, state: StepState | None) -> tuple[Array, StepState]:
         """Process one token of each text.
@@ -82,8 +82,8 @@ class Engine:
         state = self.empty_state(len(tokens)) if state is None else state
         if len(tokens) > 1:
             return self._step(tokens, state, self._buffers.get(tokens.shape, self._new_buffers))
-        logits, next_state = self._step(tokens[0], states.unbatch(state), self._buffers.get((), self._new_buffers))
-        return logits[None], states.batch(next_state)
+        logits, next_state = self._step(tokens[0], state, self._buffers.get((), self._new_buffers))
+        return logits[None], next_state
 
     def _new_buffers(self, rows: tuple[int, ...]) -> tuple[list[list[Any]], list[Array]]:
         """Allocate the buffers of each stack and of the side inputs."""

@@ -1,6 +1,6 @@
 """The state of a network in the NumPy engine: `nn.state.State` in a layout that is fast to step.
 
-The states of layers and attention are arrays with a row for each text. Side inputs store integers, and an operation on
+The states of layers and attention are arrays. Side inputs store integers, and an operation on
 an array, however short, costs ten times as much as one on Python integers: so each text has its own history and
 memories, immutable values that repeated rows share.
 """
@@ -17,7 +17,10 @@ from charlstm.nn.side_inputs.base import StepHistory
 
 
 class StepState(NamedTuple):
-    """Everything a network carries from token to token, for B texts; immutable."""
+    """Everything a network carries from token to token, for B texts; immutable.
+
+    The arrays of a single text have no batch axis: it would cost a step an eighth of its time.
+    """
 
     layers: tuple[tuple[LayerState, ...], ...]
     """The states of each stack's layers, from the lowest to the top: arrays (B, H), or (H,) for a single text."""
@@ -62,36 +65,19 @@ def map_layers(function: Callable[..., Array], *stacks: tuple[LayerState, ...]) 
     return tuple([tuple([function(*parts) for parts in zip(*layer, strict=True)]) for layer in layers])
 
 
-def unbatch(state: StepState) -> StepState:
-    """Remove the batch axis from the state of a single text: it would cost a step an eighth of its time."""
-    return _index(state, 0)
-
-
-def batch(state: StepState) -> StepState:
-    """Add a batch axis of length 1: the inverse of `unbatch`."""
-    return _index(state, None)
-
-
-def _index(state: StepState, index: Any) -> StepState:
-    """Index every array: `map_arrays` inlined, since every step of a single text does this twice."""
-    layers = tuple([tuple([tuple([part[index] for part in layer]) for layer in stack]) for stack in state.layers])
-    attention = state.attention
-    if attention is not None:
-        attention = tuple([part[index] for part in attention])
-    return StepState(layers, attention, state.recent, state.side)
-
-
 def expand(state: StepState, rows: int) -> StepState:
     """Repeat the state of one text.
 
     Args:
-        state: the state of a single text, B = 1.
+        state: the state of a single text.
         rows: B of the result.
 
     Returns:
         The state of ``rows`` texts.
     """
-    repeated = map_arrays(lambda array: np.repeat(array, rows, 0), state)
+    if rows == 1:
+        return state
+    repeated = map_arrays(lambda array: np.repeat(array[None], rows, 0), state)
     return repeated._replace(recent=state.recent * rows, side=state.side * rows)
 
 
@@ -105,7 +91,10 @@ def select(state: StepState, rows: Sequence[int]) -> StepState:
     Returns:
         The state with a row for each index.
     """
-    chosen = _index(state, np.asarray(rows))
+    if _is_single(state):
+        return expand(state, len(rows))
+    index = rows[0] if len(rows) == 1 else np.asarray(rows)
+    chosen = map_arrays(lambda array: array[index], state)
     if not state.recent:
         return chosen
     return chosen._replace(
@@ -115,6 +104,14 @@ def select(state: StepState, rows: Sequence[int]) -> StepState:
 
 def join(states: Sequence[StepState]) -> StepState:
     """Concatenate the rows of several states."""
-    joined = map_arrays(lambda *arrays: np.concatenate(arrays), *states)
+    if len(states) == 1:
+        return states[0]
+    batches = [map_arrays(lambda array: array[None], state) if _is_single(state) else state for state in states]
+    joined = map_arrays(lambda *arrays: np.concatenate(arrays), *batches)
     recent = tuple([history for state in states for history in state.recent])
     return joined._replace(recent=recent, side=tuple([memory for state in states for memory in state.side]))
+
+
+def _is_single(state: StepState) -> bool:
+    """Whether it is the state of a single text."""
+    return state.layers[0][0][0].ndim == 1
