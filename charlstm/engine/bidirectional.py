@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checkpoint.format import Checkpoint
-from charlstm.engine.buffers import BufferCache
+from charlstm.engine.buffers import BufferCache, aligned
 from charlstm.engine.layers import Array, LayerState
 from charlstm.engine.protocol import as_token_ids
 from charlstm.engine.stack import Stack
@@ -47,9 +47,9 @@ class BidirectionalEngine:
         self._forward_stack, self._backward_stack = (
             Stack(prefix, weights, architecture) for prefix in architecture.stacks
         )
-        self._merge = np.ascontiguousarray(weights["merge.weight"]).T
+        self._merge = aligned(weights["merge.weight"]).T
         self._merge_bias = weights["merge.bias"]
-        self._head = np.ascontiguousarray(weights["head.weight"]).T
+        self._head = aligned(weights["head.weight"]).T
         self._head_bias = weights["head.bias"]
         self._cached_future = lru_cache(maxsize=4)(self._future_features)
 

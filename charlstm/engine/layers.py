@@ -20,6 +20,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.engine.buffers import aligned, empty
+
 Array = NDArray[np.float32]
 LayerState: TypeAlias = tuple[Array, ...]
 """``(h,)`` or ``(h, c)``, each (B, H) or (H,). The arrays of a state are never modified."""
@@ -60,9 +62,9 @@ class _SumBuffers:
     """The concatenated inputs of a product, and its result."""
 
     def __init__(self, rows: tuple[int, ...], below: int, inputs: int, outputs: int) -> None:
-        self.inputs = np.empty((*rows, inputs), np.float32)
+        self.inputs = empty(*rows, inputs)
         self.left, self.right = self.inputs[..., :below], self.inputs[..., below:]
-        self.out = np.empty((*rows, outputs), np.float32)
+        self.out = empty(*rows, outputs)
 
 
 class _Sums:
@@ -78,9 +80,9 @@ class _Sums:
     def __init__(self, from_below: Array, from_previous: Array, bias: Array, embedding: Array | None = None) -> None:
         self._below = below = from_below.shape[1] - (0 if embedding is None else embedding.shape[1])
         # One row per token, (V, R), or (R,) if the token has no effect.
-        self._token_term = bias if embedding is None else embedding @ from_below[:, below:].T + bias
+        self._token_term = aligned(bias if embedding is None else embedding @ from_below[:, below:].T + bias)
         self._per_token = embedding is not None
-        self._weight = np.ascontiguousarray(np.concatenate((from_below[:, :below], from_previous), 1)).T
+        self._weight = aligned(np.concatenate((from_below[:, :below], from_previous), 1)).T
         self._both = 0 < below < len(self._weight)
 
     def buffers(self, rows: tuple[int, ...]) -> _SumBuffers:
@@ -263,8 +265,8 @@ class AttentionLayer:
     def __init__(self, query: Array, key: Array, value: Array, out: Array, *, window: int) -> None:
         self._size, self._window = len(query), window
         scaled = query / np.float32(np.sqrt(self._size))
-        self._query_key_value = np.ascontiguousarray(np.concatenate((scaled, key, value))).T
-        self._out = np.ascontiguousarray(out).T
+        self._query_key_value = aligned(np.concatenate((scaled, key, value))).T
+        self._out = aligned(out).T
 
     def empty_memory(self, batch: int) -> tuple[Array, ...]:
         """Return the memory before any text: keys and values (B, W, A), and -inf for each empty place, (B, W)."""

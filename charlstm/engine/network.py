@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.engine import state as states
-from charlstm.engine.buffers import BufferCache
+from charlstm.engine.buffers import BufferCache, aligned
 from charlstm.engine.layers import Array, AttentionLayer
 from charlstm.engine.protocol import AnyTokenIds, as_token_ids
 from charlstm.engine.side_inputs import SideInputTables
@@ -47,7 +47,7 @@ class Engine:
             parts = [weights[f"attention.{name}"] for name in attention_shapes(architecture.hidden_size)]
             self._attention = AttentionLayer(*parts, window=architecture.attention_window)
         self._side_inputs = SideInputTables(weights, architecture) if architecture.enabled else None
-        self._head = np.ascontiguousarray(weights["head.weight"] / len(self._stacks)).T  # mean over members
+        self._head = aligned(weights["head.weight"] / len(self._stacks)).T  # mean over members
         self._head_bias = weights["head.bias"]
         self._buffers = BufferCache()
 
