@@ -1,5 +1,6 @@
 """Trainings in two processes that share each batch; the events of every rank are left as JSON lines."""
 
+import math
 import multiprocessing
 import os
 import socket
@@ -48,7 +49,7 @@ def train_all(ranks, folder, jobs):
         mine = folder / f"rank{ranks.rank}"
         mine.mkdir(exist_ok=True)
         trained = training(mine / name, **settings, resume=saved, ranks=ranks)
-        events = run_through(trained, stop_after)
+        events = run_through(trained, stop_after or math.inf)
         (folder / f"{name}-{ranks.rank}.jsonl").write_text("\n".join(to_json(event) for event in events))
 
 

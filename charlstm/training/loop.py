@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -198,36 +198,40 @@ class Training:
             torch.set_num_threads(initial_threads)
 
     def _steps(self, stop: Callable[[], bool], threads: AdaptiveThreads) -> Iterator[Event]:
-        cursor, config = self.cursor, self.run.train
-        last_save = time.monotonic()
-        reason: _Reason = "finished"
+        cursor, last_save = self.cursor, time.monotonic()
+        reason = yield from self._judge(stop)  # a signal may have ended the previous session before an evaluation
         for batch in self._batches.start_from(cursor.epoch, cursor.index):
-            if self._progress() >= 1.0:
+            if reason is not None or self._progress() >= 1.0:
                 break
-            save_due = time.monotonic() - last_save >= config.save_every
+            save_due = time.monotonic() - last_save >= self.run.train.save_every
             done, synced = self._step(batch, stop, save_due, threads)
             yield done
             _check_finite(done)
-            start = time.perf_counter()
-            not_near_end = self._progress() < _NEARLY_OVER
-            evaluated = not_near_end and cursor.step % config.eval_every == 0
-            previewed = not_near_end and not evaluated and self._preview_due()
-            if evaluated:
-                yield from self._evaluate()
-            elif previewed:
-                yield from self._preview()
-            if synced.stop:
-                reason = "interrupted"
-                break
-            if self._out_of_patience():
-                reason = "early"
-                break
-            if synced.save:
-                yield self.save_resume()
+            reason = "interrupted" if synced.stop else (yield from self._judge(stop))
+            if synced.save and reason is None:
+                with self._on_the_clock():
+                    yield self.save_resume()
                 last_save = time.monotonic()
-            if evaluated or previewed or synced.save:
-                self._clock.add(self.ranks.broadcast_value(time.perf_counter() - start))
-        yield from self._end(reason)
+        yield from self._end(reason or "finished", stop)
+
+    def _judge(self, stop: Callable[[], bool]) -> Generator[Event, None, _Reason | None]:
+        """Evaluate or write a preview where one is due; return why training ends here, or None if it continues."""
+        if self._evaluation_due():
+            with self._on_the_clock():
+                complete = yield from self._evaluate(stop)
+            if not complete:
+                return "interrupted"
+        elif self._preview_due():
+            with self._on_the_clock():
+                yield from self._preview()
+        return "early" if self._out_of_patience() else None
+
+    @contextmanager
+    def _on_the_clock(self) -> Iterator[None]:
+        """Count the time of a ``with`` block as training time."""
+        start = time.perf_counter()
+        yield
+        self._clock.add(self.ranks.broadcast_value(time.perf_counter() - start))
 
     def _step(
         self, batch: Batch, stop: Callable[[], bool], save_due: bool, threads: AdaptiveThreads
@@ -257,11 +261,13 @@ class Training:
         if self._ema is not None:
             self._ema.update(cursor.step)
 
-    def _end(self, reason: _Reason) -> Iterator[Event]:
+    def _end(self, reason: _Reason, stop: Callable[[], bool]) -> Iterator[Event]:
         unscored = self.cursor.best_val_loss is None
-        if self.cursor.evaluated != self.cursor.step and (reason == "finished" or (reason == "early" and unscored)):
-            yield from self._evaluate()
-        elif unscored:
+        due = self.cursor.evaluated != self.cursor.step and (reason == "finished" or (reason == "early" and unscored))
+        complete = due and (yield from self._evaluate(stop))
+        if due and not complete:
+            reason = "interrupted"
+        if unscored and not complete:
             yield self._save_model(self._unscored(), None, None)
         yield self.save_resume()
         if reason != "interrupted":
@@ -275,16 +281,29 @@ class Training:
         saved = "what was saved before it is kept" if self._files.exist else "it came before the first checkpoint"
         return Stopped(self.cursor.step, "diverged", self.cursor.best_val_loss, self._clock.seconds, f"{what}; {saved}")
 
-    def _evaluate(self) -> Iterator[Event]:
-        """Score the validation text with the better of last and averaged weights; save the model if it is the best."""
+    def _evaluation_due(self) -> bool:
         cursor = self.cursor
-        cursor.evaluated = cursor.step
+        multiple = cursor.step > 0 and cursor.step % self.run.train.eval_every == 0
+        return multiple and cursor.evaluated != cursor.step and self._progress() < _NEARLY_OVER
+
+    def _evaluate(self, stop: Callable[[], bool]) -> Generator[Event, None, bool]:
+        """Score the validation text with the better of last and averaged weights; save the model if it is the best.
+
+        Returns:
+            Whether the evaluation is complete; ``stop`` gives it up.
+        """
+        cursor = self.cursor
         self.ranks.broadcast_weights(self.model)
         if not len(self._val_ids):
+            cursor.evaluated = cursor.step
             yield self._save_model(self._unscored(), None, None)
             yield from self._preview()
-            return
-        variant, val_loss = self.ranks.on_rank_zero(lambda: self._validation.choose(self.model, self._ema))
+            return True
+        chosen = self.ranks.on_rank_zero(lambda: self._validation.choose(self.model, self._ema, stop))
+        if chosen is None:
+            return False
+        variant, val_loss = chosen
+        cursor.evaluated = cursor.step
         if not math.isfinite(val_loss):
             raise DivergedError(f"the validation loss is {val_loss} at step {cursor.step}")
         bits = bits_per_char(val_loss, len(self._val_ids), self._val_characters)
@@ -297,6 +316,7 @@ class Training:
         if best:
             yield self._save_model(variant, val_loss, bits)
         yield from self._preview()
+        return True
 
     def _unscored(self) -> WeightVariant:
         """Return the weights to save without a validation text: the average, once training has been evaluated."""
@@ -309,7 +329,8 @@ class Training:
         return self.ranks.on_rank_zero(lambda: self._files.save_model(tensors, self.cursor, variant, val_loss, bits))
 
     def _preview_due(self) -> bool:
-        return self._wants_previews() and self._progress() >= self._last_preview + _PREVIEW_EVERY
+        progress = self._progress()
+        return self._wants_previews() and self._last_preview + _PREVIEW_EVERY <= progress < _NEARLY_OVER
 
     def _wants_previews(self) -> bool:
         return self.run.train.preview > 0 and self._write_preview is not None

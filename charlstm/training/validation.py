@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
 
 from numpy.typing import NDArray
@@ -14,6 +14,25 @@ from charlstm.evaluation.windows import STREAMS
 from charlstm.nn.model import CharLM
 from charlstm.training.optim.ema import WeightEMA
 from charlstm.training.weight_variant import WeightVariant, use_weights
+
+
+class _GivenUp(Exception):  # noqa: N818 - not an error
+    """An evaluation was stopped before its end."""
+
+
+@contextmanager
+def _stoppable(model: CharLM, stop: Callable[[], bool]) -> Iterator[None]:
+    """Raise `_GivenUp` from the first forward pass in this block before which ``stop`` returns True."""
+
+    def check(*_: object) -> None:
+        if stop():
+            raise _GivenUp
+
+    hook = model.register_forward_pre_hook(check)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 class Validation:
@@ -36,7 +55,9 @@ class Validation:
         self._objective, self.ids, self._autocast = objective, ids, autocast
         self._context = context[-STREAMS * 16 :]
 
-    def choose(self, model: CharLM, ema: WeightEMA | None) -> tuple[WeightVariant, float]:
+    def choose(
+        self, model: CharLM, ema: WeightEMA | None, stop: Callable[[], bool] = lambda: False
+    ) -> tuple[WeightVariant, float] | None:
         """Choose between the last weights and their average, each at its best temperature.
 
         The choice is made on the first eighth of the text.
@@ -44,11 +65,19 @@ class Validation:
         Args:
             model: the network.
             ema: the moving average of its weights, or None without one.
+            stop: called before every window; when it returns True, the evaluation is given up.
 
         Returns:
             The better variant and its loss on the whole text in nats per token, which is not finite if training has
-            diverged.
+            diverged; None if the evaluation was given up.
         """
+        try:
+            with _stoppable(model, stop):
+                return self._choose(model, ema)
+        except _GivenUp:
+            return None
+
+    def _choose(self, model: CharLM, ema: WeightEMA | None) -> tuple[WeightVariant, float]:
         sample = self.ids[: max(1, len(self.ids) // 8)]
         kinds: tuple[Literal["last", "ema"], ...] = ("last",) if ema is None else ("ema", "last")
         scored = []

@@ -1,7 +1,6 @@
 """Training: the same run is the same run, whatever is looked at, interrupted or resumed on the way."""
 
 import dataclasses
-import itertools
 import json
 import math
 
@@ -63,10 +62,15 @@ def weights(trained):
     return {name: tensor.clone() for name, tensor in trained.model.state_dict().items()}
 
 
-def run_through(trained, stop_after=None):
-    steps = itertools.count(1)
-    stop = (lambda: next(steps) >= stop_after) if stop_after else (lambda: False)
-    return list(trained.events(stop))
+def run_through(trained, stop_after=math.inf, stop_after_windows=math.inf):
+    """All events, with a signal to stop during a step, or during a window of an evaluation; both count from 1."""
+    passes = {"step": 0, "window": 0}
+
+    def count(model, *_):
+        passes["step" if model.training else "window"] += 1
+
+    with trained.model.register_forward_hook(count):
+        return list(trained.events(lambda: passes["step"] >= stop_after or passes["window"] >= stop_after_windows))
 
 
 def losses(events):
@@ -167,6 +171,33 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, opt
     one, other = (checkpoint_format.read(tmp_path / name / MODEL) for name in ("whole", "cut"))
     for name in one.tensors:
         np.testing.assert_array_equal(one.tensors[name], other.tensors[name])
+
+
+def scores(events):
+    return [event for event in events if isinstance(event, EvalDone)]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
+def test_an_evaluation_is_given_up_on_a_signal_and_comes_first_after_a_resume(tmp_path, share):
+    whole = training(tmp_path / "whole")
+    passes = []
+    with whole.model.register_forward_hook(lambda model, *_: passes.append(model.training)):
+        want = scores(run_through(whole))
+    windows = passes.count(False)
+    first = training(tmp_path / "cut")
+    begun = run_through(first, stop_after_windows=1 + round(share * (windows - 2)))
+    assert begun[-1].reason == "interrupted"
+    assert (tmp_path / "cut" / MODEL).exists(), "a run that was interrupted can write"
+    saved = checkpoint_format.read(tmp_path / "cut" / RESUME)
+    second = training(tmp_path / "cut", resume=saved)
+    done = run_through(second)
+    found = [*scores(begun), *scores(done)]
+    assert [(event.step, event.val_loss, event.best) for event in found] == [
+        (event.step, event.val_loss, event.best) for event in want
+    ]
+    assert len(scores(begun)) < len(want)
+    assert done[-1].reason == "finished"
+    assert same(weights(whole), weights(second))
 
 
 def test_the_saved_model_is_calibrated_and_training_continues_uncalibrated(tmp_path, monkeypatch):
