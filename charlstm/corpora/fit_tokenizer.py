@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Literal
@@ -38,15 +39,27 @@ def fit(corpus: Corpus, config: DataConfig, scan: ScanResult, cache: Path) -> To
         return CharTokenizer.fit(scan.counts, min_count=config.min_count)
     settings = {"model": config.tokenizer, "vocab_size": config.vocab_size}
     path = cache / "tokenizers" / f"{ids_cache.key(scan.sha256, settings)}.json"
-    try:
-        stored = from_state(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, CorruptError):
-        tokenizer = _train_sentencepiece(corpus, config, scan)
-    else:
+    stored = _load(path)
+    if stored is not None:
         mark_used(path)
         return stored
-    ids_cache.write(path, json.dumps(tokenizer.to_state()).encode())
+    tokenizer = _train_sentencepiece(corpus, config, scan)
+    state = json.dumps(tokenizer.to_state()).encode()
+    ids_cache.write(path, state + b"\n" + _digest(state))
     return tokenizer
+
+
+def _load(path: Path) -> Tokenizer | None:
+    """A stored tokenizer: its state on the first line, the SHA-256 of that on the second; None if that is not so."""
+    try:
+        state, _, digest = path.read_bytes().partition(b"\n")
+        return from_state(json.loads(state)) if digest == _digest(state) else None
+    except (OSError, ValueError, CorruptError):
+        return None
+
+
+def _digest(state: bytes) -> bytes:
+    return hashlib.sha256(state).hexdigest().encode()
 
 
 def _train_sentencepiece(corpus: Corpus, config: DataConfig, scan: ScanResult) -> Tokenizer:

@@ -1,12 +1,13 @@
 """The cache of encoded texts: ``.npy`` files, written whole or not at all, checked when they are opened.
 
-A damaged file counts as missing: it is only a cache.
+Behind the ids stands the SHA-256 of all bytes before it. A damaged file counts as missing: it is only a cache.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -14,18 +15,18 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from charlstm.corpora.cache_cleanup import mark_used, remove_unused
 from charlstm.files import Bytes, make_folder, storage_error, write_atomically
 from charlstm.tokenizers import Ids
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever a key would have to give a file of other content."""
 
 _BLOCK = 1 << 20
 _HEADER_SIZE = 128
 """Bytes before the first id, as NumPy itself would choose."""
+_DIGEST_SIZE = 32
 
 _Type = np.dtype[np.unsignedinteger[Any]]
 
@@ -41,26 +42,26 @@ def key(sha256: str, state: dict[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def load(path: Path, dtype: _Type, size: int | None) -> Ids | None:
-    """Map the ids in a file, read-only; None if the file is missing or damaged.
-
-    Args:
-        path: the file.
-        dtype: the type the ids must have.
-        size: the number of ids there must be; None if only the file knows.
-
-    Returns:
-        The ids, (tokens,), or None.
-    """
+def load(path: Path) -> Ids | None:
+    """Map the ids in a file, (tokens,), read-only; None if the file is missing or damaged."""
     try:
-        ids: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        whole = path.stat().st_size == _HEADER_SIZE + ids.nbytes
-    except (OSError, ValueError, EOFError, SyntaxError):
-        return None
-    if not whole or ids.ndim != 1 or ids.dtype != dtype or len(ids) != (size or len(ids)) or not len(ids):
+        if not _is_intact(path):
+            return None
+        ids: Ids = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
         return None
     mark_used(path)
     return ids
+
+
+def _is_intact(path: Path) -> bool:
+    with path.open("rb") as file:
+        left = os.fstat(file.fileno()).st_size - _DIGEST_SIZE
+        digest = hashlib.sha256()
+        while left > 0 and (block := file.read(min(_BLOCK, left))):
+            digest.update(block)
+            left -= len(block)
+        return left == 0 and file.read() == digest.digest()
 
 
 def save(path: Path, pieces: Iterable[Ids], dtype: _Type, size: int | None) -> None:
@@ -79,12 +80,12 @@ def save(path: Path, pieces: Iterable[Ids], dtype: _Type, size: int | None) -> N
     """
     blocks: Iterator[Bytes] = (np.ascontiguousarray(piece, dtype).data.cast("B") for piece in pieces if len(piece))
     if size is not None:
-        write(path, chain((_header(dtype, size),), blocks))
+        write(path, _sealed(chain((_header(dtype, size),), blocks)))
         return
     make_folder(path.parent)
     with tempfile.TemporaryFile(dir=path.parent) as spool:
         size = _spool(blocks, spool, path) // dtype.itemsize
-        write(path, chain((_header(dtype, size),), iter(lambda: spool.read(_BLOCK), b"")))
+        write(path, _sealed(chain((_header(dtype, size),), iter(lambda: spool.read(_BLOCK), b""))))
 
 
 def pieces(path: Path, ids: Ids, begin: int, end: int) -> Iterator[Ids]:
@@ -128,6 +129,15 @@ def write(path: Path, data: Bytes | Iterable[Bytes]) -> None:
     make_folder(path.parent)
     write_atomically(path, data)
     remove_unused(path.parent.parent)
+
+
+def _sealed(blocks: Iterable[Bytes]) -> Iterator[Bytes]:
+    """Yield blocks, and their digest after them."""
+    digest = hashlib.sha256()
+    for block in blocks:
+        digest.update(block)
+        yield block
+    yield digest.digest()
 
 
 def _spool(blocks: Iterable[Bytes], spool: IO[bytes], path: Path) -> int:

@@ -187,18 +187,18 @@ def run(*arguments: str, answer: str | None = None) -> tuple[str, str]:
 
 def test_clean_lists_what_it_removes_and_how_much(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    old, young = encoded(cache, "x" * 2872), encoded(cache, "an" * 500)
+    old, young = encoded(cache, "x" * 2840), encoded(cache, "an" * 500)
     age(old.path, 3 * 86400)
     place = ("--cache", str(cache))
     out, err = run("--dry-run", *place)
-    assert (out.count("\n"), err) == (2, "would remove 2 files (4.13 kB)\n")
+    assert (out.count("\n"), err) == (2, "would remove 2 files (4.16 kB)\n")
     out, err = run("--unused", "2d", "--json", *place)
     assert [each["path"] for each in json.loads(out)] == [str(old.path)]
     assert "removed 1 file (3 kB)" in err
     assert not old.path.exists()
     out, err = run(*place)
     assert out.startswith(f"encoded/{young.path.name[:12]}")
-    assert "1.13 kB" in out
+    assert "1.16 kB" in out
     assert not young.path.exists()
     assert run(*place) == ("", "removed 0 files (0 B)\n")
     assert run("--cache", str(tmp_path / "nowhere"))[1] == "removed 0 files (0 B)\n"
@@ -210,12 +210,12 @@ def test_clean_asks_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("charlstm.cli.commands.corpora.is_terminal", lambda stream: True)
     for answer in ("n\n", "\n"):
         err = run("--cache", str(cache), answer=answer)[1]
-        assert "Remove 1 file (134 B) from the cache?" in err
+        assert "Remove 1 file (166 B) from the cache?" in err
         assert err.endswith("nothing removed\n")
     assert "Remove" not in run("--dry-run", "--cache", str(cache))[1]
     assert path.exists()
     assert "Remove" not in run("--unused", "1d", "--cache", str(cache))[1], "there is nothing to ask about"
-    assert run("--cache", str(cache), answer="y\n")[1].endswith("removed 1 file (134 B)\n")
+    assert run("--cache", str(cache), answer="y\n")[1].endswith("removed 1 file (166 B)\n")
     assert not path.exists()
     path = encoded(cache, "a text").path
     assert "Remove" not in run("--yes", "--cache", str(cache))[1]
