@@ -83,7 +83,7 @@ def _shown(training: Training, progress: bool | Show) -> Iterator[Show]:
     if callable(progress):
         yield progress
     elif progress and in_notebook():
-        with NotebookBar(kind, pace) as cell:
+        with NotebookBar(kind, pace, training.folder) as cell:
             yield cell.show
     elif progress and is_terminal(sys.stderr):
         with Bar(kind, pace) as bar:

@@ -77,7 +77,7 @@ def describe(name: str, cache: Path) -> NamedCorpus:
         if corpus.name == name:
             return corpus
     close = get_close_matches(name, names(), n=3)
-    hint = f"Did you mean {' or '.join(close)}?" if close else "charlstm corpora list shows all corpora."
+    hint = f"Did you mean {' or '.join(close)}?" if close else "`charlstm corpora list` shows all corpora."
     raise NotFoundError("no corpus has this name", where=name, hint=hint)
 
 

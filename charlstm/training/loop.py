@@ -163,25 +163,25 @@ class Training:
         yield Started(self.run.name, step, self.model.parameter_count(), len(self._train_ids), len(self._val_ids))
         if self._notice:
             yield Notice(step, self._notice)
+        if step and self._progress() >= 1.0:
+            budgets = ((name, getattr(self.run.train, name)) for name in BUDGETS)
+            given = ", ".join(f"`{name}={value:g}`" for name, value in budgets if value is not None)
+            yield Notice(step, f"The budget is used up ({given}); a larger one continues.")
 
-    def _ending_if_finished(self) -> tuple[Event, Event] | None:
+    def _ending_if_finished(self) -> tuple[Event, ...] | None:
         """Return the last events of a run that has already finished, which changes nothing; None if it has not."""
         cursor = self.cursor
         if cursor.evaluated != cursor.step:
             return None
-        reason: _Reason = "finished"
-        budgets = ((name, getattr(self.run.train, name)) for name in BUDGETS)
-        given = ", ".join(f"`{name}={value:g}`" for name, value in budgets if value is not None)
-        text = f"The budget is used up ({given}); a larger one continues."
-        if self._progress() < 1.0:
-            if not self._out_of_patience():
-                return None
-            reason = "early"
-            text = (
-                f"It stopped early, after {cursor.stale_evals} evaluations without progress; "
-                "a new run can begin from its weights."
-            )
-        return Notice(cursor.step, text), Stopped(cursor.step, reason, cursor.best_val_loss, self._clock.seconds)
+        if self._progress() >= 1.0:
+            return (Stopped(cursor.step, "finished", cursor.best_val_loss, self._clock.seconds),)
+        if not self._out_of_patience():
+            return None
+        text = (
+            f"It stopped early, after {cursor.stale_evals} evaluations without progress; "
+            "a new run can begin from its weights."
+        )
+        return Notice(cursor.step, text), Stopped(cursor.step, "early", cursor.best_val_loss, self._clock.seconds)
 
     def _train(self, stop: Callable[[], bool]) -> Iterator[Event]:
         self.model.train()

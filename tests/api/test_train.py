@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import types
+from pathlib import Path
 
 import pytest
 
@@ -160,21 +161,21 @@ def test_a_terminal_shows_a_bar(places, monkeypatch):
 
 @pytest.fixture
 def ipython(monkeypatch):
-    """An IPython that is the kernel of a notebook, as far as it is used: the HTML shown last is in ``shown``."""
+    """An IPython that is the kernel of a notebook, as far as it is used; the list of all HTML it has shown."""
     shown = []
 
     class Handle:
-        def update(self, html):
-            shown.append(html)
+        def update(self, bar):
+            shown.append(bar._repr_html_())
 
-    def display(html, *, display_id):
+    def display(bar, *, display_id):
         assert display_id
-        shown.append(html)
+        shown.append(bar._repr_html_())
         return Handle()
 
     package, part = types.ModuleType("IPython"), types.ModuleType("IPython.display")
     package.get_ipython = lambda: types.SimpleNamespace(kernel=object())
-    part.HTML, part.display = str, display
+    part.display = display
     monkeypatch.setitem(sys.modules, "IPython", package)
     monkeypatch.setitem(sys.modules, "IPython.display", part)
     return shown
@@ -185,7 +186,7 @@ def test_a_notebook_shows_a_bar_in_place(places, ipython, monkeypatch, capfd):
     charlstm.fit(my_text(places), **places, max_steps=3, **SMALL)
     assert 'value="0.0000"' in ipython[0]
     assert 'value="1.0000"' in ipython[-1]
-    assert "finished" in ipython[-1]
+    assert f"finished; saved in {places['root']}" in ipython[-1]
     assert len(ipython) > 4
     assert capfd.readouterr() == ("", "")
 
@@ -193,11 +194,12 @@ def test_a_notebook_shows_a_bar_in_place(places, ipython, monkeypatch, capfd):
 def test_text_cannot_become_markup_in_a_notebook(ipython):
     from charlstm.cli.views.progress import Pace
 
-    with notebook.NotebookBar("char", Pace(None)) as cell:
+    with notebook.NotebookBar("char", Pace(None), Path("run")) as cell:
         cell.show(Preview(1, "<script>\x1b[2J"))
         cell.show(Notice(1, "<b>my file</b>"))
     assert "&lt;script&gt;␛[2J" in ipython[-1]
     assert "<b>" not in ipython[-1]
+    assert "<" not in repr(cell)
 
 
 def test_events_name_the_files(places):

@@ -1,13 +1,14 @@
 """Training as a person sees it: whatever an event contains is shown, and a terminal obeys none of it."""
 
 import io
+import math
 import time
 
 import pytest
 
 from charlstm import events
 from charlstm.cli.views import progress
-from charlstm.cli.views.progress import Bar, Lines, Pace
+from charlstm.cli.views.progress import Bar, Lines, Pace, Status
 
 EVIL = "\x1b[2J\x9b31m\u202ered[bold]\r"
 SHOWN = "␛[2J<U+009B>31m<U+202E>red[bold]␍"
@@ -35,6 +36,20 @@ def test_what_comes_from_a_text_or_a_file_name_cannot_control_the_terminal(monke
         assert "\x1b[2J" not in shown
         if isinstance(event, events.Notice):
             assert "use --batch-size 4" in shown
+
+
+def test_the_speed_leaves_out_evaluations(monkeypatch):
+    now = iter([0.0, 1.0, 61.0, 62.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    status = Status("char", Pace(None))
+    for step in (1, 2):
+        status.update(events.StepDone(step, step / 10, 1.0, 0.1, 1.0, 1000 * step, float(step)))
+    assert status.pace.tokens_per_second == 1000
+    status.update(events.EvalDone(2, 1.0, 1.0, 1.4, "last", True, 62.0))
+    assert math.isnan(status.pace.seconds_left)
+    for step in (3, 4):
+        status.update(events.StepDone(step, step / 10, 1.0, 0.1, 1.0, 1000 * step, 60.0 + step))
+    assert status.pace.tokens_per_second == 1000
 
 
 def test_the_time_left_is_never_more_than_the_budget_has(monkeypatch):

@@ -197,6 +197,7 @@ def test_an_evaluation_is_given_up_on_a_signal_and_comes_first_after_a_resume(tm
     ]
     assert len(scores(begun)) < len(want)
     assert done[-1].reason == "finished"
+    assert any(isinstance(event, Notice) and "used up" in event.text for event in done) == (share == 1.0)
     assert same(weights(whole), weights(second))
 
 

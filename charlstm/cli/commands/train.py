@@ -91,7 +91,7 @@ def train(
     )
     run_options = RunOptions(settings, preset, config, init_from)
     if resume is not None and resume.startswith("-"):
-        hint = "charlstm checkpoints list shows all runs."
+        hint = "`charlstm checkpoints list` shows all runs."
         raise UsageError(f"--resume needs a run's name before {resume}", hint=hint)
     if resume == AUTO:
         run_training.resume_or_start(workspace, run_options, dry_run)

@@ -6,9 +6,10 @@ import math
 import sys
 import time
 from html import escape
+from pathlib import Path
 from typing import Any
 
-from charlstm.cli.views.progress import Status
+from charlstm.cli.views.progress import Pace, Status
 from charlstm.cli.views.terminal import duration, visible
 from charlstm.events import Event, Notice, Preview, StepDone, Stopped
 
@@ -24,20 +25,29 @@ def in_notebook() -> bool:
 
 
 class NotebookBar(Status):
-    """A bar, the figures of `Status`, notices and the last preview, in a notebook's output cell."""
+    """A bar, the figures of `Status`, notices and the last preview, in a notebook's output cell.
+
+    Args:
+        kind: as in `Status`.
+        pace: as in `Status`.
+        folder: where the run is saved.
+    """
+
+    def __init__(self, kind: str, pace: Pace, folder: Path) -> None:
+        super().__init__(kind, pace)
+        self._folder = folder
+        self._share, self._preview, self._left, self._end = 0.0, "", "", ""
+        self._notices: list[str] = []
 
     def __enter__(self) -> NotebookBar:
-        from IPython.display import HTML, display
+        from IPython.display import display
 
-        self._html = HTML
-        self._share, self._preview, self._left = 0.0, "", ""
-        self._notices: list[str] = []
-        self._handle = display(HTML(self.html()), display_id=True)
+        self._handle = display(self, display_id=True)
         self._shown_at = time.monotonic()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._handle.update(self._html(self.html()))
+        self._handle.update(self)
 
     def show(self, event: Event) -> None:
         """Take an event in, and rewrite the cell if the last time is long enough ago."""
@@ -52,16 +62,20 @@ class NotebookBar(Status):
             self._notices.append(event.text)
         elif isinstance(event, Stopped):
             self._share = 1.0 if event.reason == "finished" else self._share
-            self._left = event.reason
+            self._left = ""
+            self._end = f"{event.reason}; saved in {self._folder}" if event.reason != "diverged" else event.reason
         if time.monotonic() - self._shown_at >= _EVERY:
             self._shown_at = time.monotonic()
-            self._handle.update(self._html(self.html()))
+            self._handle.update(self)
 
-    def html(self) -> str:
-        """What the cell holds now."""
-        figures = " · ".join(filter(None, (f"{self._share:.0%}", self._left, self.numbers())))
-        parts = [f'<progress value="{self._share:.4f}" max="1"></progress> {escape(figures)}']
+    def __repr__(self) -> str:
+        return " · ".join(filter(None, (f"{self._share:.0%}", self._left, self.numbers(), self._end)))
+
+    def _repr_html_(self) -> str:
+        """What the cell shows now."""
+        parts = [f'<progress value="{self._share:.4f}" max="1"></progress> {escape(repr(self))}']
         parts += [f"<div>{escape(visible(notice))}</div>" for notice in self._notices]
         if self._preview:
-            parts.append(f'<pre style="white-space: pre-wrap">{escape(visible(self._preview))}</pre>')
+            text = escape(visible(self._preview))
+            parts.append(f'<div>It writes:</div><pre style="white-space: pre-wrap">{text}</pre>')
         return "".join(parts)

@@ -123,9 +123,13 @@ class Pace:
         while len(self._marks) > 2 and now - self._marks[0][0] > 10:
             self._marks.pop(0)
 
+    def pause(self) -> None:
+        """Forget the steps so far: what came between them and the next took time, but was no training."""
+        self._marks.clear()
+
     @property
     def tokens_per_second(self) -> float:
-        """0 before the second step: a resumed run may have none left."""
+        """0 before the second step, also after a pause."""
         if len(self._marks) < 2:
             return 0.0
         (t0, n0, _), (t1, n1, _) = self._marks[0], self._marks[-1]
@@ -134,6 +138,8 @@ class Pace:
     @property
     def seconds_left(self) -> float:
         """Until the budget is used up; NaN while that is not known."""
+        if len(self._marks) < 2:
+            return self._most_left if math.isfinite(self._most_left) else math.nan
         (t0, _, p0), (t1, _, p1) = self._marks[0], self._marks[-1]
         return min(self._most_left, (1 - p1) * (t1 - t0) / (p1 - p0)) if p1 > p0 else math.nan
 
@@ -161,6 +167,7 @@ class Status:
         elif isinstance(event, EvalDone):
             # The text of a model of bytes may have no characters; its token is a byte.
             self.bits = event.val_loss / math.log(2) if self._kind == "byte" else event.bits_per_char
+            self.pace.pause()
 
     def numbers(self) -> str:
         """Loss, validation loss and speed, as far as they are known."""
