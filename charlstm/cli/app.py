@@ -14,7 +14,7 @@ from charlstm.cli import launch, streams
 from charlstm.cli.lazy_group import Commands
 from charlstm.cli.spelling import error_line
 from charlstm.cli.views.terminal import say
-from charlstm.errors import CharlstmError
+from charlstm.errors import CharlstmError, is_out_of_memory
 
 EPILOG = """Examples:
 
@@ -78,11 +78,11 @@ def _run() -> int:
         return 130
     except SystemExit as leaving:
         return _system_exit(leaving)
-    except MemoryError:
-        return _report("out of memory. Close other programs, or use a smaller model or text", 5)
-    except OSError as fault:
-        return _os_error(fault)
     except Exception as fault:
+        if is_out_of_memory(fault):
+            return _report("out of memory. Close other programs, or use a smaller model or text", 5)
+        if isinstance(fault, OSError):
+            return _os_error(fault)
         if hasattr(fault, "format_message"):  # the parser's own: an unknown option, a value of the wrong kind
             return _usage(fault)
         raise

@@ -6,9 +6,7 @@ import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-import torch
-
-from charlstm.errors import OutOfMemoryError
+from charlstm.errors import OutOfMemoryError, is_out_of_memory
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
@@ -34,16 +32,8 @@ def translate_oom() -> Iterator[None]:
     """Raise `OutOfMemoryError` in place of the various errors of torch and Python when memory runs out."""
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError) as fault:
-        raise _out_of_memory() from fault
-    except RuntimeError as fault:
-        # On a CPU torch raises no specific exception for it, only this message.
-        if "allocate memory" in str(fault):
-            raise _out_of_memory() from fault
-        raise
-
-
-def _out_of_memory() -> OutOfMemoryError:
-    return OutOfMemoryError(
-        "out of memory", hint="Lower `batch_size`, `seq_len`, `hidden_size` or `num_layers`; what was saved is kept."
-    )
+    except (MemoryError, RuntimeError) as fault:
+        if not is_out_of_memory(fault):
+            raise
+        hint = "Lower `batch_size`, `seq_len`, `hidden_size` or `num_layers`; what was saved is kept."
+        raise OutOfMemoryError("out of memory", hint=hint) from fault

@@ -20,6 +20,7 @@ from charlstm.tokenizers import Tokenizer, from_state
 from charlstm.training.distributed import SINGLE_PROCESS, Ranks
 from charlstm.training.finetune import extend_tokenizer, inherit_settings, initial_weights
 from charlstm.training.loop import Training, WritePreview
+from charlstm.training.memory import translate_oom
 from charlstm.training.plan import probe
 from charlstm.training.plan.choose import Plan, choose
 from charlstm.training.plan.merge import Given
@@ -224,20 +225,24 @@ def assemble(
 
     Returns:
         The training, before its first step.
+
+    Raises:
+        OutOfMemoryError: the network does not fit into memory.
     """
     train_ids, val_ids = split(encoded.ids, run.data.val_fraction)
     characters = encoded.text_size(len(train_ids), len(encoded.ids)).characters
-    return Training(
-        run,
-        encoded.tokenizer,
-        train_ids,
-        val_ids,
-        characters,
-        folder,
-        provenance=provenance,
-        weights=weights,
-        resume=resume,
-        notice=notice,
-        ranks=ranks,
-        write_preview=write_preview,
-    )
+    with translate_oom():
+        return Training(
+            run,
+            encoded.tokenizer,
+            train_ids,
+            val_ids,
+            characters,
+            folder,
+            provenance=provenance,
+            weights=weights,
+            resume=resume,
+            notice=notice,
+            ranks=ranks,
+            write_preview=write_preview,
+        )
