@@ -110,6 +110,7 @@ class Training:
         self._validation = Validation(objective, val_ids, train_ids, self._train_step.autocast)
         self._batches = TbpttBatches(train_ids, run.data, config.seed, objective)
         self._states: list[State | None] = [None] * self._batches.groups
+        self._last_batch: Batch | None = None
         self.cursor = Cursor()
         if resume is not None:
             self.cursor = Cursor.from_json(resume.cursor)
@@ -153,7 +154,15 @@ class Training:
         return self.tokenizer.decode(self._passage(length))
 
     def save_resume(self) -> CheckpointSaved:
-        """Write ``resume.safetensors``: everything for an exact resume, with any number of ranks."""
+        """Write ``resume.safetensors``: everything for an exact resume, with any number of ranks.
+
+        Raises:
+            DivergedError: the next step would not have a finite loss, so that nothing could be resumed.
+        """
+        if self._last_batch is not None:
+            carried = None if self._batches.shuffled else self._states[self._last_batch.group]
+            if self._train_step.has_diverged(self._last_batch, carried):
+                raise DivergedError(f"the weights are out of range at step {self.cursor.step}")
         self.cursor.seconds = self._clock.seconds
         state = self._train_state([self.ranks.gather_rows(state) for state in self._states])
         return self.ranks.on_rank_zero(lambda: self._files.save_resume(snapshot.capture(state), self.cursor))
@@ -237,7 +246,7 @@ class Training:
         self, batch: Batch, stop: Callable[[], bool], save_due: bool, threads: AdaptiveThreads
     ) -> tuple[StepDone, SyncedStep]:
         """Take one step, combine its result with that of the other ranks, and advance the cursor."""
-        share, start = self._progress(), time.perf_counter()
+        share, start, self._last_batch = self._progress(), time.perf_counter(), batch
         lr = self.run.train.lr * schedule(share, self.run.train.warmup)
         carried = None if self._batches.shuffled else self._states[batch.group]
         result = self._train_step(batch, carried, lr)

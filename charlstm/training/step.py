@@ -18,6 +18,9 @@ from charlstm.training.batches import Batch
 from charlstm.training.distributed import SINGLE_PROCESS, Ranks
 from charlstm.training.optim.build import make_optimizers
 
+_HOPELESS = 1e6
+"""Nats per token: a hundred thousand times what chance alone gives."""
+
 
 class StepResult(NamedTuple):
     """The result of a step."""
@@ -75,18 +78,38 @@ class TrainStep:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = lr
+        nats, state = self._compute_gradients(batch, state, self._generator)
+        return StepResult(nats, self._update_weights(nats), state.detach())
+
+    def has_diverged(self, batch: Batch, state: State | None) -> bool:
+        """Return whether another step is hopeless; nothing changes.
+
+        Weights may be finite and yet so large that the next loss or gradient is not, or about to be.
+
+        Args:
+            batch: any batch, with the rows of all processes.
+            state: the state of this process's rows before it; None is the state before any text.
+        """
+        nats, _ = self._compute_gradients(batch, state, torch.Generator(self._device).manual_seed(0))
+        norm = torch.nn.utils.get_total_norm([weight.grad for weight in self._dense if weight.grad is not None]).item()
+        self.model.zero_grad(set_to_none=True)
+        return not (nats < _HOPELESS and (self.scaler.is_enabled() or math.isfinite(norm)))
+
+    def _compute_gradients(
+        self, batch: Batch, state: State | None, generator: torch.Generator | None
+    ) -> tuple[float, State]:
+        """Return the loss in nats per token and the next state, and leave the gradients in the weights."""
         size = len(batch.inputs)
         rows = self._ranks.rows(size)
         inputs, targets = batch.inputs[rows].to(self._device), batch.targets[rows].to(self._device)
         if state is not None and batch.reset_mask.any():
             state = state.reset(batch.reset_mask[rows].to(self._device))
         with self.autocast():
-            logits, state = self._forward(inputs, state, DropoutRng(self._generator, rows.start, size))
+            logits, state = self._forward(inputs, state, DropoutRng(generator, rows.start, size))
         members = len(logits) // len(targets)  # of an ensemble; each has its own loss
         loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.repeat(members, 1).flatten())
         torch.autograd.backward(self.scaler.scale(loss))
-        nats = loss.item()
-        return StepResult(nats, self._update_weights(nats), state.detach())
+        return loss.item(), state
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the autocast context of the configured precision."""

@@ -419,6 +419,21 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
     assert (tmp_path / "a" / RESUME).read_bytes() == good
 
 
+@pytest.mark.parametrize("settings", [{}, {"optimizer": "adamw"}, {"precision": "bf16"}])
+def test_weights_that_no_step_can_follow_are_not_saved(tmp_path, settings):
+    trained = training(tmp_path / "a", train={"lr": 1e20, "eval_every": 1000, "save_every": 1e-9, **settings})
+    events = run_through(trained)
+    assert events[-1].reason == "diverged"
+    assert not (tmp_path / "a" / RESUME).exists()
+
+
+def test_saving_at_every_step_changes_nothing(tmp_path):
+    plain = run_through(training(tmp_path / "a"))
+    often = run_through(training(tmp_path / "b", train={"save_every": 1e-9}))
+    assert losses(plain) == losses(often)
+    assert sum(isinstance(event, CheckpointSaved) for event in often) > 25
+
+
 def test_the_first_step_moves_the_weights(tmp_path):
     trained = training(tmp_path / "a", train={"max_steps": 100})
     before = weights(trained)
