@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from charlstm.checkpoint.format import Checkpoint, convert, read, write
+from charlstm.checkpoint.format import Checkpoint, convert, read_model, write
 from charlstm.checkpoint.names import STARTER
 from charlstm.checkpoint.references import find_model
 from charlstm.checkpoint.run import FILES, MODEL
@@ -48,7 +48,7 @@ def copy(
     """
     origin = find_model(store, source)
     target, name = _target(store, destination)
-    checkpoint = read(origin, kind="model")
+    checkpoint = read_model(origin)
     if os.path.exists(target) and os.path.samefile(origin, target):
         raise UsageError("cannot be copied onto itself", where=target)
     if dtype:

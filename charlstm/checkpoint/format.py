@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -170,6 +171,20 @@ def read_header(path: Path) -> Header:
     return Header(kind, run, sections["tokenizer"], provenance, raw.metadata.get("sha256", ""), tensors, raw.size)
 
 
+def read_model_header(path: Path) -> Header:
+    """Read the header of a model and check everything that `check_model` checks, but the values of the tensors.
+
+    Raises:
+        NotFoundError, CorruptError, IncompatibleError, StorageError: as `read` and `check_model`.
+    """
+    header = read_header(path)
+    if header.kind == "model":
+        layout = {name: (dtype.startswith(("F", "BF")), shape) for name, (dtype, shape) in header.tensors.items()}
+        _check_layout(header.run.model, layout, path)
+        _check_tokenizer(header.run.model, lambda: from_state(header.tokenizer), path)
+    return header
+
+
 def read_model(path: Path) -> Checkpoint:
     """Read a model and check it with `check_model`."""
     checkpoint = read(path, kind="model")
@@ -200,24 +215,32 @@ def check_model(checkpoint: Checkpoint, path: Path | str = "") -> None:
         CorruptError: a tensor is missing, unexpected or not finite, or has the wrong shape; or the tokenizer has
             another size.
     """
-    architecture = checkpoint.architecture
+    layout = {name: (tensor.dtype.kind == "f", tensor.shape) for name, tensor in checkpoint.tensors.items()}
+    _check_layout(checkpoint.architecture, layout, path)
+    for name, tensor in checkpoint.tensors.items():
+        if not np.isfinite(tensor).all():
+            raise CorruptError(f"tensor {name!r} holds numbers that are not finite", where=path)
+    check_tokenizer(checkpoint, path)
+
+
+def _check_layout(
+    architecture: Architecture, layout: Mapping[str, tuple[bool, tuple[int, ...]]], path: Path | str
+) -> None:
+    """Check the tensors: by name whether each holds floating-point numbers, and its shape."""
     # Each layer has tensors: a corrupt number of layers must not cause a loop over a million of them.
-    if architecture.num_layers > len(checkpoint.tensors):
+    if architecture.num_layers > len(layout):
         raise CorruptError(f"its settings name {architecture.num_layers} layers, more than it holds", where=path)
     expected = dict(tensor_shapes(architecture))
-    odd = sorted(expected.keys() ^ checkpoint.tensors.keys())
+    odd = sorted(expected.keys() ^ layout.keys())
     if odd:
         fault = "is missing" if odd[0] in expected else "does not belong to a model of these settings"
         raise CorruptError(f"tensor {odd[0]!r:.80} {fault}", where=path)
     for name, shape in expected.items():
-        tensor = checkpoint.tensors[name]
-        if tensor.shape != shape:
-            raise CorruptError(f"tensor {name!r} has the shape {tensor.shape}, not {shape}", where=path)
-        if tensor.dtype.kind != "f":
-            raise CorruptError(f"tensor {name!r} holds {tensor.dtype}, not floating-point numbers", where=path)
-        if not np.isfinite(tensor).all():
-            raise CorruptError(f"tensor {name!r} holds numbers that are not finite", where=path)
-    _check_tokenizer(checkpoint, path)
+        is_float, actual = layout[name]
+        if actual != shape:
+            raise CorruptError(f"tensor {name!r} has the shape {actual}, not {shape}", where=path)
+        if not is_float:
+            raise CorruptError(f"tensor {name!r} does not hold floating-point numbers", where=path)
 
 
 def check_causal(checkpoint: Checkpoint, path: Path | str = "", *, lacking: str = "cannot write") -> None:
@@ -262,10 +285,23 @@ def convert(checkpoint: Checkpoint, dtype: Literal["float16", "float32"]) -> Che
     return replace(checkpoint, tensors=tensors, sha256="")
 
 
-def _check_tokenizer(checkpoint: Checkpoint, path: Path | str) -> None:
-    vocab_size = checkpoint.architecture.vocab_size
+def check_tokenizer(checkpoint: Checkpoint, path: Path | str = "") -> None:
+    """Check that the tokenizer can be used and has the size that the settings say.
+
+    Args:
+        checkpoint: a model or a resume file.
+        path: the file it came from, for the error message.
+
+    Raises:
+        CorruptError: it cannot, or has another.
+    """
+    _check_tokenizer(checkpoint.architecture, checkpoint.load_tokenizer, path)
+
+
+def _check_tokenizer(architecture: Architecture, load: Callable[[], Tokenizer], path: Path | str) -> None:
+    vocab_size = architecture.vocab_size
     try:
-        actual_size = checkpoint.load_tokenizer().vocab_size
+        actual_size = load().vocab_size
     except CorruptError as fault:
         raise CorruptError(fault.what, where=path) from fault
     if vocab_size != actual_size:

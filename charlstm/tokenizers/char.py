@@ -54,8 +54,15 @@ class CharTokenizer:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> CharTokenizer:
-        """Undo `to_state`."""
-        return cls(state["alphabet"], unknown=state["unknown"])
+        """Undo `to_state`.
+
+        Raises:
+            ValueError: it is not what that returns.
+        """
+        alphabet, unknown = state["alphabet"], state["unknown"]
+        if not isinstance(alphabet, str) or not isinstance(unknown, bool) or len(set(alphabet)) < len(alphabet):
+            raise ValueError("an alphabet is a text of different characters, and unknown true or false")
+        return cls(alphabet, unknown=unknown)
 
     def to_state(self) -> dict[str, Any]:
         """The alphabet as one string, and whether there is an unknown symbol."""

@@ -44,6 +44,11 @@ class Batch:
     """The number of the batch in its epoch, from 0."""
 
 
+def stream_groups(config: DataConfig) -> int:
+    """Return the number of groups of streams, each of which has its own carried state; 1 for shuffled windows."""
+    return 1 if config.windows == "shuffled" else max(1, config.streams // config.batch_size)
+
+
 class TbpttBatches:
     """The batches of truncated back-propagation through a text, an endless sequence of epochs.
 
@@ -70,7 +75,7 @@ class TbpttBatches:
         self._seq_len = config.seq_len
         self.batch_size = config.batch_size
         self.shuffled = config.windows == "shuffled"
-        self.groups = 1 if self.shuffled else max(1, config.streams // config.batch_size)
+        self.groups = stream_groups(config)
         self._reset_prob = config.reset_prob
         rows = self.batch_size * self.groups
         if self.shuffled:

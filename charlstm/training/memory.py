@@ -29,7 +29,11 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def translate_oom() -> Iterator[None]:
-    """Raise `OutOfMemoryError` in place of the various errors of torch and Python when memory runs out."""
+    """Translate the various errors of torch and Python when memory runs out.
+
+    Raises:
+        OutOfMemoryError: it ran out in the ``with`` block.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as fault:

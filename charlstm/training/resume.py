@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +21,7 @@ from charlstm.training.loop import Training, WritePreview
 from charlstm.training.plan import probe
 from charlstm.training.plan.merge import Given
 from charlstm.training.prepare import assemble, load_known_text, open_corpus
+from charlstm.training.snapshot import Cursor, verify
 
 
 def differing(run: RunConfig, given: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -97,14 +99,19 @@ def _read_resume_file(folder: Path) -> Checkpoint:
             "there is nothing here to resume", where=folder, hint=f"A run can go on while it has its {RESUME}."
         )
     saved = checkpoint_format.read(path, kind="resume")
-    cursor, model = saved.cursor, _model_provenance(folder / MODEL)
+    try:
+        verify(saved)
+    except CorruptError as fault:
+        fault.where = str(path)
+        raise
+    cursor, model = Cursor.from_json(saved.cursor), _model_provenance(folder / MODEL)
     if model is None:
         # The best model was removed or damaged: the next evaluation writes a new one, whatever its loss.
-        cursor["best_val_loss"], cursor["evaluated"] = None, -1
-    elif model.val_loss is not None and (model.step or 0) > cursor.get("step", 0):
+        cursor.best_val_loss, cursor.evaluated = None, -1
+    elif model.val_loss is not None and (model.step or 0) > cursor.step:
         # The model is from steps after the resume file, which a kill has lost: only an equal or better one replaces it.
-        cursor["best_val_loss"] = math.nextafter(model.val_loss, math.inf)
-    return saved
+        cursor.best_val_loss = math.nextafter(model.val_loss, math.inf)
+    return replace(saved, cursor=cursor.to_json())
 
 
 def _apply_changes(run: RunConfig, changes: Mapping[str, Any]) -> RunConfig:

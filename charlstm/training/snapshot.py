@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -22,8 +23,12 @@ from msgspec import Meta
 from numpy.typing import NDArray
 from torch import Tensor
 
+from charlstm.checkpoint.format import Checkpoint, check_tokenizer
 from charlstm.errors import CorruptError
+from charlstm.nn.model import CharLM
 from charlstm.nn.state import State
+from charlstm.schemas import as_in_file
+from charlstm.training.batches import stream_groups
 from charlstm.training.optim.base import AnyOptimizer, Optimizer
 from charlstm.training.optim.ema import WeightEMA
 from charlstm.training.step import TrainStep
@@ -32,6 +37,7 @@ Arrays = dict[str, NDArray[Any]]
 
 _Count = Annotated[int, Meta(ge=0, le=1 << 53)]
 _Seconds = Annotated[float, Meta(ge=0.0, le=1e12)]
+_Loss = Annotated[float, Meta(ge=0.0, le=1e300)]
 
 
 class Cursor(msgspec.Struct):
@@ -43,14 +49,14 @@ class Cursor(msgspec.Struct):
     """The number of the next batch in its epoch."""
     tokens: _Count = 0
     seconds: _Seconds = 0.0
-    train_loss: float = 0.0
+    train_loss: _Loss = 0.0
     """Nats per token, a running mean over recent steps."""
-    best_val_loss: float | None = None
+    best_val_loss: _Loss | None = None
     stale_evals: _Count = 0
     """Evaluations since the best."""
     evaluated: Annotated[int, Meta(ge=-1, le=1 << 53)] = -1
     """The last step that was evaluated."""
-    eval_losses: tuple[float, ...] = ()
+    eval_losses: tuple[_Loss, ...] = ()
     """The validation loss of each evaluation, for the diagnosis."""
 
     def to_json(self) -> dict[str, Any]:
@@ -68,7 +74,7 @@ class Cursor(msgspec.Struct):
         try:
             return msgspec.convert(values, cls)
         except msgspec.ValidationError as fault:
-            raise CorruptError(f"the position of the run cannot be read ({fault})") from fault
+            raise CorruptError(f"the position of the run cannot be read ({as_in_file(str(fault))})") from fault
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ def restore(arrays: Arrays, state: TrainState) -> None:
         state: the objects to restore into, created with the same settings.
 
     Raises:
-        CorruptError: an array is missing, unexpected or not finite, or has the wrong shape or type.
+        CorruptError: an array is missing, unexpected or out of range, or has the wrong shape or type.
     """
     _check(arrays, state)
     named = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
@@ -125,6 +131,22 @@ def restore(arrays: Arrays, state: TrainState) -> None:
     if "scaler" in arrays and scaler.is_enabled():
         scale, growth = arrays["scaler"].tolist()
         scaler.load_state_dict({**scaler.state_dict(), "scale": float(scale), "_growth_tracker": int(growth)})
+
+
+def verify(saved: Checkpoint) -> None:
+    """Check that a resume file holds what its run would capture, without creating the network.
+
+    Raises:
+        CorruptError: an array, the position of the run or the tokenizer is not as this run has it.
+    """
+    Cursor.from_json(saved.cursor)
+    check_tokenizer(saved)
+    run = saved.run
+    with torch.device("meta"):  # shapes without memory
+        train_step = TrainStep(CharLM(run.model), run.train)
+        ema = WeightEMA(train_step.model, run.train.ema_decay) if run.train.ema_decay else None
+        states: list[State | None] = [None] * stream_groups(run.data)
+        _check(saved.tensors, TrainState(train_step, ema, states, torch.Generator("cpu"), run.data.batch_size))
 
 
 def _parameter_names(state: TrainState) -> dict[int, str]:
@@ -167,42 +189,62 @@ def _state_shapes(optimizer: AnyOptimizer, weight: Tensor) -> dict[str, tuple[in
 
 def _check(arrays: Arrays, state: TrainState) -> None:
     """Raise `CorruptError` unless the arrays are those that this training would capture."""
-    needed, optional = _expected(state)
-    for name in sorted(needed.keys() - arrays.keys()):
-        raise CorruptError(f"tensor {name!r:.80} is missing")
+    known: dict[str, _Form] = {}
+    for group in _expected(state):
+        known |= group.arrays
+        missing = sorted(group.arrays.keys() - arrays.keys())
+        if missing and not (group.optional and len(missing) == len(group.arrays)):
+            raise CorruptError(f"tensor {missing[0]!r:.80} is missing")
     for name, array in arrays.items():
-        expected = needed.get(name) or optional.get(name)
-        if expected is None:
+        if name not in known:
             raise CorruptError(f"tensor {name!r:.80} does not belong to this run")
-        kind, shape = expected
+        kind, shape = known[name]
         if array.dtype.kind != kind or (shape is not None and array.shape != shape):
             raise CorruptError(f"tensor {name!r:.80} is {array.dtype} {array.shape}, not as this run has it")
         if kind == "f" and not np.isfinite(array).all():
             raise CorruptError(f"tensor {name!r:.80} holds numbers that are not finite")
+        if _NEVER_NEGATIVE.search(name) and (array < 0).any():
+            raise CorruptError(f"tensor {name!r:.80} holds numbers below 0")
+    if state.generator.device.type == "cpu":
+        try:
+            torch.Generator().set_state(torch.from_numpy(arrays["generator"].copy()))
+        except (RuntimeError, TypeError) as fault:
+            raise CorruptError("the state of the random generator cannot be used") from fault
 
 
-_Expected = dict[str, tuple[str, tuple[int, ...] | None]]
+_NEVER_NEGATIVE = re.compile(r"^optimizer\..*\.(step|v|exp_avg_sq)$")
+"""Counts of steps and mean squares of gradients."""
+
+_Form = tuple[str, tuple[int, ...] | None]
+"""The kind of an array (NumPy's ``dtype.kind``), and its shape; None for any."""
 
 
-def _expected(state: TrainState) -> tuple[_Expected, _Expected]:
-    """Return the kind (NumPy's ``dtype.kind``) and shape of each required array, and of each optional one."""
-    names = _parameter_names(state)
-    needed: _Expected = {
-        f"model.{name}": ("f", tuple(weight.shape)) for name, weight in state.train_step.model.state_dict().items()
+@dataclass(frozen=True)
+class _Group:
+    """Arrays that are all there; or perhaps all missing, before their first step."""
+
+    arrays: dict[str, _Form]
+    optional: bool = True
+
+
+def _expected(state: TrainState) -> Iterator[_Group]:
+    names, model = _parameter_names(state), state.train_step.model
+    needed: dict[str, _Form] = {
+        f"model.{name}": ("f", tuple(weight.shape)) for name, weight in model.state_dict().items()
     }
     if state.ema is not None:
         needed |= {f"ema.{name}": ("f", tuple(weight.shape)) for name, weight in state.ema.weights.items()}
-    needed["generator"] = ("u", None)
-    optional: _Expected = {"scaler": ("f", (2,))}
+    yield _Group({**needed, "generator": ("u", None)}, optional=False)
+    yield _Group({"scaler": ("f", (2,))})
     for optimizer in state.train_step.optimizers:
         for group in optimizer.param_groups:
             for weight in group["params"]:
                 shapes = _state_shapes(optimizer, weight)
-                optional |= {f"optimizer.{names[id(weight)]}.{part}": ("f", shape) for part, shape in shapes.items()}
-    parts = [
-        (name, part.numpy(force=True).dtype.kind, tuple(part.shape))
-        for name, part in state.train_step.model.empty_state(state.rows).named_parts()
-    ]
+                yield _Group({f"optimizer.{names[id(weight)]}.{part}": ("f", shape) for part, shape in shapes.items()})
+    empty = dict(model.empty_state(state.rows).named_parts())
     for number in range(len(state.states)):
-        optional.update({f"state.{number}.{name}": (kind, shape) for name, kind, shape in parts})
-    return needed, optional
+        yield _Group({f"state.{number}.{name}": (_kind(part), tuple(part.shape)) for name, part in empty.items()})
+
+
+def _kind(tensor: Tensor) -> str:
+    return "f" if tensor.is_floating_point() else "b" if tensor.dtype == torch.bool else "i"

@@ -419,7 +419,10 @@ def test_tensors_too_few_too_many_and_of_the_wrong_type() -> None:
     for tensors, words in (
         (few, "'head.bias' is missing"),
         ({**whole.tensors, "extra": np.ones(1)}, "'extra' does not belong"),
-        ({**whole.tensors, "head.bias": np.ones(len(whole.tokenizer["alphabet"]), np.int64)}, "holds int64"),
+        (
+            {**whole.tensors, "head.bias": np.ones(len(whole.tokenizer["alphabet"]), np.int64)},
+            "'head.bias' does not hold floating-point",
+        ),
     ):
         with pytest.raises(CorruptError, match=words):
             check_model(replace(whole, tensors=tensors))

@@ -210,8 +210,32 @@ def test_compare_has_settings_results_and_alphabet(store: Store) -> None:
     assert "Only english-2 has: é" in text
     assert "Only other.safetensors has: x" in text
     assert "The files are identical." in ask("compare", "english-1", "runs/english-1").stdout
-    write(Path("bytes.safetensors"), replace(model(), tokenizer={"kind": "byte"}))
+    every_byte = model("".join(map(chr, range(256))))
+    write(Path("bytes.safetensors"), replace(every_byte, tokenizer={"kind": "byte"}))
     assert "The tokenizers are different." in ask("compare", "english-1", "bytes.safetensors").stdout
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"tokenizer": {"kind": "byte"}},
+        {"tokenizer": {}},
+        {"tokenizer": {"kind": "char", "alphabet": "\n abcd", "unknown": 1}},
+        {"tokenizer": {"kind": "char", "alphabet": "aaaaaaa", "unknown": False}},
+        {"tensors": {}},
+    ],
+)
+def test_a_model_that_lies_is_refused_by_every_command(store: Store, lie: dict[str, Any]) -> None:
+    write(Path("liar.safetensors"), replace(model(), **lie))
+    for arguments in (["show"], ["verify"], ["compare", "english-1"], ["copy"]):
+        command, *others = arguments
+        target = ["new"] if command == "copy" else []
+        if command == "verify":
+            assert "bad" in ask(command, "liar.safetensors", code=3).stdout
+            continue
+        with pytest.raises(CheckpointError):
+            ask(command, *others, "liar.safetensors", *target)
+    assert not (store.root / "new").exists()
 
 
 def test_verify_names_each_bad_file(store: Store) -> None:

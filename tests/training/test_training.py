@@ -21,6 +21,7 @@ from charlstm.filling.preview import write_preview
 from charlstm.tokenizers import CharTokenizer
 from charlstm.training.distributed import SINGLE_PROCESS
 from charlstm.training.loop import Training
+from charlstm.training.snapshot import verify
 
 ALPHABET = "abcdefgh"
 
@@ -459,20 +460,42 @@ def test_the_last_step_is_evaluated_once(tmp_path):
         (lambda arrays: arrays.update({"state.9.layers.0.0.h": np.ones((4, 12), np.float32)}), "does not belong"),
         (lambda arrays: arrays.update({"optimizer.head.weight.m": np.ones((1, 1), np.float32)}), "not as this run"),
         (lambda arrays: arrays["model.head.bias"].fill(np.nan), "not finite"),
+        (lambda arrays: arrays.pop("optimizer.head.weight.q"), "'optimizer.head.weight.q' is missing"),
+        (lambda arrays: arrays.pop("state.0.layers.0.0.h"), "'state.0.layers.0.0.h' is missing"),
+        (lambda arrays: arrays["optimizer.head.weight.step"].fill(-3), "numbers below 0"),
+        (lambda arrays: arrays["optimizer.head.bias.v"].fill(-1), "numbers below 0"),
+        (lambda arrays: arrays["generator"].fill(7), "random generator"),
+        (lambda arrays: arrays.update(generator=np.ones(3, np.uint8)), "random generator"),
     ],
 )
 def test_a_resume_file_with_other_insides_is_refused_before_anything_is_changed(tmp_path, change, words):
     run_through(training(tmp_path / "a"), stop_after=5)
     saved = checkpoint_format.read(tmp_path / "a" / RESUME)
+    verify(saved)
     change(saved.tensors)
     with pytest.raises(CorruptError, match=words):
         training(tmp_path / "a", resume=saved)
+    with pytest.raises(CorruptError, match=words):
+        verify(saved)
 
 
-@pytest.mark.parametrize("value", [{"step": 2**70}, {"step": "7"}, {"seconds": -1.0}, {"eval_losses": 3}])
+@pytest.mark.parametrize(
+    "value",
+    [{"step": 2**70}, {"step": "7"}, {"seconds": -1.0}, {"eval_losses": 3}, {"best_val_loss": math.nan}, {"index": {}}],
+)
 def test_an_invalid_cursor_raises(tmp_path, value):
     run_through(training(tmp_path / "a"), stop_after=5)
     saved = checkpoint_format.read(tmp_path / "a" / RESUME)
     saved.cursor.update(value)
     with pytest.raises(CorruptError, match="position of the run"):
         training(tmp_path / "a", resume=saved)
+    with pytest.raises(CorruptError, match="position of the run"):
+        verify(saved)
+
+
+@pytest.mark.parametrize("cursor", ["x", 5, None, []])
+def test_a_cursor_that_is_no_table_is_refused(tmp_path, cursor):
+    run_through(training(tmp_path / "a"), stop_after=5)
+    saved = dataclasses.replace(checkpoint_format.read(tmp_path / "a" / RESUME), cursor=cursor)
+    with pytest.raises(CorruptError, match="position of the run"):
+        verify(saved)

@@ -62,12 +62,12 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show everything a checkpoint contains except the weights."""
-    from charlstm.checkpoint.format import read_header
+    from charlstm.checkpoint.format import read_model_header
     from charlstm.checkpoint.references import find_model
     from charlstm.checkpoint.store import Store
 
     path = find_model(Store(root), reference)
-    header = read_header(path)
+    header = read_model_header(path)
     if as_json:
         _print_json({"path": str(path), "parameters": header.parameters, **header.to_plain()})
     else:
@@ -113,13 +113,13 @@ def compare(
 
     Compared are settings, validation loss, size and alphabet, but not weights.
     """
-    from charlstm.checkpoint.format import read_header
+    from charlstm.checkpoint.format import read_model_header
     from charlstm.checkpoint.references import find_model
     from charlstm.checkpoint.store import Store
     from charlstm.checkpoint.summary import compare as compare_headers
 
     store = Store(root)
-    comparison = compare_headers(read_header(find_model(store, first)), read_header(find_model(store, second)))
+    comparison = compare_headers(*(read_model_header(find_model(store, reference)) for reference in (first, second)))
     if as_json:
         _print_json({"a": first, "b": second, **asdict(comparison)})
     else:
@@ -257,7 +257,14 @@ def _fault(path: Path) -> str | None:
     from charlstm.checkpoint.format import verify as verify_file
 
     try:
-        verify_file(path)
+        checkpoint = verify_file(path)
+        if checkpoint.kind == "resume":
+            from charlstm.cli.interrupts import load_torch
+
+            load_torch()
+            from charlstm.training.snapshot import verify as verify_resume_file
+
+            verify_resume_file(checkpoint)
     except CharlstmError as fault:
         fault.where = ""  # the path is printed beside it
         return error_line(fault)
