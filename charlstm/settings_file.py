@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 from charlstm.config import SECTIONS, check_partial
 from charlstm.errors import ConfigError, NotFoundError
 from charlstm.schemas import as_in_file
+
+_LARGEST = 1_000_000
+_DEEP_KEY = re.compile(r"""(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*\.[ \t]*){9}""")
 
 
 def read_settings(path: Path) -> dict[str, dict[str, Any]]:
@@ -20,10 +24,16 @@ def read_settings(path: Path) -> dict[str, dict[str, Any]]:
         ConfigError: the file is no TOML, or has a setting that there is not or that cannot be.
     """
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
+        with path.open("rb") as file:
+            text = file.read(_LARGEST + 1).decode("utf-8")
+        if len(text) > _LARGEST:
+            raise ConfigError(f"more than {_LARGEST:,} characters are no settings", where=path)
+        if _DEEP_KEY.search(text):  # the parser takes gigabytes for one of thousands of parts
+            raise ConfigError("a key has more than two parts, a section and a setting", where=path)
+        tables = tomllib.loads(text)
     except FileNotFoundError as fault:
         raise NotFoundError("no such settings file", where=path) from fault
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as fault:
+    except (ValueError, OSError, RecursionError) as fault:  # a ValueError also for numbers of thousands of digits
         raise ConfigError(f"cannot be read as TOML ({fault})", where=path) from fault
     tables.pop("name", None)
     sections = "The sections are [model], [data] and [train]."

@@ -113,3 +113,23 @@ def test_every_choice_is_named_when_none_of_them_was_taken():
     with pytest.raises(ConfigError) as fault:
         check_partial("model", {"cell": "mogrifier"})
     assert all(cell in str(fault.value) for cell in CELLS)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[model]\n" + ".".join("a" * 50_000) + " = 1", "more than two parts"),
+        ("[model]\n" + " . ".join(['"a"', "'b'"] * 20) + " = 1", "more than two parts"),
+        ("[" + ".".join("a" * 50_000) + "]", "more than two parts"),
+        ("[model]\nhidden_size = " + "9" * 5000, "cannot be read as TOML"),
+        ("[" * 5000, "cannot be read as TOML"),
+        ("[model]\nhidden_size = " + "[" * 5000, "cannot be read as TOML"),
+        ("#" * 1_000_001, "more than 1,000,000 characters"),
+    ],
+    ids=range(7),
+)
+def test_a_settings_file_made_to_break_the_parser_is_one_line(tmp_path, text, words):
+    path = tmp_path / "bomb.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        read_settings(path)

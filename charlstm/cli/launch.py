@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _TIME_TO_SAVE = 120
 """Seconds that the processes have after a signal to save and end, before they are killed."""
 
+_MOST_PROCESSES = 1024
+
 _TORCHRUN = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun sets besides WORLD_SIZE."""
 
@@ -167,12 +169,12 @@ def must_start_processes(nproc: int | None) -> bool:
         nproc: the value of ``--nproc``; None if it was not given.
 
     Raises:
-        UsageError: it is below 1, or contradicts the torchrun that started this process.
+        UsageError: it is out of range, or contradicts the torchrun that started this process.
     """
     if nproc is None:
         return False
-    if nproc < 1:
-        raise UsageError(f"--nproc {nproc}: at least 1 process is needed")
+    if not 1 <= nproc <= _MOST_PROCESSES:
+        raise UsageError(f"--nproc {nproc} must be 1 to {_MOST_PROCESSES}")
     if torchrun_ranks() is None:
         return nproc > 1
     if nproc != (_integer("LOCAL_WORLD_SIZE") or nproc):

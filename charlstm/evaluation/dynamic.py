@@ -19,7 +19,6 @@ r for each column (as in training, `optim.RowRms`), and decay faster ::
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -65,7 +64,7 @@ class DynamicConfig:
                 raise UsageError(f"{name} = {getattr(self, name)!r:.40}: must be a number")
         ranges = {
             "segment": (self.segment >= 1, "1 or more"),
-            "lr": (0 <= self.lr < math.inf, "0 (learns nothing) or more"),
+            "lr": (0 <= self.lr <= 1e38, "0 (learns nothing) or more, up to 1e38"),
             "decay": (0 <= self.decay <= 1, "between 0 (never forgets) and 1"),
         }
         for name, (valid, rule) in ranges.items():

@@ -269,7 +269,7 @@ def test_auto_restarts_what_was_killed_before_its_first_save(cli):
         (("--resume", "auto", "--name", "a", "--force"), "--force"),
         (("--resume", "auto", "--name", "a", "--dry-run"), "--dry-run"),
         (("--resume", "auto", "--name", "a/b"), "a/b"),
-        (("--nproc", "0"), "at least 1"),
+        (("--nproc", "0"), "must be 1 to 1024"),
     ],
 )
 def test_contradicting_options_are_one_line(cli, args, message):

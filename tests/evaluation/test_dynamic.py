@@ -148,10 +148,10 @@ def test_segments_cover_every_token_once_in_order():
 
 def test_divergence_is_one_line_that_names_the_remedy():
     with pytest.raises(DivergedError, match=r"after \d+ tokens.*finite number\. Use a lower learning rate\.$"):
-        dynamic_nats(random_model(), random_ids(), DynamicConfig(segment=5, lr=1e300))
+        dynamic_nats(random_model(), random_ids(), DynamicConfig(segment=5, lr=1e38))
 
 
-@pytest.mark.parametrize("wrong", [{"segment": 0}, {"lr": -1.0}, {"lr": math.nan}, {"lr": math.inf}, {"decay": 1.5}])
+@pytest.mark.parametrize("wrong", [{"segment": 0}, {"lr": -1.0}, {"lr": math.nan}, {"lr": 1e300}, {"decay": 1.5}])
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
         DynamicConfig(**wrong)

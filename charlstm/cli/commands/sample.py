@@ -47,6 +47,7 @@ EPILOG = """Examples:
 app = options.one_command()
 
 _LENGTH = 500
+_MOST_TEXTS, _MOST_THREADS = 10_000, 4096
 _TOKENS_PER_LINE = 1000
 """Tokens a line may have on average with --lines: some models get stuck among spaces and never end a line."""
 
@@ -108,8 +109,10 @@ def sample(
     from charlstm.sampling.config import SampleConfig
 
     reject_prompt_words("sample", checkpoint, context.args)
-    if samples < 1:
-        raise UsageError(f"-n {samples} must be 1 or more")
+    if not 1 <= samples <= _MOST_TEXTS:
+        raise UsageError(f"-n {samples} must be 1 to {_MOST_TEXTS:,}")
+    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+        raise UsageError(f"--threads {threads} must be 1 to {_MOST_THREADS:,}")
     config = SampleConfig(
         length=(_TOKENS_PER_LINE * max(lines, 0) or _LENGTH) if length is None else length,
         temperature=temperature,
