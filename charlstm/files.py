@@ -30,6 +30,7 @@ _REASONS: dict[int, tuple[str, str]] = {
     errno.EFBIG: ("the file exceeds the size limit", "Choose another place, or raise the limit (ulimit -f)."),
     errno.EACCES: ("no permission", "Choose a place of your own, or have its permissions changed."),
     errno.EPERM: ("no permission", "Choose a place of your own, or have its permissions changed."),
+    errno.ENOLCK: ("there are no locks on this disk", "Choose another place."),
     errno.EROFS: ("the disk is read-only", "Choose another place."),
     errno.ENOENT: ("its folder does not exist", "Create the folder first."),
     errno.EEXIST: ("something else has this name", "Choose another name or place."),

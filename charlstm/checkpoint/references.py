@@ -7,7 +7,7 @@ from pathlib import Path
 
 from charlstm.checkpoint.names import LATEST, STARTER
 from charlstm.checkpoint.run import MODEL, RESUME, entry_of, model_in
-from charlstm.checkpoint.store import Store
+from charlstm.checkpoint.store import Store, check_not_linked
 from charlstm.errors import NotFoundError
 from charlstm.paths import starter_folder
 
@@ -53,14 +53,19 @@ def find_resumable(store: Store, reference: str) -> Path:
 
     Raises:
         NotFoundError: there is no such run, or it cannot be resumed.
+        UsageError: the run of that name is a link.
     """
     if reference == LATEST:
-        folders = [entry.folder for entry in store.runs() if (entry.folder / RESUME).is_file()]
+        entries = [entry for entry in store.runs() if not entry.folder.is_symlink()]
+        folders = [entry.folder for entry in entries if (entry.folder / RESUME).is_file()]
         newest = max(folders, key=lambda folder: (folder / RESUME).stat().st_mtime, default=None)
         if newest is None:
             raise NotFoundError("no run to resume", where=store.root, hint="Start one with `charlstm train`.")
         return newest
-    folder = store.root / reference if reference in store.folder_names() else Path(reference)
+    folder = Path(reference)
+    if reference in store.folder_names():
+        folder = store.root / reference
+        check_not_linked(folder)
     if not os.path.isdir(folder):
         raise store.no_such_run(reference)
     if not (folder / RESUME).is_file():

@@ -26,7 +26,7 @@ from charlstm.checkpoint.run import (
     files_to_remove,
     was_killed,
 )
-from charlstm.errors import CharlstmError, NotFoundError, UsageError
+from charlstm.errors import CharlstmError, NotFoundError, StorageError, UsageError
 from charlstm.files import locked, storage_error
 
 ROOT = Path("checkpoints")
@@ -125,9 +125,10 @@ class Store:
         """Return whether a run of this name can be resumed; False if it has yet to start, or never got to save.
 
         Raises:
-            UsageError: the name is not allowed; or the run has ended and its resume file is gone.
+            UsageError: the name is not allowed, or leads elsewhere; or the run has ended and its resume file is gone.
         """
         folder = self.folder(name)
+        check_not_linked(folder)
         if (folder / RESUME).is_file():
             return True
         if (folder / MODEL).is_file() and not was_killed(folder):
@@ -149,10 +150,20 @@ class Store:
     def take_over(self, folder: Path) -> None:
         """Make a folder ready for another run's model: resume file and metrics go, the model stays until replaced.
 
+        A link gives way to a new folder: nothing outside the root is ever touched.
+
         Raises:
             UsageError: another process trains this run, or the folder holds files that are not a run's.
             StorageError: the system refuses.
         """
+        if folder.is_symlink():
+            try:
+                folder.unlink()
+            except OSError as fault:
+                raise storage_error(folder, fault, "cannot be replaced") from fault
+            if not self._make(folder):
+                raise self._name_taken(folder.name)
+            return
         check_removable_files(folder)
         with self.lock(folder):
             try:
@@ -188,9 +199,16 @@ class Store:
 
     def remove_if_unsaved(self, folder: Path) -> None:
         """Remove a run that failed before it saved anything, so that it can be started again under its name."""
-        if not any((folder / file).exists() for file in (MODEL, RESUME)):
-            with suppress(CharlstmError):
-                self.remove(folder.name)
+        if any((folder / file).exists() for file in (MODEL, RESUME)):
+            return
+        try:
+            self.remove(folder.name)
+        except StorageError:  # on a disk without locks
+            with suppress(OSError):
+                folder.joinpath(LOCK).unlink(missing_ok=True)
+                folder.rmdir()  # fails where there is more in it
+        except CharlstmError:
+            pass
 
     def check_removable(self, name: str) -> Path:
         """Return the folder of a run that `remove` would remove; nothing is changed.
@@ -256,6 +274,17 @@ class Store:
         except OSError as fault:
             raise storage_error(folder, fault, "cannot be created") from fault
         return True
+
+
+def check_not_linked(folder: Path) -> None:
+    """Check that a run is in the root and not elsewhere, where training would change files.
+
+    Raises:
+        UsageError: its folder is a link.
+    """
+    if folder.is_symlink():
+        target = os.path.realpath(folder)
+        raise UsageError(f"is a link to {target}", where=folder, hint="Name the folder itself.")
 
 
 def _remove_with_lock(folder: Path) -> None:

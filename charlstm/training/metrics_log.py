@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -84,9 +85,9 @@ class MetricsLog:
                 file.close()
 
     def _drop_lines_after_step(self) -> None:
-        if not self._path.exists():
+        if not os.path.lexists(self._path):
             return
-        if not self._path.is_file():  # opening a pipe would block
+        if self._path.is_symlink() or not self._path.is_file():  # it may lead elsewhere; opening a pipe would block
             raise StorageError("cannot be written: not a plain file", where=self._path, hint="Remove it.")
         lines = self._path.read_bytes().splitlines(keepends=True)
         write_atomically(self._path, b"".join(line for line in lines if self._is_kept(line)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.checkpoint.names import clean_name, name_fault
-from charlstm.checkpoint.references import find_model
+from charlstm.checkpoint.references import find_model, find_resumable
 from charlstm.checkpoint.run import METRICS, MODEL, RESUME
 from charlstm.checkpoint.store import Store
 from charlstm.errors import NotFoundError, StorageError, UsageError
@@ -363,6 +364,44 @@ def test_of_a_link_only_the_link_is_removed(store: Store, tmp_path: Path) -> Non
     store.remove("run")
     assert os.listdir(store.root) == []
     assert (outside / MODEL).read_bytes() == b"precious"
+
+
+@posix
+def test_a_new_run_of_a_links_name_takes_the_links_place(store: Store, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for name in (MODEL, RESUME, METRICS):
+        (outside / name).write_bytes(b"precious")
+    store.root.mkdir()
+    (store.root / "link").symlink_to(outside, target_is_directory=True)
+    for refused in (lambda: store.can_resume("link"), lambda: find_resumable(store, "link")):
+        with pytest.raises(UsageError, match=f"is a link to {outside}"):
+            refused()
+    with pytest.raises(NotFoundError, match="no run to resume"):
+        find_resumable(store, "latest")
+    assert find_resumable(store, str(outside)) == outside
+    folder = store.create("link", "", force=True)
+    assert not folder.is_symlink()
+    assert os.listdir(folder) == []
+    assert {(outside / name).read_bytes() for name in (MODEL, RESUME, METRICS)} == {b"precious"}
+
+
+@posix
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EIO])
+def test_a_disk_without_locks_leaves_no_folder_behind(
+    store: Store, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    import fcntl
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    folder = store.create("new", "")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StorageError, match="cannot be locked"), store.lock(folder):
+        pass
+    store.remove_if_unsaved(folder)
+    assert not folder.exists()
 
 
 @posix

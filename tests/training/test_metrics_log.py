@@ -49,6 +49,14 @@ def test_a_pipe_in_its_place_neither_blocks_nor_stops_a_resume(tmp_path):
     assert notice.text.startswith(f"{tmp_path / METRICS}: cannot be written: not a plain file. Remove it. ")
 
 
+@on_posix
+def test_a_link_in_its_place_leads_nowhere(tmp_path):
+    (tmp_path / METRICS).symlink_to(tmp_path / "elsewhere")
+    with MetricsLog(tmp_path / METRICS, 0) as log:
+        assert "not a plain file" in log.write(EVENT).text
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_folder_in_its_place_is_reported(tmp_path):
     (tmp_path / METRICS).mkdir()
     with MetricsLog(tmp_path / METRICS, 0) as log:
