@@ -39,7 +39,7 @@ class Architecture(Schema, frozen=True, kw_only=True):
         bool, Meta(description="Read in both directions: for filling blanks; it cannot generate text.")
     ] = False
     attention_window: Annotated[
-        int, Meta(ge=0, le=1 << 16, description="Past hidden states of the top layer to attend to; 0: no attention.")
+        int, Meta(ge=0, le=4096, description="Past hidden states of the top layer to attend to; 0: no attention.")
     ] = 0
     skip_connections: Annotated[
         bool, Meta(description="Every layer reads the embedding, and the softmax reads every layer (Graves 2013).")

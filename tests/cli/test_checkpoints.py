@@ -120,6 +120,13 @@ def test_no_content_of_a_file_stops_a_list(store: Store, provenance: dict[str, A
             ask(*arguments)
 
 
+def test_a_note_of_megabytes_is_cut(store: Store) -> None:
+    write(Path("long.safetensors"), model(note="x" * 5_000_000))
+    shown = ask("show", "long.safetensors").stdout
+    assert "5,000,000 characters" in shown.replace("\n", "")
+    assert len(shown) < 100_000
+
+
 # widths and terminals
 
 

@@ -234,9 +234,15 @@ def _escaped(cell: Any) -> Any:
     return _text(cell) if isinstance(cell, str) else cell
 
 
+_LONGEST = 20_000
+"""Characters of a cell: rich takes minutes to fold a text of megabytes."""
+
+
 def _text(content: str, style: str = "") -> Any:
     from rich.text import Text
 
+    if len(content) > _LONGEST:
+        content = f"{content[:_LONGEST]}… (of {len(content):,} characters; --json has them all)"
     return Text(visible(content), style=style, overflow="fold")
 
 
