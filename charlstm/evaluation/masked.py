@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from charlstm.evaluation.loss import token_losses
-from charlstm.evaluation.windows import LOGITS_BYTES, as_tensor, evaluation_mode
+from charlstm.evaluation.windows import LARGEST_ARRAY, as_tensor, evaluation_mode
 from charlstm.nn.masking import mask_spans
 from charlstm.nn.model import CharLM
 
-_ROWS = 32  # windows at once, unless their logits would take more than LOGITS_BYTES
+_ROWS = 32  # windows at once, unless an array would take more than LARGEST_ARRAY
 
 
 def evaluate_masked(
@@ -75,7 +75,8 @@ def _window_losses(
     margin = length // 4
     stride = length - 2 * margin
     count = max(1, -(-(len(ids) - 2 * margin) // stride))
-    rows = max(1, min(_ROWS, LOGITS_BYTES // (4 * length * model.architecture.vocab_size)))
+    widest = max(model.architecture.vocab_size, 4 * model.architecture.hidden_size)
+    rows = max(1, min(_ROWS, LARGEST_ARRAY // (4 * length * widest)))
     device = next(model.parameters()).device
     with evaluation_mode(model):
         for first in range(0, count, rows):

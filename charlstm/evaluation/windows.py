@@ -19,18 +19,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from charlstm.nn.architecture import Architecture
 from charlstm.nn.model import CharLM
+from charlstm.nn.recurrence import FUSED_FROM
 from charlstm.nn.state import State
 
 STREAMS = 32
 """Parallel streams of an evaluation that need not be exact."""
 BURN_IN = 256
 """Tokens that a parallel stream reads before the first one it scores."""
-LOGITS_BYTES = 64 << 20
-"""Most that the fp32 logits of a window take, unless a single time step takes more."""
+LARGEST_ARRAY = 64 << 20
+"""Most bytes that the fp32 logits of a window take, or its gates, unless a single time step takes more."""
 
 _LONGEST = 256  # tokens of a window; a power of two, as are all shorter ones, so that the burn-in is whole windows
 _COPIES = 5  # of the logits at the peak: in bf16, in fp32, those scored, and what calibration computes from them
+_ONEDNN_ARRAYS, _FUSED_ARRAYS = 4, 13  # arrays (S, T, H) that a layer computes in: torch's LSTM, and our own kernels
 
 Measure = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Logits (S, T, V), targets (S, T), and which of them to score (S, T) → whatever is wanted of the window."""
@@ -65,7 +68,7 @@ def measure_windows(
     burn_in = 0 if streams == 1 and len(context) == 1 else BURN_IN
     context = context[-burn_in - 1 :]
     starts = span * np.arange(streams)[:, None]  # stream k scores ids[k * span : (k + 1) * span]
-    length = window_length(streams, model.architecture.vocab_size)
+    length = window_length(streams, model.architecture)
     device = next(model.parameters()).device
     state: State | None = None
     with evaluation_mode(model):
@@ -87,27 +90,33 @@ def measure_windows(
             yield positions[scored], measured
 
 
-def window_length(streams: int, vocab_size: int) -> int:
-    """Time steps of a window: a power of two of at most 256, such that the logits fit into `LOGITS_BYTES`.
+def window_length(streams: int, architecture: Architecture) -> int:
+    """Time steps of a window: a power of two of at most 256, such that its largest array fits into `LARGEST_ARRAY`.
 
     Args:
         streams: S.
-        vocab_size: V.
+        architecture: of the network.
     """
-    fitting = LOGITS_BYTES // (4 * streams * vocab_size)
+    fitting = LARGEST_ARRAY // (4 * streams * max(architecture.vocab_size, 4 * architecture.hidden_size))
     return min(_LONGEST, 1 << max(0, fitting.bit_length() - 1))
 
 
-def evaluation_bytes(vocab_size: int) -> int:
-    """The most memory that the logits of an evaluation in `STREAMS` streams take with all that is computed from them.
+def evaluation_bytes(architecture: Architecture) -> int:
+    """Predict the memory that an evaluation in `STREAMS` streams takes besides the weights.
 
-    It grows with the vocabulary up to 320 MB, and above 524,288 tokens again. The hidden states of a window are not
-    counted: training holds more of them.
+    It grows with the vocabulary and with the width until the windows become shorter.
 
     Args:
-        vocab_size: V.
+        architecture: of the network.
     """
-    return _COPIES * 4 * STREAMS * window_length(STREAMS, vocab_size) * vocab_size
+    length, hidden = window_length(STREAMS, architecture), architecture.hidden_size
+    widest_layer = 4 * hidden * (hidden + max(architecture.input_sizes))
+    fused = architecture.cell != "lstm" or widest_layer >= FUSED_FROM
+    per_token = _COPIES * architecture.vocab_size + (_FUSED_ARRAYS if fused else _ONEDNN_ARRAYS) * hidden
+    per_token += 2 * hidden * architecture.num_layers * len(architecture.stacks)
+    if architecture.attention_window:
+        per_token += _COPIES * (architecture.attention_window + length)
+    return 4 * STREAMS * length * per_token
 
 
 @contextmanager

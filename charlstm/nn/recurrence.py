@@ -15,7 +15,7 @@ from charlstm.nn.fused import WindowFunction
 from charlstm.nn.shapes import CELLS
 from charlstm.nn.state import LayerState
 
-_FUSED_FROM = 3_000_000
+FUSED_FROM = 3_000_000
 """Weights of an LSTM from which our fused kernel is faster in half precision than oneDNN's, as measured
 (``docs/decisions/fused-kernels.md``)."""
 
@@ -97,7 +97,7 @@ def torch_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -
 
 def cpu_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
     """See `WindowFunction`: `cells.lstm` with oneDNN; large layers in half precision with our faster fused kernel."""
-    large = torch.is_autocast_enabled("cpu") and sum(weight.numel() for weight in weights) >= _FUSED_FROM
+    large = torch.is_autocast_enabled("cpu") and sum(weight.numel() for weight in weights) >= FUSED_FROM
     return (fused.lstm if large else torch_lstm)(inputs, state, weights)
 
 

@@ -9,20 +9,23 @@ import pytest
 from charlstm.evaluation import windows
 from charlstm.evaluation.calibration import calibrate
 from charlstm.evaluation.loss import causal_losses, evaluate
-from charlstm.evaluation.windows import LOGITS_BYTES, STREAMS, evaluation_bytes, window_length
+from charlstm.evaluation.windows import LARGEST_ARRAY, STREAMS, evaluation_bytes, window_length
 from tests.evaluation.test_loss import random_model
+from tests.networks import architecture
 
 
 @pytest.mark.parametrize("vocab_size", [1, 85, 256, 2048, 2049, 20_000, 60_000, 524_288])
-def test_a_windows_logits_fit_the_bound(vocab_size):
-    length = window_length(STREAMS, vocab_size)
+@pytest.mark.parametrize("hidden_size", [8, 512, 513, 4096])
+def test_a_windows_logits_and_gates_fit_the_bound(vocab_size, hidden_size):
+    length = window_length(STREAMS, architecture(vocab_size=vocab_size, hidden_size=hidden_size))
+    largest = 4 * STREAMS * length * max(vocab_size, 4 * hidden_size)
     assert 256 % length == 0
-    assert 4 * STREAMS * length * vocab_size <= LOGITS_BYTES
-    assert length == 256 or 2 * 4 * STREAMS * length * vocab_size > LOGITS_BYTES, "no shorter than need be"
+    assert largest <= LARGEST_ARRAY
+    assert length == 256 or 2 * largest > LARGEST_ARRAY, "no shorter than need be"
 
 
 def test_a_vocabulary_without_bound_is_scored_a_step_at_a_time():
-    assert window_length(STREAMS, 10**7) == 1
+    assert window_length(STREAMS, architecture(vocab_size=1 << 21)) == 1
 
 
 @pytest.mark.parametrize("network", [{}, {"match_orders": (2, 3), "match_slots": 30}, {"attention_window": 7}], ids=str)
@@ -40,8 +43,8 @@ def test_shorter_windows_give_the_same_losses(monkeypatch, network, streams, len
         return nats, evaluate(model, ids, context, streams=streams), calibrate(model, ids, context, streams=streams)
 
     whole = results()
-    monkeypatch.setattr(windows, "LOGITS_BYTES", 4 * streams * length * 5)
-    assert window_length(streams, 5) == length
+    monkeypatch.setattr(windows, "LARGEST_ARRAY", 4 * streams * length * 4 * model.architecture.hidden_size)
+    assert window_length(streams, model.architecture) == length
     short = results()
     np.testing.assert_allclose(short[0], whole[0], atol=2e-6)
     assert short[1] == pytest.approx(whole[1], abs=1e-6)
@@ -96,6 +99,7 @@ def test_a_large_vocabulary_takes_the_stated_memory_and_no_more(function, precis
     done = subprocess.run(
         [sys.executable, "-c", PEAK, function, precision], check=True, capture_output=True, text=True, timeout=110
     )
-    one_copy = 4 * STREAMS * window_length(STREAMS, 20_000) * 20_000
-    assert one_copy < int(done.stdout) < evaluation_bytes(20_000) + (20 << 20), "20 MB for all but the logits"
-    assert evaluation_bytes(20_000) < 400e6, "at 256 tokens a window it was 3 GB"
+    network = architecture(vocab_size=20_000, embedding_size=4, hidden_size=8, num_layers=1)
+    one_copy = 4 * STREAMS * window_length(STREAMS, network) * 20_000
+    assert one_copy < int(done.stdout) < evaluation_bytes(network) + (20 << 20), "20 MB for all but the logits"
+    assert evaluation_bytes(network) < 400e6, "at 256 tokens a window it was 3 GB"

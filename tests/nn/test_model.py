@@ -178,7 +178,7 @@ def test_fused_kernels_are_equal_with_and_without_reordered_weights(cell, layout
 
 
 def test_only_lstms_of_many_weights_in_half_precision_are_fused_and_they_stay_close(monkeypatch):
-    monkeypatch.setattr(recurrence, "_FUSED_FROM", 4 * 8 * (6 + 8 + 1))
+    monkeypatch.setattr(recurrence, "FUSED_FROM", 4 * 8 * (6 + 8 + 1))
     x, state, weights = parts_of("lstm", np.random.default_rng(4), 6, 8, 3, time=9)
     x, state, weights = x.float(), tuple(part.float() for part in state), tuple(part.float() / 3 for part in weights)
     weights[1].requires_grad_()
@@ -188,7 +188,7 @@ def test_only_lstms_of_many_weights_in_half_precision_are_fused_and_they_stay_cl
         got, after = path(x, state, weights)
     assert "_Lstm" in type(got.grad_fn).__name__
     assert "_Lstm" not in type(want.grad_fn).__name__
-    monkeypatch.setattr(recurrence, "_FUSED_FROM", 4 * 8 * (6 + 8 + 1) + 1)
+    monkeypatch.setattr(recurrence, "FUSED_FROM", 4 * 8 * (6 + 8 + 1) + 1)
     monkeypatch.setattr(recurrence, "torch_lstm", lambda *given: given)  # a processor without bf16 could not
     with torch.autocast("cpu", torch.bfloat16):
         assert path(x, state, weights) == (x, state, weights)

@@ -84,19 +84,27 @@ def length(train: Mapping[str, Any], speed: float, rows: int, train_tokens: int)
 
 
 def memory(run: RunConfig) -> int:
-    """Predict the bytes of weights, optimizer, carried state, and the arrays of a step or an evaluation."""
+    """Predict the bytes that training takes at its peak.
+
+    They are those of the weights, the optimizer and the carried state, and the most that a step, an evaluation or the
+    copy of everything for a resume file adds.
+    """
     model, data = run.model, run.data
     sparse = sum(
         side.table_rows(model.vocab_size) * model.embedding_size for side in model.enabled.values() if side.sparse
     )  # without gradients or moments of this size
     weights = parameter_count(model) - sparse
     # SOAP's bases are square matrices as wide as the weights: about half their size, and their products as much.
-    copies = 4 + bool(run.train.ema_decay) + (run.train.optimizer == "soap")
+    # In half precision the weights are there twice more, in 2 bytes each: converted, and as oneDNN arranges them.
+    copies = 4 + bool(run.train.ema_decay) + (run.train.optimizer == "soap") + (run.train.precision != "fp32")
     layers = model.num_layers * len(model.stacks)
-    per_token = layers * 10 * model.hidden_size + 3 * model.ensemble * model.vocab_size + 2 * model.embedding_size
+    rows = 1 + sum(side.rows_per_token for side in model.enabled.values())
+    per_token = 14 * layers * model.hidden_size + 3 * model.ensemble * model.vocab_size
+    per_token += 2 * rows * model.embedding_size
     if model.attention_window:
         per_token += 2 * model.hidden_size + 4 * (model.attention_window + data.seq_len)
     carried = sum(side.memory_bytes() for side in model.enabled.values()) * (data.streams + data.batch_size)
     step = 4 * 2 * data.batch_size * data.seq_len * per_token
-    evaluation = evaluation_bytes(model.vocab_size) if data.val_fraction else 0
-    return 4 * (sparse + copies * weights) + carried + max(step, evaluation)
+    evaluation = evaluation_bytes(model) if data.val_fraction else 0
+    kept = 4 * (sparse + copies * weights) + carried
+    return round(1.1 * (kept + max(step, evaluation, kept)))  # a tenth more, for what the allocator cannot use
