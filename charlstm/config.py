@@ -98,7 +98,7 @@ class TrainConfig(Schema, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=(1 << 63) - 1,
-            description="The same seed trains the same network, if training ends by steps or epochs.",
+            description="The same seed and settings train the same network, if training ends by steps or epochs.",
         ),
     ] = 1
     device: Annotated[str, Meta(description="Device to train on: cpu, cuda, cuda:1 or mps.")] = "cpu"

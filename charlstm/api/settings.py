@@ -125,7 +125,7 @@ class Settings(TypedDict, total=False):
     preview: int | None
     """Length of the sample printed during training, in tokens; 0: none."""
     seed: int | None
-    """The same seed trains the same network, if training ends by steps or epochs."""
+    """The same seed and settings train the same network, if training ends by steps or epochs."""
     device: str | None
     """Device to train on: cpu, cuda, cuda:1 or mps."""
     precision: Literal["fp32", "bf16", "fp16"] | None

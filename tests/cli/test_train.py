@@ -310,6 +310,19 @@ def test_a_run_is_resumed_and_says_where(cli):
     assert "--lr" in refused.err
 
 
+def test_verify_looks_inside_a_resume_file(cli):
+    cli("train", "my.txt", *SMALL)
+    path = cli.folder / "checkpoints" / "my-1" / "resume.safetensors"
+    assert cli("checkpoints", "verify", "my-1").code == 0
+    saved = checkpoint_format.read(path)
+    saved.tensors["generator"].fill(7)
+    checkpoint_format.write(path, saved)
+    for command in (("checkpoints", "verify", "my-1"), ("train", "--resume", "my-1", "--max-steps", "9")):
+        done = cli(*command)
+        assert done.code == 3
+        assert "random generator cannot be used" in (done.out + done.err).replace("\n", " ")
+
+
 def test_a_run_is_not_resumed_on_a_changed_text(cli):
     assert cli("train", "my.txt", *SMALL).code == 0
     (cli.folder / "my.txt").write_text(TEXT.replace("fox", "cat"))

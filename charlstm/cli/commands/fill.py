@@ -73,7 +73,8 @@ def fill(
     the causal network has learnt more.
 
     With -n each answer has its share of the probability of all candidates. If a text ends with a blank, a word is
-    assumed to end there. For a model of bytes or of word pieces, the length of a blank counts those.
+    assumed to end there. For a model of bytes or of word pieces, the length of a blank counts those. A terminal shows
+    control characters instead of obeying them; a pipe gets them unchanged.
     """
     from charlstm.engine.load import load_engine_with_threads
     from charlstm.filling import fill as filling
