@@ -205,12 +205,15 @@ def _check(arrays: Arrays, state: TrainState) -> None:
             raise CorruptError(f"tensor {name!r:.80} holds numbers that are not finite")
         if _NEVER_NEGATIVE.search(name) and (array < 0).any():
             raise CorruptError(f"tensor {name!r:.80} holds numbers below 0")
-    if state.generator.device.type == "cpu":
+    if arrays["generator"].size != _CUDA_GENERATOR_BYTES:
         try:
             torch.Generator().set_state(torch.from_numpy(arrays["generator"].copy()))
         except (RuntimeError, TypeError) as fault:
             raise CorruptError("the state of the random generator cannot be used") from fault
 
+
+_CUDA_GENERATOR_BYTES = 16
+"""Any such bytes are a seed and an offset."""
 
 _NEVER_NEGATIVE = re.compile(r"^optimizer\..*\.(step|v|exp_avg_sq)$")
 """Counts of steps and mean squares of gradients."""
