@@ -29,8 +29,9 @@ from benchmarks.plain_lstm import ALPHABET, EMBEDDING_SIZE, SEQ_LEN, PlainLSTM
 from benchmarks.timing import autocast, interleaved
 from charlstm.nn import fused
 from charlstm.nn.architecture import Architecture
+from charlstm.nn.fused import WindowFunction
 from charlstm.nn.model import CharLM
-from charlstm.nn.recurrence import RecurrentLayer, WindowFunction
+from charlstm.nn.recurrence import RecurrentLayer
 from charlstm.nn.shapes import CELLS
 from charlstm.training.memory import keep_freed_memory
 
