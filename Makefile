@@ -23,6 +23,7 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+	$(BIN)/mypy -p benchmarks
 
 # Reproduces checkpoints/starter/model.safetensors from the bundled corpus.
 starter: $(VENV)/.installed

@@ -250,6 +250,13 @@ class Store:
             yield
 
     def _name_taken(self, name: str) -> UsageError:
+        """Make the error for a name that is taken: by a run, or by what only a person can move away."""
+        folder = self.folder(name)
+        if not folder.is_symlink():
+            try:
+                check_removable_files(folder)
+            except UsageError as fault:
+                return fault
         hint = "Choose another name, or add `force` to replace it."
         return UsageError(f"there is a run {name!r} already", where=self.root, hint=hint)
 

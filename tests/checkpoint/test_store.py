@@ -386,6 +386,13 @@ def test_a_new_run_of_a_links_name_takes_the_links_place(store: Store, tmp_path:
     assert {(outside / name).read_bytes() for name in (MODEL, RESUME, METRICS)} == {b"precious"}
 
 
+def test_a_folder_that_no_run_may_replace_is_named_at_once(store: Store) -> None:
+    (store.root / "mine" / METRICS).mkdir(parents=True)
+    for force in (False, True):
+        with pytest.raises(UsageError, match=f"holds '{METRICS}', which is not a file of a run"):
+            store.create("mine", "", force)
+
+
 @posix
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EIO])
 def test_a_disk_without_locks_leaves_no_folder_behind(

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlstm.cli import app
 from charlstm.cli.commands.sample import in_order
 from charlstm.cli.views.stream import Output
 from charlstm.engine.auto_threads import AutoThreadsEngine
@@ -63,6 +64,23 @@ def run(root: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.Captur
 
 
 # ---- text -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-n", "0"), "-n 0 must be 1 to 10,000"),
+        (("-n", "1000000000"), "-n 1000000000 must be 1 to 10,000"),
+        (("--threads", "9" * 30), "must be 1 to 4096"),
+        (("--threads", "0"), "--threads 0 must be 1 to 4096"),
+    ],
+)
+def test_numbers_without_measure_are_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["charlstm", "sample", "starter", *arguments])
+    assert app._run() == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_seed_repeats_a_text_and_is_reported(run: Any) -> None:

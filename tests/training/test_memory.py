@@ -6,7 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+import charlstm
 from charlstm.cli import app
+from charlstm.errors import OutOfMemoryError
+from charlstm.training import loop
 from charlstm.training.memory import keep_freed_memory
 from tests.training.test_training import run_through, training
 
@@ -62,3 +65,14 @@ def test_the_command_line_changes_the_allocator_of_its_process_and_the_library_d
     monkeypatch.setattr(sys, "argv", ["charlstm", *command, "-q"])
     assert app._run() == 0
     assert set(thresholds) == {MMAP, TRIM}
+
+
+def test_a_network_that_does_not_fit_is_out_of_memory(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
+
+    (tmp_path / "my.txt").write_text("The quick brown fox jumps over the lazy dog.\n" * 30)
+    monkeypatch.setattr(loop, "CharLM", refuse)
+    with pytest.raises(OutOfMemoryError, match="what was saved is kept"):
+        charlstm.train(tmp_path / "my.txt", root=tmp_path / "runs", cache=tmp_path / "cache", max_steps=1, device="cpu")
+    assert not any((tmp_path / "runs").glob("*"))

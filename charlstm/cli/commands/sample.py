@@ -90,7 +90,6 @@ def sample(
         int | None,
         typer.Option(
             "--threads",
-            min=1,
             help="CPU threads. [default: 1; more for wide networks and many texts, if cores are idle]",
         ),
     ] = None,
@@ -112,7 +111,7 @@ def sample(
     if not 1 <= samples <= _MOST_TEXTS:
         raise UsageError(f"-n {samples} must be 1 to {_MOST_TEXTS:,}")
     if threads is not None and not 1 <= threads <= _MOST_THREADS:
-        raise UsageError(f"--threads {threads} must be 1 to {_MOST_THREADS:,}")
+        raise UsageError(f"--threads {threads} must be 1 to {_MOST_THREADS}")
     config = SampleConfig(
         length=(_TOKENS_PER_LINE * max(lines, 0) or _LENGTH) if length is None else length,
         temperature=temperature,
