@@ -192,7 +192,7 @@ def _exit_code(fault: Any) -> int:
         if code < 0 and code != -signal.SIGTERM:
             say(
                 f"charlstm: process {rank} was killed (signal {-code}). What was saved is kept; "
-                "with --resume auto the same command continues from there."
+                "with --resume auto the same command continues from the last save."
             )
             return 128 - int(code)
     return 1

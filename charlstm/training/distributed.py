@@ -288,6 +288,6 @@ def translate_comm_errors() -> Iterator[None]:
         if isinstance(fault, distributed.DistError) or any(word in str(fault) for word in lost):
             raise LostRankError(
                 "another process of this run has ended, or cannot be reached",
-                hint="What was saved is kept; with `resume='auto'` the same command continues from there.",
+                hint="What was saved is kept; with `resume='auto'` the same command continues from the last save.",
             ) from fault
         raise

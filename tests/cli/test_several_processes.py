@@ -153,7 +153,7 @@ def test_a_killed_process_is_reported(folder):
     assert code == 1
     assert err == (
         "charlstm: another process of this run has ended, or cannot be reached. What was saved is kept; "
-        "with --resume auto the same command continues from there.\n"
+        "with --resume auto the same command continues from the last save.\n"
     )
     second.communicate()
 
