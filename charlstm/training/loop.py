@@ -161,7 +161,7 @@ class Training:
         """
         if self._last_batch is not None:
             carried = None if self._batches.shuffled else self._states[self._last_batch.group]
-            if self._train_step.has_diverged(self._last_batch, carried):
+            if self.ranks.broadcast_value(self._train_step.has_diverged(self._last_batch, carried)):
                 raise DivergedError(f"the weights are out of range at step {self.cursor.step}")
         self.cursor.seconds = self._clock.seconds
         state = self._train_state([self.ranks.gather_rows(state) for state in self._states])
