@@ -31,6 +31,7 @@ _REASONS: dict[int, tuple[str, str]] = {
     errno.EACCES: ("no permission", "Choose a place of your own, or have its permissions changed."),
     errno.EPERM: ("no permission", "Choose a place of your own, or have its permissions changed."),
     errno.ENOLCK: ("there are no locks on this disk", "Choose another place."),
+    errno.ENOSYS: ("there are no locks on this disk", "Choose another place."),
     errno.EROFS: ("the disk is read-only", "Choose another place."),
     errno.ENOENT: ("its folder does not exist", "Create the folder first."),
     errno.EEXIST: ("something else has this name", "Choose another name or place."),
@@ -84,6 +85,7 @@ def locked(path: Path, busy: CharlstmError) -> Iterator[None]:
 
     lock = FileLock(path, timeout=0)
     try:
+        _check_lockable(path)
         lock.acquire()
     except Timeout as fault:
         raise busy from fault
@@ -186,6 +188,9 @@ if sys.platform == "win32":
     def _mark_in_use(descriptor: int) -> None:
         pass
 
+    def _check_lockable(path: Path) -> None:
+        pass
+
     def _remove_unlocked(entry: Path) -> None:
         entry.unlink()
 
@@ -221,6 +226,14 @@ else:
         """Lock the file: unlike a process id, a lock ends with its process and is visible from containers and NFS."""
         with suppress(OSError):  # a file system without locks: the process id in the name must do
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _check_lockable(path: Path) -> None:
+        """Raise the system's error where there are no locks: filelock would take some for a lock that is held."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # changes nothing: it is not locked through this descriptor
+        finally:
+            os.close(descriptor)
 
     def _remove_unlocked(entry: Path) -> None:
         descriptor = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from charlstm.checkpoint.names import clean_name, name_fault
 from charlstm.checkpoint.references import find_model, find_resumable
-from charlstm.checkpoint.run import METRICS, MODEL, RESUME
+from charlstm.checkpoint.run import LOCK, METRICS, MODEL, RESUME
 from charlstm.checkpoint.store import Store
 from charlstm.errors import NotFoundError, StorageError, UsageError
 from tests.checkpoint_samples import run_folder
@@ -394,8 +394,8 @@ def test_a_folder_that_no_run_may_replace_is_named_at_once(store: Store) -> None
 
 
 @posix
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EIO])
-def test_a_disk_without_locks_leaves_no_folder_behind(
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EIO, errno.ENOSYS, errno.EACCES])
+def test_a_disk_without_locks_is_told_as_such_and_leaves_no_folder_behind(
     store: Store, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     import fcntl
@@ -404,6 +404,7 @@ def test_a_disk_without_locks_leaves_no_folder_behind(
         raise OSError(number, os.strerror(number))
 
     folder = store.create("new", "")
+    (folder / LOCK).touch()
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(StorageError, match="cannot be locked"), store.lock(folder):
         pass
