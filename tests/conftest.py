@@ -13,6 +13,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 settings.register_profile("charlstm", deadline=None)
 settings.load_profile("charlstm")
 
-# A background job of a script is started with Ctrl-C ignored, and so would be every command that tests start.
+# A background job of a script is started with Ctrl-C ignored, one under nohup with SIGHUP; and so would be every
+# command that tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
