@@ -60,6 +60,11 @@ def test_an_invalid_settings_file_is_one_line(tmp_path, text, told):
     assert "\n" not in str(caught.value)
 
 
+def test_a_window_of_attention_that_would_take_gigabytes_is_refused():
+    with pytest.raises(ConfigError, match="attention_window=65536"):
+        check_partial("model", {"attention_window": 65_536})
+
+
 def test_a_missing_settings_file(tmp_path):
     with pytest.raises(NotFoundError, match="no such settings file"):
         read_settings(tmp_path / "none.toml")

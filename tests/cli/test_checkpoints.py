@@ -120,6 +120,16 @@ def test_no_content_of_a_file_stops_a_list(store: Store, provenance: dict[str, A
             ask(*arguments)
 
 
+@pytest.mark.parametrize("depth", [15, 450])
+def test_a_value_nested_deep_is_shown_or_refused(store: Store, depth: int) -> None:
+    deep: Any = []
+    for _ in range(depth):
+        deep = {"a": [deep]}
+    write(Path("deep.safetensors"), replace(model(), tokenizer={**model().tokenizer, "more": deep}))
+    for arguments in (["show", "deep.safetensors"], ["show", "deep.safetensors", "--json"], ["list"]):
+        assert ask(*arguments).stdout
+
+
 def test_a_note_of_megabytes_is_cut(store: Store) -> None:
     write(Path("long.safetensors"), model(note="x" * 5_000_000))
     shown = ask("show", "long.safetensors").stdout

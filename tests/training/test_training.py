@@ -428,6 +428,15 @@ def test_weights_that_no_step_can_follow_are_not_saved(tmp_path, settings):
     assert not (tmp_path / "a" / RESUME).exists()
 
 
+def test_an_average_that_is_not_finite_never_beats_the_last_weights(tmp_path):
+    trained = training(tmp_path / "a")
+    for weight in trained._ema.weights.values():
+        weight.fill_(math.nan)
+    variant, val_loss = trained._validation.choose(trained.model, trained._ema)
+    assert variant.weights == "last"
+    assert math.isfinite(val_loss)
+
+
 def test_saving_at_every_step_changes_nothing(tmp_path):
     plain = run_through(training(tmp_path / "a"))
     often = run_through(training(tmp_path / "b", train={"save_every": 1e-9}))
