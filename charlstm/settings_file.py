@@ -12,8 +12,9 @@ from charlstm.config import SECTIONS, check_partial
 from charlstm.errors import ConfigError, NotFoundError
 from charlstm.schemas import as_in_file
 
-_LARGEST = 1_000_000
-_DEEP_KEY = re.compile(r"""(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*\.[ \t]*){9}""")
+_LARGEST = 1_000_000  # bytes
+_DEEP_KEY = re.compile(r"""(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*\.[ \t]*){99}""")
+"""A hundred parts: more than any file name in a value has, and still quickly parsed."""
 
 
 def read_settings(path: Path) -> dict[str, dict[str, Any]]:
@@ -25,9 +26,10 @@ def read_settings(path: Path) -> dict[str, dict[str, Any]]:
     """
     try:
         with path.open("rb") as file:
-            text = file.read(_LARGEST + 1).decode("utf-8")
-        if len(text) > _LARGEST:
-            raise ConfigError(f"more than {_LARGEST:,} characters are no settings", where=path)
+            data = file.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise ConfigError(f"more than {_LARGEST:,} bytes are no settings", where=path)
+        text = data.decode("utf-8")
         if _DEEP_KEY.search(text):  # the parser takes gigabytes for one of thousands of parts
             raise ConfigError("a key has more than two parts, a section and a setting", where=path)
         tables = tomllib.loads(text)

@@ -60,6 +60,12 @@ def test_an_invalid_settings_file_is_one_line(tmp_path, text, told):
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_name_with_many_dots_is_no_deep_key(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text('[data]\nsources = ["a.b.c.d.e.f.g.h.i.j.k.l.txt"]')
+    assert read_settings(path) == {"data": {"sources": ["a.b.c.d.e.f.g.h.i.j.k.l.txt"]}}
+
+
 def test_a_window_of_attention_that_would_take_gigabytes_is_refused():
     with pytest.raises(ConfigError, match="attention_window=65536"):
         check_partial("model", {"attention_window": 65_536})
@@ -124,14 +130,15 @@ def test_every_choice_is_named_when_none_of_them_was_taken():
     ("text", "words"),
     [
         ("[model]\n" + ".".join("a" * 50_000) + " = 1", "more than two parts"),
-        ("[model]\n" + " . ".join(['"a"', "'b'"] * 20) + " = 1", "more than two parts"),
+        ("[model]\n" + " . ".join(['"a"', "'b'"] * 60) + " = 1", "more than two parts"),
         ("[" + ".".join("a" * 50_000) + "]", "more than two parts"),
         ("[model]\nhidden_size = " + "9" * 5000, "cannot be read as TOML"),
         ("[" * 5000, "cannot be read as TOML"),
         ("[model]\nhidden_size = " + "[" * 5000, "cannot be read as TOML"),
-        ("#" * 1_000_001, "more than 1,000,000 characters"),
+        ("#" * 1_000_001, "more than 1,000,000 bytes"),
+        ("#" + "é" * 600_000, "more than 1,000,000 bytes"),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_a_settings_file_made_to_break_the_parser_is_one_line(tmp_path, text, words):
     path = tmp_path / "bomb.toml"
