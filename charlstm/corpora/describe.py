@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Literal
 
 from charlstm.corpora import synthetic
-from charlstm.corpora.catalogue import BUNDLED, CATALOGUE, Entry, bundled, is_fetched, place
+from charlstm.corpora.catalogue import (
+    BUNDLED,
+    Collection,
+    Entry,
+    bundled,
+    catalogue,
+    in_catalogue,
+    is_fetched,
+    place,
+    suggestions,
+)
 from charlstm.corpora.local import LOCAL
 from charlstm.corpora.sources import names
 from charlstm.errors import NotFoundError
@@ -38,7 +48,8 @@ class NamedCorpus:
     size: int | None = None
     """Bytes; None if it is generated."""
     address: str = ""
-    """The URL it is fetched from, or the full name of a synthetic source, with all settings."""
+    """The URL it is fetched from, for a collection without the paths of its files; or the full name of a synthetic
+    source, with all settings."""
     place: str = ""
     """Its file or folder; empty if it has none."""
     ready: bool = True
@@ -53,7 +64,7 @@ def named_corpora(cache: Path) -> list[NamedCorpus]:
     """
     return [
         *_bundled(),
-        *(_entry(entry, cache) for entry in CATALOGUE.values()),
+        *(_entry(entry, cache) for entry in catalogue().values()),
         *(NamedCorpus(name, "local", source.description, source.licence) for name, source in LOCAL.items()),
         *(_synthetic(kind) for kind in synthetic.KINDS),
     ]
@@ -63,7 +74,7 @@ def describe(name: str, cache: Path) -> NamedCorpus:
     """The corpus with a name.
 
     Args:
-        name: one of `named_corpora`; a synthetic source may have settings.
+        name: one of `named_corpora`, or a part of a collection; a synthetic source may have settings.
         cache: charlstm's cache folder.
 
     Raises:
@@ -76,15 +87,20 @@ def describe(name: str, cache: Path) -> NamedCorpus:
     for corpus in named_corpora(cache):
         if corpus.name == name:
             return corpus
-    close = get_close_matches(name, names(), n=3)
+    fetched = in_catalogue(name)
+    if fetched is not None:
+        return _entry(fetched, cache)
+    whole = name.partition("/")[0]
+    close = suggestions(name) if whole in catalogue() else get_close_matches(name, names(), n=3)
     hint = f"Did you mean {' or '.join(close)}?" if close else "`charlstm corpora list` shows all corpora."
     raise NotFoundError("no corpus has this name", where=name, hint=hint)
 
 
 def digest(corpus: NamedCorpus) -> str:
     """The SHA-256 of a corpus of one file, from the catalogue or computed; empty for any other."""
-    if corpus.name in CATALOGUE:
-        return CATALOGUE[corpus.name].sha256
+    entry = in_catalogue(corpus.name)
+    if entry is not None:
+        return entry.text_sha256 if isinstance(entry, Entry) else ""
     path = bundled().get(corpus.name)
     return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
 
@@ -114,8 +130,10 @@ def _pieces(name: str, corpus: NamedCorpus) -> Iterator[str]:
     if not corpus.ready:
         return iter(())
     files = bundled()
-    path = files.get(corpus.name) or (next(iter(files.values())) if corpus.name == BUNDLED else Path(corpus.place))
-    return _head(path)
+    if corpus.name == BUNDLED:
+        return _head(next(iter(files.values())))
+    path = files.get(corpus.name) or Path(corpus.place)
+    return _head(path if path.is_file() else next(iter(sorted(path.rglob("*.txt")))))
 
 
 def _head(path: Path) -> Iterator[str]:
@@ -135,10 +153,11 @@ def _bundled() -> Iterator[NamedCorpus]:
         yield NamedCorpus(name, "bundled", f"part of {BUNDLED}", "CC0", sizes[name], place=str(path))
 
 
-def _entry(entry: Entry, cache: Path) -> NamedCorpus:
+def _entry(entry: Entry | Collection, cache: Path) -> NamedCorpus:
     ready = is_fetched(entry, cache)
     path = str(place(entry, cache)) if ready else ""
-    return NamedCorpus(entry.name, "catalogue", entry.description, entry.licence, entry.size, entry.url, path, ready)
+    size = entry.text_size
+    return NamedCorpus(entry.name, "catalogue", entry.description, entry.licence, size, entry.url, path, ready)
 
 
 def _synthetic(kind: str) -> NamedCorpus:

@@ -1,14 +1,20 @@
-"""Fetch a catalogue entry with pooch: over https only, no more bytes than expected, checked, whole or not at all."""
+"""Fetch what the catalogue has with pooch: over https only, no more bytes than expected, checked, whole or not at all.
+
+Of a collection each text is whole or not there, and those that are there are not fetched again.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-from charlstm.corpora.catalogue import Entry, place, sha256_of
+from charlstm.corpora.catalogue import Collection, Entry, is_intact, place, sha256_of
+from charlstm.corpora.clean_markdown import clean_markdown
 from charlstm.corpora.read import FilePart
 from charlstm.errors import CharlstmError, CorruptError, NotFoundError
 from charlstm.files import make_folder, storage_error, write_atomically
@@ -21,42 +27,73 @@ Progress = Callable[[int], None]
 """Receives the number of bytes downloaded so far."""
 
 
-def fetch(entry: Entry, cache: Path, *, from_file: Path | None = None, progress: Progress | None = None) -> Path:
-    """Bring an entry into the cache, by download or from a local file.
+def fetch(
+    entry: Entry | Collection, cache: Path, *, source: Path | None = None, progress: Progress | None = None
+) -> Path:
+    """Bring what the catalogue has into the cache, by download or from this disk.
 
     Args:
-        entry: what to fetch.
+        entry: what to fetch. Of a collection the texts that are there already stay.
         cache: charlstm's cache folder.
-        from_file: a file to copy instead of downloading.
-        progress: called after each block of a download.
+        source: the file of an entry, or the folder of a collection, to read instead of downloading.
+        progress: called after each block of a download and after each text.
 
     Returns:
-        The file in the cache. An existing one stays until the new one is complete and checked.
+        The file or folder in the cache. An existing file stays until the new one is complete and checked.
 
     Raises:
         NotFoundError: no such file, no network, or the server does not have it.
         CorruptError: too long, too short, or another text.
         StorageError: the cache cannot be written.
     """
+    done = 0
+
+    def received(count: int) -> None:
+        if progress:
+            progress(done + count)
+
+    for each in entry.entries:
+        if each is entry or not is_intact(each, cache):
+            _fetch(each, cache, source and _file(entry, each, source), received)
+        done += each.size
+        received(0)
+    return place(entry, cache)
+
+
+def _file(entry: Entry | Collection, each: Entry, source: Path) -> Path:
+    """The file of one text on this disk; a collection's folder is laid out as its addresses are."""
+    return source if each is entry else source / unquote(each.url.removeprefix(entry.url))
+
+
+def _fetch(entry: Entry, cache: Path, file: Path | None, progress: Progress) -> None:
+    """Bring one text into the cache."""
     target = place(entry, cache)
     make_folder(target.parent)
-    if from_file is None:
-        _download(entry, target, progress)
+    published = file or (target if entry.text is None else target.with_suffix(".md"))
+    if file is None:
+        _download(entry, published, progress)
     else:
-        _copy(entry, from_file, target)
-    return target
+        _check(entry, file)
+    if entry.text is not None:
+        text = clean_markdown(published.read_bytes().decode()).encode()
+        assert hashlib.sha256(text).hexdigest() == entry.text_sha256, "the manifest is older than `clean_markdown`"
+        write_atomically(target, text)
+    elif file is not None:
+        write_atomically(target, FilePart.open(file).blocks())
+    if published not in (file, target):
+        published.unlink()
 
 
-def _copy(entry: Entry, file: Path, target: Path) -> None:
-    source = FilePart.open(file)
-    if source.size != entry.size:
-        raise _wrong(file, f"{source.size:,} bytes instead of {entry.size:,}")
+def _check(entry: Entry, file: Path) -> None:
+    """Check that a file is what is published."""
+    size = FilePart.open(file).size
+    if size != entry.size:
+        raise _wrong(file, f"{size:,} bytes instead of {entry.size:,}")
     if sha256_of(file) != entry.sha256:
         raise _wrong(file, "its SHA-256 is not the catalogue's")
-    write_atomically(target, source.blocks())
 
 
-def _download(entry: Entry, target: Path, progress: Progress | None) -> None:
+def _download(entry: Entry, target: Path, progress: Progress) -> None:
     import pooch
     import requests
 
@@ -80,7 +117,7 @@ def _download(entry: Entry, target: Path, progress: Progress | None) -> None:
         raise storage_error(target.parent, cause, "cannot be written") from fault
 
 
-def _blocks(entry: Entry, progress: Progress | None) -> Iterator[bytes]:
+def _blocks(entry: Entry, progress: Progress) -> Iterator[bytes]:
     """The bytes that the server sends, exactly as many as expected."""
     import requests
 
@@ -99,8 +136,7 @@ def _blocks(entry: Entry, progress: Progress | None) -> Iterator[bytes]:
                     if received > entry.size:
                         raise _wrong(entry.url, f"longer than the {entry.size:,} bytes expected")
                     yield block
-                    if progress:
-                        progress(received)
+                    progress(received)
             except requests.exceptions.ChunkedEncodingError:
                 pass  # the connection broke: the count of bytes says so below
     if received < entry.size:
@@ -108,7 +144,7 @@ def _blocks(entry: Entry, progress: Progress | None) -> Iterator[bytes]:
 
 
 def _wrong(where: object, what: str) -> CorruptError:
-    return CorruptError(what, where=where, hint="Nothing was stored.")
+    return CorruptError(what, where=where, hint="It was not stored.")
 
 
 def _unreachable(entry: Entry, fault: Exception) -> CharlstmError:
@@ -125,7 +161,7 @@ def _unreachable(entry: Entry, fault: Exception) -> CharlstmError:
         what = f"the server was silent for {TIMEOUT:.0f} s"
     else:
         what = f"cannot be reached ({getattr(root, 'strerror', None) or root})"
-    hint = "If you have the file already, name it with `from_file`."
+    hint = "If you have it already, name its place with `source`."
     # A server's answer may have several lines.
     return NotFoundError(" ".join(what.split()), where=entry.url, hint=hint)
 

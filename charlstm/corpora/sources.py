@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -17,7 +18,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 from charlstm.corpora import synthetic
-from charlstm.corpora.catalogue import BUNDLED, CATALOGUE, Entry, bundled, is_fetched, is_intact, place
+from charlstm.corpora.catalogue import (
+    BUNDLED,
+    Collection,
+    Entry,
+    bundled,
+    catalogue,
+    in_catalogue,
+    is_fetched,
+    is_intact,
+    place,
+    suggestions,
+)
 from charlstm.corpora.decode import Newlines
 from charlstm.corpora.encodings import looks_binary, lookup
 from charlstm.corpora.local import LOCAL
@@ -60,7 +72,7 @@ def open_sources(
             - a glob (``*``, ``?``, ``[...]``, ``**``): all regular files it matches, sorted likewise;
             - ``-``: standard input, stored in a temporary file so that it can be read twice;
             - ``english``: the bundled corpus, its files by name; ``english/verse``: one of them;
-            - a catalogue entry that has been fetched;
+            - a catalogue entry that has been fetched, or a part of one: ``classics/Jane Austen``;
             - ``python:docs``, ``python:source``, ``unicode:names``: text every machine already has;
             - ``synthetic:KIND,NAME=NUMBER,...``: text of known entropy.
         encoding: the encoding of every part; None is UTF-8, with a byte order mark of UTF-8, UTF-16 or UTF-32
@@ -103,7 +115,7 @@ def open_sources(
 def names() -> list[str]:
     """The name of every corpus that has one, for lists and for suggestions."""
     kinds = [synthetic.PREFIX + kind for kind in synthetic.KINDS]
-    return [BUNDLED, *bundled(), *CATALOGUE, *LOCAL, *kinds]
+    return [BUNDLED, *bundled(), *catalogue(), *LOCAL, *kinds]
 
 
 def _open(source: str, encoding: str | None, stdin: BinaryIO | None, cache: Path) -> _Opened:
@@ -132,8 +144,9 @@ def _by_name(source: str, cache: Path) -> _Opened | None:
         return _Opened(source, [FilePart.open(path, name) for name, path in files.items()])
     if source in files:
         return _Opened(_slug(source), [FilePart.open(files[source], source)])
-    if source in CATALOGUE:
-        return _Opened(source, [_fetched(CATALOGUE[source], cache)])
+    fetched = in_catalogue(source)
+    if fetched is not None:
+        return _Opened(_slug(source), _fetched(fetched, cache))
     if source in LOCAL:
         return _Opened(_slug(source), [_spool(source, LOCAL[source].pieces, cache)])
     if source.startswith(synthetic.PREFIX):
@@ -147,14 +160,14 @@ def _spool(name: str, pieces: Callable[[], Iterator[str]], cache: Path) -> Part:
     return SpooledPart(name, (piece.encode() for piece in pieces()), cache)
 
 
-def _fetched(entry: Entry, cache: Path) -> FilePart:
-    again = f"charlstm corpora fetch {entry.name}"
+def _fetched(entry: Entry | Collection, cache: Path) -> list[Part]:
+    again = f"charlstm corpora fetch {shlex.quote(entry.name)}"
     if not is_fetched(entry, cache):
         raise NotFoundError("not fetched yet", where=entry.name, hint=f"Fetch it first: {again}")
     if not is_intact(entry, cache):
         where = place(entry, cache)
-        raise CorruptError("its file has changed since it was fetched", where=where, hint=f"Fetch it again: {again}")
-    return FilePart.open(place(entry, cache), entry.name)
+        raise CorruptError("has changed since it was fetched", where=where, hint=f"Fetch it again: {again}")
+    return [FilePart.open(place(each, cache), each.name) for each in entry.entries]
 
 
 def _folder(folder: Path, encoding: str | None) -> _Opened:
@@ -209,6 +222,8 @@ def _suggestion(source: str, path: Path) -> str:
     here = os.path.dirname(source)
     close = [os.path.join(here, name) for name in get_close_matches(path.name, files, n=2, cutoff=0.6)]
     close += get_close_matches(source, names(), n=2, cutoff=0.6)
+    if source.partition("/")[0] in catalogue():
+        close += suggestions(source)
     return f"Did you mean {' or '.join(close)}?" if close else "`charlstm corpora list` shows all corpora."
 
 

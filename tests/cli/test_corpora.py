@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 
 from charlstm.cli.commands import corpora as module
 from charlstm.cli.views import corpora as tables
-from charlstm.corpora.catalogue import CATALOGUE, Entry
+from charlstm.corpora.catalogue import Entry, catalogue
 from charlstm.corpora.check import check
 from charlstm.corpora.describe import describe, digest, first_lines, named_corpora
 from charlstm.corpora.sources import names, open_sources
@@ -34,7 +35,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     entry = Entry("mine", "https://127.0.0.1:9/x", len(TEXT.encode()), digest_of(TEXT), "CC0", "a text of mine")
-    monkeypatch.setitem(CATALOGUE, "mine", entry)
+    monkeypatch.setitem(catalogue(), "mine", entry)
     return tmp_path
 
 
@@ -183,7 +184,7 @@ def test_every_example_in_the_help_parses() -> None:
         examples = re.findall(r"^  charlstm corpora (.+)$", command.epilog, re.M)
         assert len(examples) >= 2
         for example in examples:
-            words = example.split(" < ")[0].replace("'", "").split()
+            words = shlex.split(example.split(" < ")[0])
             assert words[0] == name
             command.make_context(name, words[1:])
         assert "Examples:" in run(name, "--help").stdout

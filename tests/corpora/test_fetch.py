@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import trustme
 
 from charlstm.corpora import fetch as module
-from charlstm.corpora.catalogue import CATALOGUE, Entry, find, is_fetched, is_intact, place
+from charlstm.corpora.catalogue import Collection, Entry, catalogue, find, is_fetched, is_intact, place
 from charlstm.corpora.fetch import fetch
 from charlstm.corpora.sources import open_sources
 from charlstm.errors import CorruptError, NotFoundError, StorageError, UsageError
@@ -178,7 +179,7 @@ def test_a_bad_answer_leaves_the_existing_file(
     assert "\n" not in str(caught.value)
     assert [path.read_bytes() for path in files_in(tmp_path)] == [b"older"]
     if error is NotFoundError:
-        assert "name it with `from_file`" in str(caught.value)
+        assert "name its place with `source`" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +200,7 @@ def test_a_server_with_a_foreign_certificate(server: str, tmp_path: Path, monkey
 
 def test_without_a_network(tmp_path: Path) -> None:
     with pytest.raises(
-        NotFoundError, match=r"cannot be reached \(.*\)\. If you have the file already, name it with `from_file`\."
+        NotFoundError, match=r"cannot be reached \(.*\)\. If you have it already, name its place with `source`\."
     ):
         fetch(entry("https://127.0.0.1:9/x"), tmp_path)
     with pytest.raises(NotFoundError, match="cannot be reached"):
@@ -218,7 +219,8 @@ def test_a_full_disk(server: str, tmp_path: Path) -> None:
     body = f"""
 import resource, signal, sys
 from pathlib import Path
-from charlstm.corpora.catalogue import Entry
+from urllib.parse import quote
+from charlstm.corpora.catalogue import Collection, Entry
 from charlstm.corpora.fetch import fetch
 from charlstm.errors import StorageError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -239,7 +241,7 @@ def test_from_a_file(tmp_path: Path) -> None:
     good.write_bytes(TEXT)
     expected = entry("https://example.org/x")
     assert not is_fetched(expected, cache)
-    assert fetch(expected, cache, from_file=good).read_bytes() == TEXT
+    assert fetch(expected, cache, source=good).read_bytes() == TEXT
     assert is_intact(expected, cache)
     for wrong, message in [
         (TEXT + b"x", "288,001 bytes instead of 288,000"),
@@ -248,22 +250,22 @@ def test_from_a_file(tmp_path: Path) -> None:
     ]:
         good.write_bytes(wrong)
         with pytest.raises(CorruptError, match=f"my file.txt: .*{message}"):
-            fetch(expected, cache, from_file=good)
+            fetch(expected, cache, source=good)
         assert is_intact(expected, cache)
     with pytest.raises(NotFoundError, match="no such file"):
-        fetch(expected, cache, from_file=tmp_path / "none")
+        fetch(expected, cache, source=tmp_path / "none")
     with pytest.raises(StorageError):
-        fetch(expected, good, from_file=good)
+        fetch(expected, good, source=good)
 
 
 def test_a_fetched_text_is_a_source_and_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "f"
     file.write_bytes(TEXT)
     expected = replace(entry("https://example.org/x"), name="winter")
-    monkeypatch.setitem(CATALOGUE, "winter", expected)
+    monkeypatch.setitem(catalogue(), "winter", expected)
     with pytest.raises(NotFoundError, match="Fetch it first: charlstm corpora fetch winter"):
         open_sources(["winter"], cache=tmp_path)
-    fetch(expected, tmp_path, from_file=file)
+    fetch(expected, tmp_path, source=file)
     assert "".join(open_sources(["winter"], cache=tmp_path).chunks()).encode() == TEXT
     place(expected, tmp_path).write_bytes(b"x" + TEXT[1:])
     with pytest.raises(CorruptError, match="Fetch it again"):
@@ -276,5 +278,98 @@ def test_the_catalogue() -> None:
         find("shakespeare")
     with pytest.raises(UsageError, match="ships with charlstm"):
         find("english")
-    for name, each in CATALOGUE.items():
-        assert (name, each.url[:8], len(each.sha256)) == (each.name, "https://", 64)
+    for name, each in catalogue().items():
+        assert (name, each.url[:8]) == (each.name, "https://")
+        assert all(len(entry.sha256) == len(entry.text_sha256) == 64 for entry in each.entries)
+
+
+def test_the_classics_and_their_parts() -> None:
+    classics = find("classics")
+    assert len(classics.entries) == 196
+    assert len({place(book, Path()) for book in classics.entries}) == 196
+    assert classics.size > classics.text_size > 60_000_000
+    austen, emma = find("classics/Jane Austen"), find("classics/Jane Austen/Emma")
+    assert len(austen.entries) == 8
+    assert emma in austen.entries
+    assert emma.url.endswith("/Jane%20Austen/Emma.md")
+    held_out = find("classics/held-out").entries
+    assert len(held_out) == 8
+    assert all(book.held_out for book in held_out)
+    for wrong, suggestion in [
+        ("classics/Jane Austin", "classics/Jane Austen"),
+        ("classics/Jane Austen/Emmma", "classics/Jane Austen/Emma"),
+        ("tinyshakespeare/Hamlet", "tinyshakespeare"),
+    ]:
+        with pytest.raises(NotFoundError, match=suggestion):
+            find(wrong)
+
+
+BOOK = b"# Title: Winter\n\n-------\n\n## Chapter 1\n\nNow is the _winter_ of our discontent.  \n\n"
+CLEAN = b"Chapter 1\n\nNow is the winter of our discontent.\n"
+
+
+@pytest.fixture
+def shelf(server: str, monkeypatch: pytest.MonkeyPatch) -> Collection:
+    """Three books of two authors; the server has the first two, and knows nothing of the third."""
+    books = []
+    for path, held_out in [("A. Poet/It's winter", False), ("A. Poet/Summer & Co.", True), ("B/Missing", False)]:
+        published = BOOK.replace(b"Winter", path.encode())
+        code = 404 if "Missing" in path else 200
+        monkeypatch.setitem(ANSWERS, f"/shelf/{quote(path)}.md", (published, len(published), code, {}))
+        text = (len(CLEAN), hashlib.sha256(CLEAN).hexdigest())
+        digest = hashlib.sha256(published).hexdigest()
+        url = f"{server}/shelf/{quote(path)}.md"
+        books.append(Entry(f"shelf/{path}", url, len(published), digest, "", "", text, held_out))
+    shelf = Collection("shelf", f"{server}/shelf/", tuple(books), "public domain", "three books")
+    monkeypatch.setitem(catalogue(), "shelf", shelf)
+    return shelf
+
+
+def test_a_collection_is_fetched_book_by_book_and_goes_on_where_it_was_interrupted(
+    shelf: Collection, tmp_path: Path
+) -> None:
+    counts: list[int] = []
+    with pytest.raises(NotFoundError, match="404"):
+        fetch(shelf, tmp_path, progress=counts.append)
+    assert counts == sorted(counts)
+    there = sorted(files_in(tmp_path))
+    assert [file.name for file in there] == ["It's winter.txt", "Summer & Co..txt"]
+    assert {file.read_bytes() for file in there} == {CLEAN}
+    assert not is_fetched(shelf, tmp_path)
+    assert is_intact(find("shelf/A. Poet"), tmp_path)
+
+    written = there[1].stat().st_mtime_ns
+    there[0].write_bytes(CLEAN.replace(b"winter", b"WINTER"))  # the right size, another text: fetched again
+    missing, length, _, headers = ANSWERS["/shelf/B/Missing.md"]
+    ANSWERS["/shelf/B/Missing.md"] = (missing, length, 200, headers)
+    assert fetch(shelf, tmp_path, progress=counts.append) == tmp_path / "corpora" / "shelf"
+    assert counts[-1] == shelf.size
+    assert is_intact(shelf, tmp_path)
+    assert {file.name for file in files_in(tmp_path)} == {"It's winter.txt", "Summer & Co..txt", "Missing.txt"}
+    assert there[1].stat().st_mtime_ns == written
+
+
+def test_a_collection_from_a_folder(shelf: Collection, tmp_path: Path) -> None:
+    folder, cache = tmp_path / "my books", tmp_path / "cache"
+    for book in shelf.entries:
+        path = book.name.removeprefix("shelf/")
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"{path}.md").write_bytes(BOOK.replace(b"Winter", path.encode()))
+    (folder / "B" / "Missing.md").write_bytes(b"x" * shelf.entries[-1].size)
+    with pytest.raises(CorruptError, match=r"Missing\.md: its SHA-256"):
+        fetch(shelf, cache, source=folder)
+    assert len(files_in(cache)) == 2
+    with pytest.raises(NotFoundError, match=r"nowhere/B/Missing\.md: no such file"):
+        fetch(shelf, cache, source=tmp_path / "nowhere")
+
+    with pytest.raises(NotFoundError, match=r"shelf/B: not fetched yet\. .*charlstm corpora fetch shelf/B"):
+        open_sources(["shelf/B"], cache=cache)
+    corpus = open_sources(["shelf/A. Poet"], cache=cache)
+    assert corpus.name == "shelf-A.-Poet"
+    assert "".join(corpus.chunks()).encode() == CLEAN * 2
+    assert "".join(open_sources(["shelf/held-out"], cache=cache).chunks()).encode() == CLEAN
+    place(shelf.entries[1], cache).write_bytes(CLEAN.upper())
+    with pytest.raises(CorruptError, match=r"has changed since it was fetched.*fetch 'shelf/A\. Poet'"):
+        open_sources(["shelf/A. Poet"], cache=cache)
+    with pytest.raises(NotFoundError, match=r"Did you mean .*shelf/B"):
+        open_sources(["shelf/C"], cache=cache)

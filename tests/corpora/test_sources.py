@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.corpora.catalogue import CATALOGUE
+from charlstm.corpora.catalogue import catalogue
 from charlstm.corpora.local import docstrings
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.sources import names, open_sources
@@ -256,7 +256,7 @@ def test_python_source(cache: Path) -> None:
 
 def test_every_name_opens(cache: Path) -> None:
     for name in names():
-        if name in CATALOGUE:
+        if name in catalogue():
             with pytest.raises(NotFoundError, match=f"Fetch it first: charlstm corpora fetch {name}"):
                 open_sources([name], cache=cache)
         elif not name.startswith(("python:", "unicode:")):  # the tests above

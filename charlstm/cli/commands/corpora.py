@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from dataclasses import asdict
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from charlstm.corpora.cache_cleanup import CachedFile
-    from charlstm.corpora.catalogue import Entry
+    from charlstm.corpora.catalogue import Collection, Entry
     from charlstm.corpora.read import Corpus
 
 app = typer.Typer(
@@ -76,29 +77,43 @@ def show(name: Name, cache: Cache = None, as_json: Json = False) -> None:
     draw_show(stdout_console(), values)
 
 
-@app.command(epilog=_examples("fetch tinyshakespeare", "fetch tinyshakespeare --from ~/Downloads/input.txt"))
+@app.command(
+    epilog=_examples(
+        "fetch tinyshakespeare",
+        "fetch classics",
+        "fetch 'classics/Jane Austen'",
+        "fetch tinyshakespeare --from ~/Downloads/input.txt",
+    )
+)
 def fetch(
     name: Name,
-    from_file: Annotated[
-        Path | None, typer.Option("--from", metavar="FILE", help="Copy this file instead of downloading.")
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="PATH", help="Copy this file, or for a collection this folder, and do not download."
+        ),
     ] = None,
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch a corpus of the catalogue. Its size and hash are checked, wherever it came from."""
+    """Fetch a corpus of the catalogue. Size and hash are checked, wherever it came from.
+
+    Of a collection (classics) only the texts that are not there yet are fetched: after an interruption the same command
+    goes on. A part of it has a name too: 'classics/Jane Austen'.
+    """
     from charlstm.corpora.catalogue import find, is_intact, place
 
     folder = cache_or_default(cache)
     entry = find(name)
-    needed = from_file is not None or not is_intact(entry, folder)
+    needed = source is not None or not is_intact(entry, folder)
     if needed:
-        _fetch(entry, folder, from_file)
+        _fetch(entry, folder, source)
     path = place(entry, folder)
     if as_json:
-        _print_json({"name": name, "path": str(path), "bytes": entry.size, "fetched": needed})
+        _print_json({"name": name, "path": str(path), "bytes": entry.text_size, "fetched": needed})
     else:
-        say(f"{'fetched' if needed else 'already there'}: {path} ({size(entry.size)})")
-        say(f"train on it: charlstm train {name}")
+        say(f"{'fetched' if needed else 'already there'}: {path} ({size(entry.text_size)})")
+        say(f"train on it: charlstm train {shlex.quote(name)}")
 
 
 @app.command(epilog=_examples("stats english", "stats my.txt notes/ --json", "stats - --encoding cp1252 < old.txt"))
@@ -205,7 +220,7 @@ def _open(
     return corpus
 
 
-def _fetch(entry: Entry, cache: Path, from_file: Path | None) -> None:
+def _fetch(entry: Entry | Collection, cache: Path, source: Path | None) -> None:
     from tqdm import tqdm
 
     from charlstm.corpora.fetch import fetch as fetch_entry
@@ -220,10 +235,11 @@ def _fetch(entry: Entry, cache: Path, from_file: Path | None) -> None:
             bar.update(received - bar.n)
 
         try:
-            fetch_entry(entry, cache, from_file=from_file, progress=advance)
+            fetch_entry(entry, cache, source=source, progress=advance)
         except NotFoundError as fault:
-            if from_file is None:
-                fault.hint = f"If you have the file already: charlstm corpora fetch {entry.name} --from FILE"
+            if source is None:
+                name, place = shlex.quote(entry.name), "FILE" if entry.entries == (entry,) else "FOLDER"
+                fault.hint = f"If you have it already: charlstm corpora fetch {name} --from {place}"
             raise
 
 
