@@ -42,6 +42,7 @@ _TYPES = {
     "uint32": "U32",
     "uint16": "U16",
     "uint8": "U8",
+    "int8": "I8",
     "bool": "BOOL",
 }
 _DIGEST_KEY = b'"sha256":"'  # in a metadata value its quotes would be escaped, so it occurs only once

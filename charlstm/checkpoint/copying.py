@@ -1,4 +1,4 @@
-"""Copy a model, to keep or to share: without what only a resume needs, and in half the size on request."""
+"""Copy a model, to keep or to share: without what only a resume needs, and smaller on request."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from charlstm.checkpoint.format import Checkpoint, convert, read_model, write
+from charlstm.checkpoint.format import Checkpoint, StoredAs, convert, read_model, write
 from charlstm.checkpoint.names import STARTER
 from charlstm.checkpoint.references import find_model
 from charlstm.checkpoint.run import FILES, MODEL
@@ -23,7 +22,7 @@ def copy(
     source: str,
     destination: str,
     *,
-    dtype: Literal["float16", "float32"] | None = None,
+    dtype: StoredAs | None = None,
     note: str | None = None,
     force: bool = False,
 ) -> Path:
@@ -34,7 +33,7 @@ def copy(
         source: as `find_model` takes it.
         destination: a new run's name, a ``….safetensors`` file, or a folder (anything with a ``/``) that gets a
             ``model.safetensors``. A copy that becomes a run has its new name in its settings.
-        dtype: how the weights are stored; None keeps their type. ``"float16"`` halves the file.
+        dtype: how the weights are stored; None keeps their type. ``"float16"`` halves the file, ``"int8"`` quarters it.
         note: a line for the copy's provenance; None keeps the source's.
         force: replace an existing file or run, its resume file and metrics too.
 

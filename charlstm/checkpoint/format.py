@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.checkpoint import container
+from charlstm.checkpoint import container, int8
 from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.upgrade import upgraded_config, upgraded_provenance, upgraded_tensors
 from charlstm.config import RunConfig
@@ -28,6 +28,9 @@ from charlstm.tokenizers import Tokenizer, from_state
 
 FORMAT_VERSION = 2
 KINDS = ("model", "resume")
+
+StoredAs = Literal["float32", "float16", "int8"]
+"""How the weights of a model can be stored; readers compute in float32 whatever it is."""
 
 _UPGRADE = "Upgrade charlstm: pip install --upgrade charlstm."
 _SECTIONS = ("config", "tokenizer", "provenance")
@@ -49,6 +52,8 @@ class Checkpoint:
     """In a resume file, the position of the run: see `training.snapshot.Cursor`."""
     sha256: str = ""
     """SHA-256 of the whole file; set by `read`."""
+    is_int8: bool = False
+    """Whether the file stores the matrices as 8-bit integers; ``tensors`` are float32 even so."""
 
     def __repr__(self) -> str:
         return f"<Checkpoint {self.run.name}: {self.kind}, {len(self.tensors)} tensors>"
@@ -85,6 +90,8 @@ class Header:
     """The type of each tensor, such as ``"F32"``, and its shape."""
     size: int
     """Size of the file in bytes."""
+    packed: tuple[str, ...] = ()
+    """The tensors stored as 8-bit integers with scales; the scales are not in ``tensors``."""
 
     @property
     def parameters(self) -> int:
@@ -119,7 +126,8 @@ def write(path: Path, checkpoint: Checkpoint) -> str:
     metadata = {"format": "charlstm", "version": str(FORMAT_VERSION), "kind": checkpoint.kind}
     # ASCII only, so that even a lone surrogate in an alphabet survives a round trip.
     metadata |= {name: json.dumps(section, allow_nan=False) for name, section in sections.items()}
-    return container.write(path, checkpoint.tensors, metadata)
+    tensors = int8.pack(checkpoint.tensors) if checkpoint.is_int8 else checkpoint.tensors
+    return container.write(path, tensors, metadata)
 
 
 def read(path: Path, kind: str | None = None) -> Checkpoint:
@@ -151,10 +159,12 @@ def read(path: Path, kind: str | None = None) -> Checkpoint:
             what = "an earlier charlstm began this run, and this one cannot resume it"
             raise IncompatibleError(what, where=path, hint="Begin a new run from the model beside it.")
         run, provenance = _settings(sections, path), _provenance(sections, path)
-        tensors = upgraded_tensors(version, container.read_tensors(file, raw, path))
+        stored = upgraded_tensors(version, container.read_tensors(file, raw, path))
+    tensors = int8.unpack(stored)
     cursor = sections["provenance"].get("cursor", {})
     sha256 = raw.metadata["sha256"]
-    return Checkpoint(actual_kind, tensors, run, sections["tokenizer"], provenance, cursor, sha256)
+    is_int8 = len(tensors) < len(stored)
+    return Checkpoint(actual_kind, tensors, run, sections["tokenizer"], provenance, cursor, sha256, is_int8)
 
 
 def read_header(path: Path) -> Header:
@@ -167,8 +177,12 @@ def read_header(path: Path) -> Header:
         raw = container.read_header(file, path)
     kind, version, sections = _identify(raw.metadata, path)
     run, provenance = _settings(sections, path), _provenance(sections, path)
-    tensors = upgraded_tensors(version, raw.tensors)
-    return Header(kind, run, sections["tokenizer"], provenance, raw.metadata.get("sha256", ""), tensors, raw.size)
+    stored = upgraded_tensors(version, raw.tensors)
+    packed = int8.packed_names({name: (dtype == "I8", shape) for name, (dtype, shape) in stored.items()})
+    tensors = int8.without_scales(stored, packed)
+    return Header(
+        kind, run, sections["tokenizer"], provenance, raw.metadata.get("sha256", ""), tensors, raw.size, tuple(packed)
+    )
 
 
 def read_model_header(path: Path) -> Header:
@@ -179,7 +193,10 @@ def read_model_header(path: Path) -> Header:
     """
     header = read_header(path)
     if header.kind == "model":
-        layout = {name: (dtype.startswith(("F", "BF")), shape) for name, (dtype, shape) in header.tensors.items()}
+        layout = {
+            name: (dtype.startswith(("F", "BF")) or name in header.packed, shape)
+            for name, (dtype, shape) in header.tensors.items()
+        }
         _check_layout(header.run.model, layout, path)
         _check_tokenizer(header.run.model, lambda: from_state(header.tokenizer), path)
     return header
@@ -262,8 +279,8 @@ def check_causal(checkpoint: Checkpoint, path: Path | str = "", *, lacking: str 
         )
 
 
-def convert(checkpoint: Checkpoint, dtype: Literal["float16", "float32"]) -> Checkpoint:
-    """Convert the floating-point tensors of a checkpoint to another type; readers compute in float32 anyway.
+def convert(checkpoint: Checkpoint, dtype: StoredAs) -> Checkpoint:
+    """Convert the weights of a model to another type; readers compute in float32 anyway.
 
     Args:
         checkpoint: the checkpoint to convert; it is not changed.
@@ -275,6 +292,9 @@ def convert(checkpoint: Checkpoint, dtype: Literal["float16", "float32"]) -> Che
     Raises:
         UsageError: a weight is too large for ``dtype``.
     """
+    if dtype == "int8":
+        tensors = int8.unpack(int8.pack(checkpoint.tensors))
+        return replace(checkpoint, tensors=tensors, sha256="", is_int8=True)
     tensors = dict(checkpoint.tensors)
     for name, tensor in tensors.items():
         if tensor.dtype.kind == "f":
@@ -282,7 +302,7 @@ def convert(checkpoint: Checkpoint, dtype: Literal["float16", "float32"]) -> Che
                 tensors[name] = tensor.astype(dtype)
             if not np.array_equal(np.isfinite(tensors[name]), np.isfinite(tensor)):
                 raise UsageError(f"tensor {name!r} has weights too large for {dtype}", hint="Keep float32.")
-    return replace(checkpoint, tensors=tensors, sha256="")
+    return replace(checkpoint, tensors=tensors, sha256="", is_int8=False)
 
 
 def check_tokenizer(checkpoint: Checkpoint, path: Path | str = "") -> None:

@@ -90,6 +90,8 @@ def shape_of(header: Header) -> str:
 
 def dtype_of(header: Header) -> str | None:
     """Return the type of the stored weights; all types, if there are several."""
+    if header.packed:
+        return "int8"  # only the biases are not
     names = sorted({LETTERS[dtype] for dtype, _ in header.tensors.values() if dtype in LETTERS})
     return "+".join(names) or None
 

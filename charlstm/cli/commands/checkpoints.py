@@ -131,7 +131,7 @@ def compare(
 @app.command(
     epilog=_examples(
         "copy english-1 keep",
-        "copy latest to-share.safetensors --dtype float16",
+        "copy latest to-share.safetensors --dtype int8",
         'copy english-1 /media/usb/english/ --note "before the new corpus"',
     )
 )
@@ -142,8 +142,8 @@ def copy(
     ],
     root: Root = DEFAULT_ROOT,
     dtype: Annotated[
-        Literal["float16", "float32"] | None,
-        typer.Option(help="Store the weights as this type; float16 halves the file."),
+        Literal["float32", "float16", "int8"] | None,
+        typer.Option(help="Store the weights as this type: float16 halves the file, int8 quarters it."),
     ] = None,
     note: Annotated[str | None, typer.Option(help="A line to store in the copy.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,

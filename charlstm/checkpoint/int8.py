@@ -1,0 +1,93 @@
+"""Matrices stored as 8-bit integers, each row with a scale of its own: a quarter of the size of float32.
+
+For a row w of a matrix, with s its scale::
+
+    s = max |w| / 127, rounded up to 16 significant bits
+    q = round(w / s)        in -127, …, 127
+    w ≈ q · s               off by at most s / 2
+
+127 · s is then exact in float32, so packing what was unpacked gives the same integers and scales. Vectors (biases) stay
+float32.
+
+Source: Krishnamoorthi 2018, "Quantizing deep convolutional networks for efficient inference", section 3.1.1 (symmetric,
+a scale for each row).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+_LARGEST = 127
+_SCALE = ".scale"
+_Described = TypeVar("_Described")
+
+
+def pack(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Turn matrices into integers and scales.
+
+    Args:
+        tensors: a model's tensors by name, floating-point and finite.
+
+    Returns:
+        For each matrix (R, C) its integers, (R, C) int8, under its name, and its scales, (R,), under ``NAME.scale``;
+        everything else as float32.
+    """
+    packed: dict[str, NDArray[Any]] = {}
+    for name, tensor in tensors.items():
+        if tensor.ndim != 2:
+            packed[name] = tensor.astype(np.float32)
+            continue
+        scale = _round_up(np.abs(tensor.astype(np.float64)).max(1, initial=0.0) / _LARGEST)
+        divisor = np.where(scale > 0, scale, 1.0)
+        packed[name] = np.rint(tensor / divisor[:, None]).astype(np.int8)
+        packed[name + _SCALE] = scale.astype(np.float32)
+    return packed
+
+
+def unpack(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Turn integers and scales into the float32 matrices that they stand for: the inverse of `pack`.
+
+    Args:
+        tensors: what `pack` returned, or tensors without any that is packed.
+
+    Returns:
+        The tensors by name. An integer tensor without fitting scales is left as it is, and so are scales without one.
+    """
+    unpacked = dict(tensors)
+    for name in packed_names({name: (tensor.dtype == np.int8, tensor.shape) for name, tensor in tensors.items()}):
+        unpacked[name] = tensors[name] * unpacked.pop(name + _SCALE).astype(np.float32)[:, None]
+    return unpacked
+
+
+def packed_names(layout: Mapping[str, tuple[bool, tuple[int, ...]]]) -> list[str]:
+    """Return the names of the matrices that are packed.
+
+    Args:
+        layout: by name whether a tensor holds 8-bit integers, and its shape.
+    """
+    return [
+        name
+        for name, (is_int8, shape) in layout.items()
+        if is_int8 and len(shape) == 2 and layout.get(name + _SCALE, (False, ()))[1] == shape[:1]
+    ]
+
+
+def without_scales(tensors: Mapping[str, _Described], names: list[str]) -> dict[str, _Described]:
+    """Return tensors, or what describes them, without the scales of packed matrices.
+
+    Args:
+        tensors: by name.
+        names: the packed matrices, from `packed_names`.
+    """
+    scales = {name + _SCALE for name in names}
+    return {name: tensor for name, tensor in tensors.items() if name not in scales}
+
+
+def _round_up(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round non-negative numbers up to 16 significant bits."""
+    mantissa, exponent = np.frexp(values)
+    return np.ldexp(np.ceil(np.ldexp(mantissa, 16)), exponent - 16)
