@@ -90,4 +90,5 @@ def without_scales(tensors: Mapping[str, _Described], names: list[str]) -> dict[
 def _round_up(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Round non-negative numbers up to 16 significant bits."""
     mantissa, exponent = np.frexp(values)
-    return np.ldexp(np.ceil(np.ldexp(mantissa, 16)), exponent - 16)
+    rounded: NDArray[np.float64] = np.ldexp(np.ceil(np.ldexp(mantissa, 16)), exponent - 16)
+    return rounded
