@@ -27,6 +27,9 @@ class Markov:
         logits = self.table[np.asarray(tokens) % len(self.table)]
         return logits, [(*past, int(token)) for past, token in zip(state, tokens, strict=True)]
 
+    def freeze(self, state: Any, frozen: bool = True) -> Any:
+        return state
+
     def expand(self, state: Any, rows: int) -> Any:
         assert len(state) == 1
         return list(state) * rows

@@ -108,7 +108,16 @@ class Engine:
         features = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, -1)
         logits = np.dot(features, self._head)
         logits += self._head_bias
-        return logits, StepState(tuple(layers), attention, recent, side)
+        return logits, StepState(tuple(layers), attention, recent, side, state.frozen)
+
+    def freeze(self, state: StepState, frozen: bool = True) -> StepState:
+        """Return the state with memories that store no more of what is read, or that store it again.
+
+        Args:
+            state: the state of any number of texts.
+            frozen: whether they are to store nothing.
+        """
+        return state._replace(frozen=frozen)
 
     def expand(self, state: StepState, rows: int) -> StepState:
         """Repeat the state of one text.

@@ -55,6 +55,17 @@ class Stepper(Protocol):
             The logits of the next token, (B, V), and the next state.
         """
 
+    def freeze(self, state: Any, frozen: bool = True) -> Any:
+        """Make the memories of side inputs store no more of what is read, so that a network does not copy itself.
+
+        Args:
+            state: the state of any number of texts.
+            frozen: False lets them store again.
+
+        Returns:
+            The state, which every later one follows in this until it is changed again.
+        """
+
     def expand(self, state: Any, rows: int) -> Any:
         """Repeat the state of one text.
 

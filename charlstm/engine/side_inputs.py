@@ -47,28 +47,27 @@ class SideInputTables:
 
         Args:
             tokens: ids (B,), or one id.
-            state: the previous state; only its histories and memories are used.
+            state: the previous state; only its histories and memories are used, and whether these are frozen.
             buffers: this thread's buffers.
 
         Returns:
             The sum to add to each token's embedding, (B, E) or (E,); the next histories and memories.
         """
         if len(state.recent) == 1 and np.ndim(tokens) == 0:
-            added, history, memories = self._step_one(int(tokens), state.recent[0], state.side[0], buffers)
+            added, history, memories = self._step_one(int(tokens), state, 0, buffers)
             return added, (history,), (memories,)
-        steps = [
-            self._step_one(token, history, memories, buffers)
-            for token, history, memories in zip(tokens.tolist(), state.recent, state.side, strict=True)
-        ]
+        steps = [self._step_one(token, state, row, buffers) for row, token in enumerate(tokens.tolist())]
         sums, histories, next_memories = zip(*steps, strict=True)
         return np.stack(sums), histories, next_memories
 
     def _step_one(
-        self, token: int, history: StepHistory, memories: Mapping[str, Any], buffers: list[Array]
+        self, token: int, state: StepState, row: int, buffers: list[Array]
     ) -> tuple[Array, StepHistory, dict[str, Any]]:
-        history, next_memories = history.append(token), {}
+        history, memories, next_memories = state.recent[row].append(token), state.side[row], {}
         all_rows, *parts = buffers
         for (side, table), part in zip(self._tables, parts, strict=True):
-            rows, next_memories[side.name] = side.step_rows(history, memories[side.name], self._vocab_size)
+            rows, next_memories[side.name] = side.step_rows(
+                history, memories[side.name], self._vocab_size, frozen=state.frozen
+            )
             table.take(rows, 0, part, "clip")
         return np.dot(self._ones, all_rows), history, next_memories

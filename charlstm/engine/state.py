@@ -30,6 +30,8 @@ class StepState(NamedTuple):
     """The last tokens of each text; empty without side inputs."""
     side: tuple[Mapping[str, Any], ...] = ()
     """For each text the memory of each side input, by name."""
+    frozen: bool = False
+    """Whether these memories store no more of what is read."""
 
 
 def map_arrays(function: Callable[..., Array], state: StepState, *others: StepState) -> StepState:
@@ -48,7 +50,7 @@ def map_arrays(function: Callable[..., Array], state: StepState, *others: StepSt
     attention = state.attention
     if attention is not None:
         attention = tuple(map(function, attention, *(other.attention or () for other in others)))
-    return StepState(layers, attention, state.recent, state.side)
+    return StepState(layers, attention, state.recent, state.side, state.frozen)
 
 
 def map_layers(function: Callable[..., Array], *stacks: tuple[LayerState, ...]) -> tuple[LayerState, ...]:

@@ -49,6 +49,15 @@ class TorchBackend:
         logits, next_state = self._model(ids[:, None], state)
         return logits[:, 0].cpu().numpy(), next_state
 
+    def freeze(self, state: State, frozen: bool = True) -> State:
+        """Return the state with memories that store no more of what is read, or that store it again.
+
+        Args:
+            state: the state of any number of texts.
+            frozen: whether they are to store nothing.
+        """
+        return state._replace(frozen=frozen)
+
     def expand(self, state: State, rows: int) -> State:
         """Repeat the state of one text.
 

@@ -113,7 +113,7 @@ class CharLM(nn.Module):
             logits, layers = self._predict_from_both_sides(embedded, state, rng)
             return logits.transpose(0, 1), State(layers)
         logits, layers, attention = self._predict_next(embedded, state, rng)
-        return logits.transpose(0, 1), State(layers, attention, recent, side)
+        return logits.transpose(0, 1), State(layers, attention, recent, side, state.frozen)
 
     def _predict_next(
         self, embedded: Tensor, state: State, rng: DropoutRng
@@ -155,7 +155,9 @@ class CharLM(nn.Module):
         time, memories = inputs.shape[1], {}
         history = WindowHistory(torch.cat((state.recent, inputs + 1), 1), time)
         for name, side in self.architecture.enabled.items():
-            rows, memories[name] = side.window_rows(history, state.side[name], self.architecture.vocab_size)
+            rows, memories[name] = side.window_rows(
+                history, state.side[name], self.architecture.vocab_size, frozen=state.frozen
+            )
             embedded = embedded + self.side_inputs[name](rows, rng).transpose(0, 1)
         return embedded, history.numbers[:, time:], memories
 

@@ -26,6 +26,8 @@ class State(NamedTuple):
     """The last N tokens, for the side inputs: ids plus 1, 0 before the start of the text, the newest last, (B, N)."""
     side: Mapping[str, tuple[Tensor, ...]] | None = None
     """The memory of each side input, by name."""
+    frozen: bool = False
+    """Whether these memories store no more of what is read."""
 
     def named_parts(self) -> Iterator[tuple[str, Tensor]]:
         """Yield every tensor with its name: ``layers.0.1.h``, ``attention.0``, ``recent``, ``side.match.0``."""
@@ -55,7 +57,8 @@ class State(NamedTuple):
             attention = tuple(parts[f"attention.{k}"] for k in range(len(attention)))
         if side is not None:
             side = {name: tuple(parts[f"side.{name}.{k}"] for k in range(len(side[name]))) for name in side}
-        return State(layers, attention, None if self.recent is None else parts["recent"], side)
+        recent = None if self.recent is None else parts["recent"]
+        return State(layers, attention, recent, side, self.frozen)
 
     def detach(self) -> State:
         """Return the state detached from the graph of its window, so that gradients end there."""

@@ -18,7 +18,7 @@ from charlstm.engine.protocol import Stepper, TokenIds
 from charlstm.errors import UsageError
 from charlstm.sampling import filters
 from charlstm.sampling.config import SampleConfig
-from charlstm.sampling.position import Position, advance, repeat_row
+from charlstm.sampling.position import Position, advance, freeze, repeat_row
 from charlstm.tokenizers import Ids
 
 PENALTY_WINDOW = 64
@@ -59,7 +59,8 @@ def generate(
 ) -> Iterator[Draw]:
     """Draw tokens from a position on, ``config.length`` per row; stop texts and lines play no part here.
 
-    The network is fed a draw only when the next one is requested, so stopping early wastes no step.
+    The network is fed a draw only when the next one is requested, so stopping early wastes no step. What is drawn does
+    not enter the match memory: a network that finds its own text there goes in circles.
 
     Args:
         stepper: the network.
@@ -102,7 +103,7 @@ def _generate(
     recent: Sequence[int] | Ids,
     banned: Sequence[int],
 ) -> Iterator[Draw]:
-    position = repeat_row(stepper, start, len(rngs))
+    position = repeat_row(stepper, freeze(stepper, start), len(rngs))
     window = np.empty((len(rngs), PENALTY_WINDOW), np.int64)  # a ring buffer: the order of the ids does not matter
     filled = len(recent[-PENALTY_WINDOW:])
     window[:, :filled] = np.asarray(recent[-PENALTY_WINDOW:])

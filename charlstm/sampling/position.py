@@ -22,6 +22,16 @@ class Position(NamedTuple):
     """The stepper's state of B rows."""
 
 
+def freeze(stepper: Stepper, position: Position) -> Position:
+    """Return a position to draw from: the memories of side inputs store nothing that is read after it.
+
+    Args:
+        stepper: the network.
+        position: of any number of rows.
+    """
+    return position._replace(state=stepper.freeze(position.state))
+
+
 def advance(stepper: Stepper, position: Position | None, ids: TokenIds) -> Position:
     """Feed the network one token per row.
 
@@ -57,7 +67,7 @@ def check_finite(logits: Logits) -> None:
 
 
 def prefill(stepper: Stepper, ids: Iterable[int] | Ids, position: Position | None = None) -> Position:
-    """Feed the network a text, one row, token by token.
+    """Feed the network a text, one row, token by token; the memories of side inputs store it.
 
     Args:
         stepper: the network.
@@ -71,6 +81,8 @@ def prefill(stepper: Stepper, ids: Iterable[int] | Ids, position: Position | Non
         UsageError: there is neither a token nor a position, so the next token has no distribution.
         CheckpointError: a logit is not finite.
     """
+    if position is not None:
+        position = position._replace(state=stepper.freeze(position.state, False))
     for token in ids:
         position = advance(stepper, position, np.array([token]))
     if position is None:

@@ -41,12 +41,16 @@ class Stepped:
 
     def step(self, tokens, state):
         added, recent, side = self.tables.step(tokens, state, self._buffers)
-        return added.copy(), StepState(state.layers, None, recent, side)
+        return added.copy(), StepState(state.layers, None, recent, side, state.frozen)
 
-    def in_torch(self, ids):
+    def in_torch(self, ids, frozen_from=None):
         """What the model adds to the embeddings of ids, (B, T) to (B, T, E)."""
-        embedded, _, _ = self._model._embed(ids, self._model.empty_state(len(ids)), DropoutRng())
-        return (embedded - self._model.embedding(ids.t())).transpose(0, 1).detach().numpy()
+        state, added = self._model.empty_state(len(ids)), []
+        for window in (ids[:, :frozen_from], ids[:, frozen_from:]) if frozen_from else (ids,):
+            embedded, recent, side = self._model._embed(window, state, DropoutRng())
+            added.append((embedded - self._model.embedding(window.t())).transpose(0, 1))
+            state = state._replace(recent=recent, side=side, frozen=True)
+        return torch.cat(added, 1).detach().numpy()
 
 
 @settings(max_examples=40)
@@ -58,6 +62,21 @@ def test_each_step_adds_what_torch_adds_in_the_window(shape, batch, length, rand
     for step in range(length):
         added, state = stepped.step(ids[:, step].numpy(), state)
         np.testing.assert_allclose(added, want[:, step], atol=1e-5)
+
+
+@settings(max_examples=40)
+@given(shapes, st.integers(1, 3), st.integers(1, 80), st.integers(1, 80), st.randoms(use_true_random=False))
+def test_a_frozen_memory_is_read_and_stores_nothing(shape, batch, length, frozen, random):
+    stepped = Stepped(*shape)
+    ids = torch.tensor([[random.randrange(4) for _ in range(length + frozen)] for _ in range(batch)])
+    want, state = stepped.in_torch(ids, length), stepped.empty(batch)
+    for step in range(length + frozen):
+        if step == length:
+            before = [dict(memories) for memories in state.side]
+            state = state._replace(frozen=True)
+        added, state = stepped.step(ids[:, step].numpy(), state)
+        np.testing.assert_allclose(added, want[:, step], atol=1e-5)
+    assert [dict(memories) for memories in state.side] == before
 
 
 def test_a_single_text_equals_its_row_in_a_batch():

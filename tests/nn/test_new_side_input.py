@@ -35,7 +35,7 @@ class PlaceInLine(SideInput, frozen=True, kw_only=True):
     def empty_memory(self, batch: int, device: torch.device) -> Any:
         return (torch.zeros(batch, 1, dtype=torch.int64, device=device),)
 
-    def window_rows(self, history: Any, memory: Any, vocab_size: int) -> Any:
+    def window_rows(self, history: Any, memory: Any, vocab_size: int, *, frozen: bool = False) -> Any:
         (place,) = memory
         rows = []
         for number in history.numbers[:, -history.time :].unbind(1):
@@ -46,7 +46,7 @@ class PlaceInLine(SideInput, frozen=True, kw_only=True):
     def empty_step_memory(self) -> int:
         return 0
 
-    def step_rows(self, history: Any, memory: int, vocab_size: int) -> Any:
+    def step_rows(self, history: Any, memory: int, vocab_size: int, *, frozen: bool = False) -> Any:
         place = 0 if history.numbers[0] == 1 else min(memory + 1, self.place_limit - 1)
         return [place], place
 

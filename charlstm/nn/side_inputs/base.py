@@ -90,13 +90,16 @@ class SideInput(Schema, frozen=True, kw_only=True):
         """
         return ()
 
-    def window_rows(self, history: WindowHistory, memory: Memory, vocab_size: int) -> tuple[Tensor, Memory]:
+    def window_rows(
+        self, history: WindowHistory, memory: Memory, vocab_size: int, *, frozen: bool = False
+    ) -> tuple[Tensor, Memory]:
         """Choose the rows for each token of a window.
 
         Args:
             history: the tokens of the window and those before it.
             memory: the memory after the previous window.
             vocab_size: V.
+            frozen: whether the memory stores nothing of this window.
 
         Returns:
             Row indices, (B, T, K), and the memory after this window.
@@ -109,13 +112,16 @@ class SideInput(Schema, frozen=True, kw_only=True):
         """Return the memory of one text before any text; it is never changed in place."""
         return None
 
-    def step_rows(self, history: StepHistory, memory: Any, vocab_size: int) -> tuple[list[int], Any]:
+    def step_rows(
+        self, history: StepHistory, memory: Any, vocab_size: int, *, frozen: bool = False
+    ) -> tuple[list[int], Any]:
         """Choose the rows for one token of one text: `window_rows` with B = T = 1.
 
         Args:
             history: the token and those before it.
             memory: the memory after the previous step; it is not changed.
             vocab_size: V.
+            frozen: whether the memory stores nothing of this step.
 
         Returns:
             K row indices, and the memory after this step.

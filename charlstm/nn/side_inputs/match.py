@@ -9,6 +9,10 @@ memory of R slots, empty before any text::
 The table has a row for each order n and each value of f_n. A new n-gram overwrites the slot of an old one, so a memory
 reaches about R tokens back. A network can so complete a name that its weights do not know, after reading it once.
 
+A *frozen* memory is only read. It is frozen while a network writes: fed with its own text, a network finds what it has
+just written, writes it again, and goes in circles (repeated word trigrams at temperature 0.5, a text of 50 KB: 35 %
+against 5 %).
+
 Source: the match model of data compressors, Mahoney 2005, "Adaptive weighing of context models for lossless data
 compression"; in language models Akyürek et al. 2024, "In-context language learning: architectures and algorithms".
 """
@@ -74,19 +78,24 @@ class MatchMemory(SideInput, frozen=True, kw_only=True):
 
         return (torch.zeros(batch, len(self.match_orders), self.match_slots, dtype=torch.int32, device=device),)
 
-    def window_rows(self, history: WindowHistory, memory: Memory, vocab_size: int) -> tuple[Tensor, Memory]:
+    def window_rows(
+        self, history: WindowHistory, memory: Memory, vocab_size: int, *, frozen: bool = False
+    ) -> tuple[Tensor, Memory]:
         """See `SideInput`."""
         import torch
 
         (slots,) = memory
+        first_rows = torch.arange(len(self.match_orders), device=slots.device) * (vocab_size + 1)
         hashes = torch.stack([history.hashes(order) for order in self.match_orders], 1)  # (B, K, 1 + T)
         tokens = history.numbers[:, None, -history.time :]
+        if frozen:
+            stored = slots.gather(2, hashes[..., 1:] % self.match_slots).to(torch.int64)
+            return self._number(stored, hashes[..., 1:]).transpose(1, 2) + first_rows, memory
         chunks = []
         for begin in range(0, history.time, _CHUNK):
             end = min(begin + _CHUNK, history.time)
             followers, slots = self._process_chunk(hashes[..., begin : end + 1], tokens[..., begin:end], slots)
             chunks.append(followers)
-        first_rows = torch.arange(len(self.match_orders), device=slots.device) * (vocab_size + 1)
         return torch.cat(chunks, 2).transpose(1, 2) + first_rows, (slots,)
 
     def _process_chunk(self, hashes: Tensor, tokens: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,17 +129,18 @@ class MatchMemory(SideInput, frozen=True, kw_only=True):
         return [array("i", bytes(4 * _BLOCK))] * (len(self.match_orders) * -(-self.match_slots // _BLOCK))
 
     def step_rows(
-        self, history: StepHistory, memory: list[array[int]], vocab_size: int
+        self, history: StepHistory, memory: list[array[int]], vocab_size: int, *, frozen: bool = False
     ) -> tuple[list[int], list[array[int]]]:
         """See `SideInput`."""
-        blocks, rows = memory.copy(), []
+        blocks, rows = memory if frozen else memory.copy(), []
         blocks_per_order = len(blocks) // len(self.match_orders)
         for k, order in enumerate(self.match_orders):
             previous, current = history.previous[order - 2], history.hashes[order - 2]
-            index, offset = divmod(previous % self.match_slots, _BLOCK)
-            block = blocks[k * blocks_per_order + index][:]
-            block[offset] = self._slot(previous, history.numbers[0])
-            blocks[k * blocks_per_order + index] = block
+            if not frozen:
+                index, offset = divmod(previous % self.match_slots, _BLOCK)
+                block = blocks[k * blocks_per_order + index][:]
+                block[offset] = self._slot(previous, history.numbers[0])
+                blocks[k * blocks_per_order + index] = block
             index, offset = divmod(current % self.match_slots, _BLOCK)
             slot = blocks[k * blocks_per_order + index][offset]
             rows.append(k * (vocab_size + 1) + self._number(slot, current))

@@ -73,14 +73,18 @@ class NgramEmbedding(SideInput, frozen=True, kw_only=True):
         """See `SideInput`."""
         return self.ngram_decay
 
-    def window_rows(self, history: WindowHistory, memory: Memory, vocab_size: int) -> tuple[Tensor, Memory]:
+    def window_rows(
+        self, history: WindowHistory, memory: Memory, vocab_size: int, *, frozen: bool = False
+    ) -> tuple[Tensor, Memory]:
         """See `SideInput`."""
         import torch  # only here: sampling on a CPU does not load it
 
         orders = range(2, self.ngram_order + 1)
         return torch.stack([history.hashes(order)[:, 1:] % self.ngram_buckets for order in orders], -1), ()
 
-    def step_rows(self, history: StepHistory, memory: Any, vocab_size: int) -> tuple[list[int], Any]:
+    def step_rows(
+        self, history: StepHistory, memory: Any, vocab_size: int, *, frozen: bool = False
+    ) -> tuple[list[int], Any]:
         """See `SideInput`."""
         return [hashed % self.ngram_buckets for hashed in history.hashes[: self.ngram_order - 1]], None
 
