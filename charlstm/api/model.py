@@ -101,6 +101,7 @@ class Model:
         min_p: float = 0.0,
         repetition_penalty: float = 1.0,
         stop: str | tuple[str, ...] = (),
+        stop_after: str | tuple[str, ...] = (),
         lines: int = 0,
         seed: int | None = None,
         unknown: Unknown = "error",
@@ -116,6 +117,7 @@ class Model:
             min_p: keep only tokens at least this many times as likely as the likeliest; 0 is off.
             repetition_penalty: above 1 makes the last 64 tokens less likely; 1 is off.
             stop: one text or several that end it; the stop text is not returned.
+            stop_after: the same, but the stop text is returned.
             lines: newlines to draw; 0 is no limit.
             seed: 0 to 2⁶⁴ - 1; the same seed gives the same text. None is random.
             unknown: what happens to characters of the prompt outside the model's alphabet: error, skip, or map to the
@@ -130,7 +132,7 @@ class Model:
             IncompatibleError: the network is bidirectional, so it cannot write.
         """
         config = SampleConfig(
-            length, temperature, top_k, top_p, min_p, repetition_penalty, stop, lines, seed
+            length, temperature, top_k, top_p, min_p, repetition_penalty, stop, stop_after, lines, seed
         )  # fmt: skip
         return self._stream(prompt, unknown, config)
 
@@ -146,6 +148,7 @@ class Model:
         min_p: float = 0.0,
         repetition_penalty: float = 1.0,
         stop: str | tuple[str, ...] = (),
+        stop_after: str | tuple[str, ...] = (),
         lines: int = 0,
         seed: int | None = None,
         unknown: Unknown = "error",
@@ -154,13 +157,14 @@ class Model:
 
         Args:
             prompt: the text to continue; it is not returned.
-            length: tokens to draw; 0 is endless, and then ``stop`` or ``lines`` must end the text.
+            length: tokens to draw; 0 is endless, and then ``stop``, ``stop_after`` or ``lines`` must end the text.
             temperature: see `stream`, as for all that follow.
             top_k: see there.
             top_p: see there.
             min_p: see there.
             repetition_penalty: see there.
             stop: see there.
+            stop_after: see there.
             lines: see there.
             seed: see there.
             unknown: see there.
@@ -172,9 +176,9 @@ class Model:
             UsageError: nothing would end it; and what `stream` raises.
         """
         config = SampleConfig(
-            length, temperature, top_k, top_p, min_p, repetition_penalty, stop, lines, seed
+            length, temperature, top_k, top_p, min_p, repetition_penalty, stop, stop_after, lines, seed
         )  # fmt: skip
-        if not (config.length or config.stop or config.lines):
+        if not config.ends:
             raise UsageError("a text without length, stop or lines never ends", hint="Use stream() for an endless one.")
         return "".join(self._stream(prompt, unknown, config))
 

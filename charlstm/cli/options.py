@@ -56,9 +56,12 @@ RepetitionPenalty = Annotated[
     float, typer.Option("--repetition-penalty", help="Above 1 makes the last 64 tokens less likely; 1 is off.")
 ]
 Temperature = Annotated[
-    float, typer.Option("--temperature", "-t", help="Low is careful, high is wild; 0 always takes the likeliest.")
+    float,
+    typer.Option(
+        "--temperature", "-t", help="Low is careful, high is wild; 0 always takes the likeliest. Applied last."
+    ),
 ]
-TopK = Annotated[int, typer.Option("--top-k", help="Then keep only the k likeliest tokens; 0 is off.")]
+TopK = Annotated[int, typer.Option("--top-k", help="Keep only the k likeliest tokens; 0 is off.")]
 TopP = Annotated[
     float,
     typer.Option("--top-p", help="Then keep only the fewest likeliest that add up to this probability; 1 is off."),

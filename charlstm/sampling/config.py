@@ -15,7 +15,7 @@ MAX_SEED = 2**64 - 1
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """How text is drawn, and when it ends: at the first of length, stop text and lines that is reached.
+    """How text is drawn, and when it ends: at the first of length, stop text and number of lines that is reached.
 
     Not a pydantic model like the settings of a run: importing those takes half the time of a first character.
 
@@ -37,15 +37,16 @@ class SampleConfig:
     """For each of the last 64 tokens, a positive logit is divided by it and a negative one multiplied; 1 is off."""
     stop: str | tuple[str, ...] = ()
     """One text or several that end the draw. Only drawn text is searched, and the stop text is not returned."""
+    stop_after: str | tuple[str, ...] = ()
+    """The same, but the stop text is returned: the drawn text ends with it."""
     lines: int = 0
     """Newlines to draw, the last one included; 0 is no limit."""
     seed: int | None = None
     """The seed, 0 to 2⁶⁴ - 1; None takes fresh entropy."""
 
     def __post_init__(self) -> None:
-        require("stop", self.stop, isinstance(self.stop, str | tuple | list), "a text, or several in a tuple")
-        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
-        object.__setattr__(self, "stop", stop)
+        for name in ("stop", "stop_after"):
+            object.__setattr__(self, name, _texts(name, getattr(self, name)))
         for name in ("length", "top_k", "lines"):
             require_whole(name, getattr(self, name))
         for name in ("temperature", "top_p", "min_p", "repetition_penalty"):
@@ -57,10 +58,22 @@ class SampleConfig:
         require("min_p", self.min_p, 0 <= self.min_p <= 1, "between 0 (off) and 1")
         penalty = self.repetition_penalty
         require("repetition_penalty", penalty, 0 < penalty < math.inf, "above 0; 1 is off")
-        for text in stop:
-            require("stop", text, isinstance(text, str) and text != "", "a text of at least one character")
         require("lines", self.lines, self.lines >= 0, "0 (no limit) or more")
         require_seed(self.seed)
+
+    @property
+    def ends(self) -> bool:
+        """Whether anything ends the draw."""
+        return bool(self.length or self.stop or self.stop_after or self.lines)
+
+
+def _texts(name: str, value: object) -> tuple[str, ...]:
+    """One text or several as a tuple of texts that are not empty."""
+    require(name, value, isinstance(value, str | tuple | list), "a text, or several in a tuple")
+    texts = (value,) if isinstance(value, str) else tuple(value)  # type: ignore[arg-type]
+    for text in texts:
+        require(name, text, isinstance(text, str) and text != "", "a text of at least one character")
+    return texts
 
 
 def require(name: str, value: object, holds: bool, rule: str) -> None:

@@ -19,7 +19,9 @@ LOWEST_TEMPERATURE = 1e-100
 
 
 def apply_filters(logits: Logits, config: SampleConfig, recent: TokenIds, banned: Sequence[int]) -> Logits:
-    """Apply every filter that is on, in this order: ban, repetition penalty, temperature, top-k, top-p, min-p.
+    """Apply every filter that is on, in this order: ban, repetition penalty, top-k, top-p, min-p, temperature.
+
+    The temperature comes last, so that what is cut off does not depend on it: hot text is varied, not garbled.
 
     Args:
         logits: (B, V), of the network.
@@ -34,14 +36,14 @@ def apply_filters(logits: Logits, config: SampleConfig, recent: TokenIds, banned
         logits = ban(logits, banned)
     if config.repetition_penalty != 1:
         logits = repetition_penalty(logits, recent, config.repetition_penalty)
-    if config.temperature != 1:
-        logits = temperature(logits, config.temperature)
     if 0 < config.top_k < logits.shape[1]:
         logits = top_k(logits, config.top_k)
     if config.top_p < 1:
         logits = top_p(logits, config.top_p)
     if config.min_p > 0:
         logits = min_p(logits, config.min_p)
+    if config.temperature != 1:
+        logits = temperature(logits, config.temperature)
     return logits
 
 

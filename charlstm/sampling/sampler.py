@@ -104,7 +104,8 @@ def _sample(
     start = prefill(model, prompt_ids if len(prompt_ids) else bos_ids(tokenizer))
     rngs = row_generators(config.seed, rows)
     draws = generate(model, start, config, rngs, recent=prompt_ids, banned=banned_ids(tokenizer))
-    open_rows = [_Row(row, _decoder(tokenizer, raw), StopRules(config.stop, config.lines)) for row in range(rows)]
+    rules = (config.stop, config.lines, config.stop_after)
+    open_rows = [_Row(row, _decoder(tokenizer, raw), StopRules(*rules)) for row in range(rows)]
     not_computed = [math.nan] * rows
     for count, (ids, position) in enumerate(draws, 1):
         nats = filters.log_probabilities(position.logits, ids).tolist() if with_log_probabilities else not_computed

@@ -211,7 +211,6 @@ def test_filters_apply_in_the_documented_order(logits: Any, seed: int) -> None:
         row = {token: float(value) for token, value in enumerate(before) if token not in banned}
         for token in set(ids.tolist()) & row.keys():
             row[token] = row[token] / 1.7 if row[token] > 0 else row[token] * 1.7
-        row = {token: value / 0.5 for token, value in row.items()}
         for rule in ("k", "p", "min"):
             order = sorted(row, key=lambda token: (-row[token], token))
             p = dict(zip(order, probabilities([row[token] for token in order]), strict=True))
@@ -223,4 +222,12 @@ def test_filters_apply_in_the_documented_order(logits: Any, seed: int) -> None:
             else:
                 row = {token: value for token, value in row.items() if p[token] >= 0.3 * max(p.values()) - 1e-12}
         assert remaining(after) == row.keys()
-        assert [after[token] for token in row] == pytest.approx(list(row.values()))
+        assert [after[token] for token in row] == pytest.approx([value / 0.5 for value in row.values()])
+
+
+def test_a_hot_text_keeps_to_what_the_filters_left() -> None:
+    logits = np.array([[5.0, 4.0, 0.0, -1.0]])
+    cut = {"min_p": 0.1}
+    for heat in (0.1, 1.0, 5.0, 1e9):
+        after = filters.apply_filters(logits, SampleConfig(temperature=heat, **cut), np.empty((1, 0), int), ())
+        assert np.isfinite(after[0]).tolist() == [True, True, False, False]

@@ -13,10 +13,11 @@ PIECES = st.lists(st.text("ab\n", max_size=4), max_size=20)
 STOPS = st.lists(st.text("ab\n", min_size=1, max_size=4), max_size=3)
 
 
-def cut(text: str, stops: list[str], lines: int) -> tuple[str, str | None]:
+def cut(text: str, stops: list[str], lines: int, afters: list[str]) -> tuple[str, str | None]:
     """The text up to its end and the reason for it, by trying every end in turn."""
     for end in range(1, len(text) + 1):
-        starts = [end - len(stop) for stop in stops if text[:end].endswith(stop)]
+        starts = [end - len(stop) for stop in stops if stop not in afters and text[:end].endswith(stop)]
+        starts += [end for stop in afters if text[:end].endswith(stop)]
         if starts:
             return text[: min(starts)], "stop"
         if lines and text[:end].count("\n") == lines:
@@ -24,15 +25,19 @@ def cut(text: str, stops: list[str], lines: int) -> tuple[str, str | None]:
     return text, None
 
 
-@given(pieces=PIECES, stops=STOPS, lines=st.integers(0, 3))
-@example(pieces=["a\n", "\n"], stops=["\n\n"], lines=1)
-@example(pieces=["\n"], stops=["\n"], lines=1)
-@example(pieces=["ab", "a"], stops=["b", "aba"], lines=0)
-def test_pieces_end_where_the_whole_text_does(pieces: list[str], stops: list[str], lines: int) -> None:
-    rules = StopRules(stops, lines)
+@given(pieces=PIECES, stops=STOPS, lines=st.integers(0, 3), afters=STOPS)
+@example(pieces=["a\n", "\n"], stops=["\n\n"], lines=1, afters=[])
+@example(pieces=["\n"], stops=["\n"], lines=1, afters=[])
+@example(pieces=["ab", "a"], stops=["b", "aba"], lines=0, afters=[])
+@example(pieces=["a", "b", "a"], stops=[], lines=0, afters=["aba"])
+@example(pieces=["aba"], stops=["ba"], lines=0, afters=["ba"])
+def test_pieces_end_where_the_whole_text_does(
+    pieces: list[str], stops: list[str], lines: int, afters: list[str]
+) -> None:
+    rules = StopRules(stops, lines, afters)
     returned = "".join(rules.push(piece) for piece in pieces)
     returned += rules.flush()
-    assert (returned, rules.finish_reason) == cut("".join(pieces), stops, lines)
+    assert (returned, rules.finish_reason) == cut("".join(pieces), stops, lines, afters)
 
 
 @given(text=LETTERS, stops=STOPS)

@@ -67,14 +67,17 @@ def sample(
         ),
     ] = None,
     repetition_penalty: options.RepetitionPenalty = 1.0,
-    temperature: options.Temperature = 0.8,
     top_k: options.TopK = 0,
     top_p: options.TopP = 1.0,
     min_p: options.MinP = 0.0,
+    temperature: options.Temperature = 0.8,
     samples: Annotated[int, typer.Option("-n", "--samples", help="Number of texts, drawn as one batch.")] = 1,
     seed: options.Seed = None,
     stop: Annotated[
         list[str] | None, typer.Option("--stop", metavar="TEXT", help="End before this text; may be repeated.")
+    ] = None,
+    stop_after: Annotated[
+        list[str] | None, typer.Option("--stop-after", metavar="TEXT", help="End with this text; may be repeated.")
     ] = None,
     lines: Annotated[int, typer.Option("--lines", help="End after this number of lines; 0 is no limit.")] = 0,
     no_echo: Annotated[bool, typer.Option("--no-echo", help="Do not print the prompt.")] = False,
@@ -102,8 +105,8 @@ def sample(
     under a line "=== 1 of 3 ===". A terminal shows control characters instead of obeying them; a pipe gets them
     unchanged.
 
-    Filters apply in this order, each to what the one before has left: --repetition-penalty, --temperature, --top-k,
-    --top-p, --min-p. Log-probabilities are the model's own: in nats, at temperature 1, before any filter.
+    Filters apply in this order, each to what the one before has left: --repetition-penalty, --top-k, --top-p,
+    --min-p, --temperature. Log-probabilities are the model's own: in nats, at temperature 1, before any filter.
     """
     from charlstm.sampling.config import SampleConfig
 
@@ -120,6 +123,7 @@ def sample(
         min_p=min_p,
         repetition_penalty=repetition_penalty,
         stop=tuple(stop or ()),
+        stop_after=tuple(stop_after or ()),
         lines=lines,
         seed=seed_or_random(seed),
     )
@@ -154,15 +158,16 @@ def sample(
 
 def _check_ends(config: SampleConfig, tokenizer: Tokenizer, needs_end: str) -> None:
     """Check that the texts can end; ``needs_end`` is the option that needs whole texts, if there is one."""
-    if needs_end and not (config.length or config.stop or config.lines):
-        raise UsageError(f"{needs_end} needs texts that end", hint="Give --length, --lines or --stop.")
+    if needs_end and not config.ends:
+        raise UsageError(f"{needs_end} needs texts that end", hint="Give --length, --lines, --stop or --stop-after.")
     if config.lines and tokenizer.unknown_characters("\n"):
         raise UsageError("--lines cannot be used: this model has no newline in its alphabet")
-    for stop in config.stop:
-        unknown = tokenizer.unknown_characters(stop)
-        if unknown:
-            what = f"--stop '{stop}' can never occur: this model has no '{unknown[0]}' in its alphabet"
-            raise UsageError(what, hint="In most shells a newline is typed as $'\\n'." if "\\n" in stop else "")
+    for option, texts in (("--stop", config.stop), ("--stop-after", config.stop_after)):
+        for text in texts:
+            unknown = tokenizer.unknown_characters(text)
+            if unknown:
+                what = f"{option} '{text}' can never occur: this model has no '{unknown[0]}' in its alphabet"
+                raise UsageError(what, hint="In most shells a newline is typed as $'\\n'." if "\\n" in text else "")
 
 
 def _check_raw(tokenizer: Tokenizer, other: str) -> None:

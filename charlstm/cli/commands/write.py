@@ -33,10 +33,10 @@ def write(
     prompt_file: options.PromptFile = None,
     length: Annotated[int, typer.Option("--length", "-l", help="Tokens the model adds at a time.")] = 100,
     repetition_penalty: options.RepetitionPenalty = 1.0,
-    temperature: options.Temperature = 0.8,
     top_k: options.TopK = 0,
     top_p: options.TopP = 1.0,
     min_p: options.MinP = 0.0,
+    temperature: options.Temperature = 0.8,
     seed: options.Seed = None,
     unknown: options.Unknown = "error",
     device: options.Device = "cpu",
@@ -48,8 +48,8 @@ def write(
     stdout is not a terminal, it gets the finished text, also after Ctrl-C, and everything else is shown on stderr.
     Lines may come from a pipe; the first that fails ends the session.
 
-    Filters apply in this order, each to what the one before has left: --repetition-penalty, --temperature, --top-k,
-    --top-p, --min-p.
+    Filters apply in this order, each to what the one before has left: --repetition-penalty, --top-k, --top-p,
+    --min-p, --temperature.
     """
     from charlstm.sampling.config import SampleConfig, require
     from charlstm.sampling.cowriter import CoWriter
