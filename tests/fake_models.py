@@ -24,7 +24,7 @@ class Markov:
         self.steps.append([int(token) for token in tokens])
         state = [()] * len(tokens) if state is None else state
         assert len(state) == len(tokens)
-        logits = self.table[np.asarray(tokens) % len(self.table)]
+        logits = self.table[np.asarray(tokens, np.int64) % len(self.table)]
         return logits, [(*past, int(token)) for past, token in zip(state, tokens, strict=True)]
 
     def freeze(self, state: Any, frozen: bool = True) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,9 @@ from charlstm.sampling.prompts import banned_ids, bos_ids
 from charlstm.sampling.stopping import FinishReason, StopRules
 from charlstm.tokenizers import Decoder, Ids, Tokenizer
 from charlstm.tokenizers.byte import Utf8Decoder
+
+_LONGEST_CHARACTER = 4
+"""Bytes of a character in UTF-8, at most."""
 
 
 class Fragment(NamedTuple):
@@ -47,7 +51,8 @@ def sample(
 
     The fragments of a row join to the text that its ids decode to, cut where the first stop rule is met. Row k is the
     same however many rows are drawn with it, up to the rounding of the backend's matrix products. The unknown symbol is
-    never drawn. A row that has ended yields no more fragments.
+    never drawn. A row that has ended yields no more fragments. One that would end inside a character has up to three
+    more tokens, to complete it.
 
     Args:
         model: the network and its tokenizer.
@@ -103,15 +108,18 @@ def _sample(
     tokenizer = model.tokenizer
     start = prefill(model, prompt_ids if len(prompt_ids) else bos_ids(tokenizer))
     rngs = row_generators(config.seed, rows)
-    draws = generate(model, start, config, rngs, recent=prompt_ids, banned=banned_ids(tokenizer))
+    spare = 0 if raw else _LONGEST_CHARACTER - 1
+    drawing = replace(config, length=config.length + spare) if config.length else config
+    draws = generate(model, start, drawing, rngs, recent=prompt_ids, banned=banned_ids(tokenizer))
     rules = (config.stop, config.lines, config.stop_after)
     open_rows = [_Row(row, _decoder(tokenizer, raw), StopRules(*rules)) for row in range(rows)]
+    length = config.length or math.inf
     not_computed = [math.nan] * rows
     for count, (ids, position) in enumerate(draws, 1):
         nats = filters.log_probabilities(position.logits, ids).tolist() if with_log_probabilities else not_computed
         tokens = ids.tolist()
         for row in tuple(open_rows):
-            text, finish_reason = row.push(tokens[row.number], last=count == config.length)
+            text, finish_reason = row.push(tokens[row.number], length - count, spare)
             if finish_reason:
                 open_rows.remove(row)
             yield Fragment(row.number, text, tokens[row.number], nats[row.number], finish_reason)
@@ -126,10 +134,20 @@ class _Row(NamedTuple):
     decoder: Decoder
     rules: StopRules
 
-    def push(self, token: int, *, last: bool) -> tuple[str, FinishReason | None]:
-        """Add a token; return the text that is now certain, and why the row ends if it does."""
+    def push(self, token: int, left: float, spare: int) -> tuple[str, FinishReason | None]:
+        """Add a token.
+
+        Args:
+            token: its id.
+            left: tokens left to draw after it.
+            spare: further tokens that may complete a character.
+
+        Returns:
+            The text that is now certain, and why the row ends if it does.
+        """
         text = self.rules.push(self.decoder.push(token))
-        if last and not self.rules.finish_reason:
+        over = left <= 0 and not (self.decoder.pending and left > -spare)
+        if over and not self.rules.finish_reason:
             text += self.rules.push(self.decoder.flush()) + self.rules.flush()
             return text, self.rules.finish_reason or "length"
         return text, self.rules.finish_reason

@@ -32,6 +32,10 @@ class Decoder(Protocol):
     def push(self, token: int) -> str:
         """The text that is complete once ``token`` has arrived: usually one character, sometimes none."""
 
+    @property
+    def pending(self) -> bool:
+        """Whether a character has begun and is not complete."""
+
     def flush(self) -> str:
         """The remaining text, with U+FFFD for an incomplete character; the decoder is then as new."""
 

@@ -68,6 +68,11 @@ class Utf8Decoder:
         """The characters completed by one id."""
         return self._utf8.decode(self._bytes_of(token))
 
+    @property
+    def pending(self) -> bool:
+        """Whether a character has begun and is not complete."""
+        return self._utf8.getstate()[0] != b""
+
     def flush(self) -> str:
         """What an incomplete character becomes."""
         text = self._utf8.decode(b"", final=True)

@@ -141,6 +141,11 @@ class CharDecoder:
         """The character of one id."""
         return self._characters[token]
 
+    @property
+    def pending(self) -> bool:
+        """Never: every id is a whole character."""
+        return False
+
     def flush(self) -> str:
         """Nothing: no character is ever incomplete."""
         return ""

@@ -140,6 +140,30 @@ def test_joined_fragments_are_the_decoded_ids(seed: int, length: int) -> None:
         assert "".join(f.text for f in mine) == bytes(f.token for f in mine).decode("utf-8", "replace")
 
 
+@pytest.mark.parametrize("length", range(1, 9))
+def test_a_text_never_ends_inside_a_character(length: int) -> None:
+    # a, é, €, 😀: one to four bytes.
+    data = "aé€😀".encode()
+    table = np.full((256, 256), -50.0)
+    for before, after in zip(data, data[1:] + data[:1], strict=True):
+        table[before, after] = 50.0
+    model = Markov(table, ByteTokenizer())
+    config = SampleConfig(length=length, temperature=0)
+    (text,) = texts(model, config, prompt="a")
+    assert "\ufffd" not in text
+    assert length <= len(text.encode()) <= length + 3
+    assert len(text[:-1].encode()) < length
+    raw = list(sample(model, [97], config, raw=True))
+    assert [fragment.token for fragment in raw] == list((data[1:] + data)[:length])
+
+
+def test_a_character_that_is_never_completed_ends_all_the_same() -> None:
+    model = Markov(np.where(np.arange(256) == 0xE2, 50.0, 0.0)[None], ByteTokenizer())
+    fragments = list(sample(model, [97], SampleConfig(length=3, temperature=0)))
+    assert len(fragments) == 6
+    assert fragments[-1].finish_reason == "length"
+
+
 def test_log_probabilities_are_the_models_own_at_temperature_1() -> None:
     model = random_markov("abcde")
     config = SampleConfig(length=30, temperature=0.3, top_k=2, repetition_penalty=1.5, seed=4)
