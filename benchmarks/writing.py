@@ -1,0 +1,132 @@
+"""How good is what a network writes, at several settings of sampling?
+
+Run: ``python -m benchmarks.writing MODEL TEXT [--classics FOLDER] [--length 8000] [--seeds 1 2 3]``
+
+MODEL is a run, a file or ``starter``; TEXT is what it was trained on. For each setting and seed the network writes
+LENGTH characters, from no prompt. The columns:
+
+- ``real words``: share of its words of three letters or more that are in TEXT, or three times in the classics (the
+  folder that ``charlstm corpora fetch classics`` makes);
+- ``own words``: share of them that are in TEXT, those that are not among its 500 commonest counted alone as
+  ``own rarer words``: does it write like this text, or like English in general?
+- ``repeated trigrams``, ``distinct 4-grams``, ``longest copy``, ``longest run``: see `charlstm.inspect.writing`;
+- ``bits``: bits per character under a second network, if ``--judge`` names one.
+
+The first row is TEXT itself: the mean of as many pieces of the same length, evenly spread.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import charlstm
+from benchmarks import records
+from charlstm.inspect.writing import known_words, longest_copy, measure, words_of
+
+SETTINGS = ("default", "-t 0.5", "-t 0.8", "-t 1.0", "-t 0.8 --top-p 0.9")
+"""As they are typed after ``charlstm sample``; ``default`` is nothing."""
+
+_COMMON = 500
+"""Words that any text of a language shares with any other."""
+_KEYWORDS = {"-t": "temperature", "--top-p": "top_p", "--min-p": "min_p", "--repetition-penalty": "repetition_penalty"}
+
+
+def main() -> None:
+    """Write, measure, print, record."""
+    parser = records.parser(__doc__)
+    parser.add_argument("model")
+    parser.add_argument("text", type=Path)
+    parser.add_argument("--classics", type=Path)
+    parser.add_argument("--length", type=int, default=8000)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--settings", nargs="+", default=SETTINGS)
+    parser.add_argument("--judge")
+    options = parser.parse_args()
+    record = records.begin("writing", options.seeds)
+    source = options.text.read_text("utf-8")
+    lexicon = known_words(_texts(options.classics), least=3) if options.classics else set()
+    judge = charlstm.load(options.judge) if options.judge else None
+    model = charlstm.load(options.model)
+    pieces = list(spread(source, options.length, len(options.seeds)))
+    _add(record, "the text itself", pieces, "", source, lexicon, judge)
+    for setting in options.settings:
+        keywords = {} if setting == "default" else typed(setting)
+        written = [model.generate(length=options.length, seed=seed, **keywords) for seed in options.seeds]
+        _add(record, setting, written, source, source, lexicon, judge)
+    show(record)
+    record.details = {"model": Path(options.model).name, "text": options.text.name}
+    record.finish(options)
+
+
+def typed(setting: str) -> dict[str, Any]:
+    """The keywords of `Model.generate` for options as they are typed."""
+    words = setting.split()
+    return {_KEYWORDS[option]: float(value) for option, value in zip(words[::2], words[1::2], strict=True)}
+
+
+def spread(text: str, length: int, count: int) -> Iterator[str]:
+    """Pieces of a text, evenly spread over it; the whole text if it is no longer than one."""
+    last = max(0, len(text) - length)
+    for number in range(count):
+        start = last * number // max(1, count - 1)
+        yield text[start : start + length]
+
+
+def _texts(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.rglob("*.txt")):
+        yield path.read_text("utf-8")
+
+
+def _add(
+    record: records.Record,
+    row: str,
+    written: Iterable[str],
+    copied_from: str,
+    source: str,
+    lexicon: set[str],
+    judge: charlstm.Model | None,
+) -> None:
+    """Add the figures of one setting: a value for each seed."""
+    own = Counter(words_of(source))
+    common = {word for word, _ in own.most_common(_COMMON)}
+    columns: dict[str, list[float]] = {}
+    for text in written:
+        found = measure([text], own.keys() | lexicon)
+        rarer = [word for word in words_of(text) if len(word) > 2 and word not in common]
+        values = {
+            "real words": found.real_words,
+            "own words": measure([text], own).real_words,
+            "own rarer words": sum(word in own for word in rarer) / max(1, len(rarer)),
+            "repeated trigrams": found.repeated_trigrams,
+            "distinct 4-grams": found.distinct_4grams,
+            "longest run": found.longest_run,
+        }
+        if copied_from:
+            values["longest copy"] = len(longest_copy(text, copied_from))
+        if judge is not None:
+            values["bits"] = judge.score(
+                "".join(c for c in text if not judge.tokenizer.unknown_characters(c))
+            ).bits_per_char
+        for name, value in values.items():
+            columns.setdefault(name, []).append(value)
+    units = {"longest copy": "characters", "longest run": "characters", "bits": "bits per character"}
+    for name, several in columns.items():
+        record.add(row, name, units.get(name, "share"), several)
+
+
+def show(record: records.Record) -> None:
+    """Print the means as a table."""
+    names = list(dict.fromkeys(figure.name for figure in record.figures))
+    rows = list(dict.fromkeys(figure.row for figure in record.figures))
+    means = {(figure.row, figure.name): sum(figure.values) / len(figure.values) for figure in record.figures}
+    print(" " * 22 + "".join(f"{name:>19}" for name in names))
+    for row in rows:
+        cells = (means.get((row, name)) for name in names)
+        print(f"{row:<22}" + "".join(f"{'':>19}" if cell is None else f"{cell:>19.3f}" for cell in cells))
+
+
+if __name__ == "__main__":
+    main()
