@@ -107,9 +107,8 @@ def _add(
         if copied_from:
             values["longest copy"] = len(longest_copy(text, copied_from))
         if judge is not None:
-            values["bits"] = judge.score(
-                "".join(c for c in text if not judge.tokenizer.unknown_characters(c))
-            ).bits_per_char
+            known = "".join(c for c in text if not judge.tokenizer.unknown_characters(c))
+            values["bits"] = judge.score(known).bits_per_char
         for name, value in values.items():
             columns.setdefault(name, []).append(value)
     units = {"longest copy": "characters", "longest run": "characters", "bits": "bits per character"}
