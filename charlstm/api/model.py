@@ -25,7 +25,7 @@ from charlstm.filling.config import FillConfig, Filling
 from charlstm.filling.fill import fill, fit_text
 from charlstm.filling.readers import reader_of
 from charlstm.nn.architecture import Architecture
-from charlstm.sampling.config import SampleConfig, require, require_whole
+from charlstm.sampling.config import SampleConfig, require, require_whole, settings_for
 from charlstm.sampling.position import prefill
 from charlstm.sampling.prompts import Unknown, bos_ids, fit_prompt
 from charlstm.sampling.sampler import sample
@@ -95,10 +95,10 @@ class Model:
         prompt: str = "",
         *,
         length: int = 500,
-        temperature: float = 0.8,
+        temperature: float | None = None,
         top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
+        top_p: float | None = None,
+        min_p: float | None = None,
         repetition_penalty: float = 1.0,
         stop: str | tuple[str, ...] = (),
         stop_after: str | tuple[str, ...] = (),
@@ -111,7 +111,8 @@ class Model:
         Args:
             prompt: the text to continue; it is not returned.
             length: tokens to draw; 0 is endless.
-            temperature: low is careful, high is wild; 0 always takes the likeliest token.
+            temperature: low is careful, high is wild; 0 always takes the likeliest token. None, as for ``top_p`` and
+                ``min_p``, is what was found best for this network, ``checkpoint.writing``.
             top_k: keep only the k likeliest tokens; 0 is off.
             top_p: keep only the fewest likeliest tokens whose probabilities add up to this; 1 is off.
             min_p: keep only tokens at least this many times as likely as the likeliest; 0 is off.
@@ -131,8 +132,9 @@ class Model:
             UsageError: a setting is of the wrong type or out of range.
             IncompatibleError: the network is bidirectional, so it cannot write.
         """
-        config = SampleConfig(
-            length, temperature, top_k, top_p, min_p, repetition_penalty, stop, stop_after, lines, seed
+        config = settings_for(
+            self.checkpoint.writing, length=length, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
+            repetition_penalty=repetition_penalty, stop=stop, stop_after=stop_after, lines=lines, seed=seed,
         )  # fmt: skip
         return self._stream(prompt, unknown, config)
 
@@ -142,10 +144,10 @@ class Model:
         prompt: str = "",
         *,
         length: int = 500,
-        temperature: float = 0.8,
+        temperature: float | None = None,
         top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
+        top_p: float | None = None,
+        min_p: float | None = None,
         repetition_penalty: float = 1.0,
         stop: str | tuple[str, ...] = (),
         stop_after: str | tuple[str, ...] = (),
@@ -175,8 +177,9 @@ class Model:
         Raises:
             UsageError: nothing would end it; and what `stream` raises.
         """
-        config = SampleConfig(
-            length, temperature, top_k, top_p, min_p, repetition_penalty, stop, stop_after, lines, seed
+        config = settings_for(
+            self.checkpoint.writing, length=length, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
+            repetition_penalty=repetition_penalty, stop=stop, stop_after=stop_after, lines=lines, seed=seed,
         )  # fmt: skip
         if not config.ends:
             raise UsageError("a text without length, stop or lines never ends", hint="Use stream() for an endless one.")
@@ -367,7 +370,8 @@ class Model:
 
     def _stream(self, prompt: str, unknown: Unknown, config: SampleConfig) -> Iterator[str]:
         engine = self.writer
-        fragments = sample(engine, self.tokenizer.encode(self._known(prompt, unknown, "prompt")), config)
+        ids = self.tokenizer.encode(self._known(prompt, unknown, "prompt"))
+        fragments = sample(engine, ids, config, starts=self.checkpoint.writing.starts)
         return (fragment.text for fragment in fragments)
 
     def _known(self, text: str, unknown: Unknown, name: str = "text") -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from charlstm.checkpoint import container, int8
 from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.upgrade import upgraded_config, upgraded_provenance, upgraded_tensors
+from charlstm.checkpoint.writing import Writing
 from charlstm.config import RunConfig
 from charlstm.errors import ConfigError, CorruptError, IncompatibleError, UsageError
 from charlstm.nn.architecture import Architecture
@@ -34,6 +35,7 @@ StoredAs = Literal["float32", "float16", "int8"]
 
 _UPGRADE = "Upgrade charlstm: pip install --upgrade charlstm."
 _SECTIONS = ("config", "tokenizer", "provenance")
+_OPTIONAL = ("writing",)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Checkpoint:
     """In a resume file, the position of the run: see `training.snapshot.Cursor`."""
     sha256: str = ""
     """SHA-256 of the whole file; set by `read`."""
+    writing: Writing = field(default_factory=Writing)
+    """How it writes unless it is told otherwise."""
     is_int8: bool = False
     """Whether the file stores the matrices as 8-bit integers; ``tensors`` are float32 even so."""
 
@@ -90,6 +94,8 @@ class Header:
     """The type of each tensor, such as ``"F32"``, and its shape."""
     size: int
     """Size of the file in bytes."""
+    writing: Writing = field(default_factory=Writing)
+    """How it writes unless it is told otherwise."""
     packed: tuple[str, ...] = ()
     """The tensors stored as 8-bit integers with scales; the scales are not in ``tensors``."""
 
@@ -101,7 +107,7 @@ class Header:
     def to_plain(self) -> dict[str, Any]:
         """Everything by name, ready for JSON."""
         plain = {"kind": self.kind, "config": self.run.to_plain(), "tokenizer": self.tokenizer}
-        plain |= {"provenance": self.provenance.to_plain(), "sha256": self.sha256}
+        plain |= {"provenance": self.provenance.to_plain(), "writing": self.writing.to_plain(), "sha256": self.sha256}
         return {**plain, "tensors": self.tensors, "size": self.size}
 
 
@@ -125,6 +131,8 @@ def write(path: Path, checkpoint: Checkpoint) -> str:
     sections = {"config": checkpoint.run.to_plain(), "tokenizer": checkpoint.tokenizer, "provenance": provenance}
     metadata = {"format": "charlstm", "version": str(FORMAT_VERSION), "kind": checkpoint.kind}
     # ASCII only, so that even a lone surrogate in an alphabet survives a round trip.
+    if checkpoint.kind == "model":
+        sections["writing"] = checkpoint.writing.to_plain()
     metadata |= {name: json.dumps(section, allow_nan=False) for name, section in sections.items()}
     tensors = int8.pack(checkpoint.tensors) if checkpoint.is_int8 else checkpoint.tensors
     return container.write(path, tensors, metadata)
@@ -158,13 +166,13 @@ def read(path: Path, kind: str | None = None) -> Checkpoint:
         if actual_kind == "resume" and version < FORMAT_VERSION:
             what = "an earlier charlstm began this run, and this one cannot resume it"
             raise IncompatibleError(what, where=path, hint="Begin a new run from the model beside it.")
-        run, provenance = _settings(sections, path), _provenance(sections, path)
+        run, provenance, writing = _settings(sections, path), _provenance(sections, path), _writing(sections, path)
         stored = upgraded_tensors(version, container.read_tensors(file, raw, path))
     tensors = int8.unpack(stored)
     cursor = sections["provenance"].get("cursor", {})
     sha256 = raw.metadata["sha256"]
     is_int8 = len(tensors) < len(stored)
-    return Checkpoint(actual_kind, tensors, run, sections["tokenizer"], provenance, cursor, sha256, is_int8)
+    return Checkpoint(actual_kind, tensors, run, sections["tokenizer"], provenance, cursor, sha256, writing, is_int8)
 
 
 def read_header(path: Path) -> Header:
@@ -176,13 +184,11 @@ def read_header(path: Path) -> Header:
     with container.open_file(path) as file:
         raw = container.read_header(file, path)
     kind, version, sections = _identify(raw.metadata, path)
-    run, provenance = _settings(sections, path), _provenance(sections, path)
+    run, provenance, writing = _settings(sections, path), _provenance(sections, path), _writing(sections, path)
     stored = upgraded_tensors(version, raw.tensors)
-    packed = int8.packed_names({name: (dtype == "I8", shape) for name, (dtype, shape) in stored.items()})
-    tensors = int8.without_scales(stored, packed)
-    return Header(
-        kind, run, sections["tokenizer"], provenance, raw.metadata.get("sha256", ""), tensors, raw.size, tuple(packed)
-    )
+    packed = tuple(int8.packed_names({name: (dtype == "I8", shape) for name, (dtype, shape) in stored.items()}))
+    tensors, sha256 = int8.without_scales(stored, packed), raw.metadata.get("sha256", "")
+    return Header(kind, run, sections["tokenizer"], provenance, sha256, tensors, raw.size, writing, packed)
 
 
 def read_model_header(path: Path) -> Header:
@@ -345,6 +351,13 @@ def _provenance(sections: dict[str, Any], path: Path) -> Provenance:
         raise CorruptError(f"its provenance cannot be read: {as_in_file(fault.what)}", where=path) from fault
 
 
+def _writing(sections: dict[str, Any], path: Path) -> Writing:
+    try:
+        return Writing.from_plain(sections["writing"])
+    except ConfigError as fault:
+        raise CorruptError(f"its settings of writing cannot be read: {as_in_file(fault.what)}", where=path) from fault
+
+
 def _identify(metadata: dict[str, str], path: Path) -> tuple[str, int, dict[str, Any]]:
     """Return the kind, the format version and the JSON sections; raise unless they are a checkpoint's."""
     if metadata.get("format") != "charlstm":
@@ -358,8 +371,8 @@ def _identify(metadata: dict[str, str], path: Path) -> tuple[str, int, dict[str,
         raise IncompatibleError(what, where=path, hint=_UPGRADE)
     sections: dict[str, Any] = {}
     try:
-        for name in _SECTIONS:
-            sections[name] = json.loads(metadata[name])
+        for name in (*_SECTIONS, *_OPTIONAL):
+            sections[name] = json.loads(metadata[name] if name in _SECTIONS else metadata.get(name, "{}"))
             if not isinstance(sections[name], dict):
                 raise TypeError(name)
         if metadata["kind"] not in KINDS:

@@ -15,7 +15,7 @@ a scale for each row).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -76,7 +76,7 @@ def packed_names(layout: Mapping[str, tuple[bool, tuple[int, ...]]]) -> list[str
     ]
 
 
-def without_scales(tensors: Mapping[str, _Described], names: list[str]) -> dict[str, _Described]:
+def without_scales(tensors: Mapping[str, _Described], names: Collection[str]) -> dict[str, _Described]:
     """Return tensors, or what describes them, without the scales of packed matrices.
 
     Args:

@@ -209,6 +209,34 @@ def reject_prompt_words(command: str, checkpoint: str | None, words: list[str]) 
         raise UsageError("a prompt is given with --prompt", hint=f"Try: charlstm {command} {typed}")
 
 
+def reject_filters(unfiltered: bool, **filters: float | None) -> dict[str, float | None]:
+    """Return filters as they were given, or none at all with ``--unfiltered``.
+
+    Args:
+        unfiltered: whether that option was given.
+        filters: by name, None or the default where not given.
+
+    Returns:
+        Keywords of `sampling.config.settings_for`.
+
+    Raises:
+        UsageError: ``--unfiltered`` and a filter are given.
+    """
+    if not unfiltered:
+        return filters
+    given = next((name for name, value in filters.items() if value not in (None, NO_FILTER[name])), None)
+    if given is not None:
+        option = "--" + given.replace("_", "-")
+        raise UsageError(f"--unfiltered and {option} exclude each other", hint="Leave one of them out.")
+    return dict(NO_FILTER)
+
+
+NO_FILTER: dict[str, float | None] = {
+    "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0
+}  # fmt: skip
+"""The settings that leave the network's distribution as it is."""
+
+
 def seed_or_random(seed: int | None) -> int:
     """Return the seed given, or a random one short enough to type again."""
     if seed is not None:

@@ -52,23 +52,38 @@ Model = Annotated[
     ),
 ]
 PromptFile = Annotated[Path | None, typer.Option("--prompt-file", metavar="FILE", help="Continue the text of a file.")]
+_OWN = "[default: the network's own, found when it was trained]"
 RepetitionPenalty = Annotated[
     float, typer.Option("--repetition-penalty", help="Above 1 makes the last 64 tokens less likely; 1 is off.")
 ]
-Temperature = Annotated[
-    float,
-    typer.Option(
-        "--temperature", "-t", help="Low is careful, high is wild; 0 always takes the likeliest. Applied last."
-    ),
-]
 TopK = Annotated[int, typer.Option("--top-k", help="Keep only the k likeliest tokens; 0 is off.")]
 TopP = Annotated[
-    float,
-    typer.Option("--top-p", help="Then keep only the fewest likeliest that add up to this probability; 1 is off."),
+    float | None,
+    typer.Option(
+        "--top-p",
+        help=f"Then keep only the fewest likeliest that add up to this probability; 1 is off. {_OWN}",
+        show_default=False,
+    ),
 ]
 MinP = Annotated[
-    float,
-    typer.Option("--min-p", help="Then keep only those at least this many times as likely as the likeliest; 0 is off."),
+    float | None,
+    typer.Option(
+        "--min-p",
+        help=f"Then keep only those at least this many times as likely as the likeliest; 0 is off. {_OWN}",
+        show_default=False,
+    ),
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        "--temperature",
+        "-t",
+        help=f"Low is careful, high is wild; 0 always takes the likeliest. {_OWN}",
+        show_default=False,
+    ),
+]
+Unfiltered = Annotated[
+    bool, typer.Option("--unfiltered", help="The network's own distribution: temperature 1, nothing removed.")
 ]
 Seed = Annotated[
     int | None,

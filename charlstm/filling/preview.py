@@ -12,6 +12,7 @@ from charlstm.engine.load import load_engine
 from charlstm.filling import fill
 from charlstm.filling.readers import MaskedReader
 from charlstm.sampling import sampler
+from charlstm.sampling.config import settings_for
 
 
 def write_preview(checkpoint: Checkpoint, passage: Sequence[int]) -> str:
@@ -26,4 +27,5 @@ def write_preview(checkpoint: Checkpoint, passage: Sequence[int]) -> str:
         engine = load_engine(checkpoint)
         if isinstance(engine, BidirectionalEngine):
             return fill.preview(MaskedReader(engine), engine.tokenizer, passage)
-        return sampler.preview(engine, checkpoint.run.train.preview, seed=checkpoint.run.train.seed)
+        config = settings_for(checkpoint.writing, seed=checkpoint.run.train.seed)
+        return sampler.preview(engine, checkpoint.run.train.preview, config, checkpoint.writing.starts)

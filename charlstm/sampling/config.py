@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any
 
+from charlstm.checkpoint.writing import Writing
 from charlstm.errors import UsageError
 from charlstm.schemas import bad_value
 
@@ -65,6 +67,23 @@ class SampleConfig:
     def ends(self) -> bool:
         """Whether anything ends the draw."""
         return bool(self.length or self.stop or self.stop_after or self.lines)
+
+
+def settings_for(writing: Writing, **given: Any) -> SampleConfig:
+    """Complete the settings of a draw with what was found best for the network.
+
+    Args:
+        writing: how the network writes unless it is told otherwise.
+        given: fields of `SampleConfig`; None leaves ``temperature``, ``top_p`` or ``min_p`` to the network.
+
+    Returns:
+        The settings.
+
+    Raises:
+        UsageError: a value has the wrong type or is out of range.
+    """
+    own = {name: getattr(writing, name) for name in ("temperature", "top_p", "min_p") if given.get(name) is None}
+    return SampleConfig(**{**given, **own})
 
 
 def _texts(name: str, value: object) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ to an earlier position, and alternatives start from the same one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
@@ -18,7 +18,7 @@ from charlstm.sampling.config import SampleConfig, require
 from charlstm.sampling.draft import Draft, IsComplete, Piece, at_word_end, draw_pieces
 from charlstm.sampling.generate import PENALTY_WINDOW, Draw, check_drawable, generate, row_generators
 from charlstm.sampling.position import Position, prefill
-from charlstm.sampling.prompts import Unknown, banned_ids, bos_ids, fit_prompt
+from charlstm.sampling.prompts import Unknown, banned_ids, fit_prompt, opening_ids
 from charlstm.tokenizers import Tokenizer
 
 
@@ -28,6 +28,7 @@ class CoWriter:
     Args:
         model: the network and its tokenizer.
         config: filters and seed; its length is that of a piece, in tokens.
+        starts: where a text that nobody has begun begins: `checkpoint.writing.Writing.starts`.
 
     Raises:
         UsageError: the vocabulary holds nothing but the unknown symbol.
@@ -37,7 +38,7 @@ class CoWriter:
         choices: alternatives that were drawn and not yet chosen from.
     """
 
-    def __init__(self, model: TextModel, config: SampleConfig) -> None:
+    def __init__(self, model: TextModel, config: SampleConfig, starts: Sequence[str] = ()) -> None:
         check_drawable(model.vocab_size, banned_ids(model.tokenizer))
         # The seed is fixed here, so that every draw of a session has its own place in one sequence.
         self.config = replace(config, seed=_fresh_seed() if config.seed is None else config.seed)
@@ -45,6 +46,7 @@ class CoWriter:
         self._model = model
         self._pieces: list[Piece] = []
         self._undone: list[Piece] = []
+        self._starts = tuple(starts)
         self._empty_position: Position | None = None
         self._draws = 0
 
@@ -175,7 +177,8 @@ class CoWriter:
         if self._pieces:
             return self._pieces[-1].position
         if self._empty_position is None:
-            self._empty_position = prefill(self._model, bos_ids(self._model.tokenizer))
+            rng = np.random.default_rng(self.config.seed)
+            self._empty_position = prefill(self._model, opening_ids(self._model.tokenizer, self._starts, rng))
         return self._empty_position
 
     def _recent_ids(self) -> list[int]:

@@ -64,7 +64,7 @@ def generate(
 
     Args:
         stepper: the network.
-        start: a position of one row, from `prefill`.
+        start: a position of one row, from `prefill`, or of one row per text.
         config: filters and length.
         rngs: one generator per row; their number is B.
         recent: the ids before ``start``, for the repetition penalty.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,6 +90,17 @@ def prefill(stepper: Stepper, ids: Iterable[int] | Ids, position: Position | Non
     return position
 
 
+def join_rows(stepper: Stepper, positions: Sequence[Position]) -> Position:
+    """Return positions of one row each as one position.
+
+    Args:
+        stepper: the network.
+        positions: at least one.
+    """
+    logits = np.concatenate([position.logits for position in positions])
+    return Position(logits, stepper.join([position.state for position in positions]))
+
+
 def select_row(stepper: Stepper, position: Position, row: int) -> Position:
     """Return one row of a position, as a position of one row.
 
@@ -106,9 +117,9 @@ def repeat_row(stepper: Stepper, position: Position, rows: int) -> Position:
 
     Args:
         stepper: the network.
-        position: of one row.
+        position: of one row; one of as many rows as wanted is returned as it is.
         rows: B, how many.
     """
-    if rows == 1:
+    if len(position.logits) == rows:
         return position
     return Position(position.logits.repeat(rows, axis=0), stepper.expand(position.state, rows))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Literal, TypeAlias, cast
+
+import numpy as np
 
 from charlstm.errors import UnknownCharacter, UsageError
 from charlstm.sampling.nearest import describe_character, nearest
@@ -26,6 +29,24 @@ def bos_ids(tokenizer: Tokenizer) -> list[int]:
         if not tokenizer.unknown_characters(character):
             return [int(token) for token in tokenizer.encode(character)]
     return [next((token for token in range(tokenizer.vocab_size) if token != tokenizer.unknown_id), 0)]
+
+
+def opening_ids(tokenizer: Tokenizer, starts: Sequence[str], rng: np.random.Generator) -> list[int]:
+    """The ids fed to the network, unseen, before a text without a prompt: a place where such texts begin.
+
+    Args:
+        tokenizer: the model's.
+        starts: pieces of the training text that end at such a place, `checkpoint.writing.Writing.starts`; without any,
+            it is `bos_ids`.
+        rng: chooses one of them.
+
+    Returns:
+        At least one id.
+    """
+    if not starts:
+        return bos_ids(tokenizer)
+    ids: list[int] = tokenizer.encode(starts[int(rng.integers(len(starts)))]).tolist()
+    return ids or bos_ids(tokenizer)
 
 
 def banned_ids(tokenizer: Tokenizer) -> tuple[int, ...]:

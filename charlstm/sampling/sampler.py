@@ -14,8 +14,8 @@ from charlstm.errors import UsageError
 from charlstm.sampling import filters
 from charlstm.sampling.config import SampleConfig, require
 from charlstm.sampling.generate import check_drawable, generate, row_generators
-from charlstm.sampling.position import prefill
-from charlstm.sampling.prompts import banned_ids, bos_ids
+from charlstm.sampling.position import Position, join_rows, prefill
+from charlstm.sampling.prompts import banned_ids, opening_ids
 from charlstm.sampling.stopping import FinishReason, StopRules
 from charlstm.tokenizers import Decoder, Ids, Tokenizer
 from charlstm.tokenizers.byte import Utf8Decoder
@@ -44,6 +44,7 @@ def sample(
     config: SampleConfig,
     *,
     rows: int = 1,
+    starts: Sequence[str] = (),
     with_log_probabilities: bool = False,
     raw: bool = False,
 ) -> Iterator[Fragment]:
@@ -56,9 +57,10 @@ def sample(
 
     Args:
         model: the network and its tokenizer.
-        prompt_ids: the ids to continue; if there are none, `prompts.bos_ids` is fed to the network instead.
+        prompt_ids: the ids to continue; if there are none, each row begins after `prompts.opening_ids`.
         config: filters, stop rules, seed.
         rows: how many texts.
+        starts: where a text without a prompt begins: `checkpoint.writing.Writing.starts`.
         with_log_probabilities: whether to compute each token's log-probability, which costs time.
         raw: whether bytes that are not UTF-8 become surrogate escapes (PEP 383), which can be written as the original
             bytes, instead of U+FFFD.
@@ -75,22 +77,23 @@ def sample(
     for token in (int(np.min(prompt_ids)), int(np.max(prompt_ids))) if len(prompt_ids) else ():
         if not 0 <= token < model.vocab_size:
             raise UsageError(f"token id {token} is not in the vocabulary of {model.vocab_size:,} tokens")
-    return _sample(model, prompt_ids, config, rows, with_log_probabilities, raw)
+    return _sample(model, prompt_ids, config, rows, starts, with_log_probabilities, raw)
 
 
-def preview(model: TextModel, length: int, *, seed: int) -> str:
-    """Draw text without a prompt at the default temperature; always the same for the same weights.
+def preview(model: TextModel, length: int, config: SampleConfig, starts: Sequence[str] = ()) -> str:
+    """Draw text without a prompt; always the same for the same weights.
 
     Args:
         model: the network and its tokenizer.
         length: characters of text.
-        seed: of the draw.
+        config: filters and seed; its length is not used.
+        starts: as in `sample`.
 
     Returns:
         The text.
     """
     text = ""
-    for fragment in sample(model, (), SampleConfig(length=0, seed=seed)):
+    for fragment in sample(model, (), replace(config, length=0), starts=starts):
         text += fragment.text
         if len(text) >= length:
             break
@@ -102,12 +105,13 @@ def _sample(
     prompt_ids: Sequence[int] | Ids,
     config: SampleConfig,
     rows: int,
+    starts: Sequence[str],
     with_log_probabilities: bool,
     raw: bool,
 ) -> Iterator[Fragment]:
     tokenizer = model.tokenizer
-    start = prefill(model, prompt_ids if len(prompt_ids) else bos_ids(tokenizer))
     rngs = row_generators(config.seed, rows)
+    start = prefill(model, prompt_ids) if len(prompt_ids) else _openings(model, starts, rngs)
     spare = 0 if raw else _LONGEST_CHARACTER - 1
     drawing = replace(config, length=config.length + spare) if config.length else config
     draws = generate(model, start, drawing, rngs, recent=prompt_ids, banned=banned_ids(tokenizer))
@@ -125,6 +129,13 @@ def _sample(
             yield Fragment(row.number, text, tokens[row.number], nats[row.number], finish_reason)
         if not open_rows:
             return
+
+
+def _openings(model: TextModel, starts: Sequence[str], rngs: Sequence[np.random.Generator]) -> Position:
+    """The position at which each row begins without a prompt; equal ones are computed once."""
+    chosen = [tuple(opening_ids(model.tokenizer, starts, rng)) for rng in rngs]
+    positions = {ids: prefill(model, ids) for ids in dict.fromkeys(chosen)}
+    return join_rows(model, [positions[ids] for ids in chosen])
 
 
 class _Row(NamedTuple):

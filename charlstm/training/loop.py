@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.run import METRICS
+from charlstm.checkpoint.writing import Writing
 from charlstm.config import BUDGETS, RunConfig
 from charlstm.corpora.encode import frequencies
+from charlstm.corpora.starts import find_starts
 from charlstm.cpu import AdaptiveThreads
 from charlstm.errors import CheckpointError, DivergedError
 from charlstm.evaluation.loss import bits_per_char
@@ -92,7 +94,8 @@ class Training:
         self.run, self.ranks, self.tokenizer, self.folder = run, ranks, tokenizer, folder
         self._train_ids, self._val_ids, self._val_characters = train_ids, val_ids, val_characters
         self._notice, self._write_preview = notice, write_preview
-        self._files = RunFiles(folder, run, tokenizer, provenance or Provenance())
+        writing = Writing(starts=find_starts(train_ids, tokenizer))
+        self._files = RunFiles(folder, run, tokenizer, provenance or Provenance(), writing)
         config, device = run.train, parse_device(ranks.device(run.train.device))
         # Separate generators: a run neither depends on other users of random numbers nor affects them.
         with torch.random.fork_rng(devices=[]):

@@ -15,6 +15,7 @@ from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.run import MODEL, RESUME
+from charlstm.checkpoint.writing import Writing
 from charlstm.config import RunConfig
 from charlstm.errors import DivergedError
 from charlstm.events import CheckpointSaved
@@ -33,10 +34,14 @@ class RunFiles:
         run: all settings.
         tokenizer: the tokenizer of the run.
         provenance: the origin of the run; the progress of training is added.
+        writing: how its models write.
     """
 
-    def __init__(self, folder: Path, run: RunConfig, tokenizer: Tokenizer, provenance: Provenance) -> None:
+    def __init__(
+        self, folder: Path, run: RunConfig, tokenizer: Tokenizer, provenance: Provenance, writing: Writing
+    ) -> None:
         self._folder, self._run, self._tokenizer, self._provenance = folder, run, tokenizer, provenance
+        self._writing = writing
 
     @property
     def exist(self) -> bool:
@@ -53,7 +58,8 @@ class RunFiles:
         Returns:
             The checkpoint.
         """
-        return Checkpoint("model", tensors, self._run, self._tokenizer.to_state(), self._current_provenance(cursor))
+        provenance, tokenizer = self._current_provenance(cursor), self._tokenizer.to_state()
+        return Checkpoint("model", tensors, self._run, tokenizer, provenance, writing=self._writing)
 
     def save_model(
         self, tensors: Arrays, cursor: Cursor, variant: WeightVariant, val_loss: float | None, bits: float | None

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlstm.checkpoint.writing import Writing
 from charlstm.cli import app
 from charlstm.cli.commands.sample import in_order
 from charlstm.cli.views.stream import Output
@@ -109,6 +111,23 @@ def test_it_writes_what_the_library_writes(run: Any, root: Path) -> None:
     text = "".join(part.text for part in sample(engine, engine.tokenizer.encode("Hi:"), config))
     ran = run("--prompt", "Hi:", "--length", "50", "-t", "0.6", "--top-k", "9", "--seed", "3")
     assert ran.out == "Hi:" + text
+
+
+def test_a_network_writes_as_it_was_found_best_unless_told_otherwise(run: Any, root: Path) -> None:
+    from charlstm.checkpoint.format import read, write
+
+    path = root / "plain-1" / "model.safetensors"
+    as_before = run("--seed", "1", "--length", "80")
+    write(path, replace(read(path), writing=Writing(temperature=0.1, top_p=0.5, starts=("Once.\n", "Twice.\n"))))
+    own = run("--seed", "1", "--length", "80")
+    assert own.out != as_before.out
+    explicit = run("--seed", "1", "--length", "80", "-t", "0.1", "--top-p", "0.5", "--min-p", "0")
+    assert explicit.out == own.out
+    with_prompt = run("--seed", "1", "--length", "80", "-p", "Hi", "--unfiltered")
+    neutral = run("--seed", "1", "--length", "80", "-p", "Hi", "-t", "1", "--top-p", "1")
+    assert with_prompt.out == neutral.out
+    both = run("--unfiltered", "-t", "0.5")
+    assert (both.code, "--unfiltered and --temperature exclude each other" in both.err) == (2, True)
 
 
 def test_a_random_seed_is_reported_and_repeats_the_text(run: Any) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from charlstm.errors import UsageError
 from charlstm.sampling.config import SampleConfig
 from charlstm.sampling.sampler import preview, sample
-from charlstm.tokenizers import ByteTokenizer
+from charlstm.tokenizers import ByteTokenizer, CharTokenizer
 from tests.fake_models import Markov, cycle, random_markov
 
 GREEDY = SampleConfig(length=8, temperature=0)
@@ -181,14 +181,38 @@ def test_an_empty_prompt_starts_after_a_newline() -> None:
     assert model.steps[0] == [model.tokenizer.encode("\n")[0]]
 
 
+def test_without_a_prompt_each_text_begins_after_a_start_of_its_own() -> None:
+    # After "a\n" comes x, after "b\n" comes y: which of the two a row has read shows in its first character.
+    class Remembering(Markov):
+        def step(self, tokens: Any, state: Any) -> tuple[Any, Any]:
+            logits, state = super().step(tokens, state)
+            first = np.asarray([self.tokenizer.encode("x" if past[0] == 0 else "y")[0] for past in state])
+            logits = np.zeros_like(logits)
+            logits[np.arange(len(first)), first] = 50.0
+            return logits, state
+
+    model = Remembering(np.zeros((5, 5)), CharTokenizer("ab\nxy"))
+    config = SampleConfig(length=3, temperature=0, seed=3)
+    drawn = [""] * 40
+    for fragment in sample(model, (), config, rows=40, starts=("a\n", "b\n")):
+        drawn[fragment.row] += fragment.text
+    assert set(drawn) == {"xxx", "yyy"}
+    assert len(model.steps) == 2 * 2 + 2  # each start is read once
+    few = [fragment.text for fragment in sample(model, (), config, rows=3, starts=("a\n", "b\n"))][:3]
+    assert few == [text[0] for text in drawn[:3]]
+    prompted = list(sample(model, model.tokenizer.encode("b"), config, rows=4, starts=("a\n",)))
+    assert {fragment.text for fragment in prompted} == {"y"}
+
+
 def test_an_alphabet_may_have_one_character() -> None:
     assert texts(Markov([[0.0]]), SampleConfig(length=5, seed=1), prompt="") == ["aaaaa"]
 
 
 def test_a_preview_has_its_length_and_is_always_the_same() -> None:
     model = random_markov(ABC)
-    assert len(preview(model, 77, seed=1)) == 77
-    assert preview(model, 77, seed=1) == preview(model, 77, seed=1)
+    config = SampleConfig(seed=1)
+    assert len(preview(model, 77, config)) == 77
+    assert preview(model, 77, config) == preview(model, 77, config)
 
 
 def test_a_long_prompt_costs_one_step_per_token() -> None:

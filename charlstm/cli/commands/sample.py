@@ -18,6 +18,7 @@ from charlstm.cli.load_model import (
     load,
     one_of,
     prompt_text,
+    reject_filters,
     reject_prompt_words,
     seed_or_random,
 )
@@ -68,9 +69,10 @@ def sample(
     ] = None,
     repetition_penalty: options.RepetitionPenalty = 1.0,
     top_k: options.TopK = 0,
-    top_p: options.TopP = 1.0,
-    min_p: options.MinP = 0.0,
-    temperature: options.Temperature = 0.8,
+    top_p: options.TopP = None,
+    min_p: options.MinP = None,
+    temperature: options.Temperature = None,
+    unfiltered: options.Unfiltered = False,
     samples: Annotated[int, typer.Option("-n", "--samples", help="Number of texts, drawn as one batch.")] = 1,
     seed: options.Seed = None,
     stop: Annotated[
@@ -105,29 +107,33 @@ def sample(
     under a line "=== 1 of 3 ===". A terminal shows control characters instead of obeying them; a pipe gets them
     unchanged.
 
+    Without a prompt it begins where a paragraph or line of its training text could begin. How careful it is was found
+    when it was trained: see --unfiltered, and `charlstm checkpoints show`.
+
     Filters apply in this order, each to what the one before has left: --repetition-penalty, --top-k, --top-p,
     --min-p, --temperature. Log-probabilities are the model's own: in nats, at temperature 1, before any filter.
     """
-    from charlstm.sampling.config import SampleConfig
+    from charlstm.sampling.config import settings_for
 
     reject_prompt_words("sample", checkpoint, context.args)
     if not 1 <= samples <= _MOST_TEXTS:
         raise UsageError(f"-n {samples} must be 1 to {_MOST_TEXTS:,}")
     if threads is not None and not 1 <= threads <= _MOST_THREADS:
         raise UsageError(f"--threads {threads} must be 1 to {_MOST_THREADS}")
-    config = SampleConfig(
-        length=(_TOKENS_PER_LINE * max(lines, 0) or _LENGTH) if length is None else length,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
+    filters = reject_filters(
+        unfiltered, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
         repetition_penalty=repetition_penalty,
+    )  # fmt: skip
+    loaded = load(checkpoint, root, device, threads)
+    config = settings_for(
+        loaded.checkpoint.writing,
+        length=(_TOKENS_PER_LINE * max(lines, 0) or _LENGTH) if length is None else length,
         stop=tuple(stop or ()),
         stop_after=tuple(stop_after or ()),
         lines=lines,
         seed=seed_or_random(seed),
+        **filters,
     )
-    loaded = load(checkpoint, root, device, threads)
     needs_end = "--json" if json_out else "-n" if samples > 1 else ""
     _check_ends(config, loaded.model.tokenizer, needs_end)
     if raw:
@@ -185,8 +191,9 @@ def _draw(
 ) -> Iterator[Fragment]:
     from charlstm.sampling import sampler
 
-    ids = loaded.model.tokenizer.encode(prompt)
-    return in_order(sampler.sample(loaded.model, ids, config, rows=samples, **outputs), samples)
+    ids, starts = loaded.model.tokenizer.encode(prompt), loaded.checkpoint.writing.starts
+    fragments = sampler.sample(loaded.model, ids, config, rows=samples, starts=starts, **outputs)
+    return in_order(fragments, samples)
 
 
 def _warn_of_cuts(fragments: Iterable[Fragment], config: SampleConfig) -> Iterator[Fragment]:

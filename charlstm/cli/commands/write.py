@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from charlstm.cli import options
-from charlstm.cli.load_model import describe, fit_prompt, load, prompt_text, reject_prompt_words, seed_or_random
+from charlstm.cli.load_model import (
+    describe,
+    fit_prompt,
+    load,
+    prompt_text,
+    reject_filters,
+    reject_prompt_words,
+    seed_or_random,
+)
 from charlstm.cli.options import DEFAULT_ROOT, Root
 from charlstm.cli.views.terminal import say
 from charlstm.cli.write_session import Session
@@ -34,9 +42,10 @@ def write(
     length: Annotated[int, typer.Option("--length", "-l", help="Tokens the model adds at a time.")] = 100,
     repetition_penalty: options.RepetitionPenalty = 1.0,
     top_k: options.TopK = 0,
-    top_p: options.TopP = 1.0,
-    min_p: options.MinP = 0.0,
-    temperature: options.Temperature = 0.8,
+    top_p: options.TopP = None,
+    min_p: options.MinP = None,
+    temperature: options.Temperature = None,
+    unfiltered: options.Unfiltered = False,
     seed: options.Seed = None,
     unknown: options.Unknown = "error",
     device: options.Device = "cpu",
@@ -51,7 +60,7 @@ def write(
     Filters apply in this order, each to what the one before has left: --repetition-penalty, --top-k, --top-p,
     --min-p, --temperature.
     """
-    from charlstm.sampling.config import SampleConfig, require
+    from charlstm.sampling.config import require, settings_for
     from charlstm.sampling.cowriter import CoWriter
     from charlstm.sampling.prompts import parse_unknown
 
@@ -59,19 +68,15 @@ def write(
     if prompt == "-" or str(prompt_file) == "-":
         raise UsageError("commands come from stdin, so the prompt cannot", hint="Use --prompt-file FILE.")
     require("length", length, length >= 1, "1 or more")
-    config = SampleConfig(
-        length=length,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
+    filters = reject_filters(
+        unfiltered, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
         repetition_penalty=repetition_penalty,
-        seed=seed_or_random(seed),
-    )
+    )  # fmt: skip
     choice = parse_unknown(unknown)
     loaded = load(checkpoint, root, device)
+    config = settings_for(loaded.checkpoint.writing, length=length, seed=seed_or_random(seed), **filters)
     text = fit_prompt(loaded.model.tokenizer, prompt_text(prompt, prompt_file, loaded), unknown)
-    writer = CoWriter(loaded.model, config)
+    writer = CoWriter(loaded.model, config, loaded.checkpoint.writing.starts)
     writer.add(text)
     say(describe(loaded, seed=config.seed))
     say("Enter lets the model continue, /help lists the commands.")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from charlstm.checkpoint.format import Header
     from charlstm.checkpoint.summary import Comparison, Summary
+    from charlstm.checkpoint.writing import Writing
 
 NARROW = 64
 """Columns below which a list becomes blocks of two lines."""
@@ -107,8 +108,18 @@ def show_rows(header: Header, path: str) -> list[tuple[str, str]]:
     rows = [("file", path), ("kind", header.kind), ("shape", shape), ("size", size(header.size))]
     rows += [("tokenizer", _tokenizer(header.tokenizer))]
     rows += [(_LABELS.get(name, name), shown(name, value)) for name, value in _provenance(header) if value != ""]
+    if header.kind == "model":
+        rows += [("writes", _writing(header.writing))]
     rows += [(section, _settings(values)) for section, values in header.run.to_plain().items() if section != "name"]
     return [*rows, ("sha256", f"{header.sha256} (as written; `verify` computes it)")]
+
+
+def _writing(writing: Writing) -> str:
+    """How a network writes unless it is told otherwise: ``at temperature 0.7, top-p 0.9, from 8 starts``."""
+    parts = [f"at temperature {writing.temperature:g}"]
+    parts += [f"top-p {writing.top_p:g}"] * (writing.top_p < 1) + [f"min-p {writing.min_p:g}"] * (writing.min_p > 0)
+    count = len(writing.starts)
+    return ", ".join(parts + ["from one start" if count == 1 else f"from {count} starts"] * (count > 0))
 
 
 def _provenance(header: Header) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,39 @@
+"""What a network needs besides its weights to write well: settings of sampling, and places where texts begin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from charlstm.schemas import Schema, parse, to_plain
+
+
+class Writing(Schema, frozen=True, kw_only=True):
+    """How a network writes unless it is told otherwise."""
+
+    temperature: Annotated[float, Meta(ge=0.0, le=1e6)] = 0.8
+    top_p: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
+    min_p: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    starts: tuple[str, ...] = ()
+    """Pieces of the training text, each of which ends where a paragraph, a line or a record begins. Without a prompt
+    the network reads one of them, unseen, and writes what comes next."""
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Writing:
+        """Create it from plain values; unknown names, which a newer version may have added, are ignored.
+
+        Raises:
+            ConfigError: a value of the wrong type or out of range.
+        """
+        return parse(cls, {name: value for name, value in values.items() if name in cls.__struct_fields__})
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the values by name, ready for JSON."""
+        return to_plain(self)
+
+    def replace(self, **changes: Any) -> Writing:
+        """Return a copy with some values changed."""
+        return msgspec.structs.replace(self, **changes)
