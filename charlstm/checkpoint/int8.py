@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LARGEST = 127
+_LEAST_SCALE = 2.0**-110
+"""A row with a smaller scale is stored as zeros: there float32 has no 16 bits left."""
 _SCALE = ".scale"
 _Described = TypeVar("_Described")
 
@@ -42,7 +44,8 @@ def pack(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
             packed[name] = tensor.astype(np.float32)
             continue
         scale = _round_up(np.abs(tensor.astype(np.float64)).max(1, initial=0.0) / _LARGEST)
-        divisor = np.where(scale > 0, scale, 1.0)
+        scale[scale < _LEAST_SCALE] = 0.0
+        divisor = np.where(scale > 0, scale, np.inf)
         packed[name] = np.rint(tensor / divisor[:, None]).astype(np.int8)
         packed[name + _SCALE] = scale.astype(np.float32)
     return packed

@@ -34,14 +34,13 @@ def test_a_row_is_off_by_half_its_scale_at_most_and_packing_again_changes_nothin
     scale = packed["matrix.scale"].astype(np.float64)
     unpacked = unpack(packed)["matrix"]
     assert unpacked.dtype == np.float32
-    assert (np.abs(unpacked.astype(np.float64) - matrix) <= scale[:, None] * 0.5000001 + 2.0**-140).all()
+    assert (np.abs(unpacked.astype(np.float64) - matrix) <= scale[:, None] * 0.5000001 + 2.0**-100).all()
     largest = np.abs(matrix).max(1).astype(np.float64)
-    assert (scale >= largest / 127 * (1 - 1e-7)).all()
-    assert (scale <= largest / 127 * (1 + 2.0**-14) + 2.0**-140).all()
+    assert (scale >= largest / 127 * (1 - 1e-7) - 2.0**-100).all()
+    assert (scale <= largest / 127 * (1 + 2.0**-14)).all()
     again = pack({"matrix": unpacked})
-    if (scale == 0).any() or (scale > 2.0**-120).all():  # subnormal numbers have fewer bits
-        assert (again["matrix"] == packed["matrix"]).all()
-        assert (again["matrix.scale"] == packed["matrix.scale"]).all()
+    assert (again["matrix"] == packed["matrix"]).all()
+    assert (again["matrix.scale"] == packed["matrix.scale"]).all()
 
 
 def test_vectors_stay_and_what_does_not_fit_is_left_alone() -> None:
