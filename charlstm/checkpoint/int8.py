@@ -2,11 +2,11 @@
 
 For a row w of a matrix, with s its scale::
 
-    s = max |w| / 127, rounded up to 16 significant bits
+    s = max |w| / 127, rounded up to a bfloat16
     q = round(w / s)        in -127, …, 127
     w ≈ q · s               off by at most s / 2
 
-127 · s is then exact in float32, so packing what was unpacked gives the same integers and scales. Vectors (biases) stay
+q · s is then exact in float32, so packing what was unpacked gives the same integers and scales. Vectors (biases) stay
 float32.
 
 Source: Krishnamoorthi 2018, "Quantizing deep convolutional networks for efficient inference", section 3.1.1 (symmetric,
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 _LARGEST = 127
 _LEAST_SCALE = 2.0**-110
-"""A row with a smaller scale is stored as zeros: there float32 has no 16 bits left."""
+"""A row with a smaller scale is stored as zeros: there float32 has too few bits left."""
 _SCALE = ".scale"
 _Described = TypeVar("_Described")
 
@@ -35,19 +35,19 @@ def pack(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         tensors: a model's tensors by name, floating-point and finite.
 
     Returns:
-        For each matrix (R, C) its integers, (R, C) int8, under its name, and its scales, (R,), under ``NAME.scale``;
-        everything else as float32.
+        For each matrix (R, C) its integers, (R, C) int8, under its name, and its scales, (R,) uint16, the upper halves
+        of float32 numbers, under ``NAME.scale``; everything else as float32.
     """
     packed: dict[str, NDArray[Any]] = {}
     for name, tensor in tensors.items():
         if tensor.ndim != 2:
             packed[name] = tensor.astype(np.float32)
             continue
-        scale = _round_up(np.abs(tensor.astype(np.float64)).max(1, initial=0.0) / _LARGEST)
-        scale[scale < _LEAST_SCALE] = 0.0
-        divisor = np.where(scale > 0, scale, np.inf)
+        scale = _upper_halves(np.abs(tensor).max(1, initial=0.0).astype(np.float32) / _LARGEST)
+        divisor = _from_upper_halves(scale).astype(np.float64)
+        divisor[divisor == 0] = np.inf
         packed[name] = np.rint(tensor / divisor[:, None]).astype(np.int8)
-        packed[name + _SCALE] = scale.astype(np.float32)
+        packed[name + _SCALE] = scale
     return packed
 
 
@@ -62,7 +62,7 @@ def unpack(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """
     unpacked = dict(tensors)
     for name in packed_names({name: (tensor.dtype == np.int8, tensor.shape) for name, tensor in tensors.items()}):
-        unpacked[name] = tensors[name] * unpacked.pop(name + _SCALE).astype(np.float32)[:, None]
+        unpacked[name] = tensors[name] * _from_upper_halves(unpacked.pop(name + _SCALE))[:, None]
     return unpacked
 
 
@@ -90,8 +90,12 @@ def without_scales(tensors: Mapping[str, _Described], names: Collection[str]) ->
     return {name: tensor for name, tensor in tensors.items() if name not in scales}
 
 
-def _round_up(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round non-negative numbers up to 16 significant bits."""
-    mantissa, exponent = np.frexp(values)
-    rounded: NDArray[np.float64] = np.ldexp(np.ceil(np.ldexp(mantissa, 16)), exponent - 16)
-    return rounded
+def _upper_halves(values: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Round non-negative numbers up to bfloat16, stored as the upper halves of their bits; tiny ones become 0."""
+    bits = np.where(values < _LEAST_SCALE, np.float32(0), values).view(np.uint32)
+    return ((bits + 0xFFFF) >> 16).astype(np.uint16)
+
+
+def _from_upper_halves(halves: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Return the float32 numbers whose bits have these upper halves and zeros below."""
+    return (halves.astype(np.uint32) << 16).view(np.float32)

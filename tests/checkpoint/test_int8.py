@@ -31,13 +31,13 @@ weights = arrays(
 def test_a_row_is_off_by_half_its_scale_at_most_and_packing_again_changes_nothing(matrix: np.ndarray) -> None:
     packed = pack({"matrix": matrix})
     assert packed["matrix"].dtype == np.int8
-    scale = packed["matrix.scale"].astype(np.float64)
+    scale = (packed["matrix.scale"].astype(np.uint32) << 16).view(np.float32).astype(np.float64)
     unpacked = unpack(packed)["matrix"]
     assert unpacked.dtype == np.float32
     assert (np.abs(unpacked.astype(np.float64) - matrix) <= scale[:, None] * 0.5000001 + 2.0**-100).all()
     largest = np.abs(matrix).max(1).astype(np.float64)
     assert (scale >= largest / 127 * (1 - 1e-7) - 2.0**-100).all()
-    assert (scale <= largest / 127 * (1 + 2.0**-14)).all()
+    assert (scale <= largest / 127 * (1 + 2.0**-7)).all()
     again = pack({"matrix": unpacked})
     assert (again["matrix"] == packed["matrix"]).all()
     assert (again["matrix.scale"] == packed["matrix.scale"]).all()
@@ -46,7 +46,7 @@ def test_a_row_is_off_by_half_its_scale_at_most_and_packing_again_changes_nothin
 def test_vectors_stay_and_what_does_not_fit_is_left_alone() -> None:
     vector = np.float32([1 / 3, 1e-20])
     assert (pack({"bias": vector})["bias"] == vector).all()
-    odd = {"a": np.ones((2, 2), np.int8), "a.scale": np.ones(3, np.float32), "b.scale": np.ones(2, np.float32)}
+    odd = {"a": np.ones((2, 2), np.int8), "a.scale": np.ones(3, np.uint16), "b.scale": np.ones(2, np.uint16)}
     assert unpack(odd).keys() == odd.keys()
     assert packed_names({"a": (True, (2, 2)), "a.scale": (False, (2,))}) == ["a"]
     assert packed_names({"a": (False, (2, 2)), "a.scale": (False, (2,))}) == []
@@ -61,13 +61,13 @@ def test_a_file_of_a_quarter_of_the_size(tmp_path: Path) -> None:
     matrices = sum(tensor.nbytes for tensor in whole.tensors.values() if tensor.ndim == 2)
     rows = sum(len(tensor) for tensor in whole.tensors.values() if tensor.ndim == 2)
     saved = (tmp_path / "whole").stat().st_size - (tmp_path / "small").stat().st_size
-    assert abs(saved - (matrices * 3 // 4 - 4 * rows)) < 1500  # the header has an entry for the scales of each matrix
+    assert abs(saved - (matrices * 3 // 4 - 2 * rows)) < 1500  # the header has an entry for the scales of each matrix
     found = verify(tmp_path / "small")
     assert found.is_int8
     for name, tensor in found.tensors.items():
         assert tensor.dtype == np.float32
         assert (tensor == small.tensors[name]).all()
-        np.testing.assert_allclose(tensor, whole.tensors[name], atol=np.abs(whole.tensors[name]).max() / 253)
+        np.testing.assert_allclose(tensor, whole.tensors[name], atol=np.abs(whole.tensors[name]).max() / 251)
     header = read_model_header(tmp_path / "small")
     assert dtype_of(header) == "int8"
     assert header.parameters == read_header(tmp_path / "whole").parameters
@@ -93,7 +93,7 @@ def test_a_file_without_its_scales_is_corrupt(tmp_path: Path) -> None:
     with container.open_file(path) as file:
         header = container.read_header(file, path)
         tensors = container.read_tensors(file, header, path)
-    tensors["head.weight.scale"] = np.ones(3, np.float32)
+    tensors["head.weight.scale"] = np.ones(3, np.uint16)
     container.write(path, tensors, {name: each for name, each in header.metadata.items() if name != "sha256"})
     for check in (verify, read_model_header):
         with pytest.raises(CorruptError, match=r"head\.weight"):
