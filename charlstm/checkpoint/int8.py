@@ -2,11 +2,11 @@
 
 For a row w of a matrix, with s its scale::
 
-    s = max |w| / 127, rounded up to a bfloat16
-    q = round(w / s)        in -127, …, 127
+    s = max |w| / 127, rounded to a bfloat16
+    q = round(w / s)        in -127, …, 127; the largest is ±127, as s is off by less than 1 in 256
     w ≈ q · s               off by at most s / 2
 
-q · s is then exact in float32, so packing what was unpacked gives the same integers and scales. Vectors (biases) stay
+q · s is exact in float32, so packing what was unpacked gives the same integers and scales. Vectors (biases) stay
 float32.
 
 Source: Krishnamoorthi 2018, "Quantizing deep convolutional networks for efficient inference", section 3.1.1 (symmetric,
@@ -46,7 +46,7 @@ def pack(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         scale = _upper_halves(np.abs(tensor).max(1, initial=0.0).astype(np.float32) / _LARGEST)
         divisor = _from_upper_halves(scale).astype(np.float64)
         divisor[divisor == 0] = np.inf
-        packed[name] = np.rint(tensor / divisor[:, None]).astype(np.int8)
+        packed[name] = np.rint(tensor / divisor[:, None]).clip(-_LARGEST, _LARGEST).astype(np.int8)
         packed[name + _SCALE] = scale
     return packed
 
@@ -91,9 +91,9 @@ def without_scales(tensors: Mapping[str, _Described], names: Collection[str]) ->
 
 
 def _upper_halves(values: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Round non-negative numbers up to bfloat16, stored as the upper halves of their bits; tiny ones become 0."""
+    """Round non-negative numbers to bfloat16, stored as the upper halves of their bits; tiny ones become 0."""
     bits = np.where(values < _LEAST_SCALE, np.float32(0), values).view(np.uint32)
-    return ((bits + 0xFFFF) >> 16).astype(np.uint16)
+    return ((bits + 0x8000) >> 16).astype(np.uint16)
 
 
 def _from_upper_halves(halves: NDArray[np.uint16]) -> NDArray[np.float32]:

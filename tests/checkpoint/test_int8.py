@@ -36,8 +36,8 @@ def test_a_row_is_off_by_half_its_scale_at_most_and_packing_again_changes_nothin
     assert unpacked.dtype == np.float32
     assert (np.abs(unpacked.astype(np.float64) - matrix) <= scale[:, None] * 0.5000001 + 2.0**-100).all()
     largest = np.abs(matrix).max(1).astype(np.float64)
-    assert (scale >= largest / 127 * (1 - 1e-7) - 2.0**-100).all()
-    assert (scale <= largest / 127 * (1 + 2.0**-7)).all()
+    assert (scale >= largest / 127 * (1 - 2.0**-8) - 2.0**-100).all()
+    assert (scale <= largest / 127 * (1 + 2.0**-8)).all()
     again = pack({"matrix": unpacked})
     assert (again["matrix"] == packed["matrix"]).all()
     assert (again["matrix.scale"] == packed["matrix.scale"]).all()
