@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from charlstm.sampling.config import SampleConfig, require, require_whole, setti
 from charlstm.sampling.position import prefill
 from charlstm.sampling.prompts import Unknown, bos_ids, fit_prompt
 from charlstm.sampling.sampler import sample
+from charlstm.sampling.words import Vocabulary, WordGuide
 
 if TYPE_CHECKING:
     from charlstm.nn.model import CharLM
@@ -89,6 +91,10 @@ class Model:
         """
         return self._causal_engine("cannot write")
 
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.checkpoint.words, self.tokenizer)
+
     @suggest_names
     def stream(
         self,
@@ -104,6 +110,7 @@ class Model:
         stop_after: str | tuple[str, ...] = (),
         lines: int = 0,
         seed: int | None = None,
+        words: bool = False,
         unknown: Unknown = "error",
     ) -> Iterator[str]:
         """Continue a prompt, a few characters at a time.
@@ -121,6 +128,7 @@ class Model:
             stop_after: the same, but the stop text is returned.
             lines: newlines to draw; 0 is no limit.
             seed: 0 to 2⁶⁴ - 1; the same seed gives the same text. None is random.
+            words: whether letters may form only words of the training text (`sampling.words`).
             unknown: what happens to characters of the prompt outside the model's alphabet: error, skip, or map to the
                 nearest known ones.
 
@@ -136,7 +144,7 @@ class Model:
             self.checkpoint.writing, length=length, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
             repetition_penalty=repetition_penalty, stop=stop, stop_after=stop_after, lines=lines, seed=seed,
         )  # fmt: skip
-        return self._stream(prompt, unknown, config)
+        return self._stream(prompt, unknown, config, words)
 
     @suggest_names
     def generate(
@@ -153,6 +161,7 @@ class Model:
         stop_after: str | tuple[str, ...] = (),
         lines: int = 0,
         seed: int | None = None,
+        words: bool = False,
         unknown: Unknown = "error",
     ) -> str:
         """Continue a prompt: the text of `stream` as a whole, with the same arguments.
@@ -169,6 +178,7 @@ class Model:
             stop_after: see there.
             lines: see there.
             seed: see there.
+            words: see there.
             unknown: see there.
 
         Returns:
@@ -183,7 +193,7 @@ class Model:
         )  # fmt: skip
         if not config.ends:
             raise UsageError("a text without length, stop or lines never ends", hint="Use stream() for an endless one.")
-        return "".join(self._stream(prompt, unknown, config))
+        return "".join(self._stream(prompt, unknown, config, words))
 
     @suggest_names
     def fill(
@@ -368,10 +378,11 @@ class Model:
         """
         return torch_model(self.checkpoint, device)
 
-    def _stream(self, prompt: str, unknown: Unknown, config: SampleConfig) -> Iterator[str]:
-        engine = self.writer
-        ids = self.tokenizer.encode(self._known(prompt, unknown, "prompt"))
-        fragments = sample(engine, ids, config, starts=self.checkpoint.writing.starts)
+    def _stream(self, prompt: str, unknown: Unknown, config: SampleConfig, words: bool) -> Iterator[str]:
+        engine, known = self.writer, self._known(prompt, unknown, "prompt")
+        guide = WordGuide.after_text(self._vocabulary, known) if words else None
+        ids = self.tokenizer.encode(known)
+        fragments = sample(engine, ids, config, starts=self.checkpoint.writing.starts, guide=guide)
         return (fragment.text for fragment in fragments)
 
     def _known(self, text: str, unknown: Unknown, name: str = "text") -> str:

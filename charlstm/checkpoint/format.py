@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from charlstm.checkpoint import container, int8
 from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.upgrade import upgraded_config, upgraded_provenance, upgraded_tensors
+from charlstm.checkpoint.words import WORDS, pack_words, unpack_words
 from charlstm.checkpoint.writing import Writing
 from charlstm.config import RunConfig
 from charlstm.errors import ConfigError, CorruptError, IncompatibleError, UsageError
@@ -56,6 +57,8 @@ class Checkpoint:
     """SHA-256 of the whole file; set by `read`."""
     writing: Writing = field(default_factory=Writing)
     """How it writes unless it is told otherwise."""
+    words: tuple[str, ...] = ()
+    """The words of the training text, sorted, so that a network can be made to write no others."""
     is_int8: bool = False
     """Whether the file stores the matrices as 8-bit integers; ``tensors`` are float32 even so."""
 
@@ -135,6 +138,8 @@ def write(path: Path, checkpoint: Checkpoint) -> str:
         sections["writing"] = checkpoint.writing.to_plain()
     metadata |= {name: json.dumps(section, allow_nan=False) for name, section in sections.items()}
     tensors = int8.pack(checkpoint.tensors) if checkpoint.is_int8 else checkpoint.tensors
+    if checkpoint.words:
+        tensors = {**tensors, WORDS: pack_words(checkpoint.words)}
     return container.write(path, tensors, metadata)
 
 
@@ -168,11 +173,14 @@ def read(path: Path, kind: str | None = None) -> Checkpoint:
             raise IncompatibleError(what, where=path, hint="Begin a new run from the model beside it.")
         run, provenance, writing = _settings(sections, path), _provenance(sections, path), _writing(sections, path)
         stored = upgraded_tensors(version, container.read_tensors(file, raw, path))
+        words = unpack_words(stored.pop(WORDS)) if actual_kind == "model" and WORDS in stored else ()
     tensors = int8.unpack(stored)
     cursor = sections["provenance"].get("cursor", {})
     sha256 = raw.metadata["sha256"]
     is_int8 = len(tensors) < len(stored)
-    return Checkpoint(actual_kind, tensors, run, sections["tokenizer"], provenance, cursor, sha256, writing, is_int8)
+    return Checkpoint(
+        actual_kind, tensors, run, sections["tokenizer"], provenance, cursor, sha256, writing, words, is_int8
+    )
 
 
 def read_header(path: Path) -> Header:
@@ -186,6 +194,8 @@ def read_header(path: Path) -> Header:
     kind, version, sections = _identify(raw.metadata, path)
     run, provenance, writing = _settings(sections, path), _provenance(sections, path), _writing(sections, path)
     stored = upgraded_tensors(version, raw.tensors)
+    if kind == "model":
+        stored.pop(WORDS, None)
     packed = tuple(int8.packed_names({name: (dtype == "I8", shape) for name, (dtype, shape) in stored.items()}))
     tensors, sha256 = int8.without_scales(stored, packed), raw.metadata.get("sha256", "")
     return Header(kind, run, sections["tokenizer"], provenance, sha256, tensors, raw.size, writing, packed)

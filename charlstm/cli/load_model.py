@@ -15,8 +15,11 @@ from charlstm.errors import NotFoundError, StorageError, TextError, UsageError
 from charlstm.paths import starter_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from charlstm.checkpoint.format import Checkpoint
     from charlstm.engine.protocol import TextModel
+    from charlstm.sampling.guides import Guide
     from charlstm.tokenizers import Tokenizer
 
 _Model = TypeVar("_Model")
@@ -207,6 +210,22 @@ def reject_prompt_words(command: str, checkpoint: str | None, words: list[str]) 
     if words:
         typed = shlex.join([checkpoint or "", "--prompt", " ".join(words)])
         raise UsageError("a prompt is given with --prompt", hint=f"Try: charlstm {command} {typed}")
+
+
+def word_guide(loaded: Loaded[TextModel]) -> Callable[[str], Guide]:
+    """Return what makes the guide of ``--words`` from the text before it.
+
+    Args:
+        loaded: the model.
+
+    Raises:
+        UsageError: it knows no words.
+    """
+    from functools import partial
+
+    from charlstm.sampling.words import Vocabulary, WordGuide
+
+    return partial(WordGuide.after_text, Vocabulary(loaded.checkpoint.words, loaded.model.tokenizer))
 
 
 def reject_filters(unfiltered: bool, **filters: float | None) -> dict[str, float | None]:

@@ -85,6 +85,7 @@ Temperature = Annotated[
 Unfiltered = Annotated[
     bool, typer.Option("--unfiltered", help="The network's own distribution: temperature 1, nothing removed.")
 ]
+Words = Annotated[bool, typer.Option("--words", help="Letters may form only words that the training text has.")]
 Seed = Annotated[
     int | None,
     typer.Option("--seed", help="0 to 2^64 - 1; the same seed and inputs give the same text. [default: random]"),

@@ -1,6 +1,6 @@
 """How good a written text is, in numbers that need no reader: real words, repetition, variety, copying.
 
-A word is a run of letters, marks and apostrophes, in lower case. With w_1 … w_N the words of a written text:
+A word is as in `corpora.words`, in lower case. With w_1 … w_N the words of a written text:
 
 ==================  =================================================================================================
 real words          share of the words of three letters or more that are known
@@ -17,13 +17,13 @@ Li et al. 2016, "A diversity-promoting objective function for neural conversatio
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+from charlstm.corpora.words import find_words
+
 _SHORTEST = 3
 """Letters of the shortest word that counts: any two letters may be an abbreviation."""
 
@@ -50,7 +50,7 @@ def words_of(text: str) -> list[str]:
     Args:
         text: any text.
     """
-    return [word.replace("’", "'") for word in _WORD.findall(text.lower())]
+    return [word.replace("’", "'") for word in find_words(text.lower())]
 
 
 def known_words(chunks: Iterable[str], least: int = 1) -> set[str]:

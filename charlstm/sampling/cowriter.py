@@ -17,6 +17,7 @@ from charlstm.engine.protocol import TextModel
 from charlstm.sampling.config import SampleConfig, require
 from charlstm.sampling.draft import Draft, IsComplete, Piece, at_word_end, draw_pieces
 from charlstm.sampling.generate import PENALTY_WINDOW, Draw, check_drawable, generate, row_generators
+from charlstm.sampling.guides import Guide
 from charlstm.sampling.position import Position, prefill
 from charlstm.sampling.prompts import Unknown, banned_ids, fit_prompt, opening_ids
 from charlstm.tokenizers import Tokenizer
@@ -29,6 +30,7 @@ class CoWriter:
         model: the network and its tokenizer.
         config: filters and seed; its length is that of a piece, in tokens.
         starts: where a text that nobody has begun begins: `checkpoint.writing.Writing.starts`.
+        guide_after: makes the rule that what is drawn keeps, from the text before it; None allows everything.
 
     Raises:
         UsageError: the vocabulary holds nothing but the unknown symbol.
@@ -38,7 +40,13 @@ class CoWriter:
         choices: alternatives that were drawn and not yet chosen from.
     """
 
-    def __init__(self, model: TextModel, config: SampleConfig, starts: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        model: TextModel,
+        config: SampleConfig,
+        starts: Sequence[str] = (),
+        guide_after: Callable[[str], Guide] | None = None,
+    ) -> None:
         check_drawable(model.vocab_size, banned_ids(model.tokenizer))
         # The seed is fixed here, so that every draw of a session has its own place in one sequence.
         self.config = replace(config, seed=_fresh_seed() if config.seed is None else config.seed)
@@ -46,7 +54,7 @@ class CoWriter:
         self._model = model
         self._pieces: list[Piece] = []
         self._undone: list[Piece] = []
-        self._starts = tuple(starts)
+        self._starts, self._guide_after = tuple(starts), guide_after
         self._empty_position: Position | None = None
         self._draws = 0
 
@@ -170,6 +178,7 @@ class CoWriter:
             row_generators(self.config.seed, len(drafts), (self._draws,)),
             recent=self._recent_ids(),
             banned=banned_ids(self._model.tokenizer),
+            guide=self._guide_after and self._guide_after(self.text),
         )
         return draw_pieces(self._model, drafts, draws, is_complete or at_word_end(self.config.length))
 

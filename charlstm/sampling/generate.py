@@ -18,6 +18,7 @@ from charlstm.engine.protocol import Stepper, TokenIds
 from charlstm.errors import UsageError
 from charlstm.sampling import filters
 from charlstm.sampling.config import SampleConfig
+from charlstm.sampling.guides import Guide, keep_allowed
 from charlstm.sampling.position import Position, advance, freeze, repeat_row
 from charlstm.tokenizers import Ids
 
@@ -32,6 +33,8 @@ class Draw(NamedTuple):
     """(B,)"""
     position: Position
     """The position they were drawn at: the network has not been fed them yet."""
+    guides: tuple[Guide, ...] = ()
+    """The guide of each row after its token; empty without guides."""
 
 
 def row_generators(seed: int | None, rows: int, branch: tuple[int, ...] = ()) -> list[np.random.Generator]:
@@ -56,6 +59,7 @@ def generate(
     *,
     recent: Sequence[int] | Ids = (),
     banned: Sequence[int] = (),
+    guide: Guide | None = None,
 ) -> Iterator[Draw]:
     """Draw tokens from a position on, ``config.length`` per row; stop texts and lines play no part here.
 
@@ -69,6 +73,7 @@ def generate(
         rngs: one generator per row; their number is B.
         recent: the ids before ``start``, for the repetition penalty.
         banned: ids that are never drawn, such as the unknown symbol.
+        guide: the rule that all rows keep, after the text before ``start``; None allows everything.
 
     Returns:
         An iterator of draws; endless if ``config.length`` is 0. Advancing it raises a `CheckpointError` if a logit is
@@ -78,7 +83,7 @@ def generate(
         UsageError: every token is banned.
     """
     check_drawable(stepper.vocab_size, banned)
-    return _generate(stepper, start, config, rngs, recent, banned)
+    return _generate(stepper, start, config, rngs, recent, banned, guide)
 
 
 def check_drawable(vocab_size: int, banned: Sequence[int]) -> None:
@@ -102,15 +107,19 @@ def _generate(
     rngs: Sequence[np.random.Generator],
     recent: Sequence[int] | Ids,
     banned: Sequence[int],
+    guide: Guide | None,
 ) -> Iterator[Draw]:
+    guides = () if guide is None else (guide,) * len(rngs)
     position = repeat_row(stepper, freeze(stepper, start), len(rngs))
     window = np.empty((len(rngs), PENALTY_WINDOW), np.int64)  # a ring buffer: the order of the ids does not matter
     filled = len(recent[-PENALTY_WINDOW:])
     window[:, :filled] = np.asarray(recent[-PENALTY_WINDOW:])
     penalised = config.repetition_penalty != 1  # otherwise the window is not needed, and keeping it takes time
     for count in itertools.count(1):
-        ids = filters.draw(filters.apply_filters(position.logits, config, window[:, :filled], banned), rngs)
-        yield Draw(ids, position)
+        logits = keep_allowed(position.logits, guides) if guides else position.logits
+        ids = filters.draw(filters.apply_filters(logits, config, window[:, :filled], banned), rngs)
+        guides = tuple([each.advance(token) for each, token in zip(guides, ids.tolist(), strict=False)])
+        yield Draw(ids, position, guides)
         if count == config.length:
             return
         if penalised:

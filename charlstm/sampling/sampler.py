@@ -14,14 +14,17 @@ from charlstm.errors import UsageError
 from charlstm.sampling import filters
 from charlstm.sampling.config import SampleConfig, require
 from charlstm.sampling.generate import check_drawable, generate, row_generators
+from charlstm.sampling.guides import Guide
 from charlstm.sampling.position import Position, join_rows, prefill
 from charlstm.sampling.prompts import banned_ids, opening_ids
 from charlstm.sampling.stopping import FinishReason, StopRules
 from charlstm.tokenizers import Decoder, Ids, Tokenizer
 from charlstm.tokenizers.byte import Utf8Decoder
 
-_LONGEST_CHARACTER = 4
-"""Bytes of a character in UTF-8, at most."""
+_SPARE = 3
+"""Tokens that may complete a character: in UTF-8 it has at most four bytes."""
+_SPARE_GUIDED = 64
+"""Tokens that may complete what a guide does not let end, such as a word."""
 
 
 class Fragment(NamedTuple):
@@ -45,6 +48,7 @@ def sample(
     *,
     rows: int = 1,
     starts: Sequence[str] = (),
+    guide: Guide | None = None,
     with_log_probabilities: bool = False,
     raw: bool = False,
 ) -> Iterator[Fragment]:
@@ -52,8 +56,8 @@ def sample(
 
     The fragments of a row join to the text that its ids decode to, cut where the first stop rule is met. Row k is the
     same however many rows are drawn with it, up to the rounding of the backend's matrix products. The unknown symbol is
-    never drawn. A row that has ended yields no more fragments. One that would end inside a character has up to three
-    more tokens, to complete it.
+    never drawn. A row that has ended yields no more fragments. One whose length ends inside a character, or where its
+    guide does not let it end, has a few more tokens.
 
     Args:
         model: the network and its tokenizer.
@@ -61,6 +65,7 @@ def sample(
         config: filters, stop rules, seed.
         rows: how many texts.
         starts: where a text without a prompt begins: `checkpoint.writing.Writing.starts`.
+        guide: the rule that the texts keep, after the prompt; None allows everything.
         with_log_probabilities: whether to compute each token's log-probability, which costs time.
         raw: whether bytes that are not UTF-8 become surrogate escapes (PEP 383), which can be written as the original
             bytes, instead of U+FFFD.
@@ -77,7 +82,7 @@ def sample(
     for token in (int(np.min(prompt_ids)), int(np.max(prompt_ids))) if len(prompt_ids) else ():
         if not 0 <= token < model.vocab_size:
             raise UsageError(f"token id {token} is not in the vocabulary of {model.vocab_size:,} tokens")
-    return _sample(model, prompt_ids, config, rows, starts, with_log_probabilities, raw)
+    return _sample(model, prompt_ids, config, rows, starts, guide, with_log_probabilities, raw)
 
 
 def preview(model: TextModel, length: int, config: SampleConfig, starts: Sequence[str] = ()) -> str:
@@ -106,24 +111,27 @@ def _sample(
     config: SampleConfig,
     rows: int,
     starts: Sequence[str],
+    guide: Guide | None,
     with_log_probabilities: bool,
     raw: bool,
 ) -> Iterator[Fragment]:
     tokenizer = model.tokenizer
     rngs = row_generators(config.seed, rows)
     start = prefill(model, prompt_ids) if len(prompt_ids) else _openings(model, starts, rngs)
-    spare = 0 if raw else _LONGEST_CHARACTER - 1
+    spare = 0 if raw else _SPARE if guide is None else _SPARE_GUIDED
     drawing = replace(config, length=config.length + spare) if config.length else config
-    draws = generate(model, start, drawing, rngs, recent=prompt_ids, banned=banned_ids(tokenizer))
+    draws = generate(model, start, drawing, rngs, recent=prompt_ids, banned=banned_ids(tokenizer), guide=guide)
     rules = (config.stop, config.lines, config.stop_after)
     open_rows = [_Row(row, _decoder(tokenizer, raw), StopRules(*rules)) for row in range(rows)]
     length = config.length or math.inf
     not_computed = [math.nan] * rows
-    for count, (ids, position) in enumerate(draws, 1):
-        nats = filters.log_probabilities(position.logits, ids).tolist() if with_log_probabilities else not_computed
-        tokens = ids.tolist()
+    for count, draw in enumerate(draws, 1):
+        nats, tokens = not_computed, draw.ids.tolist()
+        if with_log_probabilities:
+            nats = filters.log_probabilities(draw.position.logits, draw.ids).tolist()
         for row in tuple(open_rows):
-            text, finish_reason = row.push(tokens[row.number], length - count, spare)
+            may_end = not draw.guides or draw.guides[row.number].may_end()
+            text, finish_reason = row.push(tokens[row.number], length - count, spare, may_end)
             if finish_reason:
                 open_rows.remove(row)
             yield Fragment(row.number, text, tokens[row.number], nats[row.number], finish_reason)
@@ -145,19 +153,21 @@ class _Row(NamedTuple):
     decoder: Decoder
     rules: StopRules
 
-    def push(self, token: int, left: float, spare: int) -> tuple[str, FinishReason | None]:
+    def push(self, token: int, left: float, spare: int, may_end: bool) -> tuple[str, FinishReason | None]:
         """Add a token.
 
         Args:
             token: its id.
             left: tokens left to draw after it.
-            spare: further tokens that may complete a character.
+            spare: how many more may follow where the text cannot end.
+            may_end: whether a guide lets it end here.
 
         Returns:
             The text that is now certain, and why the row ends if it does.
         """
         text = self.rules.push(self.decoder.push(token))
-        over = left <= 0 and not (self.decoder.pending and left > -spare)
+        complete = may_end and not self.decoder.pending
+        over = left <= 0 and (complete or left <= -spare)
         if over and not self.rules.finish_reason:
             text += self.rules.push(self.decoder.flush()) + self.rules.flush()
             return text, self.rules.finish_reason or "length"

@@ -20,6 +20,7 @@ from charlstm.checkpoint.writing import Writing
 from charlstm.config import BUDGETS, RunConfig
 from charlstm.corpora.encode import frequencies
 from charlstm.corpora.starts import find_starts
+from charlstm.corpora.words import common_words
 from charlstm.cpu import AdaptiveThreads
 from charlstm.errors import CheckpointError, DivergedError
 from charlstm.evaluation.loss import bits_per_char
@@ -95,7 +96,8 @@ class Training:
         self._train_ids, self._val_ids, self._val_characters = train_ids, val_ids, val_characters
         self._notice, self._write_preview = notice, write_preview
         writing = Writing(starts=find_starts(train_ids, tokenizer))
-        self._files = RunFiles(folder, run, tokenizer, provenance or Provenance(), writing)
+        words = common_words(train_ids, tokenizer)
+        self._files = RunFiles(folder, run, tokenizer, provenance or Provenance(), writing, words)
         config, device = run.train, parse_device(ranks.device(run.train.device))
         # Separate generators: a run neither depends on other users of random numbers nor affects them.
         with torch.random.fork_rng(devices=[]):

@@ -35,13 +35,20 @@ class RunFiles:
         tokenizer: the tokenizer of the run.
         provenance: the origin of the run; the progress of training is added.
         writing: how its models write.
+        words: the words of the training text.
     """
 
     def __init__(
-        self, folder: Path, run: RunConfig, tokenizer: Tokenizer, provenance: Provenance, writing: Writing
+        self,
+        folder: Path,
+        run: RunConfig,
+        tokenizer: Tokenizer,
+        provenance: Provenance,
+        writing: Writing,
+        words: tuple[str, ...],
     ) -> None:
         self._folder, self._run, self._tokenizer, self._provenance = folder, run, tokenizer, provenance
-        self._writing = writing
+        self._writing, self._words = writing, words
 
     @property
     def exist(self) -> bool:
@@ -59,7 +66,7 @@ class RunFiles:
             The checkpoint.
         """
         provenance, tokenizer = self._current_provenance(cursor), self._tokenizer.to_state()
-        return Checkpoint("model", tensors, self._run, tokenizer, provenance, writing=self._writing)
+        return Checkpoint("model", tensors, self._run, tokenizer, provenance, writing=self._writing, words=self._words)
 
     def save_model(
         self, tensors: Arrays, cursor: Cursor, variant: WeightVariant, val_loss: float | None, bits: float | None
@@ -98,8 +105,8 @@ class RunFiles:
             DivergedError: a number is not finite.
             StorageError: the file cannot be written.
         """
-        checkpoint = dataclasses.replace(self.checkpoint(arrays, cursor), kind="resume", cursor=cursor.to_json())
-        return self._write(RESUME, checkpoint)
+        as_resume: dict[str, Any] = {"kind": "resume", "cursor": cursor.to_json(), "words": ()}
+        return self._write(RESUME, dataclasses.replace(self.checkpoint(arrays, cursor), **as_resume))
 
     def _write(self, name: str, checkpoint: Checkpoint) -> CheckpointSaved:
         for tensor, array in checkpoint.tensors.items():

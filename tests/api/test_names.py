@@ -61,8 +61,8 @@ def test_importing_costs_nothing():
 @pytest.mark.parametrize(
     ("method", "config", "others"),
     [
-        ("generate", charlstm.SampleConfig, {"prompt", "unknown"}),
-        ("stream", charlstm.SampleConfig, {"prompt", "unknown"}),
+        ("generate", charlstm.SampleConfig, {"prompt", "unknown", "words"}),
+        ("stream", charlstm.SampleConfig, {"prompt", "unknown", "words"}),
         ("fill", charlstm.FillConfig, {"text", "unknown"}),
         ("score_dynamic", DynamicConfig, {"text", "device", "progress"}),
     ],

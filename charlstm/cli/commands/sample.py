@@ -21,6 +21,7 @@ from charlstm.cli.load_model import (
     reject_filters,
     reject_prompt_words,
     seed_or_random,
+    word_guide,
 )
 from charlstm.cli.options import DEFAULT_ROOT, Root
 from charlstm.cli.views.stream import Output
@@ -30,6 +31,7 @@ from charlstm.errors import CharlstmError, UsageError
 if TYPE_CHECKING:
     from charlstm.engine.protocol import TextModel
     from charlstm.sampling.config import SampleConfig
+    from charlstm.sampling.guides import Guide
     from charlstm.sampling.sampler import Fragment
     from charlstm.tokenizers import Tokenizer
 
@@ -40,6 +42,7 @@ EPILOG = """Examples:
   charlstm sample my-1 --prompt "ROMEO:"         continue a prompt
   charlstm sample my-1 -t 0.5 --length 0         careful, and endless: Ctrl-C ends it
   charlstm sample my-1 -n 3 --lines 4 --seed 7   three texts of four lines, always the same
+  charlstm sample my-1 --words -t 1.1            wild, in words of the text it learnt
   fortune | charlstm sample --prompt -           the prompt from a pipe
   charlstm sample --json | jq .text              for a program
   charlstm sample disk-1 --raw > new.img         bytes, from a model of bytes
@@ -73,6 +76,7 @@ def sample(
     min_p: options.MinP = None,
     temperature: options.Temperature = None,
     unfiltered: options.Unfiltered = False,
+    words: options.Words = False,
     samples: Annotated[int, typer.Option("-n", "--samples", help="Number of texts, drawn as one batch.")] = 1,
     seed: options.Seed = None,
     stop: Annotated[
@@ -143,7 +147,8 @@ def sample(
     say(describe(loaded, seed=config.seed))
     if samples > 1 and (config.temperature == 0 or config.top_k == 1):
         say(f"all {samples} texts will be the same: only the likeliest token is ever drawn")
-    fragments = _draw(loaded, text, config, samples, raw=raw, with_log_probabilities=json_out)
+    guide = word_guide(loaded)(text) if words else None
+    fragments = _draw(loaded, text, config, samples, guide, raw=raw, with_log_probabilities=json_out)
     if lines and length is None:
         fragments = _warn_of_cuts(fragments, config)
     output = Output()
@@ -187,12 +192,12 @@ def _check_raw(tokenizer: Tokenizer, other: str) -> None:
 
 
 def _draw(
-    loaded: Loaded[TextModel], prompt: str, config: SampleConfig, samples: int, **outputs: bool
+    loaded: Loaded[TextModel], prompt: str, config: SampleConfig, samples: int, guide: Guide | None, **outputs: bool
 ) -> Iterator[Fragment]:
     from charlstm.sampling import sampler
 
     ids, starts = loaded.model.tokenizer.encode(prompt), loaded.checkpoint.writing.starts
-    fragments = sampler.sample(loaded.model, ids, config, rows=samples, starts=starts, **outputs)
+    fragments = sampler.sample(loaded.model, ids, config, rows=samples, starts=starts, guide=guide, **outputs)
     return in_order(fragments, samples)
 
 

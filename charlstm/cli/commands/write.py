@@ -15,6 +15,7 @@ from charlstm.cli.load_model import (
     reject_filters,
     reject_prompt_words,
     seed_or_random,
+    word_guide,
 )
 from charlstm.cli.options import DEFAULT_ROOT, Root
 from charlstm.cli.views.terminal import say
@@ -46,6 +47,7 @@ def write(
     min_p: options.MinP = None,
     temperature: options.Temperature = None,
     unfiltered: options.Unfiltered = False,
+    words: options.Words = False,
     seed: options.Seed = None,
     unknown: options.Unknown = "error",
     device: options.Device = "cpu",
@@ -76,7 +78,8 @@ def write(
     loaded = load(checkpoint, root, device)
     config = settings_for(loaded.checkpoint.writing, length=length, seed=seed_or_random(seed), **filters)
     text = fit_prompt(loaded.model.tokenizer, prompt_text(prompt, prompt_file, loaded), unknown)
-    writer = CoWriter(loaded.model, config, loaded.checkpoint.writing.starts)
+    guide_after = word_guide(loaded) if words else None
+    writer = CoWriter(loaded.model, config, loaded.checkpoint.writing.starts, guide_after)
     writer.add(text)
     say(describe(loaded, seed=config.seed))
     say("Enter lets the model continue, /help lists the commands.")

@@ -1,0 +1,150 @@
+"""A guide that lets letters form only words of the training text.
+
+The rule. A word is as in `corpora.words`: letters, the marks on them, and single apostrophes between them.
+
+- Letters may only go on so that a known word can still be completed, and a word ends only where it is a known one.
+- A word that the text has in lower case may also begin with a capital. One that it has only with capitals, a name,
+  keeps them.
+- A hyphen separates, so both parts of "well-made" have to be known. Endings have to be known with their word.
+- A prompt may end inside a word: if no known word begins like that, it may end in any way.
+- Digits, punctuation, blanks and line ends are free.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.corpora.words import APOSTROPHES, is_letter
+from charlstm.errors import UsageError
+from charlstm.tokenizers import Tokenizer
+
+_MOST_CACHED = 20_000
+"""Beginnings of words whose tokens are remembered, a few megabytes."""
+
+
+class Vocabulary:
+    """The words that a guide allows, and for each beginning of a word what may follow.
+
+    Args:
+        words: as the text has them, with their capitals.
+        tokenizer: the network's.
+
+    Raises:
+        UsageError: the network is one of bytes, or there are no words.
+    """
+
+    def __init__(self, words: Iterable[str], tokenizer: Tokenizer) -> None:
+        if tokenizer.kind == "byte":
+            raise UsageError("words cannot be kept to by a network of bytes, which has no letters")
+        words = set(words)
+        forms = words | {word[:1].upper() + word[1:] for word in words if word.islower()}
+        self._words = sorted(form for form in forms if not tokenizer.unknown_characters(form))
+        if not self._words:
+            what = "this network knows no words: its text has none, or is older than their list"
+            raise UsageError(what, hint="Train it again, or leave the rule out.")
+        self._tokens = [
+            "" if token == tokenizer.unknown_id else tokenizer.decode((token,)) for token in range(tokenizer.vocab_size)
+        ]
+        self._allowed: dict[str | None, NDArray[np.bool_]] = {}
+
+    def text_of(self, token: int) -> str:
+        """The text of a token."""
+        return self._tokens[token]
+
+    def is_word(self, beginning: str) -> bool:
+        """Whether a run of letters is a whole word; an apostrophe after one is a quotation mark."""
+        known = self._words
+        whole = beginning.rstrip(APOSTROPHES)
+        place = bisect_left(known, whole)
+        return whole == "" or (place < len(known) and known[place] == whole)
+
+    def begins(self, beginning: str) -> bool:
+        """Whether a known word begins like that."""
+        place = bisect_left(self._words, beginning)
+        return place < len(self._words) and self._words[place].startswith(beginning)
+
+    def after(self, beginning: str | None, text: str) -> str | None:
+        """What a beginning of a word becomes by more text.
+
+        Args:
+            beginning: the letters since the last separator; None inside a word that is not known.
+            text: what follows.
+
+        Returns:
+            The letters since the last separator; None inside a word that is not known.
+
+        Raises:
+            ValueError: a word would end that is not known, or no word begins like that.
+        """
+        for character in text:
+            beginning = self._after(beginning, character)
+        return beginning
+
+    def _after(self, beginning: str | None, character: str) -> str | None:
+        longer = None if beginning is None else beginning + character
+        if is_letter(character):
+            if longer is not None and not self.begins(longer):
+                raise ValueError(longer)
+            return longer
+        # An apostrophe belongs to the word before it, and no letter may follow unless a word goes on like that.
+        is_apostrophe = bool(beginning) and character in APOSTROPHES and is_letter((beginning or " ")[-1])
+        goes_on = is_apostrophe and longer is not None and self.begins(longer)
+        if beginning is not None and not goes_on and not self.is_word(beginning):
+            raise ValueError(beginning)
+        return longer if is_apostrophe else ""
+
+    def allowed(self, beginning: str | None) -> NDArray[np.bool_]:
+        """Which tokens may follow a beginning of a word, (V,)."""
+        if beginning not in self._allowed:
+            if len(self._allowed) >= _MOST_CACHED:
+                self._allowed.clear()
+            self._allowed[beginning] = np.array([self._may_follow(beginning, text) for text in self._tokens])
+        return self._allowed[beginning]
+
+    def _may_follow(self, beginning: str | None, text: str) -> bool:
+        try:
+            self.after(beginning, text)
+        except ValueError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class WordGuide:
+    """The rule of this module, after a text."""
+
+    vocabulary: Vocabulary
+    beginning: str | None = ""
+    """The letters since the last separator; None inside a word that is not known."""
+
+    @classmethod
+    def after_text(cls, vocabulary: Vocabulary, text: str) -> WordGuide:
+        """The guide after any text, whose own words need not be known.
+
+        Args:
+            vocabulary: the words allowed.
+            text: any text.
+        """
+        start = len(text)
+        while start and (is_letter(text[start - 1]) or text[start - 1] in APOSTROPHES):
+            start -= 1
+        beginning = text[start:].lstrip(APOSTROPHES)
+        known = vocabulary.begins(beginning) or vocabulary.is_word(beginning)
+        return cls(vocabulary, beginning if known else None)
+
+    def allowed(self) -> NDArray[np.bool_]:
+        """See `guides.Guide`."""
+        return self.vocabulary.allowed(self.beginning)
+
+    def may_end(self) -> bool:
+        """See `guides.Guide`."""
+        return self.beginning is None or self.vocabulary.is_word(self.beginning)
+
+    def advance(self, token: int) -> WordGuide:
+        """See `guides.Guide`."""
+        return WordGuide(self.vocabulary, self.vocabulary.after(self.beginning, self.vocabulary.text_of(token)))
