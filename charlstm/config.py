@@ -82,6 +82,9 @@ class TrainConfig(Schema, frozen=True, kw_only=True):
     beta2: Annotated[Fraction, Meta(description="Decay of the optimizer's average of squared gradients.")] = 0.99
     grad_clip: Annotated[float, Meta(gt=0.0, le=1e38, description="Clip the gradient's norm to this value.")] = 0.5
     weight_decay: Annotated[float, Meta(ge=0.0, le=1e6, description="Weight decay of the weight matrices.")] = 0.05
+    decay_to_start: Annotated[
+        bool, Meta(description="Weights decay towards those that training starts from, not towards zero.")
+    ] = False
     ema_decay: Annotated[Fraction, Meta(description="Decay of the moving average of the weights; 0: no average.")] = (
         0.995
     )

@@ -114,6 +114,8 @@ class Settings(TypedDict, total=False):
     """Clip the gradient's norm to this value."""
     weight_decay: float | None
     """Weight decay of the weight matrices."""
+    decay_to_start: bool | None
+    """Weights decay towards those that training starts from, not towards zero."""
     ema_decay: float | None
     """Decay of the moving average of the weights; 0: no average."""
     eval_every: int | None

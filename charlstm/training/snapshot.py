@@ -5,6 +5,7 @@
     model.NAME                  every weight
     optimizer.NAME.PART         the optimizer's state of each weight
     ema.NAME                    the moving average of each weight
+    start.NAME                  with `decay_to_start` the weights that training started from
     state.GROUP.PART            the carried state of each group of streams, with the part names of `nn.state.State`
     generator, scaler           the generator of dropout masks; the loss scaler in fp16
 """
@@ -115,9 +116,10 @@ def restore(arrays: Arrays, state: TrainState) -> None:
     model.load_state_dict({name: named[f"model.{name}"] for name in model.state_dict()})
     for optimizer in state.train_step.optimizers:
         _restore_optimizer(optimizer, _parameter_names(state), named)
-    if state.ema is not None:
-        for name, weight in state.ema.weights.items():
-            weight.copy_(named[f"ema.{name}"])
+    for name, weight in _ema(state).items():
+        weight.copy_(named[f"ema.{name}"])
+    for name, weight in _start(state).items():
+        weight.copy_(named[f"start.{name}"])
     empty = model.empty_state(state.rows)
     for group in range(len(state.states)):
         parts = {name: named.get(f"state.{group}.{name}") for name, _ in empty.named_parts()}
@@ -153,14 +155,23 @@ def _parameter_names(state: TrainState) -> dict[int, str]:
     return {id(weight): name for name, weight in state.train_step.model.named_parameters()}
 
 
+def _ema(state: TrainState) -> dict[str, Tensor]:
+    return state.ema.weights if state.ema is not None else {}
+
+
+def _start(state: TrainState) -> dict[str, Tensor]:
+    decay = state.train_step.decay_to_start
+    return decay.start if decay is not None else {}
+
+
 def _tensors(state: TrainState) -> Iterator[tuple[str, Tensor]]:
     names = _parameter_names(state)
     yield from ((f"model.{name}", weight) for name, weight in state.train_step.model.state_dict().items())
     for optimizer in state.train_step.optimizers:
         for weight, moments in optimizer.state.items():
             yield from ((f"optimizer.{names[id(weight)]}.{part}", value) for part, value in moments.items())
-    if state.ema is not None:
-        yield from ((f"ema.{name}", weight) for name, weight in state.ema.weights.items())
+    yield from ((f"ema.{name}", weight) for name, weight in _ema(state).items())
+    yield from ((f"start.{name}", weight) for name, weight in _start(state).items())
     for group, carried in enumerate(state.states):
         if carried is not None:
             yield from ((f"state.{group}.{name}", part) for name, part in carried.named_parts())
@@ -235,8 +246,8 @@ def _expected(state: TrainState) -> Iterator[_Group]:
     needed: dict[str, _Form] = {
         f"model.{name}": ("f", tuple(weight.shape)) for name, weight in model.state_dict().items()
     }
-    if state.ema is not None:
-        needed |= {f"ema.{name}": ("f", tuple(weight.shape)) for name, weight in state.ema.weights.items()}
+    needed |= {f"ema.{name}": ("f", tuple(weight.shape)) for name, weight in _ema(state).items()}
+    needed |= {f"start.{name}": ("f", tuple(weight.shape)) for name, weight in _start(state).items()}
     yield _Group({**needed, "generator": ("u", None)}, optional=False)
     yield _Group({"scaler": ("f", (2,))})
     for optimizer in state.train_step.optimizers:

@@ -17,6 +17,7 @@ from charlstm.nn.state import State
 from charlstm.training.batches import Batch
 from charlstm.training.distributed import SINGLE_PROCESS, Ranks
 from charlstm.training.optim.build import make_optimizers
+from charlstm.training.optim.decay_to_start import DecayToStart
 
 _HOPELESS = 1e6
 """Nats per token: a hundred thousand times what chance alone gives."""
@@ -38,7 +39,7 @@ class TrainStep:
 
     Args:
         model: the network, on its device.
-        config: the settings `optimizer`, `lr`, `beta2`, `weight_decay`, `grad_clip` and `precision`.
+        config: the settings `optimizer`, `lr`, `beta2`, `weight_decay`, `decay_to_start`, `grad_clip` and `precision`.
         generator: the generator of dropout masks, on the model's device; None is torch's global one.
         ranks: this process among those that train together.
 
@@ -46,6 +47,7 @@ class TrainStep:
         model: the network.
         optimizers: the optimizer of the dense weights, then one for each sparse table.
         scaler: the loss scaler, disabled unless the precision is fp16.
+        decay_to_start: completes each step with that setting; None without it.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class TrainStep:
         self._dense = list(dense_parameters(model).values())
         self._sparse = [table.weight for table in sparse_tables(model)]
         self.optimizers = make_optimizers(model, config)
+        self.decay_to_start = DecayToStart(model, self.optimizers) if config.decay_to_start else None
         self.scaler = torch.amp.GradScaler(self._device.type, enabled=config.precision == "fp16")
 
     def __call__(self, batch: Batch, state: State | None, lr: float) -> StepResult:
@@ -129,6 +132,8 @@ class TrainStep:
             for optimizer in self.optimizers:
                 self.scaler.step(optimizer)  # type: ignore[arg-type]
             self.scaler.update()
+            if self.decay_to_start is not None:
+                self.decay_to_start.apply()
         self.model.zero_grad(set_to_none=True)
         # With loss scaling a gradient overflows now and then; that step is skipped, which does no harm.
         return self._config.grad_clip if scaled and not math.isfinite(norm) else norm

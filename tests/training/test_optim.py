@@ -16,6 +16,7 @@ from charlstm.nn.side_inputs.ngram_embedding import NgramEmbedding
 from charlstm.nn.side_inputs.table import SideInputTable
 from charlstm.training.budget import TrainingClock, progress
 from charlstm.training.optim.build import make_optimizers
+from charlstm.training.optim.decay_to_start import DecayToStart
 from charlstm.training.optim.ema import WeightEMA
 from charlstm.training.optim.row_rms import RowRms
 from charlstm.training.optim.schedule import schedule
@@ -155,6 +156,41 @@ def test_row_rms_follows_its_equations_and_unread_rows_stay():
         want[rows] = 0.8 * want[rows] - 0.05 * summed / (np.sqrt(v / (1 - 0.9**t)) + 1e-8)
         np.testing.assert_allclose(table.detach().numpy(), want, atol=1e-12)
     np.testing.assert_array_equal(table.detach().numpy()[[2, 3, 5]], start[[2, 3, 5]])
+
+
+@pytest.mark.parametrize("name", ["soap", "adamw"])
+def test_decay_to_the_start_leads_back_to_it(name):
+    torch.manual_seed(0)
+    side = NgramEmbedding(ngram_order=3, ngram_buckets=5, ngram_decay=2.0)
+
+    def build(decay_to_start):
+        torch.manual_seed(0)
+        model = nn.ModuleDict({"ngrams": SideInputTable(side, 4, 3), "head": nn.Linear(3, 4)})
+        nn.init.normal_(model["ngrams"].weight)
+        optimizers = make_optimizers(model, TrainConfig(optimizer=name, lr=0.1, weight_decay=0.5))
+        return model, optimizers, DecayToStart(model, optimizers) if decay_to_start else None
+
+    (plain, plain_optimizers, _), (model, optimizers, decay) = build(False), build(True)
+    first = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    assert decay.start.keys() == {"ngrams.weight", "head.weight"}
+    for _ in range(6):
+        # Both take the same step from the same weights; then decay has led one towards zero, the other to the start.
+        plain.load_state_dict(model.state_dict())
+        rows, gradient = torch.tensor([1, 4, 1]), torch.randn(3, 3)
+        dense = torch.randn(4, 3)
+        for each, steps in ((plain, plain_optimizers), (model, optimizers)):
+            each["ngrams"].weight.grad = torch.sparse_coo_tensor(rows[None], gradient, (5, 3), check_invariants=False)
+            each["head"].weight.grad, each["head"].bias.grad = dense.clone(), torch.zeros(4)
+            for optimizer in steps:
+                optimizer.step()
+        decay.apply()
+        torch.testing.assert_close(
+            model["head"].weight.detach(), plain["head"].weight.detach() + 0.1 * 0.5 * first["head.weight"]
+        )
+        expected = plain["ngrams"].weight.detach().clone()
+        expected[[1, 4]] += 0.1 * 2.0 * first["ngrams.weight"][[1, 4]]
+        torch.testing.assert_close(model["ngrams"].weight.detach(), expected)
+        torch.testing.assert_close(model["head"].bias.detach(), plain["head"].bias.detach())
 
 
 def test_a_table_has_an_optimizer_of_its_own_and_no_average():

@@ -140,6 +140,8 @@ def test_previews_do_not_depend_on_the_interval_of_evaluations(tmp_path):
         ("stateful", 12, "ngrams and attention", "adamw"),
         ("stateful", 12, "all that looks back", "soap"),
         ("stateful", 12, "ensemble", "soap"),
+        ("stateful", 12, "decay to the start", "soap"),
+        ("stateful", 12, "decay to the start", "adamw"),
     ],
 )
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, optimizer):
@@ -148,10 +150,12 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, opt
         "ngrams": {"ngram_order": 3, "ngram_buckets": 50, "ngram_dropout": 0.3},
         "ensemble": {"ensemble": 2, "ngram_order": 3, "ngram_buckets": 50, "match_orders": (2, 3)},
         "ngrams and attention": {"attention_window": 5, "ngram_order": 4, "ngram_buckets": 50},
+        "decay to the start": {"ngram_order": 3, "ngram_buckets": 50},
         "all that looks back": {"attention_window": 5, "ngram_order": 4, "ngram_buckets": 50, "match_orders": (2, 3)},
     }
     network = networks.get(cell) or {"cell": cell}
-    more = {"data": {"windows": kind}, "model": {"weight_drop": 0.2, **network}, "train": {"optimizer": optimizer}}
+    train = {"optimizer": optimizer, "weight_decay": 0.5, "decay_to_start": cell == "decay to the start"}
+    more = {"data": {"windows": kind}, "model": {"weight_drop": 0.2, **network}, "train": train}
     whole = training(tmp_path / "whole", **more)
     whole_events = run_through(whole)
     first = training(tmp_path / "cut", **more)

@@ -100,7 +100,9 @@ def memory(run: RunConfig) -> int:
     weights = parameter_count(model) - sparse
     # SOAP's bases are square matrices as wide as the weights: about half their size, and their products as much.
     # In half precision the weights are there twice more, in 2 bytes each: converted, and as oneDNN arranges them.
-    copies = 4 + bool(run.train.ema_decay) + (run.train.optimizer == "soap") + (run.train.precision != "fp32")
+    train = run.train
+    copies = 4 + bool(train.ema_decay) + (train.optimizer == "soap") + (train.precision != "fp32")
+    copies += train.decay_to_start
     layers = model.num_layers * len(model.stacks)
     rows = 1 + sum(side.rows_per_token for side in model.enabled.values())
     per_token = 14 * layers * model.hidden_size + 3 * model.ensemble * model.vocab_size
@@ -110,5 +112,6 @@ def memory(run: RunConfig) -> int:
     carried = sum(side.memory_bytes() for side in model.enabled.values()) * (data.streams + data.batch_size)
     step = 4 * 2 * data.batch_size * data.seq_len * per_token
     evaluation = evaluation_bytes(model) if data.val_fraction else 0
-    kept = 4 * (sparse + copies * weights) + carried + (_ADAMW_BYTES if run.train.optimizer == "adamw" else 0)
+    kept = 4 * ((1 + train.decay_to_start) * sparse + copies * weights) + carried
+    kept += _ADAMW_BYTES if train.optimizer == "adamw" else 0
     return kept + max(step + evaluation, kept)  # an evaluation can use little of what a step has freed
