@@ -8,8 +8,8 @@ it is cleaned.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
-import sys
 from pathlib import Path
 
 from charlstm.corpora.clean_markdown import clean_markdown
@@ -30,7 +30,9 @@ and letters."""
 
 def main() -> None:
     """Print one line per book: its path, and bytes and SHA-256 of what is published and of the text made of it."""
-    (folder,) = map(Path, sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    folder: Path = parser.parse_args().folder
     print("path", "bytes", "sha256", "text_bytes", "text_sha256", "held_out", sep="\t")
     for path in sorted(folder.glob("*/*.md"), key=lambda path: path.relative_to(folder).parts):
         published = path.read_bytes()

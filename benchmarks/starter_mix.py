@@ -15,9 +15,9 @@ printed: ``val_fraction`` of the preset ``starter``.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import re
-import sys
 import textwrap
 import unicodedata
 from collections.abc import Iterator
@@ -36,7 +36,9 @@ _ENGLISH_READ = 0.88
 
 def main() -> None:
     """Write the text and print the share of its end that is for validation."""
-    (target,) = map(Path, sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", type=Path)
+    target: Path = parser.parse_args().target
     cache = cache_folder()
     books = {entry.name: place(entry, cache) for entry in open_classics(cache)}
     held_out = [entry.name for entry in find("classics/held-out").entries]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from charlstm.api.settings import Settings, with_settings
+from charlstm.checkpoint.names import NOTHING
 from charlstm.checkpoint.store import ROOT, Store
 from charlstm.config import SECTIONS, section_of
 from charlstm.durations import seconds
@@ -29,6 +30,7 @@ def train(
     root: str | Path = ROOT,
     cache: str | Path | None = None,
     force: bool = False,
+    init_from: str | Path | None = None,
     **settings: Unpack[Settings],
 ) -> Iterator[Event]:
     """Train a network on a text; every setting that is not given is chosen automatically.
@@ -42,6 +44,8 @@ def train(
         root: the folder of runs.
         cache: where encoded texts are kept; None is this system's cache folder.
         force: replace a run of that name.
+        init_from: the run whose weights this one begins with: a name, a folder or a file; ``"none"`` for random ones.
+            None is the starter, if it knows the text's language and no shape is asked for.
         settings: those of `charlstm.Settings`, as ``hidden_size=256, max_time="5m"``.
 
     Returns:
@@ -50,7 +54,7 @@ def train(
     Raises:
         CharlstmError: the text, a setting or the machine does not allow it.
     """
-    return new_run(sources, settings, name=name, root=root, cache=cache, force=force).events()
+    return new_run(sources, settings, name=name, root=root, cache=cache, force=force, init_from=init_from).events()
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ def new_run(
     root: str | Path,
     cache: str | Path | None,
     force: bool,
+    init_from: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> NewRun:
     """Read the text, complete the settings, create the run's folder.
@@ -93,6 +98,7 @@ def new_run(
         root: see there.
         cache: see there.
         force: see there.
+        init_from: see there.
         progress: called while the text is encoded, with bytes done and bytes in all.
 
     Returns:
@@ -106,10 +112,19 @@ def new_run(
     store = Store(root)
     if name is not None and not force:
         store.check_free(name)  # now, and not after a gigabyte has been encoded
+    from charlstm.checkpoint.format import read_model
+    from charlstm.checkpoint.references import find_model, read_starter
     from charlstm.filling.preview import write_preview
     from charlstm.training import prepare
 
-    prepared = prepare.prepare(given, cache_folder() if cache is None else Path(cache), progress=progress)
+    init = None if init_from in (None, NOTHING) else read_model(find_model(store, str(init_from)))
+    prepared = prepare.prepare(
+        given,
+        cache_folder() if cache is None else Path(cache),
+        init=init,
+        starter=read_starter if init_from is None else lambda: None,
+        progress=progress,
+    )
     folder = store.create(name, prepared.encoded.name, force)
     try:
         return NewRun(prepare.begin(prepared, folder, write_preview=write_preview), store)

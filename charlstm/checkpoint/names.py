@@ -6,6 +6,8 @@ import unicodedata
 
 LATEST = "latest"
 STARTER = "starter"
+NOTHING = "none"
+"""As a value of ``init_from``: random weights."""
 AUTO = "auto"
 """As a value of ``resume``: the run that ``name`` gives."""
 
@@ -28,7 +30,7 @@ def name_fault(name: str) -> str | None:
         return "it must not begin with a dot, dash or space, nor end with a dot or space"
     if len(name) > LONGEST or len(name.encode()) > _LONGEST_BYTES:
         return f"it is longer than {LONGEST} characters or {_LONGEST_BYTES} bytes"
-    if name.casefold() in {LATEST, STARTER, AUTO}:
+    if name.casefold() in {LATEST, STARTER, AUTO, NOTHING}:
         return f"{name.casefold()!r} is a reserved word"
     if name.split(".")[0].rstrip().casefold() in _DEVICES:
         return "Windows reserves it for a device"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from charlstm.checkpoint.format import Checkpoint, read_model
 from charlstm.checkpoint.names import LATEST, STARTER
 from charlstm.checkpoint.run import MODEL, RESUME, entry_of, model_in
 from charlstm.checkpoint.store import Store, check_not_linked
@@ -39,6 +40,19 @@ def find_model(store: Store, reference: str | None = None) -> Path:
     if path is None:
         raise store.no_such_run(reference)
     return path
+
+
+def read_starter() -> Checkpoint | None:
+    """Read the starter; None if this installation lacks it.
+
+    Raises:
+        CheckpointError, StorageError: it cannot be used.
+    """
+    try:
+        path = _starter()
+    except NotFoundError:
+        return None
+    return read_model(path)
 
 
 def find_resumable(store: Store, reference: str) -> Path:

@@ -40,6 +40,7 @@ def fit(
     root: str | Path = ROOT,
     cache: str | Path | None = None,
     force: bool = False,
+    init_from: str | Path | None = None,
     **settings: Unpack[Settings],
 ) -> Model:
     """Train a network on a text and return it; every setting that is not given is chosen automatically.
@@ -54,6 +55,7 @@ def fit(
         root: the folder of runs; the model is also at ``root/name``.
         cache: where encoded texts are kept; None is this system's cache folder.
         force: replace a run of that name.
+        init_from: the run whose weights this one begins with, as in `charlstm.train`.
         settings: those of `charlstm.Settings`, as ``hidden_size=256, max_time="5m"``.
 
     Returns:
@@ -66,7 +68,9 @@ def fit(
     if not (isinstance(progress, bool) or callable(progress)):
         raise UsageError(f"`progress={progress!r:.40}` must be True, False or a function of an event")
     with bytes_bar("encoding", quiet=progress is not True) as encoding:
-        run = new_run(sources, settings, name=name, root=root, cache=cache, force=force, progress=encoding)
+        run = new_run(
+            sources, settings, name=name, root=root, cache=cache, force=force, init_from=init_from, progress=encoding
+        )
     training = run.training
     with _shown(training, progress) as show, _interrupt() as stop, closing(run.events(stop)) as events:
         for event in events:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
+from charlstm.checkpoint.names import NOTHING
 from charlstm.cli import launch
 from charlstm.cli.options import DEFAULT_ROOT
 from charlstm.cli.spelling import as_option
@@ -180,18 +181,26 @@ def _stdin() -> BinaryIO:
 def _prepare(workspace: Workspace, options: RunOptions, *, name_may_exist: bool) -> Prepared:
     """Read and encode the text and complete the settings."""
     layers = options.layers()
-    init = _checkpoint(workspace, options.init_from) if options.init_from else None
+    init = _checkpoint(workspace, options.init_from) if options.init_from not in (None, NOTHING) else None
     if workspace.name is not None and not name_may_exist:
         workspace.store.check_free(workspace.name)  # now, and not after a gigabyte has been encoded
     from charlstm.cli.interrupts import load_torch
     from charlstm.cli.views.progress import bytes_bar
 
     load_torch()
+    from charlstm.checkpoint.references import read_starter
     from charlstm.training.plan.merge import merge
     from charlstm.training.prepare import prepare
 
     with bytes_bar("encoding", quiet=workspace.quiet or workspace.json_lines) as progress:
-        return prepare(merge(*layers), workspace.cache, stdin=_stdin(), init=init, progress=progress)
+        return prepare(
+            merge(*layers),
+            workspace.cache,
+            stdin=_stdin(),
+            init=init,
+            starter=read_starter if options.init_from is None else lambda: None,
+            progress=progress,
+        )
 
 
 def _check_unchanged(folder: Path, flags: dict[str, dict[str, Any]], only_for_new_runs: bool) -> None:
@@ -216,7 +225,7 @@ def _check_unchanged(folder: Path, flags: dict[str, dict[str, Any]], only_for_ne
         )
 
 
-def _checkpoint(workspace: Workspace, reference: str) -> Checkpoint:
+def _checkpoint(workspace: Workspace, reference: str | None) -> Checkpoint:
     from charlstm.checkpoint import format as checkpoint_format
     from charlstm.checkpoint.references import find_model
 

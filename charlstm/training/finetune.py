@@ -13,13 +13,10 @@ from charlstm.config import DataConfig, RunConfig
 from charlstm.corpora.encode import fit_tokenizer
 from charlstm.corpora.read import Corpus
 from charlstm.errors import ConfigError
-from charlstm.nn.shapes import side_input_tensor
-from charlstm.nn.side_inputs import SIDE_INPUTS
+from charlstm.nn.shapes import side_input_tensor, tensor_shapes
 from charlstm.tokenizers import CharTokenizer, Tokenizer
 from charlstm.training.plan.merge import Given, merge
-
-_CHANGEABLE = ("vocab_size", "dropout", "weight_drop")
-"""Settings of the architecture that fine-tuning may change, besides `SideInput.training_only`."""
+from charlstm.training.plan.start import CHANGEABLE
 
 
 def inherit_settings(init: Checkpoint, given: Given) -> dict[str, dict[str, Any]]:
@@ -35,7 +32,11 @@ def inherit_settings(init: Checkpoint, given: Given) -> dict[str, dict[str, Any]
     Raises:
         ConfigError: an explicit setting contradicts the checkpoint.
     """
-    changeable = {*_CHANGEABLE, *(name for kind in SIDE_INPUTS.values() for name in kind.training_only)}
+    asked_for = given.get("model", {})
+    # A side input that the checkpoint lacks can be added: its table begins as zeros, and so without effect.
+    disabled = [side for side in init.architecture.side_inputs.values() if not side.enabled]
+    added = {name for side in disabled for name in side.__struct_fields__ if asked_for.get(name) is not None}
+    changeable = CHANGEABLE | added
     inherited = {name: value for name, value in init.architecture.settings().items() if name not in changeable}
     fixed = {"model": inherited, "data": {"tokenizer": init.run.data.tokenizer}}
     for section, values in fixed.items():
@@ -73,7 +74,7 @@ def initial_weights(init: Checkpoint, run: RunConfig, tokenizer: Tokenizer) -> d
     """Return the checkpoint's weights, with rows for new characters.
 
     Known characters keep their rows, even if their id has changed. A new character starts with the mean of all rows,
-    and with an output bias one below the lowest.
+    and with an output bias one below the lowest. The table of a side input that the checkpoint lacks starts as zeros.
 
     Args:
         init: the checkpoint to start from.
@@ -84,6 +85,9 @@ def initial_weights(init: Checkpoint, run: RunConfig, tokenizer: Tokenizer) -> d
         Weights by their names in a checkpoint.
     """
     tensors = {name: np.asarray(tensor, np.float32) for name, tensor in init.tensors.items()}
+    for name, shape in tensor_shapes(run.model):
+        if name not in tensors:
+            tensors[name] = np.zeros(shape, np.float32)  # of a side input that was added
     old = init.load_tokenizer()
     if not (isinstance(old, CharTokenizer) and isinstance(tokenizer, CharTokenizer)):
         return tensors

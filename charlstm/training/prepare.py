@@ -21,9 +21,10 @@ from charlstm.training.distributed import SINGLE_PROCESS, Ranks
 from charlstm.training.finetune import extend_tokenizer, inherit_settings, initial_weights
 from charlstm.training.loop import Training, WritePreview
 from charlstm.training.memory import translate_oom
-from charlstm.training.plan import probe
+from charlstm.training.plan import probe, rules
 from charlstm.training.plan.choose import Plan, choose
 from charlstm.training.plan.merge import Given
+from charlstm.training.plan.start import NO_CHOICE, Start, choose_start, may_start_from_another
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Prepared:
     plan: Plan
     init: Checkpoint | None = None
     """The checkpoint whose weights the run starts from."""
+    start: Start = NO_CHOICE
+    """Whether that is the starter, by choice of the plan, and why."""
 
 
 def prepare(
@@ -42,6 +45,7 @@ def prepare(
     *,
     stdin: BinaryIO | None = None,
     init: Checkpoint | None = None,
+    starter: Callable[[], Checkpoint | None] = lambda: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Prepared:
     """Read and encode the text, and choose the remaining settings; the run is named after its text for now.
@@ -53,6 +57,7 @@ def prepare(
         cache: the folder of the cache of encoded texts.
         stdin: the stream that the source ``-`` stands for.
         init: a model to start from: its architecture is kept, and its alphabet may be extended.
+        starter: reads the starter, which the run begins from if that is better; it may return None.
         progress: called while encoding, with the bytes done and the total.
 
     Returns:
@@ -63,10 +68,13 @@ def prepare(
     """
     for section, values in given.items():
         check_partial(section, dict(values))
+    data = parse(DataConfig, given.get("data", {}))
+    corpus, start = open_corpus(data, cache, stdin), NO_CHOICE
+    if init is None and may_start_from_another(given):
+        init, start = _starter_if_better(starter(), corpus, given)
     if init is not None:
         given = inherit_settings(init, given)
-    data = parse(DataConfig, given.get("data", {}))
-    corpus = open_corpus(data, cache, stdin)
+        data = parse(DataConfig, given.get("data", {}))
     tokenizer = extend_tokenizer(init, corpus, data, cache) if init is not None else None
     encoded = encode(corpus, data, cache, tokenizer=tokenizer, progress=progress)
     train = given.get("train", {})
@@ -79,8 +87,17 @@ def prepare(
         machine,
         given,
         effective_vocab_size=effective_vocab_size,
+        fine_tuned=init is not None,
     )
-    return Prepared(encoded, plan, init)
+    return Prepared(encoded, plan, init, start)
+
+
+def _starter_if_better(starter: Checkpoint | None, corpus: Corpus, given: Given) -> tuple[Checkpoint | None, Start]:
+    """Return the starter if the run is to begin from it, else None; and the decision."""
+    if starter is None:
+        return None, NO_CHOICE
+    start = choose_start(starter, corpus, rules.time_budget(given.get("train", {})))
+    return starter if start.from_starter else None, start
 
 
 def shared(ranks: Ranks, prepare: Callable[[], Prepared], cache: Path) -> Prepared:

@@ -79,9 +79,9 @@ def test_one_stop_text_need_not_be_in_a_tuple(starter):
 
 
 def test_every_mistake_is_a_charlstm_error(starter, tmp_path):
-    with pytest.raises(UnknownCharacter, match="é"):
-        starter.generate("café", length=3)
-    assert starter.generate("café", length=3, unknown="map", seed=1)
+    with pytest.raises(UnknownCharacter, match="ě"):
+        starter.generate("cafě", length=3)
+    assert starter.generate("cafě", length=3, unknown="map", seed=1)
     with pytest.raises(UsageError):
         starter.score("")
     with pytest.raises(UsageError, match="never ends"):
@@ -98,7 +98,7 @@ def test_every_mistake_is_a_charlstm_error(starter, tmp_path):
 def test_arguments_are_checked_at_the_call(starter):
     for call in (
         lambda: starter.stream(temperature=-1),
-        lambda: starter.stream("café"),
+        lambda: starter.stream("cafě"),
         lambda: starter.stream(5),
         lambda: starter.stream(stop=5),
         lambda: starter.stream(unknown="perhaps"),
@@ -221,7 +221,7 @@ def test_reprs_are_one_short_line(starter):
     reading = starter.read("The tide was out, and the ferryman said ")
     shown = [starter, starter.checkpoint, reading, *reading.state, starter.architecture, starter.score("A boat")]
     for each in shown:
-        assert len(repr(each)) < 250
+        assert len(repr(each)) < 300
         assert "\n" not in repr(each)
     assert repr(reading).startswith("<charlstm.Reading of '…")
     assert repr(reading.state[0]) == f"<charlstm.HiddenState layers.0: h, c of {starter.architecture.hidden_size}>"

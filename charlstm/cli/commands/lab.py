@@ -226,7 +226,8 @@ def _measure_checkpoint(reference: str, root: Path, seeds: int) -> Experiment:
         for fragment in sample(model.writer, [], config, rows=lab.EXCERPTS):
             excerpts[fragment.row].append(fragment.token)
         unit = {"char": "character", "byte": "byte"}.get(model.tokenizer.kind, "token")
-        yield from lab.measure_checkpoint(model.config.name, network, np.array(excerpts), seeds, unit)
+        texts = np.array([excerpt[: lab.LENGTH] for excerpt in excerpts])  # bytes may go on to complete a character
+        yield from lab.measure_checkpoint(model.config.name, network, texts, seeds, unit)
 
     return experiment()
 

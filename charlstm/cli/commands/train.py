@@ -24,7 +24,8 @@ EPILOG = """Examples:
   cat log | charlstm train - --tokenizer byte   any bytes, from a pipe
   charlstm train my.txt --dry-run               only show settings and cost
   charlstm train --resume my-1                  continue where it stopped
-  charlstm train new.txt --init-from my-1       fine-tune
+  charlstm train new.txt --init-from my-1       begin with what it has learnt
+  charlstm train my.txt --init-from none        begin with random weights
   charlstm train my.txt --nproc 4               four processes, a GPU each
   charlstm train my.txt --name a --resume auto  start a, or continue it
 """
@@ -49,7 +50,13 @@ def train(
         ),
     ] = None,
     init_from: Annotated[
-        str | None, _goal("--init-from", metavar="RUN", help="Start a new run from the weights of another.")
+        str | None,
+        _goal(
+            "--init-from",
+            metavar="RUN",
+            help="Begin with the weights of another run; none: with random ones. "
+            "[default: the starter's, if it knows the text's language]",
+        ),
     ] = None,
     name: Annotated[
         str | None, _goal("--name", metavar="NAME", help="Name of the run. [default: the text's and a number]")

@@ -37,6 +37,7 @@ def announce(prepared: Prepared, folder: Path) -> None:
         text = counted(encoded.bytes, "byte")
     tokens = "different tokens" if prepared.init is None else "tokens, including those of the initial model"
     say(f"{', '.join(run.data.sources)}: {text}, {run.model.vocab_size} {tokens}{held_out}")
+    _say_start(prepared)
     for note in plan.notes:
         say(with_options(note))
     networks = f"{run.model.ensemble} networks" if run.model.ensemble > 1 else "network"
@@ -55,12 +56,22 @@ def explain(prepared: Prepared, folder: Path) -> None:
         prepared: the run.
         folder: where its files would go.
     """
+    _say_start(prepared)
     for note in prepared.plan.notes:
         say(with_options(note))
     console = stdout_console()
     _draw_settings(console, _settings(prepared.plan))
     console.print()
     _draw_costs(console, _costs(prepared.plan, folder, len(prepared.encoded.ids)))
+
+
+def _say_start(prepared: Prepared) -> None:
+    """Say what the run begins from, if the plan has chosen it."""
+    start = prepared.start
+    if start.from_starter:
+        say(with_options(f"begins from the starter: {start.reason} (`init_from=none` begins from nothing)"))
+    elif start.reason:
+        say(f"begins from nothing: {start.reason}")
 
 
 def _kind(run: RunConfig) -> str:

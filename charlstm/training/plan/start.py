@@ -1,0 +1,131 @@
+"""Whether a run begins from the starter, the network that is included, or from random weights.
+
+The starter has read English books. Whether that helps with a text depends on the text's language and kind, and no
+detector of languages is asked: the starter itself predicts a piece of the text, and does it well or badly. Source:
+``docs/decisions/fine-tuning.md``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from charlstm.checkpoint.format import Checkpoint
+from charlstm.corpora.read import Corpus
+from charlstm.nn.model import CharLM
+from charlstm.nn.side_inputs import SIDE_INPUTS
+from charlstm.training.plan.merge import Given
+
+CHANGEABLE = frozenset(
+    {"vocab_size", "dropout", "weight_drop", *(name for kind in SIDE_INPUTS.values() for name in kind.training_only)}
+)
+"""Settings of the architecture that a run may change when it begins from another network."""
+
+_HEAD = 1 << 20
+"""Characters at the beginning of a text from which the pieces are taken."""
+_PIECES, _PIECE = 4, 2048
+"""How many pieces the starter predicts, and how many characters each has."""
+_UNDERSTOOD = 3.0
+"""Bits per character: a text that the starter predicts better is of its language."""
+_MOST_CHARACTERS_PER_SECOND = 50_000
+"""The longest text that begins from the starter, per second of the budget: a longer one teaches a fresh network more
+than the starter knows."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run begins from, and why."""
+
+    from_starter: bool
+    reason: str
+    """In plain words, the end of a sentence that says what it begins from; empty where nobody would ask."""
+
+
+NO_CHOICE = Start(False, "")
+"""The person has chosen, or there is no starter."""
+
+
+def may_start_from_another(given: Given) -> bool:
+    """Return whether explicit settings leave the network, the tokenizer and the order of the text to the program.
+
+    Args:
+        given: explicit settings, by section.
+    """
+    data = {"tokenizer": "char", "min_count": 1, "windows": "stateful"}
+    shape = any(name not in CHANGEABLE for name in given.get("model", {}))
+    return not shape and all(given.get("data", {}).get(name, value) == value for name, value in data.items())
+
+
+def choose_start(starter: Checkpoint, corpus: Corpus, seconds: float | None) -> Start:
+    """Decide whether a run begins from the starter.
+
+    Args:
+        starter: the starter.
+        corpus: the text.
+        seconds: the budget; None without one in seconds.
+
+    Returns:
+        The decision.
+
+    Raises:
+        TextError, NotFoundError, StorageError: the text cannot be read.
+    """
+    if seconds is not None and corpus.size > _MOST_CHARACTERS_PER_SECOND * seconds:
+        return Start(False, "the text is long enough to teach a network of its own")
+    pieces = _take_pieces(corpus)
+    bits = bits_of(starter, pieces)
+    if bits > _UNDERSTOOD:
+        return Start(False, f"the starter, which knows English prose, reads it at {bits:.1f} bits per character")
+    return Start(True, f"it reads this text at {bits:.2f} bits per character before it has learnt anything from it")
+
+
+def bits_of(starter: Checkpoint, pieces: list[str]) -> float:
+    """How well the starter predicts pieces of a text, in bits per character.
+
+    Its match memory stores nothing meanwhile: what is asked is whether it knows such texts, and a text in any language
+    may repeat itself.
+
+    Args:
+        starter: the starter.
+        pieces: each at least one character. A character that it does not know costs as much as one of a million.
+
+    Returns:
+        The mean over all characters; infinity without pieces.
+    """
+    tokenizer, model = starter.load_tokenizer(), CharLM(starter.architecture)
+    model.load_tensors(starter.tensors)
+    model.eval()
+    characters = nats = 0.0
+    for piece in pieces:
+        unknown = set(tokenizer.unknown_characters(piece))
+        known = "".join(character for character in piece if character not in unknown)
+        characters, nats = characters + len(piece), nats + (len(piece) - len(known)) * math.log(1e6)
+        if known:
+            nats += _frozen_loss(model, torch.from_numpy(tokenizer.encode("\n" + known).astype(np.int64)))
+    return nats / characters / math.log(2) if characters else math.inf
+
+
+@torch.inference_mode()
+def _frozen_loss(model: CharLM, ids: Tensor) -> float:
+    """The loss of a text after its first token in nats, without a memory of it; its ids are (tokens,)."""
+    logits, _ = model(ids[None, :-1], model.empty_state(1)._replace(frozen=True))
+    return cross_entropy(logits[0].float(), ids[1:], reduction="sum").item()
+
+
+def _take_pieces(corpus: Corpus) -> list[str]:
+    """Pieces evenly spread over the beginning of a text; the whole text if it is short."""
+    head = ""
+    for chunk in corpus.chunks():
+        head += chunk
+        if len(head) >= _HEAD:
+            break
+    if len(head) <= _PIECES * _PIECE:
+        return [head] if head else []
+    last = len(head) - _PIECE
+    begins = [last * number // (_PIECES - 1) for number in range(_PIECES)]
+    return [head[begin : begin + _PIECE] for begin in begins]

@@ -1,0 +1,112 @@
+"""What a run begins from: the starter for English prose, random weights for everything else."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charlstm.checkpoint.format import Checkpoint
+from charlstm.checkpoint.references import read_starter
+from charlstm.corpora.read import Corpus
+from charlstm.corpora.sources import open_sources
+from charlstm.engine.network import Engine
+from charlstm.filling.beam import log_softmax
+from charlstm.training.plan.start import bits_of, choose_start, may_start_from_another
+from charlstm.training.prepare import prepare
+
+GERMAN = (
+    "Der alte Fährmann stand am Ufer und sah dem Nebel zu, der langsam über den Fluss zog. Niemand hatte ihn gerufen, "
+    "und doch wartete er. „Heute kommt keiner mehr“, sagte er schließlich und band das Boot fest.\n\n"
+)
+ABC = "X:1\nT:The Road\nM:6/8\nK:Dmaj\n|:A2d fdf|ede B2A|FAF AFA|B3 E2F|A2d fdf|ede BAF|E2A cBc|d3 d2z:|\n\n"
+TABLE = "id,name,price,stock\n" + "".join(f"{n},item-{n:03d},{n * 7 % 97}.{n % 10}9,{n * 13 % 50}\n" for n in range(60))
+
+
+@pytest.fixture(scope="module")
+def starter() -> Checkpoint:
+    found = read_starter()
+    assert found is not None
+    return found
+
+
+def corpus(tmp_path: Path, text: str) -> Corpus:
+    (tmp_path / "text.txt").write_text(text, "utf-8")
+    return open_sources([str(tmp_path / "text.txt")], cache=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["english", "english/letters", "english/stories", "english/play-comedy"])
+def test_english_begins_from_the_starter(starter: Checkpoint, tmp_path: Path, name: str) -> None:
+    start = choose_start(starter, open_sources([name], cache=tmp_path), 60.0)
+    assert start.from_starter
+    assert "bits per character" in start.reason
+
+
+@pytest.mark.parametrize(
+    "text", [GERMAN * 20, ABC * 30, TABLE, "甲乙丙丁" * 500, "\x01\x02" * 500, Path(__file__).read_text()]
+)
+def test_other_texts_begin_from_nothing(starter: Checkpoint, tmp_path: Path, text: str) -> None:
+    start = choose_start(starter, corpus(tmp_path, text), 60.0)
+    assert not start.from_starter
+    assert "bits per character" in start.reason
+
+
+def test_a_long_text_teaches_more_than_the_starter_knows(starter: Checkpoint, tmp_path: Path) -> None:
+    text = corpus(tmp_path, "It was a dark and stormy night, and nobody came. " * 8000)
+    assert choose_start(starter, text, 60.0).from_starter
+    assert not choose_start(starter, text, 1.0).from_starter
+    assert choose_start(starter, text, None).from_starter
+
+
+def test_bits_are_those_of_the_starter_and_unknown_characters_cost_a_lot(starter: Checkpoint) -> None:
+    text = "She opened the window, and looked at the sea. The sea, the sea, the sea!"
+    engine = Engine.from_checkpoint(starter)
+    ids, state, nats = engine.tokenizer.encode("\n" + text), engine.freeze(engine.empty_state(1)), 0.0
+    for token, following in pairwise(ids.tolist()):
+        logits, state = engine.step([token], state)
+        nats -= log_softmax(logits)[0, following]
+    assert bits_of(starter, [text]) == pytest.approx(nats / len(text) / math.log(2), abs=1e-4)
+    mixed = bits_of(starter, [text + "猫" * len(text)])
+    assert mixed == pytest.approx((bits_of(starter, [text]) + math.log2(1e6)) / 2)
+    assert bits_of(starter, []) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("given", "may"),
+    [
+        ({}, True),
+        ({"model": {"dropout": 0.5, "ngram_dropout": 0.1}, "train": {"max_time": 5.0, "lr": 1e-3}}, True),
+        ({"data": {"tokenizer": "char", "seq_len": 32}}, True),
+        ({"model": {"hidden_size": 512}}, False),
+        ({"model": {"cell": "gru"}}, False),
+        ({"model": {"bidirectional": True}}, False),
+        ({"model": {"match_orders": (4,)}}, False),
+        ({"data": {"tokenizer": "byte"}}, False),
+        ({"data": {"min_count": 3}}, False),
+        ({"data": {"windows": "shuffled"}}, False),
+    ],
+)
+def test_who_asks_for_another_network_gets_it(given: dict[str, dict[str, object]], may: bool) -> None:
+    assert may_start_from_another(given) is may
+
+
+def test_a_prepared_run_has_the_starters_network_and_the_texts_new_characters(
+    starter: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "prose.txt"
+    line = "“The lamp was lit,” said the baker, “and the ferryman said nothing.”\n"
+    path.write_text(line * 200 + "Zoë: ☃\n" + line * 40, "utf-8")
+    given = {"data": {"sources": (str(path),)}, "train": {"max_steps": 3, "device": "cpu", "precision": "fp32"}}
+    prepared = prepare(given, tmp_path / "cache", starter=lambda: starter)
+    assert prepared.start.from_starter
+    assert prepared.init is starter
+    assert prepared.plan.run.model.hidden_size == starter.architecture.hidden_size
+    assert prepared.plan.run.train.decay_to_start
+    assert set("ë☃") <= set(prepared.encoded.tokenizer.to_state()["alphabet"])
+    other = prepare(given, tmp_path / "cache")
+    assert (other.init, other.start.reason) == (None, "")
+    assert not other.plan.run.train.decay_to_start
+    assert np.isclose(other.plan.run.train.weight_decay, 0.3)
