@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from benchmarks import records
-from benchmarks.runs import CHARLSTM
+from benchmarks.runs import TRAIN
 from charlstm.paths import corpora_folder
 
 
@@ -63,7 +63,7 @@ def main() -> None:
         text = Path(folder) / "big.txt"
         write_text(text, options.megabytes * 1_000_000)
         torch_alone, _ = peak_memory([sys.executable, "-c", "import torch"])
-        train = [*CHARLSTM, "train", str(text), "--max-time", options.max_time, "--out", str(Path(folder) / "run")]
+        train = [*TRAIN, str(text), "--max-time", options.max_time, "--out", str(Path(folder) / "run")]
         peak, seconds = peak_memory([*train, "--json"], CHARLSTM_CACHE=str(Path(folder) / "cache"))
     row = f"{options.megabytes:,} MB of text"
     record.add(row, "charlstm train", "MB", peak)

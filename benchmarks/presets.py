@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import records
-from benchmarks.runs import CHARLSTM
+from benchmarks.runs import TRAIN
 from charlstm.checkpoint.format import read
 
 AUTOMATIC = "automatic"
@@ -39,7 +39,7 @@ def train_once(source: str, budget: str, preset: str, seed: int, val_fraction: s
         Its validation loss in nats per token; its network, and the step its weights are of.
     """
     run = folder / f"{preset}-{budget}"
-    command = [*CHARLSTM, "train", source, "--max-time", budget, "--out", str(run), "--force", "--seed", str(seed)]
+    command = [*TRAIN, source, "--max-time", budget, "--out", str(run), "--force", "--seed", str(seed)]
     command += ["--val-fraction", val_fraction, "--preview", "0", "-q"]
     command += [] if preset == AUTOMATIC else ["--preset", preset]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)

@@ -22,6 +22,9 @@ from charlstm.evaluation.loss import evaluate
 CHARLSTM = [sys.executable, "-m", "charlstm"]
 """The command, as another process is started with it."""
 
+TRAIN = [*CHARLSTM, "train", "--init-from", "none"]
+"""The command that trains from random weights: what is compared with other programs has read no more than they have."""
+
 WINDOW, WINDOWS_AT_ONCE = 256, 64
 """nanoGPT's protocol: windows of 256 tokens, each from a zero state."""
 

@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import records
-from benchmarks.runs import CHARLSTM
+from benchmarks.runs import TRAIN
 from charlstm.checkpoint.format import read
 from charlstm.nn.shapes import parameter_count
 
@@ -39,7 +39,7 @@ def measure(file: Path, ranks: int, steps: int, train_options: list[str]) -> tup
     """
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        command = [*CHARLSTM, "train", str(file), "--max-steps", str(steps), "--threads", "1", *train_options]
+        command = [*TRAIN, str(file), "--max-steps", str(steps), "--threads", "1", *train_options]
         command += ["--eval-every", str(steps + 1), "--preview", "0", "--nproc", str(ranks), "--out", str(run)]
         done = subprocess.run(
             [*command, "--json"], check=True, stdout=subprocess.PIPE, text=True, env=records.threads_environment(1)

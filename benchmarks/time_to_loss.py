@@ -25,7 +25,7 @@ from pathlib import Path
 
 from benchmarks import records
 from benchmarks.peers import Curve, train_nanogpt
-from benchmarks.runs import CHARLSTM, ValidationLoss, validation_loss
+from benchmarks.runs import TRAIN, ValidationLoss, validation_loss
 
 NATS = "nats per character"
 SHORTEST_BUDGET = 2.0
@@ -49,7 +49,7 @@ def train_for(
     """
     run = folder / f"run-{seconds:.0f}"
     budget = max(SHORTEST_BUDGET, seconds - _start_up_seconds(file, threads, folder))
-    command = [*CHARLSTM, "train", str(file), "--max-time", f"{budget:.1f}s", "--json", "--val-fraction", "0.1"]
+    command = [*TRAIN, str(file), "--max-time", f"{budget:.1f}s", "--json", "--val-fraction", "0.1"]
     began, curve = time.monotonic(), []
     with subprocess.Popen(
         [*command, "--out", str(run)],
@@ -67,7 +67,7 @@ def train_for(
 
 def _start_up_seconds(file: Path, threads: int, folder: Path) -> float:
     """Seconds of a command that trains one step, with the text already in the cache."""
-    command = [*CHARLSTM, "train", str(file), "--max-steps", "1", "--preview", "0", "-q", "--force"]
+    command = [*TRAIN, str(file), "--max-steps", "1", "--preview", "0", "-q", "--force"]
     began = time.monotonic()
     subprocess.run(
         [*command, "--out", str(folder / "start")],

@@ -1,8 +1,9 @@
 """How low is the validation loss after ``charlstm train FILE --max-time T`` with default settings?
 
-Run: ``python -m benchmarks.val_loss FILE [--max-time 70s] [-- OPTIONS OF TRAIN]``
+Run: ``python -m benchmarks.val_loss FILE [--max-time 70s] [--init-from starter] [-- OPTIONS OF TRAIN]``
 
-The command is started as a person would start it, with nothing but the budget. Then the checkpoint it wrote scores
+The command is started with nothing but the budget and what it begins from: random weights, unless ``--init-from``
+names the starter, which has read English books. Then the checkpoint it wrote scores
 every character of the validation text: the last tenth, or less of a text of more than two million characters (give
 ``-- --val-fraction 0.1`` there to compare budgets):
 
@@ -32,19 +33,22 @@ def main() -> None:
     parser = records.parser(__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--max-time", default="70s")
+    parser.add_argument("--init-from", default="none", help="none, or starter")
     own, train_options = records.split_train_options(sys.argv[1:])
     options = parser.parse_args(own)
     record = records.begin("val_loss")
     text = options.file.read_text("utf-8")
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        command = [*CHARLSTM, "train", str(options.file), "--max-time", options.max_time, *train_options]
+        begin = ["--init-from", options.init_from]
+        command = [*CHARLSTM, "train", str(options.file), "--max-time", options.max_time, *begin, *train_options]
         began = time.monotonic()
         subprocess.run([*command, "--out", str(run)], check=True)
         seconds = time.monotonic() - began
         trained, loss = validation_loss(run, text)
     provenance = trained.provenance
-    row = " ".join([options.file.name, options.max_time, *train_options])
+    start = [] if options.init_from == "none" else [f"from {options.init_from}"]
+    row = " ".join([options.file.name, options.max_time, *start, *train_options])
     nats = "nats per character" if trained.config.data.tokenizer == "char" else "nats per token"
     record.add(row, "stateful", nats, loss.stateful)
     record.add(row, "windows of 256", nats, loss.windows)

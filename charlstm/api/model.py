@@ -119,7 +119,7 @@ class Model:
             prompt: the text to continue; it is not returned.
             length: tokens to draw; 0 is endless.
             temperature: low is careful, high is wild; 0 always takes the likeliest token. None, as for ``top_p`` and
-                ``min_p``, is what was found best for this network, ``checkpoint.writing``.
+                ``min_p``, is what is stored with the network, ``checkpoint.writing``.
             top_k: keep only the k likeliest tokens; 0 is off.
             top_p: keep only the fewest likeliest tokens whose probabilities add up to this; 1 is off.
             min_p: keep only tokens at least this many times as likely as the likeliest; 0 is off.
@@ -192,7 +192,8 @@ class Model:
             repetition_penalty=repetition_penalty, stop=stop, stop_after=stop_after, lines=lines, seed=seed,
         )  # fmt: skip
         if not config.ends:
-            raise UsageError("a text without length, stop or lines never ends", hint="Use stream() for an endless one.")
+            hint = "Give a length, stop, stop_after or lines; or use stream() for an endless one."
+            raise UsageError("a text that nothing ends never ends", hint=hint)
         return "".join(self._stream(prompt, unknown, config, words))
 
     @suggest_names

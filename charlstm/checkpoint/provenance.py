@@ -40,6 +40,8 @@ class Provenance(Schema, frozen=True, kw_only=True):
     created: str = ""
     """Time of writing: ISO 8601, UTC."""
     corpus: CorpusProvenance = CorpusProvenance()
+    init_from: str = ""
+    """The checkpoint whose weights training began with: its name and SHA-256; empty for random weights."""
     step: Count | None = None
     """Optimizer steps."""
     tokens: Count | None = None

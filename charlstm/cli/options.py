@@ -52,7 +52,7 @@ Model = Annotated[
     ),
 ]
 PromptFile = Annotated[Path | None, typer.Option("--prompt-file", metavar="FILE", help="Continue the text of a file.")]
-_OWN = "[default: the network's own, found when it was trained]"
+_OWN = "[default: what is stored with the network]"
 RepetitionPenalty = Annotated[
     float, typer.Option("--repetition-penalty", help="Above 1 makes the last 64 tokens less likely; 1 is off.")
 ]

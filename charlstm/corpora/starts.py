@@ -41,7 +41,7 @@ def find_starts(ids: NDArray[Any], tokenizer: Tokenizer) -> tuple[str, ...]:
     texts = [tokenizer.decode(window.tolist()) for window in windows]
     for mark in _MARKS:
         found = [text[match.end() - CONTEXT : match.end()] for text in texts for match in mark.finditer(text, CONTEXT)]
-        whole = [context for context in found if "\ufffd" not in context and not tokenizer.unknown_characters(context)]
+        whole = [context for context in found if "\ufffd" not in context]  # half a character, or an unknown one
         if len(whole) >= COUNT or (whole and mark is _MARKS[-1]):
             return tuple(whole[number * len(whole) // COUNT] for number in range(min(COUNT, len(whole))))
     return ()

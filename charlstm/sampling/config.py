@@ -70,7 +70,7 @@ class SampleConfig:
 
 
 def settings_for(writing: Writing, **given: Any) -> SampleConfig:
-    """Complete the settings of a draw with what was found best for the network.
+    """Complete the settings of a draw with those that are stored with the network.
 
     Args:
         writing: how the network writes unless it is told otherwise.

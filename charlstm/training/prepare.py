@@ -157,7 +157,8 @@ def begin(
     run, encoded = prepared.plan.run.replace(name=folder.name), prepared.encoded
     weights = None if prepared.init is None else initial_weights(prepared.init, run, encoded.tokenizer)
     corpus = CorpusProvenance(**encoded.provenance())
-    provenance = (provenance or Provenance()).replace(charlstm=__version__, corpus=corpus)
+    origin = "" if prepared.init is None else f"{prepared.init.run.name} {prepared.init.sha256}"
+    provenance = (provenance or Provenance()).replace(charlstm=__version__, corpus=corpus, init_from=origin)
     return assemble(run, encoded, folder, provenance, ranks, weights=weights, write_preview=write_preview)
 
 

@@ -82,7 +82,9 @@ def resume(
     encoded = ranks.local_first(lambda: load_known_text(run, tokenizer, sha256, cache, stdin, _TEXT_CHANGED))
     notice = ranks.on_rank_zero(lambda: _changed_source_notice(run, saved.provenance.corpus, cache))
     origin = saved.provenance
-    provenance = Provenance(charlstm=origin.charlstm, command=origin.command, corpus=origin.corpus)
+    provenance = Provenance(
+        charlstm=origin.charlstm, command=origin.command, corpus=origin.corpus, init_from=origin.init_from
+    )
     try:
         return assemble(
             run, encoded, folder, provenance, ranks, resume=saved, notice=notice, write_preview=write_preview

@@ -359,6 +359,10 @@ def test_fine_tuning_grows_the_alphabet_and_keeps_the_weights_of_known_character
     assert done.code == 0, done.err
     old = checkpoint_format.read(cli.folder / "checkpoints/my-1/model.safetensors")
     new = checkpoint_format.read(cli.folder / "checkpoints/new-1/model.safetensors")
+    assert (old.provenance.init_from, new.provenance.init_from) == ("", f"my-1 {old.sha256}")
+    assert cli("train", "--resume", "new-1", "--max-steps", "2", "-q").code == 0
+    resumed = checkpoint_format.read(cli.folder / "checkpoints/new-1/resume.safetensors")
+    assert resumed.provenance.init_from == new.provenance.init_from
     before, after = old.tokenizer["alphabet"], new.tokenizer["alphabet"]
     assert set(after) == set(before) | set("façade naïve ünder 42\n")
     for character in before:

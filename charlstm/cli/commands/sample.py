@@ -111,8 +111,8 @@ def sample(
     under a line "=== 1 of 3 ===". A terminal shows control characters instead of obeying them; a pipe gets them
     unchanged.
 
-    Without a prompt it begins where a paragraph or line of its training text could begin. How careful it is was found
-    when it was trained: see --unfiltered, and `charlstm checkpoints show`.
+    Without a prompt it begins where a paragraph or line of its training text could begin. Temperature, top-p and min-p
+    are stored with the network (`charlstm checkpoints show`); --unfiltered leaves its distribution as it is.
 
     Filters apply in this order, each to what the one before has left: --repetition-penalty, --top-k, --top-p,
     --min-p, --temperature. Log-probabilities are the model's own: in nats, at temperature 1, before any filter.

@@ -152,6 +152,7 @@ _LABELS = {
     "bits_per_byte": "bits/byte",
     "step": "steps",
     "seconds": "trained for",
+    "init_from": "began with",
 }
 _UNITS = {
     "val_loss": lambda value: f"{value:.4f} nats/token",

@@ -185,7 +185,7 @@ def shape(model: Choices, effective_vocab_size: int) -> None:
     model.set_default("skip_connections", layers > 1, "helps from two layers on, does nothing for one")
 
 
-def fine_tuning(model: Choices, train: Choices, train_tokens: int) -> None:
+def fine_tuning(model: Choices, train: Choices) -> None:
     """Fill in what is special about a run that begins from a trained network: it must not forget more than it learns.
 
     Source: ``docs/decisions/fine-tuning.md``.
@@ -193,12 +193,11 @@ def fine_tuning(model: Choices, train: Choices, train_tokens: int) -> None:
     Args:
         model: the architecture's settings.
         train: the training settings.
-        train_tokens: tokens of the training text.
     """
     model.set_default("dropout", 0.15, "the network was trained before")
     model.set_default("weight_drop", 0.0, "the network was trained before")
     train.set_default("decay_to_start", True, "what the text says nothing about stays as it was learnt before")
-    train.set_default("weight_decay", 30.0, f"for {train_tokens:,} tokens")
+    train.set_default("weight_decay", 30.0, "keeps the network near what it knew")
     train.set_default("lr", 2e-3, "small: the network was trained before")
 
 
