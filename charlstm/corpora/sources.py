@@ -221,9 +221,8 @@ def _suggestion(source: str, path: Path) -> str:
         files = []
     here = os.path.dirname(source)
     close = [os.path.join(here, name) for name in get_close_matches(path.name, files, n=2, cutoff=0.6)]
-    close += get_close_matches(source, names(), n=2, cutoff=0.6)
-    if source.partition("/")[0] in catalogue():
-        close += suggestions(source)
+    of_collection = source.partition("/")[0] in catalogue()
+    close += suggestions(source) if of_collection else get_close_matches(source, names(), n=2, cutoff=0.6)
     return f"Did you mean {' or '.join(close)}?" if close else "`charlstm corpora list` shows all corpora."
 
 
