@@ -25,6 +25,7 @@ from charlstm.checkpoint.writing import Writing
 from charlstm.cli import app
 from charlstm.cli.commands.sample import in_order
 from charlstm.cli.views.stream import Output
+from charlstm.corpora.words import find_words
 from charlstm.engine.auto_threads import AutoThreadsEngine
 from charlstm.engine.network import Engine
 from charlstm.sampling.config import SampleConfig
@@ -128,6 +129,21 @@ def test_a_network_writes_as_it_was_found_best_unless_told_otherwise(run: Any, r
     assert with_prompt.out == neutral.out
     both = run("--unfiltered", "-t", "0.5")
     assert (both.code, "--unfiltered and --temperature exclude each other" in both.err) == (2, True)
+
+
+def test_words_of_the_training_text_and_texts_that_end_with_one(run: Any, root: Path) -> None:
+    from charlstm.checkpoint.format import read, write
+
+    refused = run("--words")
+    assert (refused.code, "this network knows no words" in refused.err) == (2, True)
+    path = root / "plain-1" / "model.safetensors"
+    write(path, replace(read(path), words=("and", "boat", "the")))
+    text = run("--seed", "1", "--length", "300", "--words", "-p", "the ", "-t", "2").out
+    assert set(find_words(text)) <= {"and", "boat", "the", "And", "Boat", "The"}
+    assert len(find_words(text)) > 10
+    ended = run("--seed", "1", "--length", "0", "--words", "--stop-after", "at").out
+    assert ended.endswith("at")
+    assert ended.count("at") == 1
 
 
 def test_a_random_seed_is_reported_and_repeats_the_text(run: Any) -> None:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from charlstm.corpora.words import find_words
 from charlstm.engine.network import Engine
 from charlstm.sampling.config import SampleConfig
 from charlstm.sampling.cowriter import CoWriter
@@ -91,6 +92,16 @@ def test_a_session_draws_what_the_library_draws(write: Any, root: Path) -> None:
     co.config = replace(co.config, temperature=0.2, top_k=5)
     list(co.extend(at_line_end))
     assert write("Once", "", "/temp 0.2", "/set top-k 5", "/line").out == co.text
+
+
+def test_what_the_model_adds_keeps_to_words(root: Path, write: Any) -> None:
+    from charlstm.checkpoint.format import read as read_checkpoint
+    from charlstm.checkpoint.format import write as write_checkpoint
+
+    path = root / "plain-1" / "model.safetensors"
+    write_checkpoint(path, replace(read_checkpoint(path), words=("and", "boat", "the")))
+    text = write("xyz ", "", "/alt 2", "1", "/line", options=("--words",)).out
+    assert set(find_words(text)) <= {"xyz", "and", "boat", "the", "And", "Boat", "The"}
 
 
 def test_help_names_every_command(write: Any) -> None:
