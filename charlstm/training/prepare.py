@@ -21,7 +21,7 @@ from charlstm.training.distributed import SINGLE_PROCESS, Ranks
 from charlstm.training.finetune import extend_tokenizer, inherit_settings, initial_weights
 from charlstm.training.loop import Training, WritePreview
 from charlstm.training.memory import translate_oom
-from charlstm.training.plan import probe, rules
+from charlstm.training.plan import probe
 from charlstm.training.plan.choose import Plan, choose
 from charlstm.training.plan.merge import Given
 from charlstm.training.plan.start import NO_CHOICE, Start, choose_start, may_start_from_another
@@ -71,7 +71,7 @@ def prepare(
     data = parse(DataConfig, given.get("data", {}))
     corpus, start = open_corpus(data, cache, stdin), NO_CHOICE
     if init is None and may_start_from_another(given):
-        init, start = _starter_if_better(starter(), corpus, given)
+        init, start = _starter_if_better(starter(), corpus)
     if init is not None:
         given = inherit_settings(init, given)
         data = parse(DataConfig, given.get("data", {}))
@@ -92,11 +92,11 @@ def prepare(
     return Prepared(encoded, plan, init, start)
 
 
-def _starter_if_better(starter: Checkpoint | None, corpus: Corpus, given: Given) -> tuple[Checkpoint | None, Start]:
+def _starter_if_better(starter: Checkpoint | None, corpus: Corpus) -> tuple[Checkpoint | None, Start]:
     """Return the starter if the run is to begin from it, else None; and the decision."""
     if starter is None:
         return None, NO_CHOICE
-    start = choose_start(starter, corpus, rules.time_budget(given.get("train", {})))
+    start = choose_start(starter, corpus)
     return starter if start.from_starter else None, start
 
 

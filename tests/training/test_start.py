@@ -15,6 +15,7 @@ from charlstm.corpora.read import Corpus
 from charlstm.corpora.sources import open_sources
 from charlstm.engine.network import Engine
 from charlstm.filling.beam import log_softmax
+from charlstm.training.plan.rules import Choices, fine_tuning
 from charlstm.training.plan.start import bits_of, choose_start, may_start_from_another
 from charlstm.training.prepare import prepare
 
@@ -40,7 +41,7 @@ def corpus(tmp_path: Path, text: str) -> Corpus:
 
 @pytest.mark.parametrize("name", ["english", "english/letters", "english/stories", "english/play-comedy"])
 def test_english_begins_from_the_starter(starter: Checkpoint, tmp_path: Path, name: str) -> None:
-    start = choose_start(starter, open_sources([name], cache=tmp_path), 60.0)
+    start = choose_start(starter, open_sources([name], cache=tmp_path))
     assert start.from_starter
     assert "bits per character" in start.reason
 
@@ -49,16 +50,24 @@ def test_english_begins_from_the_starter(starter: Checkpoint, tmp_path: Path, na
     "text", [GERMAN * 20, ABC * 30, TABLE, "甲乙丙丁" * 500, "\x01\x02" * 500, Path(__file__).read_text()]
 )
 def test_other_texts_begin_from_nothing(starter: Checkpoint, tmp_path: Path, text: str) -> None:
-    start = choose_start(starter, corpus(tmp_path, text), 60.0)
+    start = choose_start(starter, corpus(tmp_path, text))
     assert not start.from_starter
     assert "bits per character" in start.reason
 
 
-def test_a_long_text_teaches_more_than_the_starter_knows(starter: Checkpoint, tmp_path: Path) -> None:
-    text = corpus(tmp_path, "It was a dark and stormy night, and nobody came. " * 8000)
-    assert choose_start(starter, text, 60.0).from_starter
-    assert not choose_start(starter, text, 1.0).from_starter
-    assert choose_start(starter, text, None).from_starter
+def test_a_long_text_teaches_a_fresh_network_more(starter: Checkpoint, tmp_path: Path) -> None:
+    text = "It was a dark and stormy night, and nobody came. "
+    assert choose_start(starter, corpus(tmp_path, text * 8000)).from_starter
+    long = choose_start(starter, corpus(tmp_path, text * 9000))
+    assert (long.from_starter, long.reason) == (False, "the text is long enough to teach a network of its own")
+
+
+@pytest.mark.parametrize(("tokens", "decay"), [(1_000, 100.0), (45_000, 30.0), (240_000, 2.9), (1_000_000, 0.39)])
+def test_a_longer_text_is_held_less_to_the_start(tokens: int, decay: float) -> None:
+    model, train = Choices({"dropout": 0.4}), Choices({})
+    fine_tuning(model, train, tokens)
+    assert train.values["weight_decay"] == decay
+    assert model.values["dropout"] == 0.4  # what is asked for stays
 
 
 def test_bits_are_those_of_the_starter_and_unknown_characters_cost_a_lot(starter: Checkpoint) -> None:

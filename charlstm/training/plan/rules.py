@@ -77,16 +77,6 @@ class Choices:
         return self.values[name]
 
 
-def time_budget(given: Mapping[str, Any]) -> float | None:
-    """Return the seconds of training: those given, `DEFAULT_TIME` without any budget, None if another limits it.
-
-    Args:
-        given: explicit settings of training.
-    """
-    others = any(given.get(name) is not None for name in ("max_steps", "epochs"))
-    return given.get("max_time") or (None if others else DEFAULT_TIME)
-
-
 def budget(train: Choices) -> float | None:
     """Fill in the budgets: `DEFAULT_TIME` if none was given.
 
@@ -185,7 +175,7 @@ def shape(model: Choices, effective_vocab_size: int) -> None:
     model.set_default("skip_connections", layers > 1, "helps from two layers on, does nothing for one")
 
 
-def fine_tuning(model: Choices, train: Choices) -> None:
+def fine_tuning(model: Choices, train: Choices, train_tokens: int) -> None:
     """Fill in what is special about a run that begins from a trained network: it must not forget more than it learns.
 
     Source: ``docs/decisions/fine-tuning.md``.
@@ -193,12 +183,14 @@ def fine_tuning(model: Choices, train: Choices) -> None:
     Args:
         model: the architecture's settings.
         train: the training settings.
+        train_tokens: tokens of the training text.
     """
     model.set_default("dropout", 0.15, "the network was trained before")
     model.set_default("weight_drop", 0.0, "the network was trained before")
     train.set_default("decay_to_start", True, "what the text says nothing about stays as it was learnt before")
-    train.set_default("weight_decay", 30.0, "keeps the network near what it knew")
-    train.set_default("lr", 2e-3, "small: the network was trained before")
+    decay = min(100.0, 30.0 * (45_000 / train_tokens) ** 1.4)
+    train.set_default("weight_decay", float(f"{decay:.2g}"), f"{train_tokens:,} tokens teach that much of their own")
+    train.set_default("lr", 3e-3, "small: the network was trained before")
 
 
 def networks(

@@ -32,9 +32,8 @@ _PIECES, _PIECE = 4, 2048
 """How many pieces the starter predicts, and how many characters each has."""
 _UNDERSTOOD = 3.0
 """Bits per character: a text that the starter predicts better is of its language."""
-_MOST_CHARACTERS_PER_SECOND = 50_000
-"""The longest text that begins from the starter, per second of the budget: a longer one teaches a fresh network more
-than the starter knows."""
+_LONGEST = 400_000
+"""Bytes of the longest text that begins from the starter: one of a million teaches a fresh network more in a minute."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,12 @@ def may_start_from_another(given: Given) -> bool:
     return not shape and all(given.get("data", {}).get(name, value) == value for name, value in data.items())
 
 
-def choose_start(starter: Checkpoint, corpus: Corpus, seconds: float | None) -> Start:
+def choose_start(starter: Checkpoint, corpus: Corpus) -> Start:
     """Decide whether a run begins from the starter.
 
     Args:
         starter: the starter.
         corpus: the text.
-        seconds: the budget; None without one in seconds.
 
     Returns:
         The decision.
@@ -75,7 +73,7 @@ def choose_start(starter: Checkpoint, corpus: Corpus, seconds: float | None) -> 
     Raises:
         TextError, NotFoundError, StorageError: the text cannot be read.
     """
-    if seconds is not None and corpus.size > _MOST_CHARACTERS_PER_SECOND * seconds:
+    if corpus.size > _LONGEST:
         return Start(False, "the text is long enough to teach a network of its own")
     pieces = _take_pieces(corpus)
     bits = bits_of(starter, pieces)
