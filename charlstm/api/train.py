@@ -45,7 +45,7 @@ def train(
         cache: where encoded texts are kept; None is this system's cache folder.
         force: replace a run of that name.
         init_from: the run whose weights this one begins with: a name, a folder or a file; ``"none"`` for random ones.
-            None is the starter, if it knows the text's language and no shape is asked for.
+            None is the starter for a short text in a language it knows, if no shape is asked for.
         settings: those of `charlstm.Settings`, as ``hidden_size=256, max_time="5m"``.
 
     Returns:

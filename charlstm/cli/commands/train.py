@@ -55,7 +55,7 @@ def train(
             "--init-from",
             metavar="RUN",
             help="Begin with the weights of another run; none: with random ones. "
-            "[default: the starter's, if it knows the text's language]",
+            "[default: the starter's, for a short text in a language it knows]",
         ),
     ] = None,
     name: Annotated[
