@@ -10,8 +10,7 @@ The table has a row for each order n and each value of f_n. A new n-gram overwri
 reaches about R tokens back. A network can so complete a name that its weights do not know, after reading it once.
 
 A *frozen* memory is only read. It is frozen while a network writes: fed with its own text, a network finds what it has
-just written, writes it again, and goes in circles (repeated word trigrams at temperature 0.5, a text of 50 KB: 35 %
-against 5 %).
+just written, writes it again, and goes in circles.
 
 Source: the match model of data compressors, Mahoney 2005, "Adaptive weighing of context models for lossless data
 compression"; in language models Akyürek et al. 2024, "In-context language learning: architectures and algorithms".
