@@ -41,6 +41,10 @@ class DataConfig(Schema, frozen=True, kw_only=True):
     newlines: Annotated[
         Literal["normalise", "keep"], Meta(description=r"Line ends: normalise (\r\n becomes \n) or keep.")
     ] = "normalise"
+    records: Annotated[
+        str,
+        Meta(description="Texts in a list: lines, paragraphs, or the line between them; none: one text."),
+    ] = "none"
     tokenizer: Annotated[
         Literal["char", "byte", "unigram", "bpe"],
         Meta(description="Tokens: char (characters), byte (any file), unigram or bpe (subwords)."),
@@ -65,6 +69,11 @@ class DataConfig(Schema, frozen=True, kw_only=True):
         Fraction, Meta(description="Probability of resetting the state at the start of a window.")
     ] = 0.05
 
+    @property
+    def lists_records(self) -> bool:
+        """Whether the text is a list of texts."""
+        return self.records != "none"
+
 
 class TrainConfig(Schema, frozen=True, kw_only=True):
     """The budget, the optimizer and the device of training."""
@@ -88,7 +97,9 @@ class TrainConfig(Schema, frozen=True, kw_only=True):
     ema_decay: Annotated[Fraction, Meta(description="Decay of the moving average of the weights; 0: no average.")] = (
         0.995
     )
-    eval_every: Annotated[PositiveInt, Meta(description="Steps between evaluations on the validation text.")] = 500
+    eval_every: Annotated[PositiveInt | None, Meta(description="Steps between evaluations on the validation text.")] = (
+        None
+    )
     patience: Annotated[
         int, Meta(ge=0, le=1 << 31, description="Stop after this many evaluations without progress; 0: never.")
     ] = 0
@@ -146,6 +157,9 @@ class RunConfig(Schema, frozen=True, kw_only=True):
         if model.bidirectional and data.windows == "stateful":
             reason = "no state can be carried on from the text's end"
             raise ConfigError(f"`bidirectional` needs `windows='shuffled'`: {reason}", where=where)
+        if data.lists_records and (model.bidirectional or data.windows == "shuffled"):
+            other = "`bidirectional`" if model.bidirectional else "`windows='shuffled'`"
+            raise ConfigError(f"`records={data.records!r}` cannot be combined with {other}", where=where)
         return cls(name=name, model=model, data=data, train=train)
 
     def to_plain(self) -> dict[str, Any]:

@@ -61,6 +61,10 @@ class TextError(UsageError):
     """The text cannot be read as text: it has a bad byte, is empty, or is too short."""
 
 
+class EncodingError(TextError):
+    """A byte of the text does not fit its encoding."""
+
+
 class UnknownCharacter(UsageError):  # noqa: N818 - clear without the suffix
     """A character that is not in the tokenizer's alphabet.
 

@@ -28,7 +28,8 @@ from charlstm.filling.readers import reader_of
 from charlstm.nn.architecture import Architecture
 from charlstm.sampling.config import SampleConfig, require, require_whole, settings_for
 from charlstm.sampling.position import prefill
-from charlstm.sampling.prompts import Unknown, bos_ids, fit_prompt
+from charlstm.sampling.prompts import Unknown, bos_ids, fit_prompt, prompt_ids
+from charlstm.sampling.records import draw_records
 from charlstm.sampling.sampler import sample
 from charlstm.sampling.words import Vocabulary, WordGuide
 
@@ -197,6 +198,59 @@ class Model:
         return "".join(self._stream(prompt, unknown, config, words))
 
     @suggest_names
+    def records(
+        self,
+        count: int = 10,
+        *,
+        new: bool = False,
+        prompt: str = "",
+        length: int = 0,
+        temperature: float | None = None,
+        top_k: int = 0,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        repetition_penalty: float = 1.0,
+        seed: int | None = None,
+        words: bool = False,
+        unknown: Unknown = "error",
+    ) -> list[str]:
+        """Write whole records, all different, with a network that has read a list of texts.
+
+        Args:
+            count: how many; there are fewer if twenty draws for each do not give as many.
+            new: whether to leave out those that the network has read; else they stand at the end.
+            prompt: how each begins.
+            length: tokens of the longest to draw; 0 is twice that of the longest it has read.
+            temperature: see `stream`, as for all that follow.
+            top_k: see there.
+            top_p: see there.
+            min_p: see there.
+            repetition_penalty: see there.
+            seed: see there.
+            words: see there.
+            unknown: see there.
+
+        Returns:
+            The records, without what separates them.
+
+        Raises:
+            UsageError: the network has read one text and no list; and what `stream` raises.
+        """
+        writing = self.checkpoint.writing
+        if not writing.record:
+            hint = "Train one with records='lines'."
+            raise UsageError("this network has read one text, and no list of records", hint=hint)
+        config = settings_for(
+            writing, length=length, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
+            repetition_penalty=repetition_penalty, seed=seed,
+        )  # fmt: skip
+        known = self._known(prompt, unknown, "prompt")
+        guide = WordGuide.after_text(self._vocabulary, known) if words else None
+        read = self.checkpoint.records
+        drawn = list(draw_records(self.writer, writing, read, config, count, prompt=known, new_only=new, guide=guide))
+        return [record.text for record in sorted(drawn, key=lambda record: not record.is_new)]
+
+    @suggest_names
     def fill(
         self,
         text: str,
@@ -266,7 +320,7 @@ class Model:
 
         encoded = self._encoded(text)
         model = self._torch_model(device)
-        objective, context = objective_of(self.config), np.array(bos_ids(self.tokenizer))
+        objective, context = objective_of(self.config, self.tokenizer), np.array(bos_ids(self.tokenizer))
         method = choose_method(objective, model, encoded.ids, context, exact=exact)
         losses = text_losses(objective, model, encoded.ids, context, method)
         return score_tokens(_reported(losses, progress), encoded, self.tokenizer, method)
@@ -382,8 +436,9 @@ class Model:
     def _stream(self, prompt: str, unknown: Unknown, config: SampleConfig, words: bool) -> Iterator[str]:
         engine, known = self.writer, self._known(prompt, unknown, "prompt")
         guide = WordGuide.after_text(self._vocabulary, known) if words else None
-        ids = self.tokenizer.encode(known)
-        fragments = sample(engine, ids, config, starts=self.checkpoint.writing.starts, guide=guide)
+        writing = self.checkpoint.writing
+        ids = prompt_ids(self.tokenizer, known, writing.record)
+        fragments = sample(engine, ids, config, starts=writing.starts, guide=guide)
         return (fragment.text for fragment in fragments)
 
     def _known(self, text: str, unknown: Unknown, name: str = "text") -> str:

@@ -78,6 +78,8 @@ class Settings(TypedDict, total=False):
     """Encoding of the text if it is not UTF-8: cp1252, utf-16, …"""
     newlines: Literal["normalise", "keep"] | None
     r"""Line ends: normalise (\r\n becomes \n) or keep."""
+    records: str | None
+    """Texts in a list: lines, paragraphs, or the line between them; none: one text."""
     tokenizer: Literal["char", "byte", "unigram", "bpe"] | None
     """Tokens: char (characters), byte (any file), unigram or bpe (subwords)."""
     vocab_size: int | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,7 @@ def new_run(
     Raises:
         CharlstmError: the text, a setting or the machine does not allow it.
     """
-    given = _by_section(settings)
+    begun, given = time.monotonic(), _by_section(settings)
     given["data"]["sources"] = tuple(map(str, sources)) or ("english",)
     store = Store(root)
     if name is not None and not force:
@@ -127,7 +128,7 @@ def new_run(
     )
     folder = store.create(name, prepared.encoded.name, force)
     try:
-        return NewRun(prepare.begin(prepared, folder, write_preview=write_preview), store)
+        return NewRun(prepare.begin(prepared, folder, write_preview=write_preview, begun=begun), store)
     except CharlstmError:
         store.remove_if_unsaved(folder)
         raise

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checkpoint import container, int8
+from charlstm.checkpoint.known import RECORDS, KnownRecords
 from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.upgrade import upgraded_config, upgraded_provenance, upgraded_tensors
 from charlstm.checkpoint.words import WORDS, pack_words, unpack_words
@@ -59,6 +60,8 @@ class Checkpoint:
     """How it writes unless it is told otherwise."""
     words: tuple[str, ...] = ()
     """The words of the training text, sorted, so that a network can be made to write no others."""
+    records: KnownRecords = field(default_factory=KnownRecords)
+    """The records of the training text, if it is a list of them."""
     is_int8: bool = False
     """Whether the file stores the matrices as 8-bit integers; ``tensors`` are float32 even so."""
 
@@ -140,6 +143,8 @@ def write(path: Path, checkpoint: Checkpoint) -> str:
     tensors = int8.pack(checkpoint.tensors) if checkpoint.is_int8 else checkpoint.tensors
     if checkpoint.words:
         tensors = {**tensors, WORDS: pack_words(checkpoint.words)}
+    if len(checkpoint.records):
+        tensors = {**tensors, RECORDS: checkpoint.records.digests}
     return container.write(path, tensors, metadata)
 
 
@@ -173,13 +178,15 @@ def read(path: Path, kind: str | None = None) -> Checkpoint:
             raise IncompatibleError(what, where=path, hint="Begin a new run from the model beside it.")
         run, provenance, writing = _settings(sections, path), _provenance(sections, path), _writing(sections, path)
         stored = upgraded_tensors(version, container.read_tensors(file, raw, path))
-        words = unpack_words(stored.pop(WORDS)) if actual_kind == "model" and WORDS in stored else ()
+        is_model = actual_kind == "model"
+        words = unpack_words(stored.pop(WORDS)) if is_model and WORDS in stored else ()
+        records = KnownRecords.from_tensor(stored.pop(RECORDS)) if is_model and RECORDS in stored else KnownRecords()
     tensors = int8.unpack(stored)
     cursor = sections["provenance"].get("cursor", {})
     sha256 = raw.metadata["sha256"]
     is_int8 = len(tensors) < len(stored)
     return Checkpoint(
-        actual_kind, tensors, run, sections["tokenizer"], provenance, cursor, sha256, writing, words, is_int8
+        actual_kind, tensors, run, sections["tokenizer"], provenance, cursor, sha256, writing, words, records, is_int8
     )
 
 
@@ -195,7 +202,8 @@ def read_header(path: Path) -> Header:
     run, provenance, writing = _settings(sections, path), _provenance(sections, path), _writing(sections, path)
     stored = upgraded_tensors(version, raw.tensors)
     if kind == "model":
-        stored.pop(WORDS, None)
+        for extra in (WORDS, RECORDS):
+            stored.pop(extra, None)
     packed = tuple(int8.packed_names({name: (dtype == "I8", shape) for name, (dtype, shape) in stored.items()}))
     tensors, sha256 = int8.without_scales(stored, packed), raw.metadata.get("sha256", "")
     return Header(kind, run, sections["tokenizer"], provenance, sha256, tensors, raw.size, writing, packed)

@@ -20,6 +20,10 @@ class Writing(Schema, frozen=True, kw_only=True):
     starts: tuple[str, ...] = ()
     """Pieces of the training text, each of which ends where a paragraph, a line or a record begins. Without a prompt
     the network reads one of them, unseen, and writes what comes next."""
+    record: str = ""
+    """What ends each of the records that it has read; empty if it has read one text."""
+    longest_record: Annotated[int, Meta(ge=0)] = 0
+    """Tokens of the longest of them, with its end."""
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Writing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from charlstm.training.distributed import Ranks
     from charlstm.training.loop import Training
     from charlstm.training.prepare import Prepared
+
+_BEGUN = time.monotonic()
+"""When the command began: a time budget is that of the whole command."""
 
 
 def start(workspace: Workspace, options: RunOptions, dry_run: bool) -> None:
@@ -141,6 +145,7 @@ def _start(workspace: Workspace, prepared: Prepared, ranks: Ranks, into: Path | 
                     provenance=Provenance(command=_command()),
                     ranks=ranks,
                     write_preview=write_preview,
+                    begun=_BEGUN,
                 )
                 if ranks.is_rank_zero and not workspace.quiet and not workspace.json_lines:
                     plan_view.announce(prepared, folder)
@@ -165,6 +170,7 @@ def _resume(workspace: Workspace, folder: Path, changes: dict[str, Any], ranks: 
             stdin=_stdin(),
             ranks=ranks,
             write_preview=write_preview,
+            begun=_BEGUN,
         )
         _run(workspace, training, request)
 

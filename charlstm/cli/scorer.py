@@ -45,7 +45,7 @@ class Scorer:
         self._device = device or best_device()
         self._model = torch_model(saved, self._device)
         self._text, self._tokenizer = text, tokenizer
-        self._objective = objective_of(saved.run)
+        self._objective = objective_of(saved.run, tokenizer)
         self._context = np.array(bos_ids(tokenizer))
         self._method = choose_method(self._objective, self._model, text.ids, self._context, exact=exact)
 

@@ -28,7 +28,7 @@ OUTPUT = "Progress and output"
 _HEADINGS = {
     GOAL: ("max_time", "max_steps", "epochs"),
     OUTPUT: ("preview", "eval_every", "patience", "save_every"),
-    "Reading the text": ("encoding", "newlines", "tokenizer", "vocab_size", "min_count", "val_fraction"),
+    "Reading the text": ("encoding", "newlines", "records", "tokenizer", "vocab_size", "min_count", "val_fraction"),
     "The network": (),
     "The batches": (),
     "The optimizer": (),
@@ -59,7 +59,7 @@ _FLAGS = {"attention": 256}
 """Aliases without a value, and the value they stand for."""
 
 _AUTOMATIC = {
-    *("max_time", "epochs", "eval_every", "patience", "val_fraction", "device", "precision"),
+    *("max_time", "epochs", "eval_every", "patience", "records", "val_fraction", "device", "precision"),
     *("hidden_size", "num_layers", "ensemble", "cell", "embedding_size", "skip_connections", "dropout", "weight_drop"),
     *("batch_size", "seq_len", "streams", "optimizer", "lr", "beta2", "weight_decay"),
 }

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from charlstm.corpora.encode import train_size
+from charlstm.corpora.lists import SORTED, Lines, look_at_lines
 from charlstm.corpora.read import Corpus
+from charlstm.corpora.records import LINES
 from charlstm.corpora.repeats import WINDOW, Passages, hash_windows, leakage, repeats
 from charlstm.corpora.stats import Stats, stats
 
@@ -79,6 +81,8 @@ class Check:
     """One window in ``sampled`` was examined for the two above; 1 is exact."""
     findings: tuple[Finding, ...]
     """The above in words, grave ones first."""
+    lines: Lines
+    """What its lines look like."""
     verdict: str
     """What can be expected of a text of this size."""
 
@@ -112,6 +116,7 @@ def check(corpus: Corpus, val_fraction: float = 0.1) -> Check:
         leakage=leakage(windows, border) if border < measured.characters else None,
         sampled=windows.every,
         findings=(),
+        lines=look_at_lines(corpus),
         verdict=verdict(measured.characters),
     )
     findings = sorted(_findings(result), key=lambda finding: not finding.grave)
@@ -201,6 +206,7 @@ def character_name(character: str) -> str:
 
 def _findings(result: Check) -> Iterator[Finding]:
     yield from _character_findings(result)
+    yield from _line_findings(result.lines)
     yield from _passage_findings(result)
     newlines = result.stats.newlines
     kinds = [f"{n:,} {name}" for name, n in (("LF", newlines.lf), ("CR LF", newlines.crlf), ("CR", newlines.cr)) if n]
@@ -237,6 +243,15 @@ def _character_findings(result: Check) -> Iterator[Finding]:
         yield Finding(False, text)
 
 
+def _line_findings(lines: Lines) -> Iterator[Finding]:
+    if lines.are_list:
+        text = "Its lines are short and each seems complete: training reads each as a text of its own (`records`)."
+        yield Finding(False, text)
+    if lines.are_sorted:
+        remedy = "in a list they are shuffled" if lines.are_list else f"`records={LINES!r}` shuffles them"
+        yield Finding(not lines.are_list, f"{SORTED[0].upper()}{SORTED[1:]}: {remedy}.")
+
+
 def _passage_findings(result: Check) -> Iterator[Finding]:
     twice = result.repeats
     if twice.share >= 0.01:
@@ -246,12 +261,42 @@ def _passage_findings(result: Check) -> Iterator[Finding]:
         )
         yield Finding(twice.share >= 0.2, text)
     leak = result.leakage
-    if leak is not None and leak.share >= 0.01:
-        text = (
-            f"{leak.share:.1%} of the validation part occurs in the training part too, so its loss will be too low; "
-            f"see character {leak.at:,}."
-        )
-        yield Finding(leak.share >= 0.1, text)
+    if leak is not None and leak.share >= _LEAKS:
+        yield Finding(leak.share >= 0.1, f"{_leaking(leak)}.")
+
+
+_LEAKS = 0.01
+"""Share of the validation part that may occur in the training part by chance or quotation."""
+_WARNED = 16_000_000
+"""Characters of the longest text that is searched for leakage before a training: that takes a second or two."""
+
+
+def leakage_warning(corpus: Corpus, characters: int, val_fraction: float) -> str:
+    """One sentence if the validation part of a text occurs in the rest too, else nothing; not of a very long text.
+
+    Args:
+        corpus: the text.
+        characters: its length.
+        val_fraction: in [0, 1); the share at its end that is kept for validation.
+
+    Returns:
+        The sentence, without a full stop; empty if there is nothing to say.
+
+    Raises:
+        TextError, NotFoundError, StorageError: the text cannot be read.
+    """
+    border = train_size(characters, val_fraction)
+    if border == characters or characters > _WARNED:
+        return ""
+    leak = leakage(hash_windows(corpus.chunks(), characters), border)
+    return _leaking(leak) if leak.share >= _LEAKS else ""
+
+
+def _leaking(leak: Passages) -> str:
+    return (
+        f"{leak.share:.1%} of the validation part occurs in the training part too, so its loss will be too low; "
+        f"see character {leak.at:,}"
+    )
 
 
 def _counted(count: int, thing: str) -> str:

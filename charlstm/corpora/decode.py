@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Literal
 
 from charlstm.corpora.encodings import MARK_SIZE, bad_byte, detect, zero_byte
-from charlstm.errors import TextError
+from charlstm.errors import EncodingError
 
 Newlines = Literal["normalise", "keep"]
 """Whether CR LF and CR become LF."""
@@ -38,7 +38,7 @@ class TextDecoder:
         """Yield the text in pieces, none empty, each with its UTF-8.
 
         Raises:
-            TextError: a byte does not fit the encoding.
+            EncodingError: a byte does not fit the encoding.
             UsageError: there is no such encoding.
         """
         remaining = iter(blocks)
@@ -84,4 +84,4 @@ class TextDecoder:
             raise bad_byte(self._name, begin, fault, block[end:], self.codec, self._encoding) from None
         except UnicodeError as fault:
             hint = "Set `encoding` to the right one."
-            raise TextError(f"not {self.codec.upper()}: {fault}", where=self._name, hint=hint) from None
+            raise EncodingError(f"not {self.codec.upper()}: {fault}", where=self._name, hint=hint) from None

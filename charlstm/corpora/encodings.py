@@ -11,7 +11,7 @@ import re
 from difflib import get_close_matches
 from encodings.aliases import aliases
 
-from charlstm.errors import TextError, UsageError
+from charlstm.errors import EncodingError, UsageError
 
 # UTF-32-LE's mark begins with UTF-16-LE's, so it is tried first: no text in UTF-16 begins with a NUL.
 _MARKS = (
@@ -87,7 +87,7 @@ def looks_binary(head: bytes) -> bool:
     return b"\0" in head and detect(head, None)[1] == 0
 
 
-def zero_byte(name: str, offset: int, block: bytes) -> TextError:
+def zero_byte(name: str, offset: int, block: bytes) -> EncodingError:
     """The error for the first NUL in what should be UTF-8.
 
     Args:
@@ -97,12 +97,12 @@ def zero_byte(name: str, offset: int, block: bytes) -> TextError:
     """
     zero = block.index(0)
     hint = _suggest(_around(block, zero, offset), None)
-    return TextError(f"byte {offset + zero} is zero, which text never contains", where=name, hint=hint)
+    return EncodingError(f"byte {offset + zero} is zero, which text never contains", where=name, hint=hint)
 
 
 def bad_byte(
     name: str, offset: int, fault: UnicodeDecodeError, following: bytes, codec: str, encoding: str | None
-) -> TextError:
+) -> EncodingError:
     """The error for a byte that is not text in the encoding.
 
     Args:
@@ -116,7 +116,9 @@ def bad_byte(
     what = f"byte {offset + fault.start} is 0x{fault.object[fault.start]:02X}, which is not {codec.upper()}"
     if fault.reason in ("unexpected end of data", "truncated data"):
         what = f"ends inside a character: {what} by itself"
-    return TextError(what, where=name, hint=_suggest(_around(fault.object + following, fault.start, offset), encoding))
+    return EncodingError(
+        what, where=name, hint=_suggest(_around(fault.object + following, fault.start, offset), encoding)
+    )
 
 
 def _around(block: bytes, place: int, offset: int) -> bytes:

@@ -43,6 +43,10 @@ class Part(Protocol):
     def size(self) -> int:
         """Bytes, when it was opened."""
 
+    @property
+    def encoding(self) -> str | None:
+        """Its encoding, if it is known; None is that of the corpus."""
+
     def blocks(self, block: int = BLOCK) -> Iterator[bytes]:
         """Yield all its bytes, from the start, in blocks of at most ``block`` bytes.
 
@@ -60,12 +64,15 @@ class Corpus:
     """Safe as a file name: letters, digits, ``-``, ``_``, ``.`` and ``+``."""
     parts: tuple[Part, ...]
     encoding: str | None = None
-    """Of every part; None is UTF-8, with a byte order mark of UTF-8, UTF-16 or UTF-32 recognised."""
+    """Of every part that has none of its own; None is UTF-8, with a byte order mark of UTF-8, UTF-16 or UTF-32
+    recognised."""
     newlines: Newlines = "normalise"
     skipped: tuple[str, ...] = ()
     """Files of folders left out because they do not look like text."""
     entropy_rate: float | None = None
     """True entropy in nats per character, where it is known: of a single synthetic source."""
+    records: str = ""
+    """How its texts are separated, where the sources say that it is a list of texts: `records.LINES` or another."""
 
     @property
     def size(self) -> int:
@@ -86,7 +93,9 @@ class Corpus:
         last = "\n"
         for part in self.parts:
             begins = True
-            for text, utf8 in TextDecoder(part.name, self.encoding, self.newlines).decode(part.blocks()):
+            for text, utf8 in TextDecoder(part.name, part.encoding or self.encoding, self.newlines).decode(
+                part.blocks()
+            ):
                 if begins and last not in "\r\n":
                     if feed:
                         feed(b"\n")
@@ -151,6 +160,7 @@ class FilePart:
     size: int
     modified: int = 0
     """When it was last changed, in nanoseconds since 1970."""
+    encoding: str | None = None
 
     @classmethod
     def open(cls, path: Path, name: str | None = None) -> FilePart:
@@ -215,13 +225,14 @@ class SpooledPart:
         blocks: its bytes; read to the end here.
         folder: the folder of the temporary file, created if missing. Not the system's own for temporary files: that is
             often in memory.
+        encoding: of the text, if it is known.
 
     Raises:
         StorageError: the disk is full, or the folder cannot be written.
     """
 
-    def __init__(self, name: str, blocks: Iterable[bytes], folder: Path) -> None:
-        self.name = name
+    def __init__(self, name: str, blocks: Iterable[bytes], folder: Path, encoding: str | None = None) -> None:
+        self.name, self.encoding = name, encoding
         self.size = 0
         make_folder(folder)
         try:

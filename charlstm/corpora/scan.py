@@ -57,12 +57,8 @@ class Scanner:
             continuation_bytes = int(counts[0x80:0xC0].sum())
             return ScanResult(digest.hexdigest(), digest.size - continuation_bytes, digest.size, {})
         counter = CharacterCounter()
-        try:
-            for text in self._corpus.chunks(feed=digest.update):
-                counter.push(text)
-        except TextError as fault:  # named only here, where another tokenizer can be chosen
-            fault.hint = f"{fault.hint} `tokenizer='byte'` takes any file.".strip()
-            raise
+        for text in self._corpus.chunks(feed=digest.update):
+            counter.push(text)
         self._check_size(digest)
         characters = counter.counts()
         return ScanResult(digest.hexdigest(), sum(characters.values()), digest.size, characters)

@@ -30,6 +30,7 @@ from charlstm.corpora.catalogue import (
     place,
     suggestions,
 )
+from charlstm.corpora.columns import as_column, read_column
 from charlstm.corpora.decode import Newlines
 from charlstm.corpora.encodings import looks_binary, lookup
 from charlstm.corpora.local import LOCAL
@@ -51,6 +52,7 @@ class _Opened:
     parts: Sequence[Part]
     skipped: tuple[str, ...] = ()
     entropy_rate: float | None = None
+    records: str = ""
 
 
 def open_sources(
@@ -67,6 +69,7 @@ def open_sources(
         sources: each one of
 
             - a file;
+            - a column of a table: ``my.csv:title``, ``my.jsonl:user.text``;
             - a folder: all regular files below it, sorted by path, component by component in code-point order, without
               hidden files and folders and files that do not look like text; links to folders are not followed;
             - a glob (``*``, ``?``, ``[...]``, ``**``): all regular files it matches, sorted likewise;
@@ -97,7 +100,8 @@ def open_sources(
         raise UsageError("can be read only once", where=_STDIN_NAME)
     if encoding is not None:
         lookup(encoding)
-    opened = [_open(source, encoding, stdin, cache) for source in sources]
+    opened = [_open(source, encoding, newlines, stdin, cache) for source in sources]
+    kinds = {each.records for each in opened}
     corpus = Corpus(
         name=_joined_name([each.name for each in opened]),
         parts=tuple(chain.from_iterable(each.parts for each in opened)),
@@ -105,6 +109,7 @@ def open_sources(
         newlines=newlines,
         skipped=tuple(chain.from_iterable(each.skipped for each in opened)),
         entropy_rate=opened[0].entropy_rate if len(opened) == 1 else None,
+        records=kinds.pop() if len(kinds) == 1 else "",
     )
     if not any(True for _ in corpus.raw_chunks(1)):
         where = ", ".join(_STDIN_NAME if source == STDIN else source for source in sources)
@@ -118,7 +123,7 @@ def names() -> list[str]:
     return [BUNDLED, *bundled(), *catalogue(), *LOCAL, *kinds]
 
 
-def _open(source: str, encoding: str | None, stdin: BinaryIO | None, cache: Path) -> _Opened:
+def _open(source: str, encoding: str | None, newlines: Newlines, stdin: BinaryIO | None, cache: Path) -> _Opened:
     if source == STDIN:
         if stdin is None:
             raise UsageError("not available here", where=_STDIN_NAME)
@@ -133,6 +138,9 @@ def _open(source: str, encoding: str | None, stdin: BinaryIO | None, cache: Path
         return _Opened(_slug(path.stem), [FilePart.open(path, source)])
     if _GLOB.search(source):
         return _glob(source)
+    column = as_column(source)
+    if column is not None and column[0].exists():
+        return _column(*column, encoding, newlines, cache)
     raise NotFoundError("no such file, folder or corpus", where=source, hint=_suggestion(source, path))
 
 
@@ -157,7 +165,7 @@ def _by_name(source: str, cache: Path) -> _Opened | None:
 
 
 def _spool(name: str, pieces: Callable[[], Iterator[str]], cache: Path) -> Part:
-    return SpooledPart(name, (piece.encode() for piece in pieces()), cache)
+    return SpooledPart(name, (piece.encode() for piece in pieces()), cache, "utf-8")
 
 
 def _fetched(entry: Entry | Collection, cache: Path) -> list[Part]:
@@ -168,6 +176,13 @@ def _fetched(entry: Entry | Collection, cache: Path) -> list[Part]:
         where = place(entry, cache)
         raise CorruptError("has changed since it was fetched", where=where, hint=f"Fetch it again: {again}")
     return [FilePart.open(place(each, cache), each.name) for each in entry.entries]
+
+
+def _column(path: Path, name: str, encoding: str | None, newlines: Newlines, cache: Path) -> _Opened:
+    file = Corpus(str(path), (FilePart.open(path),), encoding, newlines)
+    records, pieces = read_column(file, path, name)
+    utf8 = (piece.encode("utf-8", "replace") for piece in pieces)  # JSON may hold half of a surrogate pair
+    return _Opened(_slug(path.stem), [SpooledPart(str(path), utf8, cache, "utf-8")], records=records)
 
 
 def _folder(folder: Path, encoding: str | None) -> _Opened:

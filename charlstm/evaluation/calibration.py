@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from charlstm.evaluation.loss import total
-from charlstm.evaluation.windows import measure_windows
+from charlstm.evaluation.windows import ReadWindows, measure_windows
 from charlstm.nn.model import CharLM
 
 
@@ -23,6 +23,7 @@ def calibrate(
     *,
     streams: int = 1,
     autocast: AbstractContextManager[Any] | None = None,
+    windows: ReadWindows = measure_windows,
 ) -> tuple[float, float]:
     """The mean loss, as `evaluate` computes it, and the temperature at which it would be lowest.
 
@@ -39,6 +40,7 @@ def calibrate(
         context: as `evaluate`.
         streams: as `evaluate`.
         autocast: as `evaluate`.
+        windows: as `evaluate`.
 
     Returns:
         Nats per token, and the temperature; 1 where the loss is not finite.
@@ -55,7 +57,7 @@ def calibrate(
         second = (z - mean[:, None]).square_().mul_(probabilities).sum(-1)
         return torch.stack([loss, first.sum(), second.sum()])
 
-    windows = measure_windows(model, ids, context, derivatives, streams=streams, autocast=autocast)
-    loss, first, second = total([sums for _, sums in windows]).tolist()
+    measured = windows(model, ids, context, derivatives, streams=streams, autocast=autocast)
+    loss, first, second = total([sums for _, sums in measured]).tolist()
     beta = 1 - first / second if math.isfinite(loss) and second > 0 else 1.0
     return loss / len(ids), 1 / min(2.0, max(0.5, beta))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from charlstm.evaluation.windows import measure_windows
+from charlstm.evaluation.windows import ReadWindows, measure_windows
 from charlstm.nn.model import CharLM
 
 
@@ -24,6 +24,7 @@ def evaluate(
     *,
     streams: int = 1,
     autocast: AbstractContextManager[Any] | None = None,
+    windows: ReadWindows = measure_windows,
 ) -> float:
     """The mean loss over every token of a text.
 
@@ -33,6 +34,7 @@ def evaluate(
         context: the tokens before the text, (tokens,), at least one: the last predicts the first of the text.
         streams: parallel streams the text is cut into; 1 is exact.
         autocast: the context to compute in; None is the precision of the weights.
+        windows: how the text is read.
 
     Returns:
         Nats per token. A loss that is not finite is returned as it is; the caller decides what it means.
@@ -41,8 +43,8 @@ def evaluate(
     def sum_of_losses(logits: Tensor, targets: Tensor, scored: Tensor) -> Tensor:
         return token_losses(logits, targets)[scored].sum()
 
-    windows = measure_windows(model, ids, context, sum_of_losses, streams=streams, autocast=autocast)
-    return float(total([loss for _, loss in windows])) / len(ids)
+    measured = windows(model, ids, context, sum_of_losses, streams=streams, autocast=autocast)
+    return float(total([loss for _, loss in measured])) / len(ids)
 
 
 def causal_losses(
@@ -52,6 +54,7 @@ def causal_losses(
     *,
     streams: int = 1,
     autocast: AbstractContextManager[Any] | None = None,
+    windows: ReadWindows = measure_windows,
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
     """The loss of each token given those before it, window by window.
 
@@ -61,6 +64,7 @@ def causal_losses(
         context: as `evaluate`.
         streams: as `evaluate`.
         autocast: as `evaluate`.
+        windows: as `evaluate`.
 
     Yields:
         Positions in ``ids`` and their losses in nats, both (tokens,); every position once.
@@ -69,7 +73,7 @@ def causal_losses(
     def losses(logits: Tensor, targets: Tensor, scored: Tensor) -> Tensor:
         return token_losses(logits, targets)[scored].cpu()
 
-    for positions, loss in measure_windows(model, ids, context, losses, streams=streams, autocast=autocast):
+    for positions, loss in windows(model, ids, context, losses, streams=streams, autocast=autocast):
         yield positions, loss.numpy()
 
 

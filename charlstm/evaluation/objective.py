@@ -5,21 +5,26 @@ Whoever trains, validates or scores asks `objective_of` for one and does not loo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from charlstm.config import RunConfig
+from charlstm.corpora.records import terminator_ids
 from charlstm.evaluation.calibration import calibrate
 from charlstm.evaluation.loss import causal_losses, evaluate
 from charlstm.evaluation.masked import evaluate_masked, pseudo_losses
+from charlstm.evaluation.records import measure_records
 from charlstm.evaluation.score import Losses
-from charlstm.evaluation.windows import STREAMS
+from charlstm.evaluation.windows import STREAMS, Measure, ReadWindows, measure_windows
 from charlstm.nn.masking import mask_spans
 from charlstm.nn.model import CharLM
+from charlstm.tokenizers import Tokenizer
 
 Autocast = AbstractContextManager[Any]
 """The context to compute in, which sets the precision."""
@@ -85,9 +90,16 @@ class Objective(Protocol):
 
 
 class Causal:
-    """Each token from all those before it."""
+    """Each token from all those before it.
+
+    Args:
+        windows: how a text is read.
+    """
 
     has_order = True
+
+    def __init__(self, windows: ReadWindows = measure_windows) -> None:
+        self._windows = windows
 
     def example(self, ids: NDArray[np.int64], key: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """See `Objective`."""
@@ -95,7 +107,7 @@ class Causal:
 
     def validate(self, model: CharLM, ids: NDArray[Any], context: NDArray[Any], autocast: Autocast) -> float:
         """See `Objective`."""
-        return evaluate(model, ids, context, streams=STREAMS, autocast=autocast)
+        return evaluate(model, ids, context, streams=STREAMS, autocast=autocast, windows=self._windows)
 
     def calibrate(
         self, model: CharLM, ids: NDArray[Any], context: NDArray[Any], autocast: Autocast
@@ -103,13 +115,41 @@ class Causal:
         """See `Objective`."""
         if len(ids) < _CALIBRATED:
             return self.validate(model, ids, context, autocast), 1.0
-        return calibrate(model, ids, context, streams=STREAMS, autocast=autocast)
+        return calibrate(model, ids, context, streams=STREAMS, autocast=autocast, windows=self._windows)
 
     def losses(
         self, model: CharLM, ids: NDArray[Any], context: NDArray[Any], autocast: Autocast, streams: int
     ) -> Losses:
         """See `Objective`."""
-        return causal_losses(model, ids, context, streams=streams, autocast=autocast)
+        return causal_losses(model, ids, context, streams=streams, autocast=autocast, windows=self._windows)
+
+
+class Records(Causal):
+    """Each token of a record from those before it in the same record.
+
+    Args:
+        terminator: the tokens that end each record.
+
+    Attributes:
+        terminator: the same.
+    """
+
+    def __init__(self, terminator: tuple[int, ...]) -> None:
+        super().__init__(self._read)
+        self.terminator = terminator
+
+    def _read(
+        self,
+        model: CharLM,
+        ids: NDArray[Any],
+        context: NDArray[Any],
+        measure: Measure,
+        *,
+        streams: int = 1,
+        autocast: Autocast | None = None,
+    ) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
+        """See `ReadWindows`; neither the context nor the number of streams plays a part."""
+        return measure_records(model, ids, self.terminator, measure, autocast=autocast)
 
 
 @dataclass(frozen=True)
@@ -148,12 +188,18 @@ class Masked:
         return pseudo_losses(model, ids, self.seq_len, autocast)
 
 
-def objective_of(run: RunConfig) -> Objective:
+def objective_of(run: RunConfig, tokenizer: Tokenizer) -> Objective:
     """What the network of a run predicts.
 
     Args:
         run: all settings.
+        tokenizer: of its text.
+
+    Returns:
+        The objective.
     """
     if run.model.bidirectional:
         return Masked(run.model.vocab_size, run.data.seq_len)
+    if run.data.lists_records:
+        return Records(terminator_ids(run.data.records, tokenizer))
     return Causal()

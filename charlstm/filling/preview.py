@@ -13,6 +13,10 @@ from charlstm.filling import fill
 from charlstm.filling.readers import MaskedReader
 from charlstm.sampling import sampler
 from charlstm.sampling.config import settings_for
+from charlstm.sampling.records import draw_records
+
+_RECORDS = 8
+"""Records in a preview, at most."""
 
 
 def write_preview(checkpoint: Checkpoint, passage: Sequence[int]) -> str:
@@ -28,4 +32,8 @@ def write_preview(checkpoint: Checkpoint, passage: Sequence[int]) -> str:
         if isinstance(engine, BidirectionalEngine):
             return fill.preview(MaskedReader(engine), engine.tokenizer, passage)
         config = settings_for(checkpoint.writing, seed=checkpoint.run.train.seed)
-        return sampler.preview(engine, checkpoint.run.train.preview, config, checkpoint.writing.starts)
+        writing, length = checkpoint.writing, checkpoint.run.train.preview
+        if writing.record:
+            drawn = draw_records(engine, writing, checkpoint.records, config, _RECORDS)
+            return "".join(record.text + writing.record for record in drawn)[:length]
+        return sampler.preview(engine, length, config, writing.starts)

@@ -74,7 +74,8 @@ def settings_for(writing: Writing, **given: Any) -> SampleConfig:
 
     Args:
         writing: how the network writes unless it is told otherwise.
-        given: fields of `SampleConfig`; None leaves ``temperature``, ``top_p`` or ``min_p`` to the network.
+        given: fields of `SampleConfig`; None leaves ``temperature``, ``top_p`` or ``min_p`` to the network. The end of
+            a record is one more stop text.
 
     Returns:
         The settings.
@@ -82,7 +83,11 @@ def settings_for(writing: Writing, **given: Any) -> SampleConfig:
     Raises:
         UsageError: a value has the wrong type or is out of range.
     """
-    own = {name: getattr(writing, name) for name in ("temperature", "top_p", "min_p") if given.get(name) is None}
+    own: dict[str, Any] = {
+        name: getattr(writing, name) for name in ("temperature", "top_p", "min_p") if given.get(name) is None
+    }
+    if writing.record:
+        own["stop"] = (*_texts("stop", given.get("stop", ())), writing.record)
     return SampleConfig(**{**given, **own})
 
 

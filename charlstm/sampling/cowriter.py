@@ -19,7 +19,7 @@ from charlstm.sampling.draft import Draft, IsComplete, Piece, at_word_end, draw_
 from charlstm.sampling.generate import PENALTY_WINDOW, Draw, check_drawable, generate, row_generators
 from charlstm.sampling.guides import Guide
 from charlstm.sampling.position import Position, prefill
-from charlstm.sampling.prompts import Unknown, banned_ids, fit_prompt, opening_ids
+from charlstm.sampling.prompts import Unknown, banned_ids, fit_prompt, opening_ids, prompt_ids
 from charlstm.tokenizers import Tokenizer
 
 
@@ -31,6 +31,7 @@ class CoWriter:
         config: filters and seed; its length is that of a piece, in tokens.
         starts: where a text that nobody has begun begins: `checkpoint.writing.Writing.starts`.
         guide_after: makes the rule that what is drawn keeps, from the text before it; None allows everything.
+        record: what ends a record, `checkpoint.writing.Writing.record`: the text begins one.
 
     Raises:
         UsageError: the vocabulary holds nothing but the unknown symbol.
@@ -46,6 +47,7 @@ class CoWriter:
         config: SampleConfig,
         starts: Sequence[str] = (),
         guide_after: Callable[[str], Guide] | None = None,
+        record: str = "",
     ) -> None:
         check_drawable(model.vocab_size, banned_ids(model.tokenizer))
         # The seed is fixed here, so that every draw of a session has its own place in one sequence.
@@ -54,7 +56,7 @@ class CoWriter:
         self._model = model
         self._pieces: list[Piece] = []
         self._undone: list[Piece] = []
-        self._starts, self._guide_after = tuple(starts), guide_after
+        self._starts, self._guide_after, self._record = tuple(starts), guide_after, record
         self._empty_position: Position | None = None
         self._draws = 0
 
@@ -87,10 +89,11 @@ class CoWriter:
             UnknownCharacter: a character is outside the alphabet; nothing is appended.
         """
         fitted, notes = fit_prompt(self._model.tokenizer, text, unknown)
-        ids = self._model.tokenizer.encode(fitted).tolist()
-        if ids:
+        ids = self._model.tokenizer.encode(fitted)
+        if len(ids):
             position = self._pieces[-1].position if self._pieces else None
-            self._append(Piece(fitted, tuple(ids), prefill(self._model, ids, position)))
+            fed = ids if self._pieces else prompt_ids(self._model.tokenizer, fitted, self._record)
+            self._append(Piece(fitted, tuple(ids.tolist()), prefill(self._model, fed, position)))
         return notes
 
     def extend(self, is_complete: IsComplete | None = None) -> Generator[str]:

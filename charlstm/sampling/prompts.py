@@ -10,7 +10,7 @@ import numpy as np
 
 from charlstm.errors import UnknownCharacter, UsageError
 from charlstm.sampling.nearest import describe_character, nearest
-from charlstm.tokenizers import Tokenizer
+from charlstm.tokenizers import Ids, Tokenizer
 
 Unknown: TypeAlias = Literal["error", "skip", "map"]
 """What happens to a character outside the alphabet: refuse it, leave it out, or replace it by the nearest known one."""
@@ -47,6 +47,22 @@ def opening_ids(tokenizer: Tokenizer, starts: Sequence[str], rng: np.random.Gene
         return bos_ids(tokenizer)
     ids: list[int] = tokenizer.encode(starts[int(rng.integers(len(starts)))]).tolist()
     return ids or bos_ids(tokenizer)
+
+
+def prompt_ids(tokenizer: Tokenizer, text: str, record: str = "") -> Ids:
+    """The ids that the network is fed before a text that begins with a prompt.
+
+    Args:
+        tokenizer: the model's.
+        text: the prompt, in characters of the alphabet.
+        record: what ends a record, `checkpoint.writing.Writing.record`: the prompt then begins one, after the end of
+            another.
+
+    Returns:
+        The prompt's ids, behind the last one of ``record``; none without either.
+    """
+    ids = tokenizer.encode(text)
+    return np.concatenate((tokenizer.encode(record)[-1:], ids)) if record else ids
 
 
 def banned_ids(tokenizer: Tokenizer) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -83,6 +83,28 @@ def sample(
         if not 0 <= token < model.vocab_size:
             raise UsageError(f"token id {token} is not in the vocabulary of {model.vocab_size:,} tokens")
     return _sample(model, prompt_ids, config, rows, starts, guide, with_log_probabilities, raw)
+
+
+def in_order(fragments: Iterable[Fragment], rows: int) -> Iterator[Fragment]:
+    """Reorder texts drawn side by side: the first row at once, each other row when all before it are complete.
+
+    Args:
+        fragments: as they are drawn.
+        rows: the number of texts.
+
+    Yields:
+        The same fragments, row after row.
+    """
+    waiting: list[list[Fragment]] = [[] for _ in range(rows)]
+    current = 0
+    for fragment in fragments:
+        waiting[fragment.row].append(fragment)
+        while current < rows and waiting[current]:
+            ready, waiting[current] = waiting[current], []
+            yield from ready
+            if not ready[-1].finish_reason:
+                break
+            current += 1
 
 
 def preview(model: TextModel, length: int, config: SampleConfig, starts: Sequence[str] = ()) -> str:

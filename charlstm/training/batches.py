@@ -10,13 +10,19 @@ If there are more streams than rows in a batch, the steps alternate between grou
 depends only on the seed, the epoch and the index in the epoch, so two numbers are enough to resume exactly.
 
 The objective makes the inputs and targets of a window (`evaluation.objective`).
+
+Records, batch 3, windows of 4 (⏎ ends a record, · is no target)::
+
+    ⏎ A d a → A d a ⏎             records of similar length are read side by side, each from the
+    ⏎ K i m → K i m ⏎             zero state, the longest in as many windows as it needs; the order
+    ⏎ B o . → B o ⏎ ·             of all of them is new in each epoch
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,7 +30,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from charlstm.config import DataConfig
-from charlstm.evaluation.objective import Causal, Objective
+from charlstm.corpora.records import record_ends
+from charlstm.evaluation.objective import Causal, Objective, Records
+
+NO_TARGET = -100
+"""The target of a position behind the end of a record; torch's own default for what no loss counts."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +53,69 @@ class Batch:
     index: int
     """The number of the batch in its epoch, from 0."""
 
+    @property
+    def tokens(self) -> int:
+        """The number of targets."""
+        return int((self.targets != NO_TARGET).sum())
+
+
+class Batches(Protocol):
+    """The batches of a text: an endless sequence of epochs.
+
+    Attributes:
+        batch_size: B.
+        shuffled: whether windows are independent and in random order, so that no state is carried on.
+        groups: the number of groups of streams.
+    """
+
+    batch_size: int
+    shuffled: bool
+    groups: int
+
+    def start_from(self, epoch: int, index: int) -> Iterator[Batch]:
+        """Yield the batches from a given one on; ``(0, 0)`` is the first.
+
+        Args:
+            epoch: the epoch, from 0.
+            index: the number of the batch in its epoch, from 0.
+
+        Yields:
+            Batches, without end.
+        """
+
+    def passes(self, epoch: int, index: int) -> float:
+        """The passes over the text before a batch.
+
+        Args:
+            epoch: its epoch, from 0.
+            index: its number in the epoch, from 0.
+        """
+
+
+def make_batches(ids: NDArray[Any], config: DataConfig, seed: int, objective: Objective) -> Batches:
+    """Create the batches that a network with this objective is trained on.
+
+    Args:
+        ids: the training tokens, in memory or memory-mapped, (tokens,).
+        config: the settings of windows.
+        seed: the seed of their order and places.
+        objective: what the network predicts.
+
+    Returns:
+        The batches.
+    """
+    if isinstance(objective, Records):
+        return RecordBatches(ids, objective.terminator, config, seed)
+    return TbpttBatches(ids, config, seed, objective)
+
 
 def stream_groups(config: DataConfig) -> int:
-    """Return the number of groups of streams, each of which has its own carried state; 1 for shuffled windows."""
-    return 1 if config.windows == "shuffled" else max(1, config.streams // config.batch_size)
+    """Return the number of groups of streams, each of which has its own carried state.
+
+    It is 1 for shuffled windows and for records.
+    """
+    alone = config.windows == "shuffled" or config.lists_records
+    return 1 if alone else max(1, config.streams // config.batch_size)
 
 
 class TbpttBatches:
@@ -62,9 +131,9 @@ class TbpttBatches:
         objective: the objective, which makes inputs and targets; None is causal prediction.
 
     Attributes:
-        batch_size: B.
-        shuffled: whether windows are independent and in random order.
-        groups: the number of groups of streams.
+        batch_size: see `Batches`.
+        shuffled: see `Batches`.
+        groups: see `Batches`.
         per_epoch: batches per epoch.
     """
 
@@ -85,16 +154,12 @@ class TbpttBatches:
             self._span = max(1, len(ids) // rows)
             self.per_epoch = self.groups * -(-self._span // self._seq_len)
 
+    def passes(self, epoch: int, index: int) -> float:
+        """See `Batches`."""
+        return epoch + index / self.per_epoch
+
     def start_from(self, epoch: int, index: int) -> Iterator[Batch]:
-        """Yield the batches from a given one on; ``(0, 0)`` is the first.
-
-        Args:
-            epoch: the epoch, from 0.
-            index: the number of the batch in its epoch, from 0.
-
-        Yields:
-            Batches, without end.
-        """
+        """See `Batches`."""
         while True:
             offset = int(np.random.default_rng((self._seed, epoch)).integers(len(self._ids)))
             for number in range(index, self.per_epoch):
@@ -124,6 +189,77 @@ class TbpttBatches:
         ids = self._ids[positions].astype(np.int64)
         inputs, targets = self._objective.example(ids, (self._seed, epoch, index))
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(reset), group, epoch, index)
+
+
+_SORTED_TOGETHER = 32
+"""Batches whose records are sorted by length together: a batch then has records of similar length, but not the same
+ones in every epoch."""
+
+
+class RecordBatches:
+    """The batches of a text of records: each record is read from the zero state, the records in random order.
+
+    Args:
+        ids: the training tokens, in memory or memory-mapped, (tokens,).
+        terminator: the tokens that end each record.
+        config: the settings `batch_size` and `seq_len`.
+        seed: the seed of the order.
+
+    Attributes:
+        batch_size: see `Batches`.
+        shuffled: see `Batches`.
+        groups: see `Batches`.
+    """
+
+    shuffled, groups = False, 1
+
+    def __init__(self, ids: NDArray[Any], terminator: Sequence[int], config: DataConfig, seed: int) -> None:
+        self._ids, self._start, self._seed = ids, terminator[-1], seed
+        self._ends = record_ends(ids, terminator)
+        self._begins = np.append(0, self._ends[:-1])
+        self._seq_len, self.batch_size = config.seq_len, config.batch_size
+        self._epoch, self._order, self._windows = -1, np.empty((0, 0), np.int64), np.empty(0, np.int64)
+
+    def passes(self, epoch: int, index: int) -> float:
+        """See `Batches`."""
+        self._arrange(epoch)
+        return epoch + index / int(self._windows[-1])
+
+    def start_from(self, epoch: int, index: int) -> Iterator[Batch]:
+        """See `Batches`."""
+        while True:
+            self._arrange(epoch)
+            for number in range(index, int(self._windows[-1])):
+                yield self._batch(epoch, number)
+            epoch, index = epoch + 1, 0
+
+    def _arrange(self, epoch: int) -> None:
+        """Divide the records of an epoch into batches: (batches, B), and the windows of all up to each, (batches,)."""
+        if epoch == self._epoch:
+            return
+        rng, count = np.random.default_rng((self._seed, epoch)), len(self._ends)
+        order = np.resize(rng.permutation(count), -(-count // self.batch_size) * self.batch_size)
+        lengths = (self._ends - self._begins)[order]
+        # Sorted by length among neighbours in the random order: the first key is the last one here.
+        neighbours = np.arange(len(order)) // (_SORTED_TOGETHER * self.batch_size)
+        batches = order[np.lexsort((lengths, neighbours))].reshape(-1, self.batch_size)
+        self._order = rng.permutation(batches)
+        longest = (self._ends - self._begins)[self._order].max(1)
+        self._windows = np.cumsum(-(-longest // self._seq_len))
+        self._epoch = epoch
+
+    def _batch(self, epoch: int, index: int) -> Batch:
+        batch = int(np.searchsorted(self._windows, index, side="right"))
+        window = index - (int(self._windows[batch - 1]) if batch else 0)
+        begins, ends = self._begins[self._order[batch], None], self._ends[self._order[batch], None]
+        length = min(self._seq_len, int((ends - begins).max()) - window * self._seq_len)
+        places = np.arange(length) + window * self._seq_len
+        positions = np.minimum(begins + places, ends - 1)
+        before, here = (self._ids[np.maximum(at, 0)].astype(np.int64) for at in (positions - 1, positions))
+        inputs = np.where(places == 0, self._start, before)
+        targets = np.where(begins + places < ends, here, NO_TARGET)
+        reset = torch.full((self.batch_size,), window == 0)
+        return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), reset, 0, epoch, index)
 
 
 def permute(numbers: NDArray[np.int64], size: int, key: tuple[int, ...]) -> NDArray[np.int64]:

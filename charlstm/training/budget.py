@@ -35,7 +35,7 @@ class TrainingClock:
         self.seconds += elapsed
 
 
-def progress(config: TrainConfig, *, seconds: float, steps: int, epochs: float) -> float:
+def progress(config: TrainConfig, *, seconds: float, steps: int, epochs: float, reserve: float = 0.0) -> float:
     """Return the share of the budget used, in [0, 1]; of several budgets that of the one closest to its end.
 
     Args:
@@ -43,10 +43,12 @@ def progress(config: TrainConfig, *, seconds: float, steps: int, epochs: float) 
         seconds: seconds of training so far.
         steps: optimizer steps so far.
         epochs: passes over the training text so far.
+        reserve: seconds of a time budget that are not for training; at most half of it.
     """
+    max_time = config.max_time and max(config.max_time - reserve, config.max_time / 2)
     shares = [
         used / budget
-        for used, budget in ((seconds, config.max_time), (steps, config.max_steps), (epochs, config.epochs))
+        for used, budget in ((seconds, max_time), (steps, config.max_steps), (epochs, config.epochs))
         if budget is not None
     ]
     return min(1.0, max(shares, default=0.0))

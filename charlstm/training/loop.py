@@ -10,15 +10,18 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from charlstm.checkpoint.format import Checkpoint
+from charlstm.checkpoint.known import KnownRecords
 from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.run import METRICS
 from charlstm.checkpoint.writing import Writing
 from charlstm.config import BUDGETS, RunConfig
 from charlstm.corpora.encode import frequencies
+from charlstm.corpora.records import read_records, record_ends, terminator, terminator_ids
 from charlstm.corpora.starts import find_starts
 from charlstm.corpora.words import common_words
 from charlstm.cpu import AdaptiveThreads
@@ -31,7 +34,7 @@ from charlstm.nn.model import CharLM
 from charlstm.nn.state import State
 from charlstm.tokenizers import Tokenizer
 from charlstm.training import snapshot
-from charlstm.training.batches import Batch, TbpttBatches
+from charlstm.training.batches import Batch, make_batches
 from charlstm.training.budget import TrainingClock, progress
 from charlstm.training.diagnosis import diagnose
 from charlstm.training.distributed import SINGLE_PROCESS, Ranks, SyncedStep
@@ -52,8 +55,17 @@ _PREVIEW_EVERY = 0.1
 """Share of the budget between previews, and before the first one: an untrained network writes only spaces."""
 _NEARLY_OVER = 0.97
 """Share of the budget after which no evaluation starts, because the final one is near."""
+_EVALUATIONS = 20
+"""Evaluations in a time budget, unless they would take more than their share of it."""
+_EVALUATION_SHARE, _VALIDATION_SHARE = 0.03, 0.015
+"""The most of a time budget that all evaluations take, but for the last; and that scoring the validation text takes."""
+_SAVE_SHARE = 0.02
+"""The most of the time that saves of what is needed to resume take, but for the last."""
 _LOSS_MEMORY = 0.98
 """Decay of the running mean of the training loss, per step."""
+_MOST_KNOWN = 1 << 19
+"""Records of a part of the text whose digests are stored, at most: 2 MB. Of a longer list nothing can be said to be
+new."""
 _Reason = Literal["finished", "interrupted", "early", "diverged"]
 
 
@@ -73,6 +85,8 @@ class Training:
         notice: a notice for the user before the first step; empty for none.
         ranks: this process among those that train together. All ranks yield the same events; rank 0 writes files.
         write_preview: writes the samples shown during training; None shows none.
+        begun: when the command began, as `time.monotonic` tells it; None is now. A time budget is that of the whole
+            command, with reading the text and measuring the machine.
     """
 
     def __init__(
@@ -90,14 +104,18 @@ class Training:
         notice: str = "",
         ranks: Ranks = SINGLE_PROCESS,
         write_preview: WritePreview | None = None,
+        begun: float | None = None,
     ) -> None:
         ranks.check(run)
         self.run, self.ranks, self.tokenizer, self.folder = run, ranks, tokenizer, folder
         self._train_ids, self._val_ids, self._val_characters = train_ids, val_ids, val_characters
         self._notice, self._write_preview = notice, write_preview
-        writing = Writing(starts=find_starts(train_ids, tokenizer))
         words = common_words(train_ids, tokenizer)
-        self._files = RunFiles(folder, run, tokenizer, provenance or Provenance(), writing, words)
+        if run.data.lists_records:
+            writing, records = _writing_of_records((train_ids, val_ids), run.data.records, tokenizer)
+        else:
+            writing, records = Writing(starts=find_starts(train_ids, tokenizer)), KnownRecords()
+        self._files = RunFiles(folder, run, tokenizer, provenance or Provenance(), writing, words, records)
         config, device = run.train, parse_device(ranks.device(run.train.device))
         # Separate generators: a run neither depends on other users of random numbers nor affects them.
         with torch.random.fork_rng(devices=[]):
@@ -111,9 +129,9 @@ class Training:
         self._generator = torch.Generator(device).manual_seed(config.seed)
         self._train_step = TrainStep(self.model, config, generator=self._generator, ranks=ranks)
         self._ema = WeightEMA(self.model, config.ema_decay) if config.ema_decay else None
-        objective = objective_of(run)
+        objective = objective_of(run, tokenizer)
         self._validation = Validation(objective, val_ids, train_ids, self._train_step.autocast)
-        self._batches = TbpttBatches(train_ids, run.data, config.seed, objective)
+        self._batches = make_batches(train_ids, run.data, config.seed, objective)
         self._states: list[State | None] = [None] * self._batches.groups
         self._last_batch: Batch | None = None
         self.cursor = Cursor()
@@ -122,7 +140,10 @@ class Training:
             snapshot.restore(resume.tensors, self._train_state(self._states))
             self._states = [ranks.shard(state) for state in self._states]
         self._clock = TrainingClock(self.cursor.seconds)
+        self._spent = 0.0 if begun is None else ranks.broadcast_value(time.monotonic() - begun)
+        self._took = {"evaluation": 0.0, "preview": 0.0, "save": 0.0}  # seconds, the last time
         self._last_preview = self._progress()
+        self.cursor.evaluated_share = min(self.cursor.evaluated_share, self._last_preview)
 
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         """Train until the budget ends, and write ``metrics.jsonl``.
@@ -217,13 +238,14 @@ class Training:
         for batch in self._batches.start_from(cursor.epoch, cursor.index):
             if reason is not None or self._progress() >= 1.0:
                 break
-            save_due = time.monotonic() - last_save >= self.run.train.save_every
+            interval = max(self.run.train.save_every, self._took["save"] / _SAVE_SHARE)
+            save_due = time.monotonic() - last_save >= interval
             done, synced = self._step(batch, stop, save_due, threads)
             yield done
             _check_finite(done)
             reason = "interrupted" if synced.stop else (yield from self._judge(stop))
             if synced.save and reason is None:
-                with self._on_the_clock():
+                with self._on_the_clock("save"):
                     yield self.save_resume()
                 last_save = time.monotonic()
         yield from self._end(reason or "finished", stop)
@@ -231,21 +253,22 @@ class Training:
     def _judge(self, stop: Callable[[], bool]) -> Generator[Event, None, _Reason | None]:
         """Evaluate or write a preview where one is due; return why training ends here, or None if it continues."""
         if self._evaluation_due():
-            with self._on_the_clock():
+            with self._on_the_clock("evaluation"):
                 complete = yield from self._evaluate(stop)
             if not complete:
                 return "interrupted"
         elif self._preview_due():
-            with self._on_the_clock():
+            with self._on_the_clock("preview"):
                 yield from self._preview()
         return "early" if self._out_of_patience() else None
 
     @contextmanager
-    def _on_the_clock(self) -> Iterator[None]:
-        """Count the time of a ``with`` block as training time."""
+    def _on_the_clock(self, work: str) -> Iterator[None]:
+        """Count the time of a ``with`` block as training time, and remember it as that of such work."""
         start = time.perf_counter()
         yield
-        self._clock.add(self.ranks.broadcast_value(time.perf_counter() - start))
+        self._took[work] = self.ranks.broadcast_value(time.perf_counter() - start)
+        self._clock.add(self._took[work])
 
     def _step(
         self, batch: Batch, stop: Callable[[], bool], save_due: bool, threads: AdaptiveThreads
@@ -268,7 +291,7 @@ class Training:
         cursor = self.cursor
         cursor.step += 1
         cursor.epoch, cursor.index = batch.epoch, batch.index + 1
-        cursor.tokens += batch.targets.numel()
+        cursor.tokens += batch.tokens
         self._clock.add_step(synced.seconds)
         mean = _LOSS_MEMORY * cursor.train_loss + (1 - _LOSS_MEMORY) * synced.loss
         cursor.train_loss = synced.loss if cursor.step == 1 else mean
@@ -297,8 +320,15 @@ class Training:
 
     def _evaluation_due(self) -> bool:
         cursor = self.cursor
-        multiple = cursor.step > 0 and cursor.step % self.run.train.eval_every == 0
-        return multiple and cursor.evaluated != cursor.step and self._progress() < _NEARLY_OVER
+        share, train = self._progress(), self.run.train
+        if not cursor.step or cursor.evaluated == cursor.step or share >= _NEARLY_OVER:
+            return False
+        if train.eval_every is not None:
+            return cursor.step % train.eval_every == 0
+        interval = 1 / _EVALUATIONS
+        if train.max_time is not None:
+            interval = max(interval, self._took["evaluation"] / (_EVALUATION_SHARE * train.max_time))
+        return share >= cursor.evaluated_share + interval
 
     def _evaluate(self, stop: Callable[[], bool]) -> Generator[Event, None, bool]:
         """Score the validation text with the better of last and averaged weights; save the model if it is the best.
@@ -309,18 +339,23 @@ class Training:
         cursor = self.cursor
         self.ranks.broadcast_weights(self.model)
         if not len(self._val_ids):
-            cursor.evaluated = cursor.step
+            cursor.evaluated, cursor.evaluated_share = cursor.step, self._progress()
             yield self._save_model(self._unscored(), None, None)
             yield from self._preview()
             return True
-        chosen = self.ranks.on_rank_zero(lambda: self._validation.choose(self.model, self._ema, stop))
+        seconds = _VALIDATION_SHARE * (self.run.train.max_time or math.inf)
+        chosen = self.ranks.on_rank_zero(
+            lambda: self._validation.choose(self.model, self._ema, stop, tokens=cursor.val_tokens, seconds=seconds)
+        )
         if chosen is None:
             return False
-        variant, val_loss = chosen
-        cursor.evaluated = cursor.step
+        variant, val_loss, cursor.val_tokens = chosen
+        cursor.evaluated, cursor.evaluated_share = cursor.step, self._progress()
         if not math.isfinite(val_loss):
             raise DivergedError(f"the validation loss is {val_loss} at step {cursor.step}")
-        bits = bits_per_char(val_loss, len(self._val_ids), self._val_characters)
+        # Of a text in which characters are spread evenly over the tokens.
+        characters = round(self._val_characters * cursor.val_tokens / len(self._val_ids))
+        bits = bits_per_char(val_loss, cursor.val_tokens, characters)
         best = cursor.best_val_loss is None or val_loss < cursor.best_val_loss
         cursor.eval_losses += (val_loss,)
         cursor.stale_evals = 0 if best else cursor.stale_evals + 1
@@ -375,11 +410,28 @@ class Training:
         return bool(self.run.train.patience) and self.cursor.stale_evals >= self.run.train.patience
 
     def _progress(self) -> float:
-        epochs = self.cursor.epoch + self.cursor.index / self._batches.per_epoch
-        return progress(self.run.train, seconds=self._clock.seconds, steps=self.cursor.step, epochs=epochs)
+        epochs = self._batches.passes(self.cursor.epoch, self.cursor.index)
+        reserve = self._spent + self._took["evaluation"] + self._took["save"]
+        return progress(
+            self.run.train, seconds=self._clock.seconds, steps=self.cursor.step, epochs=epochs, reserve=reserve
+        )
 
     def _train_state(self, states: list[State | None]) -> TrainState:
         return TrainState(self._train_step, self._ema, states, self._generator, self.run.data.batch_size)
+
+
+def _writing_of_records(
+    parts: Sequence[NDArray[Any]], records: str, tokenizer: Tokenizer
+) -> tuple[Writing, KnownRecords]:
+    """How a network of records writes, and the records in the parts of its text."""
+    end, end_ids = terminator(records), terminator_ids(records, tokenizer)
+    longest, known = 0, []
+    for ids in parts:
+        ends = record_ends(ids, end_ids)
+        longest = max(longest, int(np.diff(ends, prepend=0).max(initial=0)))
+        known.append(read_records(ids, ends, end, tokenizer) if len(ends) <= _MOST_KNOWN else ())
+    writing = Writing(record=end, longest_record=longest)
+    return writing, KnownRecords.of(itertools.chain.from_iterable(known))
 
 
 def _check_finite(done: StepDone) -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from charlstm import __version__
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.provenance import CorpusProvenance, Provenance
 from charlstm.config import DataConfig, RunConfig, check_partial
+from charlstm.corpora.check import leakage_warning
 from charlstm.corpora.encode import Encoded, cached, encode, split
+from charlstm.corpora.lists import Choice, choose_records
 from charlstm.corpora.read import Corpus
+from charlstm.corpora.records import NONE, record_ends, sorted_records, terminator_ids, validation_border
 from charlstm.corpora.sources import open_sources
-from charlstm.errors import TextError, UnknownCharacter, UsageError
+from charlstm.errors import EncodingError, TextError, UnknownCharacter, UsageError
 from charlstm.schemas import parse
 from charlstm.tokenizers import Tokenizer, from_state
 from charlstm.training.distributed import SINGLE_PROCESS, Ranks
@@ -24,6 +31,7 @@ from charlstm.training.memory import translate_oom
 from charlstm.training.plan import probe
 from charlstm.training.plan.choose import Plan, choose
 from charlstm.training.plan.merge import Given
+from charlstm.training.plan.rules import Listed
 from charlstm.training.plan.start import NO_CHOICE, Start, choose_start, may_start_from_another
 
 
@@ -69,17 +77,21 @@ def prepare(
     for section, values in given.items():
         check_partial(section, dict(values))
     data = parse(DataConfig, given.get("data", {}))
-    corpus, start = open_corpus(data, cache, stdin), NO_CHOICE
-    if init is None and may_start_from_another(given):
-        init, start = _starter_if_better(starter(), corpus)
-    if init is not None:
-        given = inherit_settings(init, given)
-        data = parse(DataConfig, given.get("data", {}))
-    tokenizer = extend_tokenizer(init, corpus, data, cache) if init is not None else None
-    encoded = encode(corpus, data, cache, tokenizer=tokenizer, progress=progress)
+    corpus, start = _open_sources(data, cache, stdin), NO_CHOICE
+    with _bytes_suggested():
+        listed = _choose_list(corpus, given)
+        corpus = _as_list(corpus, listed.records, cache)
+        if init is None and may_start_from_another(given):
+            init, start = _starter_if_better(starter(), corpus)
+        if init is not None:
+            given = inherit_settings(init, given)
+            data = parse(DataConfig, given.get("data", {}))
+        tokenizer = extend_tokenizer(init, corpus, data, cache) if init is not None else None
+        encoded = encode(corpus, data, cache, tokenizer=tokenizer, progress=progress)
     train = given.get("train", {})
     machine = probe.probe(train.get("device"), train.get("precision"), train.get("threads"))
     effective_vocab_size = encoded.effective_vocab_size()
+    ends = _ends(encoded, listed.records)
     plan = choose(
         corpus.name,
         len(encoded.ids),
@@ -88,8 +100,42 @@ def prepare(
         given,
         effective_vocab_size=effective_vocab_size,
         fine_tuned=init is not None,
+        listed=Listed(listed.records, 0 if ends is None else len(ends), listed.reason),
     )
-    return Prepared(encoded, plan, init, start)
+    notes = _notes(corpus, encoded, plan.run.data, listed, 0 if ends is None else len(ends))
+    return Prepared(encoded, replace(plan, notes=(*notes, *plan.notes)), init, start)
+
+
+@contextmanager
+def _bytes_suggested() -> Iterator[None]:
+    """Add to the error of a text that is none that there is a tokenizer for it: here it can be chosen."""
+    try:
+        yield
+    except EncodingError as fault:
+        fault.hint = f"{fault.hint} `tokenizer='byte'` takes any file.".strip()
+        raise
+
+
+def _notes(corpus: Corpus, encoded: Encoded, data: DataConfig, listed: Choice, records: int) -> Iterator[str]:
+    """What a person should know about the text before it is trained on."""
+    if records:
+        why = f": {listed.reason} (`records={NONE!r}` takes it as one text)" if listed.reason else ""
+        yield f"a list of {records:,} texts{why}"
+    if listed.warning:
+        yield listed.warning
+    if listed.records == NONE and encoded.tokenizer.kind != "byte":
+        leak = leakage_warning(corpus, encoded.characters, data.val_fraction)
+        if leak:
+            yield leak
+
+
+def _choose_list(corpus: Corpus, given: Given) -> Choice:
+    """Decide whether a text is a list of texts, unless the settings say so or exclude it."""
+    data, bidirectional = given.get("data", {}), given.get("model", {}).get("bidirectional")
+    if data.get("tokenizer") == "byte" and not corpus.records:
+        return Choice(data.get("records", NONE))  # it may be no text
+    excluded = bidirectional or data.get("windows") == "shuffled"
+    return choose_records(corpus, data.get("records", NONE if excluded else None))
 
 
 def _starter_if_better(starter: Checkpoint | None, corpus: Corpus) -> tuple[Checkpoint | None, Start]:
@@ -141,6 +187,7 @@ def begin(
     provenance: Provenance | None = None,
     ranks: Ranks = SINGLE_PROCESS,
     write_preview: WritePreview | None = None,
+    begun: float | None = None,
 ) -> Training:
     """Create the training of a prepared run.
 
@@ -150,6 +197,7 @@ def begin(
         provenance: the origin of the run, apart from its text, version and progress.
         ranks: this process among those that train together.
         write_preview: writes the samples shown during training; None shows none.
+        begun: when the command began, as `time.monotonic` tells it; None is now.
 
     Returns:
         The training, before its first step.
@@ -159,7 +207,7 @@ def begin(
     corpus = CorpusProvenance(**encoded.provenance())
     origin = "" if prepared.init is None else f"{prepared.init.run.name} {prepared.init.sha256}"
     provenance = (provenance or Provenance()).replace(charlstm=__version__, corpus=corpus, init_from=origin)
-    return assemble(run, encoded, folder, provenance, ranks, weights=weights, write_preview=write_preview)
+    return assemble(run, encoded, folder, provenance, ranks, weights=weights, write_preview=write_preview, begun=begun)
 
 
 Mismatch = tuple[str, str]
@@ -200,7 +248,7 @@ def load_known_text(
 
 
 def open_corpus(data: DataConfig, cache: Path, stdin: BinaryIO | None) -> Corpus:
-    """Open the text that the settings name.
+    """Open the text that the settings name; a list of texts is in the order in which it is trained on.
 
     Args:
         data: the data settings.
@@ -213,7 +261,20 @@ def open_corpus(data: DataConfig, cache: Path, stdin: BinaryIO | None) -> Corpus
     Raises:
         CharlstmError: a source does not exist or cannot be read.
     """
+    return _as_list(_open_sources(data, cache, stdin), data.records, cache)
+
+
+def _open_sources(data: DataConfig, cache: Path, stdin: BinaryIO | None) -> Corpus:
     return open_sources(data.sources, encoding=data.encoding, newlines=data.newlines, stdin=stdin, cache=cache)
+
+
+def _as_list(corpus: Corpus, records: str, cache: Path) -> Corpus:
+    return corpus if records == NONE else sorted_records(corpus, records, cache)
+
+
+def _ends(encoded: Encoded, records: str) -> NDArray[np.int64] | None:
+    """Where the records of a text end; None for one text."""
+    return None if records == NONE else record_ends(encoded.ids, terminator_ids(records, encoded.tokenizer))
 
 
 def assemble(
@@ -224,6 +285,7 @@ def assemble(
     ranks: Ranks,
     *,
     write_preview: WritePreview | None = None,
+    begun: float | None = None,
     weights: dict[str, Any] | None = None,
     resume: Checkpoint | None = None,
     notice: str = "",
@@ -237,6 +299,7 @@ def assemble(
         provenance: the origin of the run.
         ranks: this process among those that train together.
         write_preview: writes the samples shown during training; None shows none.
+        begun: when the command began, as `time.monotonic` tells it; None is now.
         weights: initial weights by their names in a checkpoint; None draws them from the seed.
         resume: a ``resume`` checkpoint to continue from.
         notice: a notice for the user before the first step; empty for none.
@@ -247,7 +310,9 @@ def assemble(
     Raises:
         OutOfMemoryError: the network does not fit into memory.
     """
-    train_ids, val_ids = split(encoded.ids, run.data.val_fraction)
+    ids, ends = encoded.ids, _ends(encoded, run.data.records)
+    border = None if ends is None else validation_border(ids, ends, run.data.val_fraction)
+    train_ids, val_ids = split(ids, run.data.val_fraction) if border is None else (ids[:border], ids[border:])
     characters = encoded.text_size(len(train_ids), len(encoded.ids)).characters
     with translate_oom():
         return Training(
@@ -263,4 +328,5 @@ def assemble(
             notice=notice,
             ranks=ranks,
             write_preview=write_preview,
+            begun=begun,
         )

@@ -53,6 +53,7 @@ def resume(
     given: Given | None = None,
     ranks: Ranks = SINGLE_PROCESS,
     write_preview: WritePreview | None = None,
+    begun: float | None = None,
 ) -> Training:
     """Create the exact continuation of a run; on another kind of device it is exact but for the random numbers.
 
@@ -65,6 +66,7 @@ def resume(
         given: explicit settings that must agree with the run; None checks nothing.
         ranks: this process among those that train together; only rank 0 needs the run's files.
         write_preview: writes the samples shown during training; None shows none.
+        begun: when the command began, as `time.monotonic` tells it; None is now.
 
     Returns:
         The training, before its next step.
@@ -87,7 +89,15 @@ def resume(
     )
     try:
         return assemble(
-            run, encoded, folder, provenance, ranks, resume=saved, notice=notice, write_preview=write_preview
+            run,
+            encoded,
+            folder,
+            provenance,
+            ranks,
+            resume=saved,
+            notice=notice,
+            write_preview=write_preview,
+            begun=begun,
         )
     except CorruptError as fault:
         fault.where = fault.where or str(folder / RESUME)

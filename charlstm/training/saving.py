@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
+from charlstm.checkpoint.known import KnownRecords
 from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.run import MODEL, RESUME
 from charlstm.checkpoint.writing import Writing
@@ -36,6 +37,7 @@ class RunFiles:
         provenance: the origin of the run; the progress of training is added.
         writing: how its models write.
         words: the words of the training text.
+        records: its records, if it is a list of them.
     """
 
     def __init__(
@@ -46,9 +48,10 @@ class RunFiles:
         provenance: Provenance,
         writing: Writing,
         words: tuple[str, ...],
+        records: KnownRecords,
     ) -> None:
         self._folder, self._run, self._tokenizer, self._provenance = folder, run, tokenizer, provenance
-        self._writing, self._words = writing, words
+        self._writing, self._words, self._records = writing, words, records
 
     @property
     def exist(self) -> bool:
@@ -66,7 +69,16 @@ class RunFiles:
             The checkpoint.
         """
         provenance, tokenizer = self._current_provenance(cursor), self._tokenizer.to_state()
-        return Checkpoint("model", tensors, self._run, tokenizer, provenance, writing=self._writing, words=self._words)
+        return Checkpoint(
+            "model",
+            tensors,
+            self._run,
+            tokenizer,
+            provenance,
+            writing=self._writing,
+            words=self._words,
+            records=self._records,
+        )
 
     def save_model(
         self, tensors: Arrays, cursor: Cursor, variant: WeightVariant, val_loss: float | None, bits: float | None
@@ -105,7 +117,12 @@ class RunFiles:
             DivergedError: a number is not finite.
             StorageError: the file cannot be written.
         """
-        as_resume: dict[str, Any] = {"kind": "resume", "cursor": cursor.to_json(), "words": ()}
+        as_resume: dict[str, Any] = {
+            "kind": "resume",
+            "cursor": cursor.to_json(),
+            "words": (),
+            "records": KnownRecords(),
+        }
         return self._write(RESUME, dataclasses.replace(self.checkpoint(arrays, cursor), **as_resume))
 
     def _write(self, name: str, checkpoint: Checkpoint) -> CheckpointSaved:

@@ -57,6 +57,10 @@ class Cursor(msgspec.Struct):
     """Evaluations since the best."""
     evaluated: Annotated[int, Meta(ge=-1, le=1 << 53)] = -1
     """The last step that was evaluated."""
+    evaluated_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    """The share of the budget at the last evaluation."""
+    val_tokens: _Count = 0
+    """Tokens of the validation text that an evaluation has time for; 0 before the first."""
     eval_losses: tuple[_Loss, ...] = ()
     """The validation loss of each evaluation, for the diagnosis."""
 

@@ -14,7 +14,7 @@ from charlstm.nn.dropout import DropoutRng
 from charlstm.nn.model import CharLM
 from charlstm.nn.parameters import dense_parameters, sparse_tables
 from charlstm.nn.state import State
-from charlstm.training.batches import Batch
+from charlstm.training.batches import NO_TARGET, Batch
 from charlstm.training.distributed import SINGLE_PROCESS, Ranks
 from charlstm.training.optim.build import make_optimizers
 from charlstm.training.optim.decay_to_start import DecayToStart
@@ -27,7 +27,7 @@ class StepResult(NamedTuple):
     """The result of a step."""
 
     loss: float
-    """Nats per token, the mean over this process's rows of the batch."""
+    """Nats per token: of several processes the mean over all of them is that of the batch."""
     grad_norm: float
     """Global norm of the dense gradients, averaged over all processes, before clipping."""
     state: State
@@ -110,7 +110,11 @@ class TrainStep:
         with self.autocast():
             logits, state = self._forward(inputs, state, DropoutRng(generator, rows.start, size))
         members = len(logits) // len(targets)  # of an ensemble; each has its own loss
-        loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.repeat(members, 1).flatten())
+        losses = functional.cross_entropy(
+            logits.float().flatten(0, 1), targets.repeat(members, 1).flatten(), ignore_index=NO_TARGET, reduction="sum"
+        )
+        # The mean over all processes of this is the mean over all targets, wherever their rows are.
+        loss = losses * (self._ranks.world_size / (members * batch.tokens))
         torch.autograd.backward(self.scaler.scale(loss))
         return loss.item(), state
 

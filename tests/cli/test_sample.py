@@ -23,13 +23,12 @@ from hypothesis import strategies as st
 
 from charlstm.checkpoint.writing import Writing
 from charlstm.cli import app
-from charlstm.cli.commands.sample import in_order
 from charlstm.cli.views.stream import Output
 from charlstm.corpora.words import find_words
 from charlstm.engine.auto_threads import AutoThreadsEngine
 from charlstm.engine.network import Engine
 from charlstm.sampling.config import SampleConfig
-from charlstm.sampling.sampler import Fragment, sample
+from charlstm.sampling.sampler import Fragment, in_order, sample
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer
 from tests.fake_checkpoints import make_checkpoint
 

@@ -37,6 +37,7 @@ class Pieces:
     data: bytes
     cuts: tuple[int, ...] = ()
     name: str = "part"
+    encoding: str | None = None
 
     @property
     def size(self) -> int:

@@ -44,6 +44,7 @@ class Changing:
 
     contents: list[list[Any]]
     name: str = "part"
+    encoding: str | None = None
     reads: int = field(default=0)
 
     @property

@@ -1,5 +1,6 @@
 """The laws of windows: targets one later, streams rejoin to the text, a cursor is enough to go on."""
 
+from collections import Counter
 from itertools import islice
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from charlstm.config import DataConfig
-from charlstm.training.batches import TbpttBatches, permute
+from charlstm.training.batches import NO_TARGET, RecordBatches, TbpttBatches, permute
 
 sizes = st.integers(2, 400)
 
@@ -87,3 +88,58 @@ def test_shuffled_epochs_visit_every_window_once():
     made = windows_of(640, 4, 10, windows="shuffled")
     starts = [int(s) for window in islice(made.start_from(0, 0), made.per_epoch) for s in window.inputs[:, 0]]
     assert len(set(starts)) == len(starts) == 64
+
+
+END = 0
+lists = st.lists(st.integers(1, 30), min_size=1, max_size=40)
+
+
+def record_batches(lengths, batch, seq_len):
+    # Each record has a number of its own, so that a token tells its record; 0 ends it.
+    ids = np.concatenate([np.append(np.full(length, number + 1), END) for number, length in enumerate(lengths)])
+    return RecordBatches(ids.astype(np.uint32), (END,), DataConfig(batch_size=batch, seq_len=seq_len), seed=7)
+
+
+@given(lists, st.integers(1, 5), st.integers(1, 12))
+def test_every_record_is_read_whole_from_the_zero_state_in_every_epoch(lengths, batch, seq_len):
+    made = record_batches(lengths, batch, seq_len)
+    rows = [[] for _ in range(batch)]
+    read = Counter()
+    for window in made.start_from(0, 0):
+        if window.reset_mask.any() or window.epoch:
+            assert window.reset_mask.all() or window.epoch
+            read.update(tuple(row) for row in rows if row)
+            rows = [[] for _ in range(batch)]
+        if window.epoch:
+            break
+        assert window.inputs.shape[1] <= seq_len
+        for row, (inputs, targets) in enumerate(zip(window.inputs.tolist(), window.targets.tolist(), strict=True)):
+            for before, target in zip(inputs, targets, strict=True):
+                if target != NO_TARGET:
+                    assert before == (rows[row][-1] if rows[row] else END)
+                    rows[row].append(target)
+    whole = {(*[number + 1] * length, END) for number, length in enumerate(lengths)}
+    assert set(read) == whole
+    assert sum(read.values()) - len(whole) < batch, "only the last batch is filled up"
+
+
+@given(lists, st.integers(1, 4), st.integers(1, 12))
+def test_records_continue_exactly_from_a_cursor(lengths, batch, seq_len):
+    straight = list(islice(record_batches(lengths, batch, seq_len).start_from(0, 0), 12))
+    for k in (1, 5, 11):
+        made = record_batches(lengths, batch, seq_len)
+        again = next(made.start_from(straight[k - 1].epoch, straight[k - 1].index + 1))
+        assert torch.equal(again.inputs, straight[k].inputs)
+        assert torch.equal(again.targets, straight[k].targets)
+        assert torch.equal(again.reset_mask, straight[k].reset_mask)
+        assert made.passes(straight[k].epoch, straight[k].index) < straight[k].epoch + 1
+
+
+def test_records_of_similar_length_stand_side_by_side_and_not_the_same_in_every_epoch():
+    lengths = np.random.default_rng(0).integers(1, 60, 640).tolist()
+    made = record_batches(lengths, 16, 64)
+    epochs = [list(islice(made.start_from(epoch, 0), 40)) for epoch in (0, 1)]
+    used = sum(window.tokens for window in epochs[0]) / sum(window.targets.numel() for window in epochs[0])
+    assert used > 0.9
+    neighbours = [{frozenset(window.targets[:, 0].tolist()) for window in epoch} for epoch in epochs]
+    assert not neighbours[0] & neighbours[1]

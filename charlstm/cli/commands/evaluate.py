@@ -118,7 +118,7 @@ def evaluate(
         scores.append(scorer.dynamic(config, by_token=surprise))
     shows_figures = json_out or not surprise
     # Losses given both sides do not add up to the length of a code, so they do not compare with compressors.
-    compares = shows_figures and objective_of(saved.run).has_order
+    compares = shows_figures and objective_of(saved.run, tokenizer).has_order
     compressors = _compressors(text) if compares else {}
     say(scorer.description(path))
     if json_out:

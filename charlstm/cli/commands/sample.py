@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,9 +31,11 @@ from charlstm.cli.views.terminal import is_terminal, say
 from charlstm.errors import CharlstmError, UsageError
 
 if TYPE_CHECKING:
+    from charlstm.checkpoint.format import Checkpoint
     from charlstm.engine.protocol import TextModel
     from charlstm.sampling.config import SampleConfig
     from charlstm.sampling.guides import Guide
+    from charlstm.sampling.records import Drawn
     from charlstm.sampling.sampler import Fragment
     from charlstm.tokenizers import Tokenizer
 
@@ -43,6 +47,7 @@ EPILOG = """Examples:
   charlstm sample my-1 -t 0.5 --length 0         careful, and endless: Ctrl-C ends it
   charlstm sample my-1 -n 3 --lines 4 --seed 7   three texts of four lines, always the same
   charlstm sample my-1 --words -t 1.1            wild, in words of the text it learnt
+  charlstm sample names-1 -n 20 --new            twenty names that its list does not have
   fortune | charlstm sample --prompt -           the prompt from a pipe
   charlstm sample --json | jq .text              for a program
   charlstm sample disk-1 --raw > new.img         bytes, from a model of bytes
@@ -51,6 +56,8 @@ EPILOG = """Examples:
 app = options.one_command()
 
 _LENGTH = 500
+_RECORDS = 10
+"""Texts drawn by a network that has read a list of them."""
 _MOST_TEXTS, _MOST_THREADS = 10_000, 4096
 _TOKENS_PER_LINE = 1000
 """Tokens a line may have on average with --lines: some models get stuck among spaces and never end a line."""
@@ -77,7 +84,15 @@ def sample(
     temperature: options.Temperature = None,
     unfiltered: options.Unfiltered = False,
     words: options.Words = False,
-    samples: Annotated[int, typer.Option("-n", "--samples", help="Number of texts, drawn as one batch.")] = 1,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            "-n", "--samples", help=f"Number of texts, drawn as one batch. [default: 1; of a list of texts {_RECORDS}]"
+        ),
+    ] = None,
+    new: Annotated[
+        bool, typer.Option("--new", help="Of a list of texts: leave out those that the model has read.")
+    ] = False,
     seed: options.Seed = None,
     stop: Annotated[
         list[str] | None, typer.Option("--stop", metavar="TEXT", help="End before this text; may be repeated.")
@@ -111,6 +126,9 @@ def sample(
     under a line "=== 1 of 3 ===". A terminal shows control characters instead of obeying them; a pipe gets them
     unchanged.
 
+    A model that has read a list of texts (names, tweets: `charlstm train --records`) draws whole ones, all different,
+    those that its list does not have before the others.
+
     Without a prompt it begins where a paragraph or line of its training text could begin. Temperature, top-p and min-p
     are stored with the network (`charlstm checkpoints show`); --unfiltered leaves its distribution as it is.
 
@@ -120,7 +138,7 @@ def sample(
     from charlstm.sampling.config import settings_for
 
     reject_prompt_words("sample", checkpoint, context.args)
-    if not 1 <= samples <= _MOST_TEXTS:
+    if samples is not None and not 1 <= samples <= _MOST_TEXTS:
         raise UsageError(f"-n {samples} must be 1 to {_MOST_TEXTS:,}")
     if threads is not None and not 1 <= threads <= _MOST_THREADS:
         raise UsageError(f"--threads {threads} must be 1 to {_MOST_THREADS}")
@@ -129,15 +147,21 @@ def sample(
         repetition_penalty=repetition_penalty,
     )  # fmt: skip
     loaded = load(checkpoint, root, device, threads)
+    writing = loaded.checkpoint.writing
+    default_length = 0 if writing.record else _TOKENS_PER_LINE * max(lines, 0) or _LENGTH
     config = settings_for(
-        loaded.checkpoint.writing,
-        length=(_TOKENS_PER_LINE * max(lines, 0) or _LENGTH) if length is None else length,
+        writing,
+        length=default_length if length is None else length,
         stop=tuple(stop or ()),
         stop_after=tuple(stop_after or ()),
         lines=lines,
         seed=seed_or_random(seed),
         **filters,
     )
+    as_list = bool(writing.record) and not raw
+    samples = samples or (_RECORDS if as_list else 1)
+    if new:
+        _check_knows_records(loaded.checkpoint)
     needs_end = "--json" if json_out else "-n" if samples > 1 else ""
     _check_ends(config, loaded.model.tokenizer, needs_end)
     if raw:
@@ -148,15 +172,13 @@ def sample(
     if samples > 1 and (config.temperature == 0 or config.top_k == 1):
         say(f"all {samples} texts will be the same: only the likeliest token is ever drawn")
     guide = word_guide(loaded)(text) if words else None
-    fragments = _draw(loaded, text, config, samples, guide, raw=raw, with_log_probabilities=json_out)
-    if lines and length is None:
-        fragments = _warn_of_cuts(fragments, config)
-    output = Output()
+    drawing = _Drawing(loaded, text, config, samples, guide, _Json(loaded, text, config) if json_out else None)
+    output, echo = Output(), "" if no_echo else text
     try:
-        if json_out:
-            _write_json(output, loaded, text, config, fragments)
+        if as_list:
+            _write_records(output, echo, drawing, new_only=new)
         else:
-            _write_text(output, "" if no_echo else text, fragments, samples)
+            _write_texts(output, echo, drawing, raw=raw, cuts_are_told=bool(lines) and length is None)
     except KeyboardInterrupt:
         output.end_line()
         raise typer.Exit(130) from None
@@ -181,6 +203,12 @@ def _check_ends(config: SampleConfig, tokenizer: Tokenizer, needs_end: str) -> N
                 raise UsageError(what, hint="In most shells a newline is typed as $'\\n'." if "\\n" in text else "")
 
 
+def _check_knows_records(saved: Checkpoint) -> None:
+    if not len(saved.records):
+        what = "--new is for a model that has read a list of texts and knows which"
+        raise UsageError(what, hint="Train one with --records lines.")
+
+
 def _check_raw(tokenizer: Tokenizer, other: str) -> None:
     """Check that raw bytes can be written; ``other`` is an option that excludes them, if there is one."""
     if tokenizer.kind != "byte":
@@ -191,14 +219,95 @@ def _check_raw(tokenizer: Tokenizer, other: str) -> None:
         raise UsageError("--raw: a terminal would obey such bytes", hint="Write them into a file: --raw > FILE")
 
 
-def _draw(
-    loaded: Loaded[TextModel], prompt: str, config: SampleConfig, samples: int, guide: Guide | None, **outputs: bool
-) -> Iterator[Fragment]:
-    from charlstm.sampling import sampler
+@dataclass(frozen=True)
+class _Drawing:
+    """What is drawn."""
 
-    ids, starts = loaded.model.tokenizer.encode(prompt), loaded.checkpoint.writing.starts
-    fragments = sampler.sample(loaded.model, ids, config, rows=samples, starts=starts, guide=guide, **outputs)
-    return in_order(fragments, samples)
+    loaded: Loaded[TextModel]
+    prompt: str
+    config: SampleConfig
+    count: int
+    guide: Guide | None
+    as_json: _Json | None
+    """How texts are printed as JSON; None prints them as they are."""
+
+    def texts(self, *, raw: bool) -> Iterator[Fragment]:
+        """Draw texts, one after the other."""
+        from charlstm.sampling.prompts import prompt_ids
+        from charlstm.sampling.sampler import in_order
+        from charlstm.sampling.sampler import sample as draw
+
+        model, writing = self.loaded.model, self.loaded.checkpoint.writing
+        fragments = draw(
+            model,
+            prompt_ids(model.tokenizer, self.prompt, writing.record),
+            self.config,
+            rows=self.count,
+            starts=writing.starts,
+            guide=self.guide,
+            with_log_probabilities=self.as_json is not None,
+            raw=raw,
+        )
+        return in_order(fragments, self.count)
+
+    def records(self, *, new_only: bool) -> Iterator[Drawn]:
+        """Draw records."""
+        from charlstm.sampling.records import draw_records
+
+        saved = self.loaded.checkpoint
+        return draw_records(
+            self.loaded.model,
+            saved.writing,
+            saved.records,
+            self.config,
+            self.count,
+            prompt=self.prompt,
+            new_only=new_only,
+            guide=self.guide,
+            with_log_probabilities=self.as_json is not None,
+        )
+
+
+def _write_texts(output: Output, echo: str, drawing: _Drawing, *, raw: bool, cuts_are_told: bool) -> None:
+    """Draw texts and print them."""
+    fragments: Iterable[Fragment] = drawing.texts(raw=raw)
+    if cuts_are_told:
+        fragments = _warn_of_cuts(fragments, drawing.config)
+    if drawing.as_json is None:
+        _write_text(output, echo, fragments, drawing.count)
+        return
+    for number, (_, text) in enumerate(groupby(fragments, key=lambda fragment: fragment.row), 1):
+        output.write(drawing.as_json.line(number, list(text)))
+    output.flush()
+
+
+def _write_records(output: Output, echo: str, drawing: _Drawing, *, new_only: bool) -> None:
+    """Draw records and print them, those that the model has read after the others, and say how many those are."""
+    end = drawing.loaded.checkpoint.writing.record
+    number = itertools.count(1)
+
+    def write(record: Drawn) -> None:
+        if drawing.as_json:
+            output.write(drawing.as_json.line(next(number), record.fragments, new=record.is_new))
+        else:
+            output.write(echo + record.text.removeprefix(drawing.prompt) + end)
+
+    copies, new = [], 0
+    for record in drawing.records(new_only=new_only):
+        if record.is_new:
+            write(record)
+            new += 1
+        else:
+            copies.append(record)
+    for record in copies:
+        write(record)
+    output.flush()
+    count = new + len(copies)
+    if copies:
+        last = "the last one stands" if len(copies) == 1 else f"the last {len(copies)} stand"
+        say(f"{new} of {count} are new; {last} in the text that the model has read")
+    if count < drawing.count:
+        say(f"no more than {count} different ones were found")
 
 
 def _warn_of_cuts(fragments: Iterable[Fragment], config: SampleConfig) -> Iterator[Fragment]:
@@ -210,25 +319,6 @@ def _warn_of_cuts(fragments: Iterable[Fragment], config: SampleConfig) -> Iterat
     if cuts:
         texts = "a text was" if cuts == 1 else f"{cuts} texts were"
         say(f"{texts} cut after {config.length:,} tokens without {config.lines} line ends; --length 0 sets no limit")
-
-
-def in_order(fragments: Iterable[Fragment], rows: int) -> Iterator[Fragment]:
-    """Reorder texts drawn side by side: the first row at once, each other row when all before it are complete.
-
-    Args:
-        fragments: as they are drawn.
-        rows: the number of texts.
-    """
-    waiting: list[list[Fragment]] = [[] for _ in range(rows)]
-    current = 0
-    for fragment in fragments:
-        waiting[fragment.row].append(fragment)
-        while current < rows and waiting[current]:
-            ready, waiting[current] = waiting[current], []
-            yield from ready
-            if not ready[-1].finish_reason:
-                break
-            current += 1
 
 
 def _write_text(output: Output, prompt: str, fragments: Iterable[Fragment], samples: int) -> None:
@@ -248,20 +338,36 @@ def _write_text(output: Output, prompt: str, fragments: Iterable[Fragment], samp
     output.flush()
 
 
-def _write_json(
-    output: Output, loaded: Loaded[TextModel], prompt: str, config: SampleConfig, fragments: Iterable[Fragment]
-) -> None:
-    """Print one object per text, in ASCII: harmless to a terminal, and unchanged by any encoding on the way."""
-    common = {"checkpoint": str(loaded.path), "sha256": loaded.checkpoint.sha256, **asdict(config), "prompt": prompt}
-    tokenizer = loaded.model.tokenizer
-    text, tokens = "", []
-    for fragment in fragments:
-        text += fragment.text
-        token_text = tokenizer.token_bytes(fragment.token).decode("utf-8", "replace")
-        tokens.append({"text": token_text, "id": fragment.token, "log_probability": fragment.log_probability})
-        reason = fragment.finish_reason
-        if reason:
-            result = {"sample": fragment.row + 1, "text": text, "finish_reason": reason, "tokens": tokens}
-            output.write(json.dumps(common | result) + "\n")
-            text, tokens = "", []
-    output.flush()
+class _Json:
+    """Texts as JSON, in ASCII: harmless to a terminal, and unchanged by any encoding on the way.
+
+    Args:
+        loaded: the model.
+        prompt: before each text.
+        config: how they are drawn.
+    """
+
+    def __init__(self, loaded: Loaded[TextModel], prompt: str, config: SampleConfig) -> None:
+        self._tokenizer = loaded.model.tokenizer
+        self._common = {"checkpoint": str(loaded.path), "sha256": loaded.checkpoint.sha256, **asdict(config)}
+        self._common["prompt"] = prompt
+
+    def line(self, number: int, fragments: Sequence[Fragment], **facts: object) -> str:
+        """One text.
+
+        Args:
+            number: its number, from 1.
+            fragments: all of it.
+            facts: more to say of it.
+        """
+        tokens = [
+            {
+                "text": self._tokenizer.token_bytes(fragment.token).decode("utf-8", "replace"),
+                "id": fragment.token,
+                "log_probability": fragment.log_probability,
+            }
+            for fragment in fragments
+        ]
+        text, reason = "".join(fragment.text for fragment in fragments), fragments[-1].finish_reason
+        result = {"sample": number, "text": text, "finish_reason": reason, **facts, "tokens": tokens}
+        return json.dumps(self._common | result) + "\n"

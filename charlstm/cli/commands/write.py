@@ -79,7 +79,9 @@ def write(
     config = settings_for(loaded.checkpoint.writing, length=length, seed=seed_or_random(seed), **filters)
     text = fit_prompt(loaded.model.tokenizer, prompt_text(prompt, prompt_file, loaded), unknown)
     guide_after = word_guide(loaded) if words else None
-    writer = CoWriter(loaded.model, config, loaded.checkpoint.writing.starts, guide_after)
+    writer = CoWriter(
+        loaded.model, config, loaded.checkpoint.writing.starts, guide_after, loaded.checkpoint.writing.record
+    )
     writer.add(text)
     say(describe(loaded, seed=config.seed))
     say("Enter lets the model continue, /help lists the commands.")

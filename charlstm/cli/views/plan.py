@@ -30,7 +30,8 @@ def announce(prepared: Prepared, folder: Path) -> None:
     """
     plan, run = prepared.plan, prepared.plan.run
     share = f"{100 * run.data.val_fraction:.2g} %"
-    held_out = f"; the last {share} are for validation" if run.data.val_fraction else ""
+    part = f"{share} of them, from all of the list," if run.data.lists_records else f"the last {share}"
+    held_out = f"; {part} are for validation" if run.data.val_fraction else ""
     encoded = prepared.encoded
     text = counted(encoded.characters, "character")
     if encoded.tokenizer.kind == "byte":

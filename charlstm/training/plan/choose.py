@@ -54,6 +54,7 @@ def choose(
     *,
     effective_vocab_size: int | None = None,
     fine_tuned: bool = False,
+    listed: rules.Listed = rules.ONE_TEXT,
 ) -> Plan:
     """Complete the settings of a run.
 
@@ -66,6 +67,7 @@ def choose(
             too short for them.
         effective_vocab_size: the number of different tokens that make up 99 % of the text; None means V.
         fine_tuned: whether the run begins from a trained network.
+        listed: whether the text is one text or a list of texts.
 
     Returns:
         The plan.
@@ -91,8 +93,13 @@ def choose(
     rules.side_inputs(model, TextFacts(train_tokens, effective_vocab_size, train.values["device"]))
     rules.shape(model, effective_vocab_size)
     rules.networks(model, train, train_tokens, vocab_size, effective_vocab_size, budget, machine)
-    notes = rules.windows(data, train_tokens, train.values["device"], bidirectional=bidirectional)
-    rows = data.values["batch_size"] * data.values["seq_len"]
+    data.set_default("records", listed.records, listed.reason or "its lines go on from one to the next")
+    if not listed.count:
+        notes = rules.windows(data, train_tokens, train.values["device"], bidirectional=bidirectional)
+        rows = data.values["batch_size"] * data.values["seq_len"]
+    else:
+        rows = rules.records(data, listed, train_tokens, train.values["device"])
+        notes = []
     speed = costs.speed(Architecture.from_settings({**model.all, "vocab_size": vocab_size}), machine)
     notes += rules.passes(train, speed, rows, train_tokens, bidirectional=bidirectional)
     steps, duration = costs.length(train.values, speed, rows, train_tokens)

@@ -296,6 +296,43 @@ def windows(data: Choices, train_tokens: int, device: str, *, bidirectional: boo
     return notes
 
 
+@dataclass(frozen=True)
+class Listed:
+    """Whether a text is one text or a list of texts."""
+
+    records: str
+    """The value of the setting."""
+    count: int
+    """Records of the whole text; 0 for one text."""
+    reason: str
+    """Why the text is taken for a list; empty where nobody would ask."""
+
+
+ONE_TEXT = Listed("none", 0, "")
+
+
+def records(data: Choices, listed: Listed, train_tokens: int, device: str) -> int:
+    """Fill in the batch size and the window length for a text of records: a step has as many tokens as with one text.
+
+    Args:
+        data: the data settings.
+        listed: the records.
+        train_tokens: tokens of the training text.
+        device: torch's name of the device.
+
+    Returns:
+        Tokens per step.
+    """
+    mean = train_tokens / max(1, listed.count)
+    on_gpu = device.startswith("cuda")
+    seq_len = data.set_default("seq_len", 128 if on_gpu else 64, "longer records are read in several windows")
+    tokens = (128 if on_gpu else 16) * seq_len
+    rows = max(1, min(listed.count // 4, round(tokens / min(mean, seq_len)), 512))
+    batch = data.set_default("batch_size", rows, f"records of {mean:.0f} tokens on average, side by side")
+    data.set_default("streams", batch, "each record is read from the zero state")
+    return round(float(batch * min(mean, seq_len)))
+
+
 def passes(train: Choices, speed: float, rows: int, train_tokens: int, *, bidirectional: bool) -> list[str]:
     """Limit the passes of a run that has only a time budget, so that it ends before it memorises its text.
 
@@ -369,10 +406,11 @@ def optimizer(
     train.set_default("weight_decay", round(decay, 2), f"for {train_tokens:,} tokens")
     memory = min(100.0, max(20.0, steps / 150))
     train.set_default("beta2", round(1 - 1 / memory, 3), f"averages squared gradients over about {memory:.0f} steps")
-    # Twenty evaluations are enough to see a curve, and they may take at most 3 % of the time. Scoring a token takes a
-    # third of the time of training on it; an eighth of the text is scored twice more, to choose between the last
-    # weights and their average.
-    steps_per_evaluation = (1.25 * val_tokens / (3 * speed) + 0.1) / (rows / speed)
-    interval = max(steps / 20, steps_per_evaluation / 0.03)
-    train.set_default("eval_every", max(1, round(interval)), "evaluations take at most 3 % of the time")
+    if train.values.get("max_time") is None:
+        # Twenty evaluations are enough to see a curve, and they may take at most 3 % of the time. With a time budget
+        # they are measured while training. Scoring a token takes a third of the time of training on it; an eighth of
+        # the text is scored twice more, to choose between the last weights and their average.
+        steps_per_evaluation = (1.25 * val_tokens / (3 * speed) + 0.1) / (rows / speed)
+        interval = max(steps / 20, steps_per_evaluation / 0.03)
+        train.set_default("eval_every", max(1, round(interval)), "evaluations take at most 3 % of the time")
     train.set_default("patience", 10, "ten evaluations without progress mean overfitting")
