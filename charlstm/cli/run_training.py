@@ -185,21 +185,26 @@ def _prepare(workspace: Workspace, options: RunOptions, *, name_may_exist: bool)
     if workspace.name is not None and not name_may_exist:
         workspace.store.check_free(workspace.name)  # now, and not after a gigabyte has been encoded
     from charlstm.cli.interrupts import load_torch
-    from charlstm.cli.views.progress import bytes_bar
-
-    load_torch()
-    from charlstm.checkpoint.references import read_starter
+    from charlstm.cli.views.opening import opening
+    from charlstm.config import DataConfig
+    from charlstm.schemas import parse
     from charlstm.training.plan.merge import merge
-    from charlstm.training.prepare import prepare
 
-    with bytes_bar("encoding", quiet=workspace.quiet or workspace.json_lines) as progress:
+    given = merge(*layers)
+    sources = parse(DataConfig, given["data"]).sources
+    with opening(sources, quiet=workspace.quiet or workspace.json_lines) as shown:
+        load_torch()
+        from charlstm.checkpoint.references import read_starter
+        from charlstm.training.prepare import prepare
+
         return prepare(
-            merge(*layers),
+            given,
             workspace.cache,
             stdin=_stdin(),
             init=init,
             starter=read_starter if options.init_from is None else lambda: None,
-            progress=progress,
+            progress=shown.reading,
+            before_measuring=shown.measuring,
         )
 
 
@@ -264,11 +269,12 @@ def _show_events(workspace: Workspace, training: Training, request: StopRequest)
     keep_freed_memory()  # here and not in the library: it lasts as long as the process, which is ours
     prints = training.ranks.is_rank_zero
     last: Stopped | None = None
-    with view(training, quiet=workspace.quiet or not prints, json_lines=workspace.json_lines and prints) as show:
-        for event in training.events(request):
-            show(event)
-            if isinstance(event, Stopped):
-                last = event
+    with view(training, quiet=workspace.quiet or not prints, json_lines=workspace.json_lines and prints) as shown:
+        with request.saying(shown.say):
+            for event in training.events(request):
+                shown.show(event)
+                if isinstance(event, Stopped):
+                    last = event
     assert last is not None
     return last
 

@@ -12,11 +12,11 @@ from charlstm.engine.load import load_engine
 from charlstm.filling import fill
 from charlstm.filling.readers import MaskedReader
 from charlstm.sampling import sampler
-from charlstm.sampling.config import settings_for
+from charlstm.sampling.config import MAX_SEED, settings_for
 
 
 def write_preview(checkpoint: Checkpoint, passage: Sequence[int]) -> str:
-    """A short text by a network, always the same for the same weights.
+    """A short text by a network: the same for the same weights, and with other random numbers at every step.
 
     Args:
         checkpoint: the network.
@@ -27,5 +27,6 @@ def write_preview(checkpoint: Checkpoint, passage: Sequence[int]) -> str:
         engine = load_engine(checkpoint)
         if isinstance(engine, BidirectionalEngine):
             return fill.preview(MaskedReader(engine), engine.tokenizer, passage)
-        config = settings_for(checkpoint.writing, seed=checkpoint.run.train.seed)
+        seed = (checkpoint.run.train.seed + (checkpoint.provenance.step or 0)) % (MAX_SEED + 1)
+        config = settings_for(checkpoint.writing, seed=seed)
         return sampler.preview(engine, checkpoint.run.train.preview, config, checkpoint.writing.starts)
