@@ -90,7 +90,7 @@ class CoWriter:
         ids = self._model.tokenizer.encode(fitted).tolist()
         if ids:
             position = self._pieces[-1].position if self._pieces else None
-            self._append(Piece(fitted, tuple(ids), prefill(self._model, ids, position)))
+            self._append(Piece(fitted, tuple(ids), prefill(self._model, ids, position), typed=True))
         return notes
 
     def extend(self, is_complete: IsComplete | None = None) -> Generator[str]:

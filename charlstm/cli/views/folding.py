@@ -1,10 +1,12 @@
 """Text folded between words while it arrives, a character at a time, as a terminal shows it.
 
-Nothing but newlines is added: what is copied from the terminal is the text, with a newline where a blank was.
+Nothing but newlines is added: what is copied from the terminal is the text, with a newline where a blank was, and with
+spaces for tabs.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -14,6 +16,7 @@ _NEVER_FIRST = frozenset("、。，．！？：；）」』】〕〉》”’…
 _NEVER_LAST = frozenset("（「『【〔〈《“‘\u200d")
 """Characters beside which a text without blanks is not folded; U+200D joins two characters to one."""
 _BOLD, _NOT_BOLD = "\x1b[1m", "\x1b[22m"
+_BOLD_AGAIN = re.compile(r"\x1b\[22m( *)\x1b\[1m")
 
 
 class Folder:
@@ -59,26 +62,26 @@ class Folder:
                 self._word.append(f"{_BOLD}{character}{_NOT_BOLD}" if bold else character)
                 self._word_width += cells
                 self._last = character
-        return "".join(shown).replace(_NOT_BOLD + _BOLD, "")
+        return _BOLD_AGAIN.sub(r"\1", "".join(shown))
 
     def flush(self) -> str:
         """Return the word that has not ended yet; blanks after it are left out."""
-        return self._take_word().replace(_NOT_BOLD + _BOLD, "")
+        return _BOLD_AGAIN.sub(r"\1", self._take_word())
 
     def _take_word(self) -> str:
         """The word and the blanks before it, or a newline if it does not fit beside what stands there."""
         if not self._word:
             return ""
-        blanks, begin = self._blanks, self._column
-        for blank in blanks:
+        begin = self._column
+        for blank in self._blanks:
             begin += 1 if blank == " " else _TAB - begin % _TAB
+        between = " " * (begin - self._column)
         if begin + self._word_width > self._width:
-            blanks = "\n" if self._column else ""
+            between, begin = "\n" if self._column else "", 0
             self._begin_line()
-            begin = 0
         word, self._word = "".join(self._word), []
         self._column, self._word_width, self._blanks = begin + self._word_width, 0, ""
-        return blanks + word
+        return between + word
 
     def _begin_line(self) -> None:
         self._column, self._blanks, self._width = 0, "", self._columns()
@@ -92,10 +95,10 @@ def fold_text(text: str, columns: int) -> list[str]:
         columns: the width of a line.
 
     Returns:
-        The lines, without blanks at their ends; tabs have become spaces.
+        The lines, without blanks at their ends.
     """
     folder = Folder(lambda: columns)
-    return (folder.push(text) + folder.flush()).expandtabs(_TAB).split("\n")
+    return (folder.push(text) + folder.flush()).split("\n")
 
 
 @lru_cache(4096)
