@@ -7,9 +7,7 @@ BIN    := $(VENV)/bin
 .PHONY: demo test slow lint types starter clean
 
 demo: $(VENV)/.installed
-	$(BIN)/charlstm train --max-time 60s
-	@echo
-	$(BIN)/charlstm sample latest --length 600 --prompt "TOBIN:"
+	$(BIN)/charlstm train --max-time 60s --init-from none
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -241,6 +241,7 @@ def _checkpoint(workspace: Workspace, reference: str | None) -> Checkpoint:
 def _run(workspace: Workspace, training: Training, request: StopRequest) -> None:
     """Train, show the events, and raise what the exit code is to tell."""
     name, prints = _reference(training.folder), training.ranks.is_rank_zero
+    first_step = training.cursor.step
     try:
         stopped = _show_events(workspace, training, request)
     except StorageError as fault:
@@ -253,11 +254,16 @@ def _run(workspace: Workspace, training: Training, request: StopRequest) -> None
         if prints:
             say(f"saved. Continue with: charlstm train --resume {name}")
         raise typer.Exit(request.exit_code)
-    if prints and not workspace.json_lines:
-        next_step = f"Write with: charlstm sample {name}"
-        if training.run.model.bidirectional:
-            next_step = f"Fill blanks with: charlstm fill {name} {with_blank(training.passage(200))}"
-        say(f"done: {training.folder}. {next_step}")
+    if not prints or workspace.json_lines:
+        return
+    next_step = f"Write with: charlstm sample {name}"
+    if training.run.model.bidirectional:
+        next_step = f"Fill blanks with: charlstm fill {name} {with_blank(training.passage(200))}"
+    say(f"done: {training.folder}. {next_step}")
+    if training.cursor.step > first_step and not workspace.quiet:
+        from charlstm.cli.views.closing import close
+
+        close(training, request)
 
 
 def _show_events(workspace: Workspace, training: Training, request: StopRequest) -> Stopped:
