@@ -182,7 +182,7 @@ def test_without_colour_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_lines_have_no_blanks_at_their_ends_and_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     a_training(Lines("char", Pace(60.0)))
     shown = capsys.readouterr().err
-    assert "  |\n  | with an empty line\n" in shown
+    assert "preview after 24 s · 2.42 bits per character:\n  | first preview\n  |\n  | with an empty line\n" in shown
     assert all(line == line.rstrip() for line in shown.split("\n"))
     assert shown.replace("\n", "").isprintable()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from charlstm.cli.views.folding import fold_text
 from charlstm.cli.views.progress import Pace, Status
 from charlstm.cli.views.region import Region
-from charlstm.cli.views.terminal import duration, terminal_size, terminal_width, visible
+from charlstm.cli.views.terminal import terminal_size, terminal_width, visible
 from charlstm.events import EvalDone, Event, Preview, Started, StepDone, Stopped
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ class Live(Status):
                 return
         elif isinstance(event, Preview):
             self._preview = event.text.strip("\n")
-            figures = (duration(self.seconds), self.score() or f"loss {self.loss:.3f}")
-            self._title = f" {self._signs.dot} ".join(figures)
+            self._title = self.title().replace("·", self._signs.dot)
         elif isinstance(event, Stopped):
             self._share = 1.0 if event.reason == "finished" else self._share
         elif not isinstance(event, Started | EvalDone):

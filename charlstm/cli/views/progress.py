@@ -197,6 +197,10 @@ class Status(View):
         ]
         return " · ".join(filter(None, parts))
 
+    def title(self) -> str:
+        """When a preview was written, and how good the network was: ``24 s · 2.42 bits per character``."""
+        return f"{duration(self.seconds)} · {self.score() or f'loss {self.loss:.3f}'}"
+
     def score(self) -> str:
         """The last evaluation: ``2.42 bits per character``; empty before the first."""
         return f"{self.bits[-1]:.2f} bits per {self.unit}" if self.bits else ""
@@ -225,6 +229,7 @@ class Lines(Status):
         elif isinstance(event, EvalDone):
             say(self._evaluation(event))
         elif isinstance(event, Preview):
+            say(f"preview after {self.title()}:")
             for line in event.text.strip("\n").split("\n"):
                 say(f"  | {line}")
         else:
