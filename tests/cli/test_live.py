@@ -106,7 +106,7 @@ def test_a_narrower_window_leaves_no_old_lines(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("COLUMNS", "40")  # the terminal has wrapped the long line, so that they are three
     before = len(screen.getvalue())
     region.draw([Text("new")])
-    assert screen.getvalue()[before:].startswith("\r\x1b[3A")
+    assert screen.getvalue()[before:].startswith("\r\x1b[3A\x1b[J")
 
 
 def test_a_message_from_a_signal_handler_waits_until_the_lines_are_written(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ class Region:
         self._console = Console(file=sys.stderr, highlight=False, legacy_windows=False)
         self._lines: list[str] = []
         self._widths: list[int] = []
+        self._columns = terminal_size().columns
         self._writing = False
         self._waiting: list[str] = []
 
@@ -78,8 +79,10 @@ class Region:
             self._writing = False
 
     def _to_the_first_line(self) -> str:
-        """Move the cursor there; if the window is narrower than it was, lines that were too wide have been wrapped."""
+        """Move the cursor there; in a window that has become narrower, the terminal has wrapped long lines."""
         columns, height = terminal_size()
         rows = sum(max(1, math.ceil(width / max(1, columns))) for width in self._widths)
-        rows = min(rows, height - 1)
-        return f"\r\x1b[{rows}A" if rows else "\r"
+        up = f"\x1b[{min(rows, height - 1)}A" if rows else ""
+        erase = "" if columns == self._columns else _ERASE_BELOW  # a wrapped line must not stay joined to the next
+        self._columns = columns
+        return f"\r{up}{erase}"
