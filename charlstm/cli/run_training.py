@@ -76,6 +76,8 @@ def resume_or_start(workspace: Workspace, options: RunOptions, dry_run: bool) ->
     if workspace.force or dry_run:
         what = "--force" if workspace.force else "--dry-run"
         raise UsageError(f"--resume auto and {what} exclude each other", hint="Leave one of them out.")
+    if launch.torchrun_ranks() is None:
+        _load_torch(workspace, _sources(options.layers()))
     with launch.joined() as ranks:
         from charlstm.config import MAY_CHANGE
         from charlstm.training.plan.merge import merge
@@ -105,7 +107,9 @@ def resume(workspace: Workspace, reference: str, flags: dict[str, dict[str, Any]
     Raises:
         CharlstmError, typer.Exit: it cannot be resumed, or could not be trained to its end.
     """
+    from charlstm.checkpoint.format import read_header
     from charlstm.checkpoint.references import find_resumable
+    from charlstm.checkpoint.run import RESUME
     from charlstm.config import MAY_CHANGE
 
     changes = {name: flags["train"].pop(name) for name in MAY_CHANGE if name in flags["train"]}
@@ -115,8 +119,11 @@ def resume(workspace: Workspace, reference: str, flags: dict[str, dict[str, Any]
         _check_unchanged(folder, flags, only_for_new_runs)
         return folder
 
-    single = launch.torchrun_ranks() is None
-    folder = find() if single else Path()  # before torch is loaded, so that a mistake is reported at once
+    single, folder = launch.torchrun_ranks() is None, Path()
+    if single:
+        sources = read_header(find_resumable(workspace.store, reference) / RESUME).run.data.sources
+        _load_torch(workspace, sources)
+        folder = find()
     with launch.joined() as ranks:
         _resume(workspace, folder if single else ranks.on_rank_zero(find), changes, ranks)
 
@@ -186,19 +193,15 @@ def _prepare(workspace: Workspace, options: RunOptions, *, name_may_exist: bool)
         workspace.store.check_free(workspace.name)  # now, and not after a gigabyte has been encoded
     from charlstm.cli.interrupts import load_torch
     from charlstm.cli.views.opening import opening
-    from charlstm.config import DataConfig
-    from charlstm.schemas import parse
     from charlstm.training.plan.merge import merge
 
-    given = merge(*layers)
-    sources = parse(DataConfig, given["data"]).sources
-    with opening(sources, quiet=workspace.quiet or workspace.json_lines) as shown:
+    with opening(_sources(layers), quiet=workspace.quiet or workspace.json_lines) as shown:
         load_torch()
         from charlstm.checkpoint.references import read_starter
         from charlstm.training.prepare import prepare
 
         return prepare(
-            given,
+            merge(*layers),
             workspace.cache,
             stdin=_stdin(),
             init=init,
@@ -206,6 +209,24 @@ def _prepare(workspace: Workspace, options: RunOptions, *, name_may_exist: bool)
             progress=shown.reading,
             before_measuring=shown.measuring,
         )
+
+
+def _sources(layers: list[dict[str, dict[str, Any]]]) -> tuple[str, ...]:
+    """The texts that the settings name."""
+    from charlstm.config import DataConfig
+    from charlstm.schemas import parse
+    from charlstm.training.plan.merge import merge
+
+    return parse(DataConfig, merge(*layers)["data"]).sources
+
+
+def _load_torch(workspace: Workspace, sources: tuple[str, ...]) -> None:
+    """Load torch, and show meanwhile which text it is for."""
+    from charlstm.cli.interrupts import load_torch
+    from charlstm.cli.views.opening import opening
+
+    with opening(sources, quiet=workspace.quiet or workspace.json_lines):
+        load_torch()
 
 
 def _check_unchanged(folder: Path, flags: dict[str, dict[str, Any]], only_for_new_runs: bool) -> None:

@@ -260,6 +260,10 @@ def test_the_text_is_named_before_torch_is_loaded(tmp_path, term: str) -> None:
     assert "Traceback" not in after
     if term == "dumb":
         assert "\x1b" not in shown
+    else:
+        screen = Screen()
+        screen.write(shown.replace("\r\n", "\n").replace("NOW\n", ""))
+        assert screen.lines() == [""], "Ctrl-C leaves nothing behind"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")

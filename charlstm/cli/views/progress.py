@@ -231,7 +231,7 @@ class Lines(Status):
         elif isinstance(event, Preview):
             say(f"preview after {self.title()}:")
             for line in event.text.strip("\n").split("\n"):
-                say(f"  | {line}")
+                say(f"  | {line}", indent=4)
         else:
             self.announce(event)
 

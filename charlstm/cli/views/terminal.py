@@ -25,7 +25,13 @@ def is_terminal(stream: IO[Any]) -> bool:
 
 def can_redraw(stream: IO[Any]) -> bool:
     """Whether a stream is a terminal that moves its cursor and has styles when it is told to."""
-    return is_terminal(stream) and os.environ.get("TERM", "") not in ("dumb", "unknown")
+    if not is_terminal(stream) or os.environ.get("TERM", "") in ("dumb", "unknown"):
+        return False
+    if os.name != "nt":
+        return True
+    from rich.console import Console
+
+    return not Console(file=stream).legacy_windows
 
 
 def stdout_console() -> Console:
