@@ -58,6 +58,7 @@ def test_one_preview_stands_below_a_rule_and_is_redrawn_in_place(monkeypatch: py
     screen = a_screen(monkeypatch)
     with Live("char", Pace(60.0)) as view:
         a_training(view)
+        assert "validation 4.00 bits per character" in re.sub(r"\x1b\[[\d;]*m", "", screen.getvalue())
         bar, course, rule, *preview = screen.lines()
         assert bar.startswith(" 40% ━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌ 36 s left · loss 1.500")
         assert course == "validation █▄▁ 2.42 bits per character"

@@ -145,7 +145,7 @@ class Live(Status):
         return bar
 
     def _course(self, columns: int) -> Text:
-        """The sparkline of the validation loss between its name and its last value."""
+        """The sparkline of the validation loss, from the second value on, between its name and the last value."""
         from rich.text import Text
 
         name, score = "validation ", f" {self.score()}"
@@ -153,6 +153,8 @@ class Live(Status):
         if room < 8:  # the rule below says what is counted
             score = score.partition(" bits")[0]
             room = columns - len(name) - len(score)
+        if len(self.bits) == 1:
+            return Text.assemble((name, "dim"), score.lstrip())
         spark = sparkline(self.bits, max(1, min(room, _LONGEST_SPARKLINE)), self._signs.levels)
         return Text.assemble((name, "dim"), (spark, COLOUR), score)
 
