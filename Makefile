@@ -8,8 +8,6 @@ BIN    := $(VENV)/bin
 
 demo: $(VENV)/.installed
 	$(BIN)/charlstm train --max-time 60s
-	@echo
-	$(BIN)/charlstm sample latest --length 600 --prompt "TOBIN:"
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -21,8 +21,8 @@ from charlstm.checkpoint.format import read_model
 from charlstm.checkpoint.run import MODEL
 from charlstm.checkpoint.store import ROOT
 from charlstm.cli.views.notebook import NotebookBar, in_notebook
-from charlstm.cli.views.progress import Bar, Pace, bytes_bar
-from charlstm.cli.views.terminal import is_terminal
+from charlstm.cli.views.progress import Pace, bytes_bar
+from charlstm.cli.views.terminal import can_redraw
 from charlstm.errors import DivergedError, UsageError
 from charlstm.events import Event, Stopped
 
@@ -89,9 +89,11 @@ def _shown(training: Training, progress: bool | Show) -> Iterator[Show]:
     elif progress and in_notebook():
         with NotebookBar(kind, pace, training.folder) as cell:
             yield cell.show
-    elif progress and is_terminal(sys.stderr):
-        with Bar(kind, pace) as bar:
-            yield bar.show
+    elif progress and can_redraw(sys.stderr):
+        from charlstm.cli.views.live import Live
+
+        with Live(kind, pace) as live:
+            yield live.show
     else:
         yield lambda event: None
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
@@ -35,6 +35,7 @@ class StopRequest:
 
     def __init__(self, doing: str = "finishing this step and saving", *, quiet: bool = False) -> None:
         self._doing, self._quiet = doing, quiet
+        self._say: Callable[[str], None] = _say_on_a_new_line
         self._signal: int | None = None
         self._previous: dict[int, Any] = {}
 
@@ -46,6 +47,15 @@ class StopRequest:
     def exit_code(self) -> int:
         """128 and the signal's number: 129 after SIGHUP, 130 after Ctrl-C, 143 after SIGTERM."""
         return 128 + (self._signal or signal.SIGINT)
+
+    @contextmanager
+    def saying(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Print the message with ``say`` in a ``with`` block, for a view that rewrites lines of the terminal."""
+        self._say = say
+        try:
+            yield
+        finally:
+            self._say = _say_on_a_new_line
 
     def __enter__(self) -> StopRequest:
         for number in stop_signals():
@@ -63,11 +73,14 @@ class StopRequest:
             # Files are written under a temporary name and renamed: each is still as it was last written completely.
             os._exit(128 + number)
         self._signal = number
-        if self._quiet:
-            return
-        if is_terminal(sys.stderr):
-            print(file=sys.stderr)  # ends the line of the progress bar, or of the ^C that a terminal shows
-        say(f"{self._doing}; press Ctrl-C again to leave at once")
+        if not self._quiet:
+            self._say(f"{self._doing}; press Ctrl-C again to leave at once")
+
+
+def _say_on_a_new_line(text: str) -> None:
+    if is_terminal(sys.stderr):
+        print(file=sys.stderr)  # ends the line of the progress bar, or of the ^C that a terminal shows
+    say(text)
 
 
 @contextmanager

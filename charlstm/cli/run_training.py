@@ -80,6 +80,8 @@ def resume_or_start(workspace: Workspace, options: RunOptions, dry_run: bool) ->
     if workspace.force or dry_run:
         what = "--force" if workspace.force else "--dry-run"
         raise UsageError(f"--resume auto and {what} exclude each other", hint="Leave one of them out.")
+    if launch.torchrun_ranks() is None:
+        _load_torch(workspace, _sources(options.layers()))
     with launch.joined() as ranks:
         from charlstm.config import MAY_CHANGE
         from charlstm.training.plan.merge import merge
@@ -109,7 +111,9 @@ def resume(workspace: Workspace, reference: str, flags: dict[str, dict[str, Any]
     Raises:
         CharlstmError, typer.Exit: it cannot be resumed, or could not be trained to its end.
     """
+    from charlstm.checkpoint.format import read_header
     from charlstm.checkpoint.references import find_resumable
+    from charlstm.checkpoint.run import RESUME
     from charlstm.config import MAY_CHANGE
 
     changes = {name: flags["train"].pop(name) for name in MAY_CHANGE if name in flags["train"]}
@@ -119,8 +123,11 @@ def resume(workspace: Workspace, reference: str, flags: dict[str, dict[str, Any]
         _check_unchanged(folder, flags, only_for_new_runs)
         return folder
 
-    single = launch.torchrun_ranks() is None
-    folder = find() if single else Path()  # before torch is loaded, so that a mistake is reported at once
+    single, folder = launch.torchrun_ranks() is None, Path()
+    if single:
+        sources = read_header(find_resumable(workspace.store, reference) / RESUME).run.data.sources
+        _load_torch(workspace, sources)
+        folder = find()
     with launch.joined() as ranks:
         _resume(workspace, folder if single else ranks.on_rank_zero(find), changes, ranks)
 
@@ -191,22 +198,41 @@ def _prepare(workspace: Workspace, options: RunOptions, *, name_may_exist: bool)
     if workspace.name is not None and not name_may_exist:
         workspace.store.check_free(workspace.name)  # now, and not after a gigabyte has been encoded
     from charlstm.cli.interrupts import load_torch
-    from charlstm.cli.views.progress import bytes_bar
-
-    load_torch()
-    from charlstm.checkpoint.references import read_starter
+    from charlstm.cli.views.opening import opening
     from charlstm.training.plan.merge import merge
-    from charlstm.training.prepare import prepare
 
-    with bytes_bar("encoding", quiet=workspace.quiet or workspace.json_lines) as progress:
+    with opening(_sources(layers), quiet=workspace.quiet or workspace.json_lines) as shown:
+        load_torch()
+        from charlstm.checkpoint.references import read_starter
+        from charlstm.training.prepare import prepare
+
         return prepare(
             merge(*layers),
             workspace.cache,
             stdin=_stdin(),
             init=init,
             starter=read_starter if options.init_from is None else lambda: None,
-            progress=progress,
+            progress=shown.reading,
+            before_measuring=shown.measuring,
         )
+
+
+def _sources(layers: list[dict[str, dict[str, Any]]]) -> tuple[str, ...]:
+    """The texts that the settings name."""
+    from charlstm.config import DataConfig
+    from charlstm.schemas import parse
+    from charlstm.training.plan.merge import merge
+
+    return parse(DataConfig, merge(*layers)["data"]).sources
+
+
+def _load_torch(workspace: Workspace, sources: tuple[str, ...]) -> None:
+    """Load torch, and show meanwhile which text it is for."""
+    from charlstm.cli.interrupts import load_torch
+    from charlstm.cli.views.opening import opening
+
+    with opening(sources, quiet=workspace.quiet or workspace.json_lines):
+        load_torch()
 
 
 def _check_unchanged(folder: Path, flags: dict[str, dict[str, Any]], only_for_new_runs: bool) -> None:
@@ -242,6 +268,7 @@ def _checkpoint(workspace: Workspace, reference: str | None) -> Checkpoint:
 def _run(workspace: Workspace, training: Training, request: StopRequest) -> None:
     """Train, show the events, and raise what the exit code is to tell."""
     name, prints = _reference(training.folder), training.ranks.is_rank_zero
+    first_step = training.cursor.step
     try:
         stopped = _show_events(workspace, training, request)
     except StorageError as fault:
@@ -254,11 +281,16 @@ def _run(workspace: Workspace, training: Training, request: StopRequest) -> None
         if prints:
             say(f"saved. Continue with: charlstm train --resume {name}")
         raise typer.Exit(request.exit_code)
-    if prints and not workspace.json_lines:
-        next_step = f"Write with: charlstm sample {name}"
-        if training.run.model.bidirectional:
-            next_step = f"Fill blanks with: charlstm fill {name} {with_blank(training.passage(200))}"
-        say(f"done: {training.folder}. {next_step}")
+    if not prints or workspace.json_lines:
+        return
+    next_step = f"Write with: charlstm sample {name}"
+    if training.run.model.bidirectional:
+        next_step = f"Fill blanks with: charlstm fill {name} {with_blank(training.passage(200))}"
+    say(f"done: {training.folder}. {next_step}")
+    if training.cursor.step > first_step and not workspace.quiet:
+        from charlstm.cli.views.closing import close
+
+        close(training, request)
 
 
 def _show_events(workspace: Workspace, training: Training, request: StopRequest) -> Stopped:
@@ -270,11 +302,12 @@ def _show_events(workspace: Workspace, training: Training, request: StopRequest)
     keep_freed_memory()  # here and not in the library: it lasts as long as the process, which is ours
     prints = training.ranks.is_rank_zero
     last: Stopped | None = None
-    with view(training, quiet=workspace.quiet or not prints, json_lines=workspace.json_lines and prints) as show:
-        for event in training.events(request):
-            show(event)
-            if isinstance(event, Stopped):
-                last = event
+    with view(training, quiet=workspace.quiet or not prints, json_lines=workspace.json_lines and prints) as shown:
+        with request.saying(shown.say):
+            for event in training.events(request):
+                shown.show(event)
+                if isinstance(event, Stopped):
+                    last = event
     assert last is not None
     return last
 

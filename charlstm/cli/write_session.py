@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from charlstm.cli.spelling import respell
+from charlstm.cli.views.folding import fold_text
 from charlstm.cli.views.stream import Output, writable
-from charlstm.cli.views.terminal import is_terminal, say
+from charlstm.cli.views.terminal import is_terminal, say, terminal_width, visible
 from charlstm.cli.write_input import Lines, Terminated, interrupt_flag, raising_termination
 from charlstm.cli.write_settings import SessionSettings, parse_number, shortened
 from charlstm.errors import CharlstmError, UsageError
@@ -204,7 +205,9 @@ class Session:
         with interrupt_flag() as interrupted:
             pieces = self.writer.propose(count, stop=lambda: bool(interrupted))
         for number, piece in enumerate(pieces, 1):
-            self._screen.write(f"{number:>3}  " + piece.text.rstrip("\n").replace("\n", "\n     "))
+            text = visible(piece.text).rstrip("\n")
+            lines = fold_text(text, terminal_width() - 5) if self._screen.terminal else text.split("\n")
+            self._screen.write(f"{number:>3}  " + "\n     ".join(lines))
             self._screen.end_line()
 
     def _choose(self, digits: str) -> None:
@@ -224,7 +227,7 @@ class Session:
         self._screen.end_line()
 
     def _show(self) -> None:
-        self._screen.write(self.writer.text)
+        self._write_from(0)
         self._screen.end_line()
 
     def _save(self, argument: str, *, overwrite: bool) -> None:
@@ -243,8 +246,18 @@ class Session:
 
     def _show_context(self) -> None:
         """Show the unfinished line, so that its continuation is seen in its place."""
-        line = self.writer.text.rpartition("\n")[2]
-        self._screen.write(line if len(line) <= _CONTEXT else "…" + line[-_CONTEXT:])
+        text = self.writer.text
+        begin = max(text.rfind("\n") + 1, len(text) - _CONTEXT)
+        if text[begin - 1 : begin] not in ("", "\n"):
+            self._screen.write("…")
+        self._write_from(begin)
+
+    def _write_from(self, begin: int) -> None:
+        """Show the text from its character ``begin`` on; what the person has typed is bold on a terminal."""
+        place = 0
+        for piece in self.writer.pieces:
+            self._screen.write(piece.text[max(0, begin - place) :], bold=piece.typed)
+            place += len(piece.text)
 
 
 def _say_help() -> None:

@@ -12,7 +12,7 @@ from charlstm.engine.load import load_engine
 from charlstm.filling import fill
 from charlstm.filling.readers import MaskedReader
 from charlstm.sampling import sampler
-from charlstm.sampling.config import settings_for
+from charlstm.sampling.config import MAX_SEED, settings_for
 from charlstm.sampling.records import draw_records
 
 _RECORDS = 8
@@ -20,7 +20,7 @@ _RECORDS = 8
 
 
 def write_preview(checkpoint: Checkpoint, passage: Sequence[int]) -> str:
-    """A short text by a network, always the same for the same weights.
+    """A short text by a network: the same for the same weights, and with other random numbers at every step.
 
     Args:
         checkpoint: the network.
@@ -31,7 +31,8 @@ def write_preview(checkpoint: Checkpoint, passage: Sequence[int]) -> str:
         engine = load_engine(checkpoint)
         if isinstance(engine, BidirectionalEngine):
             return fill.preview(MaskedReader(engine), engine.tokenizer, passage)
-        config = settings_for(checkpoint.writing, seed=checkpoint.run.train.seed)
+        seed = (checkpoint.run.train.seed + (checkpoint.provenance.step or 0)) % (MAX_SEED + 1)
+        config = settings_for(checkpoint.writing, seed=seed)
         writing, length = checkpoint.writing, checkpoint.run.train.preview
         if writing.record:
             drawn = draw_records(engine, writing, checkpoint.records, config, _RECORDS)

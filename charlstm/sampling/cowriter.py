@@ -93,7 +93,7 @@ class CoWriter:
         if len(ids):
             position = self._pieces[-1].position if self._pieces else None
             fed = ids if self._pieces else prompt_ids(self._model.tokenizer, fitted, self._record)
-            self._append(Piece(fitted, tuple(ids.tolist()), prefill(self._model, fed, position)))
+            self._append(Piece(fitted, tuple(ids.tolist()), prefill(self._model, fed, position), typed=True))
         return notes
 
     def extend(self, is_complete: IsComplete | None = None) -> Generator[str]:

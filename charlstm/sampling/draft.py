@@ -42,6 +42,8 @@ class Piece:
     ids: tuple[int, ...]
     position: Position
     """The position after it: the network has been fed its last token."""
+    typed: bool = False
+    """Whether a person has typed it."""
 
 
 @dataclass

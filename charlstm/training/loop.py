@@ -42,6 +42,7 @@ from charlstm.training.memory import translate_oom
 from charlstm.training.metrics_log import MetricsLog
 from charlstm.training.optim.ema import WeightEMA
 from charlstm.training.optim.schedule import schedule
+from charlstm.training.outcome import Outcome, unigram_loss
 from charlstm.training.saving import RunFiles
 from charlstm.training.snapshot import Cursor, TrainState
 from charlstm.training.step import TrainStep
@@ -178,6 +179,17 @@ class Training:
             length: its length in tokens.
         """
         return self.tokenizer.decode(self._passage(length))
+
+    def outcome(self) -> Outcome:
+        """Return what the run has come to so far."""
+        cursor, bits, by_frequency = self.cursor, None, None
+        if cursor.best_val_loss is not None:
+            size = len(self._val_ids), self._val_characters
+            by_frequency = unigram_loss(self._train_ids, self._val_ids, self.run.model.vocab_size)
+            if self.tokenizer.kind == "byte":  # what is no text may have no characters
+                size = len(self._val_ids), len(self._val_ids)
+            bits, by_frequency = (bits_per_char(loss, *size) for loss in (cursor.best_val_loss, by_frequency))
+        return Outcome(cursor.tokens / len(self._train_ids), self._clock.seconds, bits, by_frequency)
 
     def save_resume(self) -> CheckpointSaved:
         """Write ``resume.safetensors``: everything for an exact resume, with any number of ranks.

@@ -55,6 +55,7 @@ def prepare(
     init: Checkpoint | None = None,
     starter: Callable[[], Checkpoint | None] = lambda: None,
     progress: Callable[[int, int], None] | None = None,
+    before_measuring: Callable[[], None] = lambda: None,
 ) -> Prepared:
     """Read and encode the text, and choose the remaining settings; the run is named after its text for now.
 
@@ -67,6 +68,7 @@ def prepare(
         init: a model to start from: its architecture is kept, and its alphabet may be extended.
         starter: reads the starter, which the run begins from if that is better; it may return None.
         progress: called while encoding, with the bytes done and the total.
+        before_measuring: called once the text is read, before the machine is measured.
 
     Returns:
         The prepared run.
@@ -89,6 +91,7 @@ def prepare(
         tokenizer = extend_tokenizer(init, corpus, data, cache) if init is not None else None
         encoded = encode(corpus, data, cache, tokenizer=tokenizer, progress=progress)
     train = given.get("train", {})
+    before_measuring()
     machine = probe.probe(train.get("device"), train.get("precision"), train.get("threads"))
     effective_vocab_size = encoded.effective_vocab_size()
     ends = _ends(encoded, listed.records)

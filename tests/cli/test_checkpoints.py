@@ -201,7 +201,7 @@ def test_show_has_everything_with_units(store: Store) -> None:
         "bits/char",
         "2.5000",
         "1,200",
-        "1m 01s",
+        "1 min 1 s",
         r"7 characters",
         "\\n",
     ):

@@ -12,7 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.color import ColorSystem
 from rich.console import Console
+from rich.style import Style
 
 import charlstm
 from charlstm.checkpoint.format import write
@@ -64,11 +66,51 @@ def test_surprise_without_colour_is_digits_below_each_line(cli):
     assert len(shown[1]) == len(shown[0]) + 1, "a digit for each character and one for the newline"
     assert set(shown[1]) <= set(".123456789+")
     assert "\x1b" not in "".join(shown)
-    assert shown[-1].startswith("surprisal in whole bits")
+    legend = next(place for place, line in enumerate(shown) if line.startswith("surprisal in whole bits"))
+    score = charlstm.load("starter").score(TEXT)
+    bits = score.nats.sum(dtype=float) / np.log(2)
+    total = f"{bits:,.0f} bits for {len(TEXT)} characters: {bits / len(TEXT):.2f} bits per character"
+    assert shown[legend + 1 : legend + 4] == ["", total, "hardest places:"]
+    places = [re.fullmatch(r" *([\d.]+) bits  line (\d+)  .*\[(.*)\].*", line) for line in shown[legend + 4 :]]
+    hardest = int(score.nats.argmax())
+    found = (f"{score.nats[hardest] / np.log(2):.1f}", str(1 + TEXT[:hardest].count("\n")), TEXT[hardest])
+    assert places[0].groups() == found
+    assert len(places) == 5
+    assert sorted(places, key=lambda place: -float(place[1])) == places
+
+
+def test_a_hard_place_is_shown_amid_its_line_and_hides_none_that_is_elsewhere(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(surprise, "stdout_console", lambda: Console(file=out, no_color=True, width=44))
+    text = "a" * 40 + "Q" + "b" * 9 + "R" + "c" * 40 + "\n天地S地天\n\x1b\n"
+    bits = {"Q": 12.0, "R": 11.0, "S": 10.0, "\x1b": 9.0}
+    surprise.show(score_of([(character.encode(), bits.get(character, 1.1)) for character in text]))
+    *_, first, second, third = out.getvalue().splitlines()
+    assert first == " 12.0 bits  line 1  aaaaaaaaaa[Q]bbbbbbbbbR"
+    assert second == " 10.0 bits  line 2  ccccc⏎天地[S]地天⏎␛⏎", "a wide character takes two of the 43 columns"
+    assert third.startswith("  1.1 bits"), "R is near Q, and the escape near S"
+
+
+def test_every_shade_can_be_read_on_dark_and_on_white_with_256_colours_and_with_16():
+    def luminance(colour):
+        parts = [part / 255 for part in colour.get_truecolor()]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    styles = [Style.parse(style) for _, style, _ in surprise.STYLES]
+    assert styles[0] == Style.parse("default"), "what is expected has the terminal's own colours"
+    for system in (ColorSystem.EIGHT_BIT, ColorSystem.STANDARD):
+        shades = [(style.color.downgrade(system), style.bgcolor.downgrade(system)) for style in styles[1:]]
+        for text, background in shades:
+            dark, light = sorted(map(luminance, (text, background)))
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, "what WCAG 2 asks of text"
+        assert len({background.number for _, background in shades}) == len(shades)
 
 
 class Pieces:
     """A tokenizer with a token for each of some byte strings."""
+
+    kind = "unigram"
 
     def __init__(self, pieces):
         self.token_bytes = pieces.__getitem__
@@ -93,13 +135,15 @@ def test_digits_are_whole_bits_and_wide_characters_keep_their_column(monkeypatch
 
 def test_in_colour_the_text_is_whole_and_controls_are_not_obeyed(monkeypatch):
     out = io.StringIO()
-    console = Console(file=out, force_terminal=True, color_system="standard", width=80)
+    console = Console(file=out, force_terminal=True, color_system="256", width=80)
     monkeypatch.setattr(surprise, "stdout_console", lambda: console)
     surprise.show(score_of([(b"a", 0.5), (b"\x1b", 9.0), (b"\xf0\x9f", 1.0), (b"\x8e\x89", 5.0), (b"\n", 1.0)]))
     shown = out.getvalue()
     assert "␛" in shown
     assert "🎉" in shown
     assert "8 bits or more" in shown
+    assert "\x1b[38;5;16;48;5;221ma" not in shown
+    assert "\x1b[38;5;231;48;5;125m␛" in shown, "each shade has its own text colour"
 
 
 @pytest.mark.parametrize(
@@ -163,8 +207,9 @@ def test_dynamic_surprise_is_that_of_the_network_that_learns(cli):
         cli("eval", "starter", "poem.txt", "--surprise", *more).out.splitlines()
         for more in ((), ("--dynamic", "--lr", "0.003"))
     )
-    assert as_trained[::2] == learning[::2], "the text"
-    assert as_trained[1:-1:2] != learning[1:-1:2], "the digits"
+    end = 2 * TEXT.count("\n")
+    assert as_trained[:end:2] == learning[:end:2], "the text"
+    assert as_trained[1:end:2] != learning[1:end:2], "the digits"
 
 
 @pytest.mark.parametrize(

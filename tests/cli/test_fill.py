@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 import shlex
 import shutil
 import sys
@@ -161,7 +162,7 @@ def test_a_bidirectional_run_is_scored_listed_verified_and_resumed(cli):
     assert cli("checkpoints", "verify", "both").code == 0
     resumed = cli("train", "--resume", "both", "--max-steps", "64")
     assert resumed.code == 0, resumed.err
-    example = shlex.split(resumed.err.rpartition("with: ")[2])
+    example = shlex.split(re.search("with: (.*)", resumed.err)[1])
     assert example[:3] == ["charlstm", "fill", "both"]
     assert cli(*example[1:]).code == 0
 

@@ -7,8 +7,9 @@ import time
 import pytest
 
 from charlstm import events
-from charlstm.cli.views import progress
-from charlstm.cli.views.progress import Bar, Lines, Pace, Status
+from charlstm.cli.views import live, region
+from charlstm.cli.views.live import Live
+from charlstm.cli.views.progress import Lines, Pace, Status
 
 EVIL = "\x1b[2J\x9b31m\u202ered[bold]\r"
 SHOWN = "␛[2J<U+009B>31m<U+202E>red[bold]␍"
@@ -25,12 +26,15 @@ class Terminal(io.StringIO):
 def test_what_comes_from_a_text_or_a_file_name_cannot_control_the_terminal(monkeypatch, event):
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr(progress, "terminal_width", lambda: 200)
-    with Bar("char", Pace(None)) as bar:
-        bar.show(event)
-        above_the_bar = terminal.getvalue()
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for module in (live, region):
+        monkeypatch.setattr(module, "terminal_width", lambda: 200)
+    with Live("char", Pace(None)) as view:
+        view.show(event)
+        live_view = terminal.getvalue()
+    place = len(terminal.getvalue())
     Lines("char", Pace(None)).show(event)
-    for shown in (above_the_bar, terminal.getvalue()[len(above_the_bar) :]):
+    for shown in (live_view, terminal.getvalue()[place:]):
         assert SHOWN in shown
         assert not set("\x9b\u202e") & set(shown)
         assert "\x1b[2J" not in shown

@@ -482,12 +482,13 @@ def test_ctrl_c_ends_endless_text_with_130(root: Path) -> None:
     assert "Traceback" not in errors
 
 
-def on_a_terminal(arguments: list[str], root: Path) -> str:
+def on_a_terminal(arguments: list[str], root: Path, columns: int = 80) -> str:
     """Run the command on a terminal; return its stdout."""
     import pty
 
     controller, terminal = pty.openpty()
-    with subprocess.Popen([*COMMAND, *arguments], stdout=terminal, stderr=subprocess.DEVNULL, env=environment(root)):
+    variables = {**environment(root), "COLUMNS": str(columns)}
+    with subprocess.Popen([*COMMAND, *arguments], stdout=terminal, stderr=subprocess.DEVNULL, env=variables):
         os.close(terminal)
         screen = b""
         while True:
@@ -511,12 +512,27 @@ def test_a_terminal_is_shown_control_characters_and_a_pipe_gets_them(root: Path)
         [*COMMAND, *arguments], capture_output=True, env=environment(root), check=True
     ).stdout.decode()
     assert set(piped) == set(alphabet)
-    screen = on_a_terminal(arguments, root)
+    screen = on_a_terminal(arguments, root, columns=2000)
     assert not set(screen) & set("\x1b\x07\x7f\x9b\u202e\u2066")
     shown = {"\x1b": "␛", "\x07": "␇", "\x7f": "␡", "\x9b": "<U+009B>", "\u202e": "<U+202E>", "\u2066": "<U+2066>"}
-    assert screen.removesuffix("\n") == "".join(shown.get(character, character) for character in piped).removesuffix(
-        "\n"
-    )
+    expected = "".join(shown.get(character, character) for character in piped)
+    lines = [line.rstrip() for line in expected.expandtabs(8).split("\n")]
+    assert screen.rstrip() == "\n".join(lines).rstrip()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
+@pytest.mark.parametrize("columns", [40, 60])
+def test_a_terminal_folds_between_words_and_a_pipe_gets_the_text(root: Path, columns: int) -> None:
+    arguments = ["starter", "--seed", "3", "--length", "600", "--prompt", "The boat"]
+    piped = subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, env=environment(root), check=True
+    ).stdout.decode()
+    screen = on_a_terminal(arguments, root, columns)
+    assert screen.split() == piped.split(), "a word was cut, or lost"
+    assert max(map(len, screen.split("\n"))) < columns
+    assert all(line == line.rstrip() for line in screen.split("\n"))
+    assert re.findall(r"\n{2,}", screen.rstrip()) == re.findall(r"\n{2,}", piped.rstrip()), "its paragraphs stay"
+    assert "\x1b" not in screen
 
 
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
@@ -548,12 +564,22 @@ def test_the_first_text_is_written_at_once_and_later_text_in_blocks(terminal: bo
     stream = Stream(terminal)
     output = Output(stream)
     for _ in range(1000):
-        output.write("x")
-    assert stream.flushed[0] == "x"
+        output.write("x ")
+    assert stream.flushed[0].rstrip() == "x"
     assert len(stream.flushed) < 20
     time.sleep(0.25)
-    output.write("y")
-    assert stream.flushed[-1].endswith("xy")
+    output.write("y ")
+    assert stream.flushed[-1].split()[-2:] == ["x", "y"]
+
+
+def test_a_word_waits_for_its_end_on_a_terminal_and_the_end_of_the_line_is_one() -> None:
+    stream = Stream(True)
+    output = Output(stream)
+    output.write("one tw")
+    assert stream.getvalue() == "one"
+    output.write("o")
+    output.end_line()
+    assert stream.getvalue() == "one two\n"
 
 
 def test_a_line_is_ended_once() -> None:

@@ -57,7 +57,7 @@ def test_a_longer_search_says_how_the_best_compares_with_the_default(cli, tmp_pa
     assert "charlstm sample tuning/my/trial-1" in result.out
     again = cli("tune", "my.txt", "--budget", "0.2s", "--trial-time", "0.1s")
     assert again.code == 0, again.err
-    assert again.err.startswith("continuing the search in tuning/my after 2 trials, 0s left")
+    assert again.err.startswith("continuing the search in tuning/my after 2 trials, 0 s left")
 
 
 def test_no_finished_trial_is_an_error_with_the_reason(cli, tmp_path, monkeypatch):

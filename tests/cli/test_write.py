@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import select
 import signal
 import subprocess
@@ -218,7 +219,7 @@ def test_a_session_starts_with_a_prompt(write: Any, tmp_path: Path) -> None:
 class Terminal:
     """A person at ``charlstm write``, who types and reads."""
 
-    def __init__(self, root: Path, *options: str) -> None:
+    def __init__(self, root: Path, *options: str, term: str = "dumb") -> None:
         import pty
 
         environment = {**os.environ, "CHARLSTM_CHECKPOINTS": str(root), "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -226,7 +227,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "charlstm", "write", "--seed", "1", *options],
             stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
-            env={**environment, "TERM": "dumb"},
+            env={**environment, "TERM": term},
         )  # fmt: skip
         os.close(terminal)
         self.screen = ""
@@ -297,6 +298,28 @@ def test_a_person_writes_chooses_undoes_and_is_warned(root: Path) -> None:
     terminal.wait_for("> ")
     terminal.type("/quit\n")
     assert terminal.leave() == 0
+
+
+@on_posix
+def test_what_a_person_has_typed_is_bold_and_words_stay_whole(root: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    terminal = Terminal(root, "--length", "200", "--prompt", "So it began", term="xterm-256color")
+    terminal.wait_for("> ")
+    terminal.type(" upon a tim\n")
+    terminal.wait_for("\n> ")
+    for command in ("\n", "/show\n"):
+        terminal.type(command)
+        shown = re.sub(r"\x1b\[22m( *)\x1b\[1m", r"\1", terminal.wait_for("\n> "))
+        [typed] = re.findall(r"\x1b\[1m(.*?)\x1b\[22m", shown)
+        assert typed == "So it began upon a tim", "and nothing of the model's own"
+        assert len(shown) > 150
+    terminal.type("/alt 2\n")
+    shown = terminal.wait_for("\n  2  ") + terminal.wait_for("1-2> ")
+    terminal.type("/quit\n/quit\n")
+    assert terminal.leave() == 0
+    lines = re.sub(r"\x1b\[[?0-9;]*[a-z]", "", shown.replace("\r", "")).split("\n")
+    assert max(map(len, lines)) < 40
+    assert all(line.startswith(("  1  ", "  2  ", "     ")) for line in lines[-9:-1]), "folded beside its number"
 
 
 @on_posix

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from html import escape
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from charlstm.cli.views.progress import Pace, Status
-from charlstm.cli.views.terminal import duration, visible
+from charlstm.cli.views.terminal import visible
 from charlstm.events import Event, Notice, Preview, StepDone, Stopped
 
 _EVERY = 0.3
@@ -36,7 +35,7 @@ class NotebookBar(Status):
     def __init__(self, kind: str, pace: Pace, folder: Path) -> None:
         super().__init__(kind, pace)
         self._folder = folder
-        self._share, self._preview, self._left, self._end = 0.0, "", "", ""
+        self._share, self._preview, self._end = 0.0, "", ""
         self._notices: list[str] = []
 
     def __enter__(self) -> NotebookBar:
@@ -54,22 +53,19 @@ class NotebookBar(Status):
         self.update(event)
         if isinstance(event, StepDone):
             self._share = event.progress
-            left = self.pace.seconds_left
-            self._left = "" if math.isnan(left) else f"{duration(left)} left"
         elif isinstance(event, Preview):
             self._preview = event.text
         elif isinstance(event, Notice):
             self._notices.append(event.text)
         elif isinstance(event, Stopped):
             self._share = 1.0 if event.reason == "finished" else self._share
-            self._left = ""
             self._end = f"{event.reason}; saved in {self._folder}" if event.reason != "diverged" else event.reason
         if time.monotonic() - self._shown_at >= _EVERY:
             self._shown_at = time.monotonic()
             self._handle.update(self)
 
     def __repr__(self) -> str:
-        return " · ".join(filter(None, (f"{self._share:.0%}", self._left, self.numbers(), self._end)))
+        return " · ".join(filter(None, (f"{self._share:.0%}", self._end or self.speed(), self.score())))
 
     def _repr_html_(self) -> str:
         """What the cell shows now."""

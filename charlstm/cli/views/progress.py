@@ -1,10 +1,9 @@
-"""Training as a person sees it: a progress bar on a terminal, plain lines elsewhere, or JSON lines for a program."""
+"""Training as a person sees it: live on a terminal (`views.live`), as plain lines elsewhere, as JSON for a program."""
 
 from __future__ import annotations
 
 import math
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,16 +11,14 @@ from typing import TYPE_CHECKING
 
 from charlstm.cli import streams
 from charlstm.cli.spelling import with_options
-from charlstm.cli.views.terminal import count, duration, fold, is_terminal, say, terminal_width, visible
-from charlstm.events import EvalDone, Event, Notice, Preview, Started, StepDone, Stopped, to_json
+from charlstm.cli.views.terminal import can_redraw, count, duration, say
+from charlstm.events import EvalDone, Event, Notice, Preview, Started, StepDone, to_json
 
 if TYPE_CHECKING:
     from charlstm.training.loop import Training
 
 _LINE_EVERY = 5.0
 """Seconds between plain lines."""
-_MARK = "  │ "
-"""The prefix of a preview's lines above the bar."""
 
 
 @contextmanager
@@ -39,7 +36,7 @@ def bytes_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]
 
     with tqdm(
         desc=what, unit="B", unit_scale=True, delay=0.5, leave=False, file=sys.stderr,
-        disable=quiet or not is_terminal(sys.stderr), dynamic_ncols=True,
+        disable=quiet or not can_redraw(sys.stderr), dynamic_ncols=True,
     ) as bar:  # fmt: skip
 
         def show(done: int, total: int) -> None:
@@ -50,7 +47,7 @@ def bytes_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]
 
 
 @contextmanager
-def view(training: Training, *, quiet: bool, json_lines: bool) -> Iterator[Callable[[Event], None]]:
+def view(training: Training, *, quiet: bool, json_lines: bool) -> Iterator[View]:
     """Show the events of a training.
 
     Args:
@@ -59,22 +56,35 @@ def view(training: Training, *, quiet: bool, json_lines: bool) -> Iterator[Calla
         json_lines: print events as JSON on stdout, whether quiet or not.
 
     Yields:
-        A function to call with each event.
+        What shows each event.
     """
     kind = training.tokenizer.kind
     pace = Pace(training.run.train.max_time)
     if json_lines:
-        yield _JsonLines().show
+        yield _JsonLines()
     elif quiet:
-        yield lambda event: None
-    elif is_terminal(sys.stderr):
-        with Bar(kind, pace) as bar:
-            yield bar.show
+        yield View()
+    elif can_redraw(sys.stderr):
+        from charlstm.cli.views.live import Live
+
+        with Live(kind, pace) as live:
+            yield live
     else:
-        yield Lines(kind, pace).show
+        yield Lines(kind, pace)
 
 
-class _JsonLines:
+class View:
+    """Shows nothing but messages; the other views show the events of a training as well."""
+
+    def show(self, event: Event) -> None:
+        """Show an event."""
+
+    def say(self, text: str) -> None:
+        """Print a message; a signal handler may call this."""
+        say(text)
+
+
+class _JsonLines(View):
     """Events on stdout for a program; when it stops reading, training continues."""
 
     def __init__(self) -> None:
@@ -89,18 +99,6 @@ class _JsonLines:
             self._open = False
             streams.discard(sys.stdout)
             say("events can no longer be written to stdout; training continues, and metrics.jsonl has them")
-
-
-def _folded(text: str) -> str:
-    """Lines folded between words at the terminal's width; a preview's lines keep their prefix."""
-    width = terminal_width()
-    lines: list[str] = []
-    for line in text.split("\n"):
-        if line.startswith(_MARK):  # a preview keeps its spaces; a sentence loses the one it is folded at
-            lines += textwrap.wrap(line, width, subsequent_indent=_MARK, drop_whitespace=False)
-        else:
-            lines += fold(line, width)
-    return "\n".join(lines)
 
 
 class Pace:
@@ -144,92 +142,72 @@ class Pace:
         return min(self._most_left, (1 - p1) * (t1 - t0) / (p1 - p0)) if p1 > p0 else math.nan
 
 
-class Status:
-    """What the bar and the plain lines have in common.
+class Status(View):
+    """What all views of a training know.
 
     Args:
         kind: of the tokenizer, which tells what a token is called.
         pace: how fast the run learns.
+
+    Attributes:
+        loss: a running mean of the training loss, in nats per token; NaN before the first step.
+        bits: of each evaluation, in order, per character or byte.
+        seconds: of training so far, over all sessions.
     """
 
     def __init__(self, kind: str, pace: Pace) -> None:
         self.pace = pace
-        self._kind = kind
         self.loss = math.nan
-        self.bits = math.nan
-        self._unit = "byte" if kind == "byte" else "char"
+        self.bits: list[float] = []
+        self.seconds = 0.0
+        self._kind = kind
+
+    @property
+    def unit(self) -> str:
+        """What bits are counted for: the text of a model of bytes may have no characters."""
+        return "byte" if self._kind == "byte" else "character"
 
     def update(self, event: Event) -> None:
         """Take an event into account."""
         if isinstance(event, StepDone):
             self.pace.update(event)
+            self.seconds = event.seconds
             self.loss = event.loss if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * event.loss
         elif isinstance(event, EvalDone):
-            # The text of a model of bytes may have no characters; its token is a byte.
-            self.bits = event.val_loss / math.log(2) if self._kind == "byte" else event.bits_per_char
+            self.seconds = event.seconds
+            # A token of a model of bytes is a byte.
+            self.bits.append(event.val_loss / math.log(2) if self._kind == "byte" else event.bits_per_char)
             self.pace.pause()
 
-    def numbers(self) -> str:
-        """Loss, validation loss and speed, as far as they are known."""
+    def announce(self, event: Event) -> None:
+        """Print what an event has to say in words, if it has."""
+        if isinstance(event, Started) and event.step:
+            self.say(f"continuing after step {event.step}")
+        elif isinstance(event, Notice):
+            self.say(with_options(event.text))
+
+    def speed(self) -> str:
+        """The training loss, the speed and the time left, as far as they are known, the most important first."""
         tokens = {"char": "chars", "byte": "bytes"}.get(self._kind, "tokens")
+        left = self.pace.seconds_left
         parts = [
+            "" if math.isnan(left) else f"{duration(left)} left",
             "" if math.isnan(self.loss) else f"loss {self.loss:.3f}",
-            "" if math.isnan(self.bits) else f"val {self.bits:.3f} bits/{self._unit}",
             f"{count(self.pace.tokens_per_second)} {tokens}/s" if self.pace.tokens_per_second else "",
         ]
         return " · ".join(filter(None, parts))
 
-    def evaluation(self, event: EvalDone) -> str:
-        """What an evaluation found."""
-        mean = " (average of weights)" if event.weights == "ema" else ""
-        return (
-            f"step {event.step}: val {event.val_loss:.4f} nats/token, {self.bits:.3f} bits/{self._unit}{mean}"
-            f"{', the best so far' if event.best else ''}"
-        )
+    def title(self) -> str:
+        """When a preview was written, and how good the network was: ``24 s · 2.42 bits per character``."""
+        return f"{duration(self.seconds)} · {self.score() or f'loss {self.loss:.3f}'}"
 
-
-class Bar(Status):
-    """A tqdm bar on stderr, with all other messages above it."""
-
-    def __enter__(self) -> Bar:
-        from tqdm import tqdm
-
-        self._bar = tqdm(
-            total=1.0, file=sys.stderr, dynamic_ncols=True, mininterval=0.2,
-            bar_format="{percentage:3.0f}% |{bar:10}| {desc}",
-        )  # fmt: skip
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def show(self, event: Event) -> None:
-        """Show an event."""
-        self.update(event)
-        if isinstance(event, StepDone):
-            self._bar.n = event.progress
-            left = self.pace.seconds_left
-            # The most important comes first: a narrow terminal cuts off the end of the line.
-            first = "" if math.isnan(left) else f"{duration(left)} left · "
-            self._bar.set_description_str(first + self.numbers(), refresh=False)
-            self._bar.update(0)
-        elif isinstance(event, EvalDone):
-            self._bar.set_description_str(self.numbers(), refresh=False)
-            self._above(self.evaluation(event))
-        elif isinstance(event, Preview):
-            self._above("\n".join(f"{_MARK}{line}" for line in event.text.split("\n")))
-        elif isinstance(event, Notice):
-            self._above(with_options(event.text))
-        elif isinstance(event, Stopped):
-            self._bar.n = 1.0 if event.reason == "finished" else self._bar.n
-            self._bar.refresh()
-
-    def _above(self, text: str) -> None:
-        self._bar.write(_folded(visible(text)), file=sys.stderr)
+    def score(self) -> str:
+        """The last evaluation: ``2.42 bits per character``; empty before the first."""
+        return f"{self.bits[-1]:.2f} bits per {self.unit}" if self.bits else ""
 
 
 class Lines(Status):
-    """Plain lines on stderr, one every five seconds and one at each evaluation.
+    """Plain lines on stderr, one every five seconds, one at each evaluation, and each preview.
 
     Args:
         kind: as in `Status`.
@@ -246,16 +224,21 @@ class Lines(Status):
         if isinstance(event, StepDone):
             if time.monotonic() - self._last >= _LINE_EVERY:
                 self._last = time.monotonic()
-                left = self.pace.seconds_left
-                rest = "" if math.isnan(left) else f" · {duration(left)} left"
-                say(f"{event.progress:4.0%} step {event.step} · {self.numbers()}{rest}")
-        elif isinstance(event, Started):
-            if event.step:
-                say(f"continuing after step {event.step}")
+                score = f" · {self.score()}" if self.bits else ""
+                say(f"{event.progress:4.0%} step {event.step} · {self.speed()}{score}")
         elif isinstance(event, EvalDone):
-            say(self.evaluation(event))
+            say(self._evaluation(event))
         elif isinstance(event, Preview):
-            for line in event.text.split("\n"):
-                say(f"  | {line}")
-        elif isinstance(event, Notice):
-            say(with_options(event.text))
+            say(f"preview after {self.title()}:")
+            for line in event.text.strip("\n").split("\n"):
+                say(f"  | {line}", indent=4)
+        else:
+            self.announce(event)
+
+    def _evaluation(self, event: EvalDone) -> str:
+        mean = " (average of weights)" if event.weights == "ema" else ""
+        short = {"character": "char"}.get(self.unit, self.unit)
+        return (
+            f"step {event.step}: val {event.val_loss:.4f} nats/token, {self.bits[-1]:.3f} bits/{short}{mean}"
+            f"{', the best so far' if event.best else ''}"
+        )

@@ -1,15 +1,15 @@
-"""Drawn text to stdout: at once and made harmless on a terminal, in blocks and unchanged into a pipe or file."""
+"""Drawn text to stdout: at once, harmless and folded on a terminal, in blocks and unchanged into a pipe or file."""
 
 from __future__ import annotations
 
 import errno
 import re
-import shutil
 import sys
 import time
 from typing import IO
 
-from charlstm.cli.views.terminal import is_terminal, visible
+from charlstm.cli.views.folding import Folder
+from charlstm.cli.views.terminal import can_redraw, is_terminal, terminal_width, visible
 
 _TERMINAL_INTERVAL = 1 / 60  # seconds
 _PIPE_INTERVAL = 0.2  # seconds
@@ -27,8 +27,8 @@ def writable(text: str) -> str:
 class Output:
     """Where drawn text goes.
 
-    The first text is written at once. After that a terminal gets the text of every sixtieth of a second, which looks
-    like every character and costs a hundredth of it; a pipe gets blocks, at least five a second.
+    The first text is written at once. After that a terminal gets the words of every sixtieth of a second, which looks
+    like every word and costs a hundredth of it, folded to its width; a pipe gets blocks, at least five a second.
 
     Args:
         stream: a text stream; None is standard output.
@@ -43,17 +43,25 @@ class Output:
         if not self.terminal and hasattr(self._stream, "reconfigure"):
             self._stream.reconfigure(newline="\n")  # Windows would write \r\n
         self._interval = _TERMINAL_INTERVAL if self.terminal else _PIPE_INTERVAL
+        self._folder = Folder(terminal_width) if self.terminal else None
+        self._has_styles = can_redraw(self._stream)
         self._waiting: list[str] = []
         self._size = 0
         self._next_flush = 0.0
         self._line_open = False
 
-    def write(self, text: str) -> None:
-        """Write text, now or shortly.
+    def write(self, text: str, *, bold: bool = False) -> None:
+        """Write text, now or shortly; on a terminal a word that has not ended waits for its end, or for `end_line`.
+
+        Args:
+            text: the text.
+            bold: whether a terminal shows it in bold.
 
         Raises:
             BrokenPipeError: the reader has closed the pipe.
         """
+        if self._folder is not None:
+            text = self._folder.push(visible(text), bold=bold and self._has_styles)
         if not text:
             return
         self._waiting.append(text)
@@ -71,11 +79,13 @@ class Output:
         self._waiting, self._size = [], 0
         if text:
             self._line_open = not text.endswith("\n")
-            self._put(visible(text) if self.terminal else text)
+            self._put(text)
         self._next_flush = time.monotonic() + self._interval
 
     def end_line(self) -> None:
         """Start a new line unless one has just started."""
+        if self._folder is not None:
+            self._waiting.append(self._folder.flush())
         self.flush()
         if self._line_open:
             self.write("\n")
@@ -85,7 +95,7 @@ class Output:
         """Separate two texts: by a line across a terminal, by ``=== title ===`` in a pipe."""
         self.end_line()
         if self.terminal:
-            width = min(shutil.get_terminal_size().columns, 100)
+            width = min(terminal_width(), 100)
             self.write(f"── {title} ".ljust(width, "─") + "\n")
         else:
             self.write(f"=== {title} ===\n")

@@ -1,35 +1,47 @@
-"""A text shown by the surprisal of each character: in colour, or in digits below each line."""
+"""A text shown by the surprisal of each character: shaded, or with digits below each line; then its hardest places."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from charlstm.cli.views.terminal import stdout_console, visible
+import numpy as np
+
+from charlstm.cli.views.folding import cells_of
+from charlstm.cli.views.terminal import counted, stdout_console, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from charlstm.evaluation.score import Score
 
-_STYLES = (
-    (1, "bright_black", "under 1 bit"),
-    (2, "default", "1 to 2"),
-    (4, "cyan", "2 to 4"),
-    (6, "yellow", "4 to 6"),
-    (8, "bright_red", "6 to 8"),
-    (math.inf, "bold white on red", "8 bits or more"),
+_BLACK, _WHITE = "color(16)", "color(231)"
+STYLES = (
+    (1, "default", "under 1 bit"),
+    (2, f"{_BLACK} on color(187)", "1 to 2"),
+    (4, f"{_BLACK} on color(221)", "2 to 4"),
+    (6, f"{_BLACK} on color(209)", "4 to 6"),
+    (8, f"{_WHITE} on color(160)", "6 to 8"),
+    (math.inf, f"{_WHITE} on color(125)", "8 bits or more"),
 )
-"""Surprisal below which a style holds, in bits; style; label."""
+"""Surprisal below which a style holds, in bits; style; label. A background has its own text colour, so that it can be
+read on a dark and on a white terminal; with 16 colours, too, no two of the nearest ones are the same."""
+
+_HARDEST = 5
+"""How many places are listed at the end."""
+_REACH = 30
+"""Tokens shown on both sides of a place, and between two places."""
 
 
 def show(score: Score) -> None:
-    """Print the text and a legend.
+    """Print the text, a legend, the total, and the places where the network was surprised most.
 
-    In colour, a character's colour is its surprisal. Without colour, a line of digits below each line of text gives it
-    in whole bits: a dot is less than one, ``+`` is ten or more.
+    In colour, the shade behind a character is its surprisal. Without colour, a line of digits below each line of text
+    gives it in whole bits: a dot is less than one, ``+`` is ten or more.
     """
     console = stdout_console()
     pieces = ((visible(text), nats / math.log(2)) for text, nats in score.pieces())
@@ -37,6 +49,86 @@ def show(score: Score) -> None:
         _show_digits(console, pieces)
     else:
         _show_colours(console, pieces)
+    console.print(f"\n{_total(score)}\nhardest places:")
+    places = _hardest_places(score)
+    heads = [f"{place.bits:5.1f} bits  line {place.line}  " for place in places]
+    for place, head in zip(places, heads, strict=True):
+        width = max(map(len, heads))
+        console.print(place.shown(head.ljust(width), console.width - 1), soft_wrap=True)
+
+
+@dataclass
+class _Place:
+    """A token that the network did not expect.
+
+    Args:
+        bits: its surprisal.
+        line: the number of its line, from 1.
+        before: the text before it.
+        piece: its own text; of a byte inside a character, that character.
+        after: the text after it.
+    """
+
+    bits: float
+    line: int = 1
+    before: str = ""
+    piece: str = ""
+    after: str = ""
+
+    def shown(self, head: str, columns: int) -> Text:
+        """The place in one line: ``head``, and the piece amid as much text as fits, shaded and between brackets."""
+        from rich.text import Text
+
+        before, piece, after = (visible(part.replace("\n", "⏎")) for part in (self.before, self.piece, self.after))
+        room = max(10, columns - len(head) - sum(map(cells_of, piece)) - 2)
+        begin = _that_fit(before[::-1], room // 2)[::-1]
+        end = _that_fit(after, room - sum(map(cells_of, begin)))
+        shown = Text.assemble(head, begin, "[", (piece, _style(self.bits)), "]", end)
+        shown.rstrip()
+        return shown
+
+
+def _hardest_places(score: Score) -> list[_Place]:
+    """The tokens of the highest surprisal, none within the reach of a harder one, the hardest first."""
+    count = min(len(score.nats), _HARDEST * (2 * _REACH + 1))
+    candidates = np.argpartition(-score.nats, count - 1)[:count]
+    chosen: list[int] = []
+    for position in candidates[np.argsort(-score.nats[candidates], kind="stable")].tolist():
+        if len(chosen) < _HARDEST and all(abs(position - other) > _REACH for other in chosen):
+            chosen.append(position)
+    places = {position: _Place(float(score.nats[position]) / math.log(2)) for position in chosen}
+    line = 1
+    for position, (piece, _) in enumerate(score.pieces()):
+        for at, place in places.items():
+            if at - _REACH <= position < at:
+                place.before += piece
+            elif position == at or (position > at and not place.piece):
+                place.piece, place.line = piece, line
+            elif at < position <= at + _REACH:
+                place.after += piece
+        line += piece.count("\n")
+    return list(places.values())
+
+
+def _total(score: Score) -> str:
+    """The sum and the mean: ``1,234 bits for 512 characters: 2.41 bits per character``."""
+    of_bytes = score.tokenizer.kind == "byte"
+    count, unit = (score.bytes, "byte") if of_bytes else (score.characters, "character")
+    bits = score.summary.nats / math.log(2)
+    return f"{bits:,.0f} bits for {counted(count, unit)}: {bits / count:.2f} bits per {unit}"
+
+
+def _that_fit(text: str, columns: int) -> str:
+    """The beginning of a text that is at most so wide."""
+    for place, character in enumerate(text):
+        columns -= cells_of(character)
+        if columns < 0:
+            return text[:place]
+    return text
+
+
+def _style(bits: float) -> str:
+    return next((style for limit, style, _ in STYLES if bits < limit), STYLES[-1][1])  # NaN has the last
 
 
 def _show_colours(console: Console, pieces: Iterable[tuple[str, float]]) -> None:
@@ -45,16 +137,15 @@ def _show_colours(console: Console, pieces: Iterable[tuple[str, float]]) -> None
 
     line = Text()
     for piece, bits in pieces:
-        style = next((style for limit, style, _ in _STYLES if bits < limit), _STYLES[-1][1])  # NaN has the last
         # A newline has no colour of its own, so a surprising one gets a sign.
-        line.append("⏎\n" if piece == "\n" and bits >= 4 else piece, style)
+        line.append("⏎\n" if piece == "\n" and bits >= 4 else piece, _style(bits))
         if piece.endswith("\n"):
             console.print(line, end="")  # line by line, in the memory of a line
             line = Text()
     if line:
         console.print(line)
     console.print("\nsurprisal:")
-    console.print(Columns((Text(label, style) for _, style, label in _STYLES), padding=(0, 2)))
+    console.print(Columns((Text(label, style) for _, style, label in STYLES), padding=(0, 2)))
 
 
 def _show_digits(console: Console, pieces: Iterable[tuple[str, float]]) -> None:

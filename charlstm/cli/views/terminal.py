@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 import textwrap
@@ -22,6 +23,17 @@ def is_terminal(stream: IO[Any]) -> bool:
         return False
 
 
+def can_redraw(stream: IO[Any]) -> bool:
+    """Whether a stream is a terminal that moves its cursor and has styles when it is told to."""
+    if not is_terminal(stream) or os.environ.get("TERM", "") in ("dumb", "unknown"):
+        return False
+    if os.name != "nt":
+        return True
+    from rich.console import Console
+
+    return not Console(file=stream).legacy_windows
+
+
 def stdout_console() -> Console:
     """Create a console for results; in a pipe it is 120 columns wide, so that tables are not folded at 80."""
     from rich.console import Console
@@ -36,15 +48,24 @@ def say(text: str, *, indent: int = 0) -> None:
         text: the message; newlines become spaces, control characters become visible.
         indent: columns by which folded lines are indented.
     """
-    line = visible(text).replace("\n", " ")
+    line = visible(text).replace("\n", " ").rstrip()
     lines = fold(line, terminal_width(), " " * indent) if is_terminal(sys.stderr) else [line]
     with contextlib.suppress(BrokenPipeError, ValueError):  # stderr has no reader any more, which must not end the work
         print("\n".join(lines), file=sys.stderr, flush=True)
 
 
+def terminal_size() -> os.terminal_size:
+    """The columns and lines of the terminal, which stderr may lead to while stdout leads to a file."""
+    fallback = (80, 24)
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        of_stderr = os.get_terminal_size(sys.stderr.fileno())
+        fallback = of_stderr if all(of_stderr) else fallback
+    return shutil.get_terminal_size(fallback)
+
+
 def terminal_width() -> int:
     """The columns to write in; the last one stays free, as some terminals start a new line there too early."""
-    return max(20, shutil.get_terminal_size().columns - 1)
+    return max(20, terminal_size().columns - 1)
 
 
 def fold(line: str, width: int, indent: str = "") -> list[str]:
@@ -63,15 +84,15 @@ def fold(line: str, width: int, indent: str = "") -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """Format seconds: ``45s``, ``3m 20s``, ``2h 05m``, ``1d 4h``."""
+    """Format seconds: ``45 s``, ``3 min 20 s``, ``2 h 5 min``, ``1 d 4 h``."""
     whole = round(seconds)
     if whole < 60:
-        return f"{whole}s"
+        return f"{whole} s"
     if whole < 3600:
-        return f"{whole // 60}m {whole % 60:02d}s"
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
     if whole < 86400:
-        return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
-    return f"{whole // 86400}d {whole % 86400 // 3600}h"
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
 def count(number: float) -> str:

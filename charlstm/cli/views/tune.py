@@ -176,4 +176,6 @@ def _comparison(done: SearchDone) -> str:
 
 def _train_command(done: SearchDone, sources: list[str], trial_time: float) -> str:
     words = ["charlstm", "train", *sources, "--config", str(done.settings_file)]
-    return f"{shlex.join(words)} --max-time {duration(_LONGER_TRAINING * trial_time).replace(' ', '')}"
+    seconds = _LONGER_TRAINING * trial_time
+    time = f"{seconds:.0f}s" if seconds < 120 else f"{seconds / 60:.0f}m"
+    return f"{shlex.join(words)} --max-time {time}"

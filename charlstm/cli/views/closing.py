@@ -1,0 +1,112 @@
+"""How a training ends for a person: a sample of what it writes now, and one sentence that says what was learnt."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from charlstm.cli.views.stream import Output
+from charlstm.cli.views.terminal import duration, say
+
+if TYPE_CHECKING:
+    from charlstm.training.loop import Training
+    from charlstm.training.outcome import Outcome
+
+_LINES, _LENGTH = 10, 600
+"""Lines of the sample, and its tokens where there are fewer lines."""
+_ENDS = re.compile(r"\n|[.!?][\"'”’)\]]*(?=\s)|[。！？][”’」』）]*")
+"""Where a text may end."""
+
+
+def close(training: Training, stop: Callable[[], bool]) -> None:
+    """Print the sample, of the saved weights and with the run's seed, and the sentence, on stderr.
+
+    Args:
+        training: the training, after its last event.
+        stop: called after each token; when it returns True, the sample ends.
+    """
+    text = whole_sentences(_sample(training, stop))
+    if text:
+        output = Output(sys.stderr)
+        output.rule(f"{training.folder.name} writes")
+        output.write(text)
+        output.end_line()
+        say("")
+    say(sentence(training.outcome(), training.tokenizer.kind, bidirectional=training.run.model.bidirectional))
+
+
+def _sample(training: Training, stop: Callable[[], bool]) -> str:
+    """A text that begins where a paragraph, line or sentence does, or some records; empty if it fills blanks."""
+    from charlstm.checkpoint.format import read_model
+    from charlstm.checkpoint.run import MODEL
+    from charlstm.engine.bidirectional import BidirectionalEngine
+    from charlstm.engine.load import load_engine
+    from charlstm.sampling.config import settings_for
+    from charlstm.sampling.records import draw_records
+    from charlstm.sampling.sampler import sample
+
+    saved = read_model(training.folder / MODEL)
+    engine, text, seed = load_engine(saved), "", saved.run.train.seed
+    if isinstance(engine, BidirectionalEngine):
+        return text
+    if saved.writing.record:
+        config = settings_for(saved.writing, length=0, seed=seed)
+        for record in draw_records(engine, saved.writing, saved.records, config, _LINES):
+            text += record.text + saved.writing.record
+            if stop():
+                break
+        return text
+    config = settings_for(saved.writing, length=_LENGTH, lines=_LINES, seed=seed)
+    for fragment in sample(engine, (), config, starts=saved.writing.starts):
+        text += fragment.text
+        if stop():
+            break
+    return text
+
+
+def whole_sentences(text: str) -> str:
+    """A text up to its last end of a line or sentence, without empty lines around it; all of it if there is none."""
+    ends = [match.end() for match in _ENDS.finditer(text)]
+    return (text[: ends[-1]] if ends else text).strip("\n")
+
+
+def sentence(outcome: Outcome, kind: str, *, bidirectional: bool = False) -> str:
+    """Say in plain words what was learnt.
+
+    Args:
+        outcome: the figures.
+        kind: of the tokenizer, which tells what is predicted.
+        bidirectional: whether the network fills blanks instead of continuing a text.
+
+    Returns:
+        One sentence.
+    """
+    read = f"It read {_how_often(outcome.passes)} in {duration(outcome.seconds)}"
+    unit = "byte" if kind == "byte" else "character"
+    token = {"byte": "byte", "char": "character"}.get(kind, "piece of a word")
+    bits, known = outcome.bits, outcome.bits_by_frequency
+    if bits is None or known is None:
+        return f"{read}; no part of the text was kept from it, so how much it has learnt was not measured."
+    if round(bits, 2) >= round(known, 2):
+        return f"{read} and knows no more yet than how common each {token} is; more time helps."
+    what = f"a missing {unit}" if bidirectional else f"the next {unit}"
+    return (
+        f"{read}: in the part of the text that was kept from it, it now needs {bits:.2f} bits to guess {what}, "
+        f"as if choosing between {_choices(bits)}; knowing only how common each {token} is, it would need "
+        f"{known:.2f} bits, as if choosing between {_choices(known)}."
+    )
+
+
+def _how_often(passes: float) -> str:
+    if passes < 0.95:
+        return f"{passes:.0%} of the text".replace("%", " %")
+    if passes < 1.05:
+        return "the text once"
+    return f"the text {passes:.1f} times" if passes < 10 else f"the text {passes:.0f} times"
+
+
+def _choices(bits: float) -> str:
+    """How many equally likely choices take so many bits to tell apart."""
+    return f"{2**bits:.0f}" if bits >= 2 else f"{2**bits:.1f}"
