@@ -103,7 +103,10 @@ class TrainConfig(Schema, frozen=True, kw_only=True):
     patience: Annotated[
         int, Meta(ge=0, le=1 << 31, description="Stop after this many evaluations without progress; 0: never.")
     ] = 0
-    save_every: Annotated[PositiveFloat, Meta(description="Time between saves of what is needed to resume.")] = 30.0
+    save_every: Annotated[
+        PositiveFloat | None,
+        Meta(description="Time between saves to resume from; else 30 seconds, or more where one takes long."),
+    ] = None
     preview: Annotated[
         int, Meta(ge=0, le=1 << 20, description="Length of the sample printed during training, in tokens; 0: none.")
     ] = 200

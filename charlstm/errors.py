@@ -5,7 +5,8 @@
     CharlstmError              1   the base of all below; by itself, something unexpected
     ├── UsageError             2   a setting, argument or prompt that cannot work
     │   ├── ConfigError        2   settings that are invalid or contradict each other
-    │   ├── TextError          2   not readable as text: a bad byte, too short, empty
+    │   ├── TextError          2   not readable as text: too short, empty
+    │   │   └── EncodingError  2   a byte does not fit the encoding
     │   └── UnknownCharacter   2   a character that is not in the tokenizer's alphabet
     ├── CheckpointError        3   a checkpoint that cannot be used
     │   ├── CorruptError       3   truncated, changed, or not a checkpoint at all

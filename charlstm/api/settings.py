@@ -125,7 +125,7 @@ class Settings(TypedDict, total=False):
     patience: int | None
     """Stop after this many evaluations without progress; 0: never."""
     save_every: float | str | None
-    """Time between saves of what is needed to resume."""
+    """Time between saves to resume from; else 30 seconds, or more where one takes long."""
     preview: int | None
     """Length of the sample printed during training, in tokens; 0: none."""
     seed: int | None

@@ -60,8 +60,8 @@ _EVALUATIONS = 20
 """Evaluations in a time budget, unless they would take more than their share of it."""
 _EVALUATION_SHARE, _VALIDATION_SHARE = 0.03, 0.015
 """The most of a time budget that all evaluations take, but for the last; and that scoring the validation text takes."""
-_SAVE_SHARE = 0.02
-"""The most of the time that saves of what is needed to resume take, but for the last."""
+_SAVE_EVERY, _SAVE_SHARE = 30.0, 0.02
+"""Seconds between saves of what is needed to resume, and the most of the time that they take, but for the last."""
 _LOSS_MEMORY = 0.98
 """Decay of the running mean of the training loss, per step."""
 _MOST_KNOWN = 1 << 19
@@ -250,7 +250,7 @@ class Training:
         for batch in self._batches.start_from(cursor.epoch, cursor.index):
             if reason is not None or self._progress() >= 1.0:
                 break
-            interval = max(self.run.train.save_every, self._took["save"] / _SAVE_SHARE)
+            interval = self.run.train.save_every or max(_SAVE_EVERY, self._took["save"] / _SAVE_SHARE)
             save_due = time.monotonic() - last_save >= interval
             done, synced = self._step(batch, stop, save_due, threads)
             yield done

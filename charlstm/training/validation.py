@@ -110,7 +110,7 @@ class Validation:
             scored.append((loss if math.isfinite(loss) else math.inf, WeightVariant(kind, temperature)))
         best = min(scored, key=lambda pair: pair[0])[1]
         if not tokens:
-            rate = len(kinds) * len(sample) / (time.perf_counter() - begin)
+            rate = len(kinds) * len(sample) / max(time.perf_counter() - begin, 1e-6)
             tokens = min(len(self.ids), max(_FEWEST, int(min(rate * seconds, len(self.ids)))))
         with use_weights(best, model, ema):
             loss = self._objective.validate(model, self.ids[:tokens], self._context, self._autocast())

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -33,7 +34,9 @@ def ids_of(length, seed=0):
     return (np.cumsum(steps) % len(ALPHABET)).astype(np.uint8)
 
 
-def training(folder, *, train=None, data=None, model=None, val=True, resume=None, length=2000, ranks=SINGLE_PROCESS):
+def training(
+    folder, *, train=None, data=None, model=None, val=True, resume=None, length=2000, ranks=SINGLE_PROCESS, begun=None
+):
     folder.mkdir(exist_ok=True)
     shape = {"vocab_size": 8, "embedding_size": 4, "hidden_size": 12, "num_layers": 2, "dropout": 0.1}
     run = RunConfig.from_plain(
@@ -56,6 +59,7 @@ def training(folder, *, train=None, data=None, model=None, val=True, resume=None
         resume=resume,
         ranks=ranks,
         write_preview=write_preview,
+        begun=begun,
     )
 
 
@@ -436,9 +440,55 @@ def test_an_average_that_is_not_finite_never_beats_the_last_weights(tmp_path):
     trained = training(tmp_path / "a")
     for weight in trained._ema.weights.values():
         weight.fill_(math.nan)
-    variant, val_loss = trained._validation.choose(trained.model, trained._ema)
-    assert variant.weights == "last"
-    assert math.isfinite(val_loss)
+    chosen = trained._validation.choose(trained.model, trained._ema)
+    assert chosen.variant.weights == "last"
+    assert math.isfinite(chosen.loss)
+
+
+@pytest.mark.parametrize(("each_takes", "evaluations"), [(0, 20), (10, 6), (60, 1)])
+def test_evaluations_come_by_share_of_a_time_budget_and_take_little_of_it(
+    tmp_path, monkeypatch, each_takes, evaluations
+):
+    """A budget of 2,000 seconds and steps of 2, however many were planned; an evaluation takes so many seconds."""
+    now = [0.0]
+    trained = training(tmp_path / "a", train={"max_steps": None, "max_time": 2000.0, "eval_every": None})
+    choose = trained._validation.choose
+
+    def take_long(*args, **options):
+        now[0] += each_takes
+        return choose(*args, **options)
+
+    monkeypatch.setattr(trained._validation, "choose", take_long)
+    monkeypatch.setattr("charlstm.training.loop.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr(trained._clock, "add_step", lambda elapsed: trained._clock.add(2.0))
+    events = run_through(trained)
+    assert events[-1].reason == "finished"
+    assert abs(len(scores(events)) - 1 - evaluations) <= 1
+    assert events[-1].seconds <= 2000.0, "the last evaluation is within the budget"
+    assert each_takes == 60 or events[-1].seconds > 1950.0
+
+
+def test_the_time_before_training_is_part_of_the_budget(tmp_path):
+    budget = {"max_steps": None, "max_time": 1.0}
+    begun = training(tmp_path / "a", train=budget, begun=time.monotonic() - 0.4)
+    begun._clock.seconds = 0.3
+    assert begun._progress() == pytest.approx(0.5, abs=0.05)
+    late = training(tmp_path / "b", train=budget, begun=time.monotonic() - 60)
+    late._clock.seconds = 0.25
+    assert late._progress() == pytest.approx(0.5), "half of it is left to train in any case"
+
+
+def test_no_more_is_validated_than_there_is_time_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("charlstm.training.validation._FEWEST", 40)
+    trained = training(tmp_path / "a")
+    validation = trained._validation
+    whole = validation.choose(trained.model, None)
+    assert whole.tokens == 400
+    hurried = validation.choose(trained.model, None, seconds=1e-9)
+    assert hurried.tokens == 40
+    again = validation.choose(trained.model, None, tokens=40)
+    assert (again.tokens, again.loss) == (40, hurried.loss) or again.variant != hurried.variant
+    assert hurried.loss != whole.loss
 
 
 def test_saving_at_every_step_changes_nothing(tmp_path):
