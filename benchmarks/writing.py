@@ -31,7 +31,13 @@ SETTINGS = ("default", "-t 0.5", "-t 0.8", "-t 1.0", "-t 0.8 --top-p 0.9")
 
 _COMMON = 500
 """Words that any text of a language shares with any other."""
-_KEYWORDS = {"-t": "temperature", "--top-p": "top_p", "--min-p": "min_p", "--repetition-penalty": "repetition_penalty"}
+_KEYWORDS = {
+    "-t": "temperature",
+    "--top-p": "top_p",
+    "--min-p": "min_p",
+    "--no-repeat": "no_repeat",
+    "--repetition-penalty": "repetition_penalty",
+}
 
 
 def main() -> None:
@@ -64,7 +70,8 @@ def main() -> None:
 def typed(setting: str) -> dict[str, Any]:
     """The keywords of `Model.generate` for options as they are typed."""
     words = setting.split()
-    return {_KEYWORDS[option]: float(value) for option, value in zip(words[::2], words[1::2], strict=True)}
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return {_KEYWORDS[option]: (int if option == "--no-repeat" else float)(value) for option, value in pairs}
 
 
 def spread(text: str, length: int, count: int) -> Iterator[str]:

@@ -107,6 +107,7 @@ class Model:
         top_p: float | None = None,
         min_p: float | None = None,
         repetition_penalty: float = 1.0,
+        no_repeat: int | None = None,
         stop: str | tuple[str, ...] = (),
         stop_after: str | tuple[str, ...] = (),
         lines: int = 0,
@@ -125,6 +126,8 @@ class Model:
             top_p: keep only the fewest likeliest tokens whose probabilities add up to this; 1 is off.
             min_p: keep only tokens at least this many times as likely as the likeliest; 0 is off.
             repetition_penalty: above 1 makes the last 64 tokens less likely; 1 is off.
+            no_repeat: tokens of a passage that may be said again; going on with a longer one is made less likely. 0 is
+                off, None is what is stored with the network.
             stop: one text or several that end it; the stop text is not returned.
             stop_after: the same, but the stop text is returned.
             lines: newlines to draw; 0 is no limit.
@@ -143,7 +146,8 @@ class Model:
         """
         config = settings_for(
             self.checkpoint.writing, length=length, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
-            repetition_penalty=repetition_penalty, stop=stop, stop_after=stop_after, lines=lines, seed=seed,
+            repetition_penalty=repetition_penalty, no_repeat=no_repeat, stop=stop, stop_after=stop_after,
+            lines=lines, seed=seed,
         )  # fmt: skip
         return self._stream(prompt, unknown, config, words)
 
@@ -158,6 +162,7 @@ class Model:
         top_p: float | None = None,
         min_p: float | None = None,
         repetition_penalty: float = 1.0,
+        no_repeat: int | None = None,
         stop: str | tuple[str, ...] = (),
         stop_after: str | tuple[str, ...] = (),
         lines: int = 0,
@@ -175,6 +180,7 @@ class Model:
             top_p: see there.
             min_p: see there.
             repetition_penalty: see there.
+            no_repeat: see there.
             stop: see there.
             stop_after: see there.
             lines: see there.
@@ -190,7 +196,8 @@ class Model:
         """
         config = settings_for(
             self.checkpoint.writing, length=length, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
-            repetition_penalty=repetition_penalty, stop=stop, stop_after=stop_after, lines=lines, seed=seed,
+            repetition_penalty=repetition_penalty, no_repeat=no_repeat, stop=stop, stop_after=stop_after,
+            lines=lines, seed=seed,
         )  # fmt: skip
         if not config.ends:
             hint = "Give a length, stop, stop_after or lines; or use stream() for an endless one."
@@ -210,6 +217,7 @@ class Model:
         top_p: float | None = None,
         min_p: float | None = None,
         repetition_penalty: float = 1.0,
+        no_repeat: int | None = None,
         seed: int | None = None,
         words: bool = False,
         unknown: Unknown = "error",
@@ -226,6 +234,7 @@ class Model:
             top_p: see there.
             min_p: see there.
             repetition_penalty: see there.
+            no_repeat: see there.
             seed: see there.
             words: see there.
             unknown: see there.
@@ -242,7 +251,7 @@ class Model:
             raise UsageError("this network has read one text, and no list of records", hint=hint)
         config = settings_for(
             writing, length=length, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
-            repetition_penalty=repetition_penalty, seed=seed,
+            repetition_penalty=repetition_penalty, no_repeat=no_repeat, seed=seed,
         )  # fmt: skip
         known = self._known(prompt, unknown, "prompt")
         guide = WordGuide.after_text(self._vocabulary, known) if words else None

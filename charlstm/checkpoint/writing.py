@@ -17,6 +17,8 @@ class Writing(Schema, frozen=True, kw_only=True):
     temperature: Annotated[float, Meta(ge=0.0, le=1e6)] = 0.8
     top_p: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
     min_p: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    no_repeat: Annotated[int, Meta(ge=0)] = 0
+    """Tokens of a passage that may be said again; 0 is any number."""
     starts: tuple[str, ...] = ()
     """Pieces of the training text, each of which ends where a paragraph, a line or a record begins. Without a prompt
     the network reads one of them, unseen, and writes what comes next."""

@@ -82,6 +82,14 @@ Temperature = Annotated[
         show_default=False,
     ),
 ]
+NoRepeat = Annotated[
+    int | None,
+    typer.Option(
+        "--no-repeat",
+        help=f"Going on with a passage of more tokens that was written before is less likely; 0 is off. {_OWN}",
+        show_default=False,
+    ),
+]
 Unfiltered = Annotated[
     bool, typer.Option("--unfiltered", help="The network's own distribution: temperature 1, nothing removed.")
 ]

@@ -19,6 +19,7 @@ _NUMBERS: dict[str, type[int] | type[float]] = {
     "top-p": float,
     "min-p": float,
     "repetition-penalty": float,
+    "no-repeat": int,
 }
 _SHOWN = 40  # characters of a wrong value that a message repeats
 

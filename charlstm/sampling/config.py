@@ -37,6 +37,8 @@ class SampleConfig:
     """Keep only tokens at least this many times as likely as the likeliest; 0 is off."""
     repetition_penalty: float = 1.0
     """For each of the last 64 tokens, a positive logit is divided by it and a negative one multiplied; 1 is off."""
+    no_repeat: int = 0
+    """Tokens of a passage that may be said again (`sampling.repeats`); 0 is off."""
     stop: str | tuple[str, ...] = ()
     """One text or several that end the draw. Only drawn text is searched, and the stop text is not returned."""
     stop_after: str | tuple[str, ...] = ()
@@ -49,7 +51,7 @@ class SampleConfig:
     def __post_init__(self) -> None:
         for name in ("stop", "stop_after"):
             object.__setattr__(self, name, _texts(name, getattr(self, name)))
-        for name in ("length", "top_k", "lines"):
+        for name in ("length", "top_k", "no_repeat", "lines"):
             require_whole(name, getattr(self, name))
         for name in ("temperature", "top_p", "min_p", "repetition_penalty"):
             require_number(name, getattr(self, name))
@@ -60,6 +62,7 @@ class SampleConfig:
         require("min_p", self.min_p, 0 <= self.min_p <= 1, "between 0 (off) and 1")
         penalty = self.repetition_penalty
         require("repetition_penalty", penalty, 0 < penalty < math.inf, "above 0; 1 is off")
+        require("no_repeat", self.no_repeat, self.no_repeat >= 0, "0 (off) or more")
         require("lines", self.lines, self.lines >= 0, "0 (no limit) or more")
         require_seed(self.seed)
 
@@ -69,12 +72,16 @@ class SampleConfig:
         return bool(self.length or self.stop or self.stop_after or self.lines)
 
 
+OWN = ("temperature", "top_p", "min_p", "no_repeat")
+"""The settings that are stored with a network."""
+
+
 def settings_for(writing: Writing, **given: Any) -> SampleConfig:
     """Complete the settings of a draw with those that are stored with the network.
 
     Args:
         writing: how the network writes unless it is told otherwise.
-        given: fields of `SampleConfig`; None leaves ``temperature``, ``top_p`` or ``min_p`` to the network. The end of
+        given: fields of `SampleConfig`; None leaves what is in `OWN` to the network. The end of
             a record is one more stop text.
 
     Returns:
@@ -83,9 +90,7 @@ def settings_for(writing: Writing, **given: Any) -> SampleConfig:
     Raises:
         UsageError: a value has the wrong type or is out of range.
     """
-    own: dict[str, Any] = {
-        name: getattr(writing, name) for name in ("temperature", "top_p", "min_p") if given.get(name) is None
-    }
+    own: dict[str, Any] = {name: getattr(writing, name) for name in OWN if given.get(name) is None}
     if writing.record:
         own["stop"] = (*_texts("stop", given.get("stop", ())), writing.record)
     return SampleConfig(**{**given, **own})

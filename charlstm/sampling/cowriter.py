@@ -16,10 +16,11 @@ import numpy as np
 from charlstm.engine.protocol import TextModel
 from charlstm.sampling.config import SampleConfig, require
 from charlstm.sampling.draft import Draft, IsComplete, Piece, at_word_end, draw_pieces
-from charlstm.sampling.generate import PENALTY_WINDOW, Draw, check_drawable, generate, row_generators
+from charlstm.sampling.generate import Draw, check_drawable, generate, row_generators
 from charlstm.sampling.guides import Guide
 from charlstm.sampling.position import Position, prefill
 from charlstm.sampling.prompts import Unknown, banned_ids, fit_prompt, opening_ids, prompt_ids
+from charlstm.sampling.repeats import WINDOW
 from charlstm.tokenizers import Tokenizer
 
 
@@ -194,9 +195,9 @@ class CoWriter:
         return self._empty_position
 
     def _recent_ids(self) -> list[int]:
-        """The last ids of the text, for the repetition penalty."""
+        """The last ids of the text, for the repetition penalty and for what is said again."""
         backwards = (token for piece in reversed(self._pieces) for token in reversed(piece.ids))
-        return list(islice(backwards, PENALTY_WINDOW))[::-1]
+        return list(islice(backwards, WINDOW))[::-1]
 
 
 def _fresh_seed() -> int:

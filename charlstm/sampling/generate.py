@@ -20,6 +20,7 @@ from charlstm.sampling import filters
 from charlstm.sampling.config import SampleConfig
 from charlstm.sampling.guides import Guide, keep_allowed
 from charlstm.sampling.position import Position, advance, freeze, repeat_row
+from charlstm.sampling.repeats import Repeats
 from charlstm.tokenizers import Ids
 
 PENALTY_WINDOW = 64
@@ -115,8 +116,11 @@ def _generate(
     filled = len(recent[-PENALTY_WINDOW:])
     window[:, :filled] = np.asarray(recent[-PENALTY_WINDOW:])
     penalised = config.repetition_penalty != 1  # otherwise the window is not needed, and keeping it takes time
+    repeats = Repeats(len(rngs), recent) if config.no_repeat else None
     for count in itertools.count(1):
         logits = keep_allowed(position.logits, guides) if guides else position.logits
+        if repeats is not None:
+            logits = repeats.penalised(logits, config.no_repeat)
         ids = filters.draw(filters.apply_filters(logits, config, window[:, :filled], banned), rngs)
         guides = tuple([each.advance(token) for each, token in zip(guides, ids.tolist(), strict=False)])
         yield Draw(ids, position, guides)
@@ -125,4 +129,6 @@ def _generate(
         if penalised:
             window[:, filled % PENALTY_WINDOW] = ids
             filled += 1
+        if repeats is not None:
+            repeats.push(ids)
         position = advance(stepper, position, ids)

@@ -10,21 +10,17 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from charlstm.checkpoint.format import Checkpoint
-from charlstm.checkpoint.known import KnownRecords
 from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.run import METRICS
-from charlstm.checkpoint.writing import Writing
 from charlstm.config import BUDGETS, RunConfig
 from charlstm.corpora.encode import frequencies
-from charlstm.corpora.records import read_records, record_ends, terminator, terminator_ids
-from charlstm.corpora.starts import find_starts
-from charlstm.corpora.words import common_words
 from charlstm.cpu import AdaptiveThreads
+from charlstm.engine.load import load_engine
+from charlstm.engine.network import Engine
 from charlstm.errors import CheckpointError, DivergedError
 from charlstm.evaluation.loss import bits_per_char
 from charlstm.evaluation.objective import objective_of
@@ -32,12 +28,14 @@ from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, S
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import CharLM
 from charlstm.nn.state import State
+from charlstm.sampling.choose_temperature import choose_temperature
 from charlstm.tokenizers import Tokenizer
 from charlstm.training import snapshot
 from charlstm.training.batches import Batch, make_batches
 from charlstm.training.budget import TrainingClock, progress
 from charlstm.training.diagnosis import diagnose
 from charlstm.training.distributed import SINGLE_PROCESS, Ranks, SyncedStep
+from charlstm.training.extracts import extract
 from charlstm.training.memory import translate_oom
 from charlstm.training.metrics_log import MetricsLog
 from charlstm.training.optim.ema import WeightEMA
@@ -60,13 +58,13 @@ _EVALUATIONS = 20
 """Evaluations in a time budget, unless they would take more than their share of it."""
 _EVALUATION_SHARE, _VALIDATION_SHARE = 0.03, 0.015
 """The most of a time budget that all evaluations take, but for the last; and that scoring the validation text takes."""
+_WRITING_SHARE, _UNSEEN = 0.02, 20_000
+"""The most of a time budget that is spent on the temperature at which the network writes best; and tokens of unseen
+text that its writing is compared with."""
 _SAVE_EVERY, _SAVE_SHARE = 30.0, 0.02
 """Seconds between saves of what is needed to resume, and the most of the time that they take, but for the last."""
 _LOSS_MEMORY = 0.98
 """Decay of the running mean of the training loss, per step."""
-_MOST_KNOWN = 1 << 19
-"""Records of a part of the text whose digests are stored, at most: 2 MB. Of a longer list nothing can be said to be
-new."""
 _Reason = Literal["finished", "interrupted", "early", "diverged"]
 
 
@@ -88,6 +86,7 @@ class Training:
         write_preview: writes the samples shown during training; None shows none.
         begun: when the command began, as `time.monotonic` tells it; None is now. A time budget is that of the whole
             command, with reading the text and measuring the machine.
+        known_words: words that are real, though the training text may lack them: those of the network it begins with.
     """
 
     def __init__(
@@ -106,17 +105,15 @@ class Training:
         ranks: Ranks = SINGLE_PROCESS,
         write_preview: WritePreview | None = None,
         begun: float | None = None,
+        known_words: Sequence[str] = (),
     ) -> None:
         ranks.check(run)
         self.run, self.ranks, self.tokenizer, self.folder = run, ranks, tokenizer, folder
         self._train_ids, self._val_ids, self._val_characters = train_ids, val_ids, val_characters
         self._notice, self._write_preview = notice, write_preview
-        words = common_words(train_ids, tokenizer)
-        if run.data.lists_records:
-            writing, records = _writing_of_records((train_ids, val_ids), run.data.records, tokenizer)
-        else:
-            writing, records = Writing(starts=find_starts(train_ids, tokenizer)), KnownRecords()
-        self._files = RunFiles(folder, run, tokenizer, provenance or Provenance(), writing, words, records)
+        extracts = extract(train_ids, val_ids, tokenizer, records=run.data.records if run.data.lists_records else None)
+        self._known_words = {word.lower() for word in (*extracts.words, *known_words)}
+        self._files = RunFiles(folder, run, tokenizer, provenance or Provenance(), extracts)
         config, device = run.train, parse_device(ranks.device(run.train.device))
         # Separate generators: a run neither depends on other users of random numbers nor affects them.
         with torch.random.fork_rng(devices=[]):
@@ -320,11 +317,27 @@ class Training:
             yield self._save_model(self._unscored(), None, None)
         yield self.save_resume()
         if reason != "interrupted":
+            self.ranks.on_rank_zero(self._choose_temperature)
             losses = self.cursor.eval_losses
             text = diagnose(self.cursor.train_loss, losses, self.cursor.tokens, len(self._train_ids))
             if text:
                 yield Notice(self.cursor.step, text)
         yield Stopped(self.cursor.step, reason, self.cursor.best_val_loss, self._clock.seconds)
+
+    def _choose_temperature(self) -> None:
+        """Measure at which temperature the saved model writes best, and store it."""
+        if self.run.model.bidirectional or self.run.data.lists_records or not len(self._val_ids):
+            return
+        unseen = self.tokenizer.decode(self._val_ids[:_UNSEEN].tolist())
+        seconds = _WRITING_SHARE * (self.run.train.max_time or math.inf)
+
+        def choose(saved: Checkpoint) -> float | None:
+            engine = load_engine(saved)
+            assert isinstance(engine, Engine)
+            seed = self.run.train.seed
+            return choose_temperature(engine, saved.writing, self._known_words, unseen, seconds=seconds, seed=seed)
+
+        self._files.set_temperature(choose)
 
     def _diverged(self, what: str) -> Stopped:
         saved = "what was saved before it is kept" if self._files.exist else "it came before the first checkpoint"
@@ -424,26 +437,13 @@ class Training:
     def _progress(self) -> float:
         epochs = self._batches.passes(self.cursor.epoch, self.cursor.index)
         reserve = self._spent + self._took["evaluation"] + self._took["save"]
+        reserve += _WRITING_SHARE * (self.run.train.max_time or 0.0)
         return progress(
             self.run.train, seconds=self._clock.seconds, steps=self.cursor.step, epochs=epochs, reserve=reserve
         )
 
     def _train_state(self, states: list[State | None]) -> TrainState:
         return TrainState(self._train_step, self._ema, states, self._generator, self.run.data.batch_size)
-
-
-def _writing_of_records(
-    parts: Sequence[NDArray[Any]], records: str, tokenizer: Tokenizer
-) -> tuple[Writing, KnownRecords]:
-    """How a network of records writes, and the records in the parts of its text."""
-    end, end_ids = terminator(records), terminator_ids(records, tokenizer)
-    longest, known = 0, []
-    for ids in parts:
-        ends = record_ends(ids, end_ids)
-        longest = max(longest, int(np.diff(ends, prepend=0).max(initial=0)))
-        known.append(read_records(ids, ends, end, tokenizer) if len(ends) <= _MOST_KNOWN else ())
-    writing = Writing(record=end, longest_record=longest)
-    return writing, KnownRecords.of(itertools.chain.from_iterable(known))
 
 
 def _check_finite(done: StepDone) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -210,7 +210,17 @@ def begin(
     corpus = CorpusProvenance(**encoded.provenance())
     origin = "" if prepared.init is None else f"{prepared.init.run.name} {prepared.init.sha256}"
     provenance = (provenance or Provenance()).replace(charlstm=__version__, corpus=corpus, init_from=origin)
-    return assemble(run, encoded, folder, provenance, ranks, weights=weights, write_preview=write_preview, begun=begun)
+    return assemble(
+        run,
+        encoded,
+        folder,
+        provenance,
+        ranks,
+        weights=weights,
+        write_preview=write_preview,
+        begun=begun,
+        known_words=() if prepared.init is None else prepared.init.words,
+    )
 
 
 Mismatch = tuple[str, str]
@@ -289,6 +299,7 @@ def assemble(
     *,
     write_preview: WritePreview | None = None,
     begun: float | None = None,
+    known_words: Sequence[str] = (),
     weights: dict[str, Any] | None = None,
     resume: Checkpoint | None = None,
     notice: str = "",
@@ -303,6 +314,7 @@ def assemble(
         ranks: this process among those that train together.
         write_preview: writes the samples shown during training; None shows none.
         begun: when the command began, as `time.monotonic` tells it; None is now.
+        known_words: words that are real, though the text may lack them.
         weights: initial weights by their names in a checkpoint; None draws them from the seed.
         resume: a ``resume`` checkpoint to continue from.
         notice: a notice for the user before the first step; empty for none.
@@ -332,4 +344,5 @@ def assemble(
             ranks=ranks,
             write_preview=write_preview,
             begun=begun,
+            known_words=known_words,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.known import KnownRecords
 from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.run import MODEL, RESUME
-from charlstm.checkpoint.writing import Writing
 from charlstm.config import RunConfig
 from charlstm.errors import DivergedError
 from charlstm.events import CheckpointSaved
 from charlstm.tokenizers import Tokenizer
+from charlstm.training.extracts import Extracts
 from charlstm.training.snapshot import Cursor
 from charlstm.training.weight_variant import WeightVariant
 
@@ -35,9 +36,10 @@ class RunFiles:
         run: all settings.
         tokenizer: the tokenizer of the run.
         provenance: the origin of the run; the progress of training is added.
-        writing: how its models write.
-        words: the words of the training text.
-        records: its records, if it is a list of them.
+        extracts: what the models keep of the training text.
+
+    Attributes:
+        writing: how models that are saved from now on write.
     """
 
     def __init__(
@@ -46,12 +48,10 @@ class RunFiles:
         run: RunConfig,
         tokenizer: Tokenizer,
         provenance: Provenance,
-        writing: Writing,
-        words: tuple[str, ...],
-        records: KnownRecords,
+        extracts: Extracts,
     ) -> None:
         self._folder, self._run, self._tokenizer, self._provenance = folder, run, tokenizer, provenance
-        self._writing, self._words, self._records = writing, words, records
+        self.writing, self._extracts = extracts.writing, extracts
 
     @property
     def exist(self) -> bool:
@@ -75,10 +75,26 @@ class RunFiles:
             self._run,
             tokenizer,
             provenance,
-            writing=self._writing,
-            words=self._words,
-            records=self._records,
+            writing=self.writing,
+            words=self._extracts.words,
+            records=self._extracts.records,
         )
+
+    def set_temperature(self, choose: Callable[[Checkpoint], float | None]) -> None:
+        """Store the temperature at which the saved model writes best.
+
+        Args:
+            choose: finds it; None leaves the model as it is.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        path = self._folder / MODEL
+        saved = checkpoint_format.read_model(path)
+        temperature = choose(saved)
+        if temperature is not None:
+            self.writing = self.writing.replace(temperature=temperature)
+            checkpoint_format.write(path, dataclasses.replace(saved, writing=self.writing))
 
     def save_model(
         self, tensors: Arrays, cursor: Cursor, variant: WeightVariant, val_loss: float | None, bits: float | None

