@@ -9,6 +9,8 @@ LENGTH characters, from no prompt. The columns:
   folder that ``charlstm corpora fetch classics`` makes);
 - ``own words``: share of them that are in TEXT, those that are not among its 500 commonest counted alone as
   ``own rarer words``: does it write like this text, or like English in general?
+- ``in circles``: share of its characters that end a passage of 20 or more that was written before, also where there
+  are no words: names, tunes, tables;
 - ``repeated trigrams``, ``distinct 4-grams``, ``longest copy``, ``longest run``: see `charlstm.inspect.writing`;
 - ``bits``: bits per character under a second network, if ``--judge`` names one.
 
@@ -22,22 +24,29 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import charlstm
 from benchmarks import records
 from charlstm.inspect.writing import known_words, longest_copy, measure, words_of
+from charlstm.sampling.repeats import Repeats
 
 SETTINGS = ("default", "-t 0.5", "-t 0.8", "-t 1.0", "-t 0.8 --top-p 0.9")
 """As they are typed after ``charlstm sample``; ``default`` is nothing."""
 
 _COMMON = 500
 """Words that any text of a language shares with any other."""
+_CIRCLE = 20
+"""Characters of a passage that is said again on purpose, or by going in circles."""
 _KEYWORDS = {
     "-t": "temperature",
     "--top-p": "top_p",
     "--min-p": "min_p",
     "--no-repeat": "no_repeat",
+    "--longest-run": "longest_run",
     "--repetition-penalty": "repetition_penalty",
 }
+_WHOLE = ("--no-repeat", "--longest-run")
 
 
 def main() -> None:
@@ -60,7 +69,7 @@ def main() -> None:
     _add(record, "the text itself", pieces, "", source, lexicon, judge)
     for setting in options.settings:
         keywords = {} if setting == "default" else typed(setting)
-        written = [model.generate(length=options.length, seed=seed, **keywords) for seed in options.seeds]
+        written = [write(model, options.length, seed, keywords) for seed in options.seeds]
         _add(record, setting, written, source, source, lexicon, judge)
     show(record)
     record.details = {"model": Path(options.model).name, "text": options.text.name}
@@ -71,7 +80,31 @@ def typed(setting: str) -> dict[str, Any]:
     """The keywords of `Model.generate` for options as they are typed."""
     words = setting.split()
     pairs = zip(words[::2], words[1::2], strict=True)
-    return {_KEYWORDS[option]: (int if option == "--no-repeat" else float)(value) for option, value in pairs}
+    return {
+        _KEYWORDS[option]: (int if option in ("--no-repeat", "--longest-run") else float)(value)
+        for option, value in pairs
+    }
+
+
+def write(model: charlstm.Model, length: int, seed: int, keywords: dict[str, Any]) -> str:
+    """Let a network write so many characters; if it has read a list, as many of its texts as that takes."""
+    end = model.checkpoint.writing.record
+    if not end:
+        return model.generate(length=length, seed=seed, **keywords)
+    count, written = 32, ""
+    while len(written) < length and count <= length:
+        written = end.join(model.records(count, seed=seed, **keywords))
+        count *= 2
+    return written[:length]
+
+
+def in_circles(text: str, least: int = _CIRCLE) -> float:
+    """The share of characters at whose end a passage of ``least`` or more is said again."""
+    repeats, count = Repeats(1), 0
+    for character in text:
+        repeats.push(np.array([ord(character)]))
+        count += int(repeats.longest()[0] >= least)
+    return count / max(1, len(text))
 
 
 def spread(text: str, length: int, count: int) -> Iterator[str]:
@@ -107,6 +140,7 @@ def _add(
             "real words": found.real_words,
             "own words": measure([text], own).real_words,
             "own rarer words": sum(word in own for word in rarer) / max(1, len(rarer)),
+            "in circles": in_circles(text),
             "repeated trigrams": found.repeated_trigrams,
             "distinct 4-grams": found.distinct_4grams,
             "longest run": found.longest_run,

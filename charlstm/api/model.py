@@ -108,6 +108,7 @@ class Model:
         min_p: float | None = None,
         repetition_penalty: float = 1.0,
         no_repeat: int | None = None,
+        longest_run: int | None = None,
         stop: str | tuple[str, ...] = (),
         stop_after: str | tuple[str, ...] = (),
         lines: int = 0,
@@ -128,6 +129,7 @@ class Model:
             repetition_penalty: above 1 makes the last 64 tokens less likely; 1 is off.
             no_repeat: tokens of a passage that may be said again; going on with a longer one is made less likely. 0 is
                 off, None is what is stored with the network.
+            longest_run: equal tokens in a row, at most; 0 is off, None is what is stored with the network.
             stop: one text or several that end it; the stop text is not returned.
             stop_after: the same, but the stop text is returned.
             lines: newlines to draw; 0 is no limit.
@@ -146,8 +148,8 @@ class Model:
         """
         config = settings_for(
             self.checkpoint.writing, length=length, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
-            repetition_penalty=repetition_penalty, no_repeat=no_repeat, stop=stop, stop_after=stop_after,
-            lines=lines, seed=seed,
+            repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run, stop=stop,
+            stop_after=stop_after, lines=lines, seed=seed,
         )  # fmt: skip
         return self._stream(prompt, unknown, config, words)
 
@@ -163,6 +165,7 @@ class Model:
         min_p: float | None = None,
         repetition_penalty: float = 1.0,
         no_repeat: int | None = None,
+        longest_run: int | None = None,
         stop: str | tuple[str, ...] = (),
         stop_after: str | tuple[str, ...] = (),
         lines: int = 0,
@@ -181,6 +184,7 @@ class Model:
             min_p: see there.
             repetition_penalty: see there.
             no_repeat: see there.
+            longest_run: see there.
             stop: see there.
             stop_after: see there.
             lines: see there.
@@ -196,8 +200,8 @@ class Model:
         """
         config = settings_for(
             self.checkpoint.writing, length=length, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
-            repetition_penalty=repetition_penalty, no_repeat=no_repeat, stop=stop, stop_after=stop_after,
-            lines=lines, seed=seed,
+            repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run, stop=stop,
+            stop_after=stop_after, lines=lines, seed=seed,
         )  # fmt: skip
         if not config.ends:
             hint = "Give a length, stop, stop_after or lines; or use stream() for an endless one."
@@ -218,6 +222,7 @@ class Model:
         min_p: float | None = None,
         repetition_penalty: float = 1.0,
         no_repeat: int | None = None,
+        longest_run: int | None = None,
         seed: int | None = None,
         words: bool = False,
         unknown: Unknown = "error",
@@ -235,6 +240,7 @@ class Model:
             min_p: see there.
             repetition_penalty: see there.
             no_repeat: see there.
+            longest_run: see there.
             seed: see there.
             words: see there.
             unknown: see there.
@@ -251,7 +257,7 @@ class Model:
             raise UsageError("this network has read one text, and no list of records", hint=hint)
         config = settings_for(
             writing, length=length, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
-            repetition_penalty=repetition_penalty, no_repeat=no_repeat, seed=seed,
+            repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run, seed=seed,
         )  # fmt: skip
         known = self._known(prompt, unknown, "prompt")
         guide = WordGuide.after_text(self._vocabulary, known) if words else None

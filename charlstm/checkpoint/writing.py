@@ -19,6 +19,8 @@ class Writing(Schema, frozen=True, kw_only=True):
     min_p: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
     no_repeat: Annotated[int, Meta(ge=0)] = 0
     """Tokens of a passage that may be said again; 0 is any number."""
+    longest_run: Annotated[int, Meta(ge=0)] = 0
+    """Equal tokens in a row, at most: as many as the training text has; 0 is any number."""
     starts: tuple[str, ...] = ()
     """Pieces of the training text, each of which ends where a paragraph, a line or a record begins. Without a prompt
     the network reads one of them, unseen, and writes what comes next."""

@@ -251,7 +251,8 @@ def reject_filters(unfiltered: bool, **filters: float | None) -> dict[str, float
 
 
 NO_FILTER: dict[str, float | None] = {
-    "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0, "no_repeat": 0
+    "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0, "no_repeat": 0,
+    "longest_run": 0,
 }  # fmt: skip
 """The settings that leave the network's distribution as it is."""
 

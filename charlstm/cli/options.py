@@ -90,6 +90,10 @@ NoRepeat = Annotated[
         show_default=False,
     ),
 ]
+LongestRun = Annotated[
+    int | None,
+    typer.Option("--longest-run", help=f"Equal tokens in a row, at most; 0 is off. {_OWN}", show_default=False),
+]
 Unfiltered = Annotated[
     bool, typer.Option("--unfiltered", help="The network's own distribution: temperature 1, nothing removed.")
 ]

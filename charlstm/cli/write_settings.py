@@ -20,6 +20,7 @@ _NUMBERS: dict[str, type[int] | type[float]] = {
     "min-p": float,
     "repetition-penalty": float,
     "no-repeat": int,
+    "longest-run": int,
 }
 _SHOWN = 40  # characters of a wrong value that a message repeats
 

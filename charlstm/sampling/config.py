@@ -39,6 +39,8 @@ class SampleConfig:
     """For each of the last 64 tokens, a positive logit is divided by it and a negative one multiplied; 1 is off."""
     no_repeat: int = 0
     """Tokens of a passage that may be said again (`sampling.repeats`); 0 is off."""
+    longest_run: int = 0
+    """Equal tokens in a row, at most; 0 is any number."""
     stop: str | tuple[str, ...] = ()
     """One text or several that end the draw. Only drawn text is searched, and the stop text is not returned."""
     stop_after: str | tuple[str, ...] = ()
@@ -51,7 +53,7 @@ class SampleConfig:
     def __post_init__(self) -> None:
         for name in ("stop", "stop_after"):
             object.__setattr__(self, name, _texts(name, getattr(self, name)))
-        for name in ("length", "top_k", "no_repeat", "lines"):
+        for name in ("length", "top_k", "no_repeat", "longest_run", "lines"):
             require_whole(name, getattr(self, name))
         for name in ("temperature", "top_p", "min_p", "repetition_penalty"):
             require_number(name, getattr(self, name))
@@ -62,6 +64,7 @@ class SampleConfig:
         require("min_p", self.min_p, 0 <= self.min_p <= 1, "between 0 (off) and 1")
         penalty = self.repetition_penalty
         require("repetition_penalty", penalty, 0 < penalty < math.inf, "above 0; 1 is off")
+        require("longest_run", self.longest_run, self.longest_run >= 0, "0 (off) or more")
         require("no_repeat", self.no_repeat, self.no_repeat >= 0, "0 (off) or more")
         require("lines", self.lines, self.lines >= 0, "0 (no limit) or more")
         require_seed(self.seed)
@@ -72,7 +75,7 @@ class SampleConfig:
         return bool(self.length or self.stop or self.stop_after or self.lines)
 
 
-OWN = ("temperature", "top_p", "min_p", "no_repeat")
+OWN = ("temperature", "top_p", "min_p", "no_repeat", "longest_run")
 """The settings that are stored with a network."""
 
 

@@ -116,11 +116,13 @@ def _generate(
     filled = len(recent[-PENALTY_WINDOW:])
     window[:, :filled] = np.asarray(recent[-PENALTY_WINDOW:])
     penalised = config.repetition_penalty != 1  # otherwise the window is not needed, and keeping it takes time
-    repeats = Repeats(len(rngs), recent) if config.no_repeat else None
+    repeats = Repeats(len(rngs), recent) if config.no_repeat or config.longest_run else None
     for count in itertools.count(1):
         logits = keep_allowed(position.logits, guides) if guides else position.logits
-        if repeats is not None:
+        if config.no_repeat and repeats:
             logits = repeats.penalised(logits, config.no_repeat)
+        if config.longest_run and repeats:
+            logits = repeats.without_longer_runs(logits, config.longest_run)
         ids = filters.draw(filters.apply_filters(logits, config, window[:, :filled], banned), rngs)
         guides = tuple([each.advance(token) for each, token in zip(guides, ids.tolist(), strict=False)])
         yield Draw(ids, position, guides)

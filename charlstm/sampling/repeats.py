@@ -64,6 +64,26 @@ class Repeats:
         longest: NDArray[np.int32] = self.runs[:, : self._size].max(1, initial=0)
         return longest
 
+    def without_longer_runs(self, logits: Logits, most: int) -> Logits:
+        """Remove the last token of each row that ends with so many of it, unless no other is left.
+
+        Args:
+            logits: (B, V).
+            most: equal tokens in a row, at least 1.
+
+        Returns:
+            Logits, (B, V), -inf where a token is removed.
+        """
+        if self._size < most:
+            return logits
+        end = self._tokens[:, self._size - most : self._size]
+        (rows,) = np.nonzero((end == end[:, -1:]).all(1) & (np.isfinite(logits).sum(1) > 1))
+        if not len(rows):
+            return logits
+        logits = logits.copy()
+        logits[rows, end[rows, -1]] = -np.inf
+        return logits
+
     def penalised(self, logits: Logits, allowed: int) -> Logits:
         """Make what would lengthen a repetition less likely.
 
@@ -83,6 +103,8 @@ class Repeats:
         return logits - penalty
 
 
+_READ = 1 << 23
+"""Tokens in which the longest run is looked for."""
 _PIECES, _PIECE, _LEAD = 8, 6144, 2048
 """Of a text so many pieces of so many tokens are looked at; in the first ones of each nothing can be repeated yet."""
 _USUAL, _FEWEST, _MOST = 0.95, 6, 256
@@ -110,3 +132,14 @@ def usual_repeats(ids: Ids | NDArray[Any]) -> int:
             longest.append(repeats.longest())
     usual = max(_FEWEST, int(np.quantile(longest, _USUAL)))
     return usual if usual <= _MOST else 0
+
+
+def longest_run(ids: Ids | NDArray[Any]) -> int:
+    """The largest number of equal tokens in a row.
+
+    Args:
+        ids: the tokens of a text, (tokens,), memory-mapped or not; of a long one the beginning is read.
+    """
+    text = np.asarray(ids[:_READ])
+    borders = np.flatnonzero(text[1:] != text[:-1]) + 1
+    return int(np.diff(borders, prepend=0, append=len(text)).max(initial=0))

@@ -14,7 +14,7 @@ from charlstm.checkpoint.writing import Writing
 from charlstm.corpora.records import read_records, record_ends, terminator, terminator_ids
 from charlstm.corpora.starts import find_starts
 from charlstm.corpora.words import common_words
-from charlstm.sampling.repeats import usual_repeats
+from charlstm.sampling.repeats import longest_run, usual_repeats
 from charlstm.tokenizers import Tokenizer
 
 _MOST_KNOWN = 1 << 20
@@ -45,9 +45,10 @@ def extract(train_ids: NDArray[Any], val_ids: NDArray[Any], tokenizer: Tokenizer
     Returns:
         What is kept.
     """
-    words, no_repeat = common_words(train_ids, tokenizer), usual_repeats(train_ids)
+    words, run = common_words(train_ids, tokenizer), longest_run(train_ids)
+    limits = Writing(no_repeat=usual_repeats(train_ids), longest_run=run if run > 1 else 0)
     if records is None:
-        return Extracts(Writing(starts=find_starts(train_ids, tokenizer), no_repeat=no_repeat), words)
+        return Extracts(limits.replace(starts=find_starts(train_ids, tokenizer)), words)
     end, end_ids = terminator(records), terminator_ids(records, tokenizer)
     parts = [(ids, record_ends(ids, end_ids)) for ids in (train_ids, val_ids) if len(ids)]
     longest = max(int(np.diff(ends, prepend=0).max()) for _, ends in parts)
@@ -57,5 +58,5 @@ def extract(train_ids: NDArray[Any], val_ids: NDArray[Any], tokenizer: Tokenizer
             yield from read_records(ids, ends, end, tokenizer)
 
     few_enough = sum(len(ends) for _, ends in parts) <= _MOST_KNOWN
-    writing = Writing(record=end, longest_record=longest, no_repeat=no_repeat)
+    writing = limits.replace(record=end, longest_record=longest)
     return Extracts(writing, words, KnownRecords.of(texts()) if few_enough else KnownRecords())

@@ -76,7 +76,8 @@ def test_keywords_are_the_fields_of_the_config_with_their_types_and_defaults(met
     expected = {field.name: (field.type, field.default) for field in dataclasses.fields(config)}
     if config is charlstm.SampleConfig:  # not given: what was found best for the network
         expected |= dict.fromkeys(("temperature", "top_p", "min_p"), ("float | None", None)) | {
-            "no_repeat": ("int | None", None)
+            "no_repeat": ("int | None", None),
+            "longest_run": ("int | None", None),
         }
     assert keywords == expected
 

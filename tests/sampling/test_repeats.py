@@ -9,7 +9,7 @@ from charlstm.sampling import repeats as module
 from charlstm.sampling.config import SampleConfig
 from charlstm.sampling.generate import generate, row_generators
 from charlstm.sampling.position import prefill
-from charlstm.sampling.repeats import Repeats, usual_repeats
+from charlstm.sampling.repeats import Repeats, longest_run, usual_repeats
 from tests.fake_models import Markov
 
 texts = st.lists(st.integers(0, 2), min_size=1, max_size=60)
@@ -82,3 +82,27 @@ def test_how_much_a_text_repeats_as_a_matter_of_course():
     assert 20 < usual_repeats(phrases[random.integers(0, 30, 1000)].ravel()) < 100
     assert usual_repeats(np.tile(np.arange(40), 500)) == 0, "all of it is one repetition"
     assert usual_repeats(noise[:100]) == 0
+
+
+@pytest.mark.parametrize(("text", "longest"), [([], 0), ([4], 1), ([4, 4, 1, 1, 1, 2], 3), ([7] * 9, 9)])
+def test_the_longest_run_of_a_text(text, longest):
+    assert longest_run(np.array(text, np.uint8)) == longest
+
+
+@pytest.mark.parametrize("most", [1, 3, 40])
+def test_no_run_is_longer_than_the_limit(most):
+    """A network that loves blanks, as one of a table does."""
+    table = np.zeros((5, 5))
+    table[:, 0] = 8.0
+    model = Markov(table)
+    config = SampleConfig(length=400, temperature=0.8, longest_run=most)
+    draws = generate(model, prefill(model, [0]), config, row_generators(1, 3), recent=[0])
+    rows = np.array([draw.ids for draw in draws]).T
+    assert {longest_run(np.append(0, row)) for row in rows} == {most}
+
+
+def test_a_run_goes_on_where_nothing_else_is_left():
+    repeats = Repeats(1, [1, 1])
+    only = np.array([[-np.inf, 2.0]])
+    assert repeats.without_longer_runs(only, 2) is only
+    assert repeats.without_longer_runs(np.zeros((1, 2)), 2).tolist() == [[0, -np.inf]]

@@ -79,6 +79,7 @@ def sample(
     ] = None,
     repetition_penalty: options.RepetitionPenalty = 1.0,
     no_repeat: options.NoRepeat = None,
+    longest_run: options.LongestRun = None,
     top_k: options.TopK = 0,
     top_p: options.TopP = None,
     min_p: options.MinP = None,
@@ -134,9 +135,9 @@ def sample(
     and no-repeat are stored with the network (`charlstm checkpoints show`); --unfiltered leaves its distribution as it
     is.
 
-    Filters apply in this order, each to what the one before has left: --no-repeat, --repetition-penalty, --top-k,
-    --top-p, --min-p, --temperature. Log-probabilities are the model's own: in nats, at temperature 1, before any
-    filter.
+    Filters apply in this order, each to what the one before has left: --no-repeat, --longest-run,
+    --repetition-penalty, --top-k, --top-p, --min-p, --temperature. Log-probabilities are the model's own: in nats, at
+    temperature 1, before any filter.
     """
     from charlstm.sampling.config import settings_for
 
@@ -147,7 +148,7 @@ def sample(
         raise UsageError(f"--threads {threads} must be 1 to {_MOST_THREADS}")
     filters = reject_filters(
         unfiltered, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
-        repetition_penalty=repetition_penalty, no_repeat=no_repeat,
+        repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run,
     )  # fmt: skip
     loaded = load(checkpoint, root, device, threads)
     writing = loaded.checkpoint.writing

@@ -43,6 +43,7 @@ def write(
     length: Annotated[int, typer.Option("--length", "-l", help="Tokens the model adds at a time.")] = 100,
     repetition_penalty: options.RepetitionPenalty = 1.0,
     no_repeat: options.NoRepeat = None,
+    longest_run: options.LongestRun = None,
     top_k: options.TopK = 0,
     top_p: options.TopP = None,
     min_p: options.MinP = None,
@@ -60,8 +61,8 @@ def write(
     stdout is not a terminal, it gets the finished text, also after Ctrl-C, and everything else is shown on stderr.
     Lines may come from a pipe; the first that fails ends the session.
 
-    Filters apply in this order, each to what the one before has left: --no-repeat, --repetition-penalty, --top-k,
-    --top-p, --min-p, --temperature.
+    Filters apply in this order, each to what the one before has left: --no-repeat, --longest-run,
+    --repetition-penalty, --top-k, --top-p, --min-p, --temperature.
     """
     from charlstm.sampling.config import require, settings_for
     from charlstm.sampling.cowriter import CoWriter
@@ -73,7 +74,7 @@ def write(
     require("length", length, length >= 1, "1 or more")
     filters = reject_filters(
         unfiltered, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
-        repetition_penalty=repetition_penalty, no_repeat=no_repeat,
+        repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run,
     )  # fmt: skip
     choice = parse_unknown(unknown)
     loaded = load(checkpoint, root, device)

@@ -119,6 +119,7 @@ def _writing(writing: Writing) -> str:
     parts = [f"at temperature {writing.temperature:g}"]
     parts += [f"top-p {writing.top_p:g}"] * (writing.top_p < 1) + [f"min-p {writing.min_p:g}"] * (writing.min_p > 0)
     parts += [f"no repeats of more than {writing.no_repeat} tokens"] * (writing.no_repeat > 0)
+    parts += [f"runs of at most {writing.longest_run}"] * (writing.longest_run > 0)
     count = len(writing.starts)
     return ", ".join(parts + ["from one start" if count == 1 else f"from {count} starts"] * (count > 0))
 
