@@ -80,10 +80,7 @@ def typed(setting: str) -> dict[str, Any]:
     """The keywords of `Model.generate` for options as they are typed."""
     words = setting.split()
     pairs = zip(words[::2], words[1::2], strict=True)
-    return {
-        _KEYWORDS[option]: (int if option in ("--no-repeat", "--longest-run") else float)(value)
-        for option, value in pairs
-    }
+    return {_KEYWORDS[option]: (int if option in _WHOLE else float)(value) for option, value in pairs}
 
 
 def write(model: charlstm.Model, length: int, seed: int, keywords: dict[str, Any]) -> str:
