@@ -34,7 +34,7 @@ def test_the_command_searches_and_its_settings_train(cli):
     assert result.code == 0, result.err
     assert re.search(r"^trial 0: \d\.\d+ nats/token .* default$", result.err, re.M)
     assert re.search(r"^ +0 +\d\.\d{4} +\d\.\d{4} +default", result.out, re.M)
-    assert re.search(r"^searching in tuning/my: 2 s left, enough for at most 2 trials of 1 s; trial 0", result.err, re.M)
+    assert "searching in tuning/my: 2 s left, enough for at most 2 trials of 1 s; trial 0" in result.err
     assert "Trials: 2 finished" in result.out
     assert "too few trials to find much" in result.out
     assert "a longer --budget continues" in result.out
