@@ -21,13 +21,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlstm.checkpoint.format import read_model, write
+from charlstm.checkpoint.known import KnownRecords
 from charlstm.checkpoint.writing import Writing
 from charlstm.cli import app
 from charlstm.cli.views.stream import Output
 from charlstm.corpora.words import find_words
 from charlstm.engine.auto_threads import AutoThreadsEngine
+from charlstm.engine.load import load_engine
 from charlstm.engine.network import Engine
 from charlstm.sampling.config import SampleConfig
+from charlstm.sampling.records import draw_records
 from charlstm.sampling.sampler import Fragment, in_order, sample
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer
 from tests.fake_checkpoints import make_checkpoint
@@ -605,3 +609,47 @@ def test_half_a_surrogate_pair_does_not_stop_it() -> None:
     output.write("\udcfe\udfff")
     output.flush()
     assert raw.getvalue() == b"a?b\xff\xfe?", "a byte beside it stays a byte"
+
+
+# ---- records ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def listed(root: Path) -> list[str]:
+    """A network that has read a list, and two of the texts that it draws, which it is told that it has read."""
+    path = root / "names-1" / "model.safetensors"
+    saved = read_model(root / "plain-1" / "model.safetensors")
+    writing = Writing(temperature=1.0, record="\n", longest_record=20)
+    drawn = draw_records(load_engine(saved), writing, KnownRecords(), SampleConfig(0, 1.0, stop="\n", seed=1), 10)
+    texts = [record.text for record in drawn]
+    path.parent.mkdir()
+    write(path, replace(saved, writing=writing, records=KnownRecords.of(texts[:2])))
+    return texts
+
+
+def test_a_list_is_drawn_whole_and_new_ones_come_first(run: Callable[..., Ran], listed: list[str]) -> None:
+    ran = run("names-1", "--seed", "1")
+    assert ran.out.split("\n") == [*listed[2:], *listed[:2], ""]
+    assert "8 of 10 are new; the last 2 stand in the text that the model has read" in ran.err
+
+
+def test_new_leaves_out_what_the_network_has_read(run: Callable[..., Ran], listed: list[str]) -> None:
+    ran = run("names-1", "--seed", "1", "-n", "5", "--new")
+    assert len(set(ran.out.splitlines())) == 5
+    assert not set(ran.out.splitlines()) & set(listed[:2])
+    assert "read" not in ran.err
+    assert run("plain-1", "--new").code == 2
+
+
+def test_a_list_as_json_says_what_is_new(run: Callable[..., Ran], listed: list[str]) -> None:
+    lines = [json.loads(line) for line in run("names-1", "--seed", "1", "--json").out.splitlines()]
+    assert [line["sample"] for line in lines] == list(range(1, 11))
+    assert [line["new"] for line in lines] == [True] * 8 + [False] * 2
+    assert [line["text"] for line in lines] == [*listed[2:], *listed[:2]]
+    assert all(token["log_probability"] < 0 for token in lines[0]["tokens"])
+
+
+def test_too_few_are_told(run: Callable[..., Ran], listed: list[str]) -> None:
+    ran = run("names-1", "--seed", "1", "--length", "1", "-n", "3")
+    assert ran.code == 0
+    assert "of fewer than 1 tokens" in ran.err

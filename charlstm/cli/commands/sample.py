@@ -311,7 +311,8 @@ def _write_records(output: Output, echo: str, drawing: _Drawing, *, new_only: bo
         last = "the last one stands" if len(copies) == 1 else f"the last {len(copies)} stand"
         say(f"{new} of {count} are new; {last} in the text that the model has read")
     if count < drawing.count:
-        say(f"no more than {count} different ones were found")
+        limit = f" of fewer than {drawing.config.length:,} tokens" if drawing.config.length else ""
+        say(f"no more than {count} different ones{limit} were found" if count else f"not one{limit} was found")
 
 
 def _warn_of_cuts(fragments: Iterable[Fragment], config: SampleConfig) -> Iterator[Fragment]:
