@@ -140,6 +140,7 @@ class Training:
         self._clock = TrainingClock(self.cursor.seconds)
         self._spent = 0.0 if begun is None else ranks.broadcast_value(time.monotonic() - begun)
         self._took = {"evaluation": 0.0, "preview": 0.0, "save": 0.0}  # seconds, the last time
+        self._least_reserve = self.cursor.reserve
         self._last_preview = self._progress()
         self.cursor.evaluated_share = min(self.cursor.evaluated_share, self._last_preview)
 
@@ -198,7 +199,7 @@ class Training:
             carried = None if self._batches.shuffled else self._states[self._last_batch.group]
             if self.ranks.broadcast_value(self._train_step.has_diverged(self._last_batch, carried)):
                 raise DivergedError(f"the weights are out of range at step {self.cursor.step}")
-        self.cursor.seconds = self._clock.seconds
+        self.cursor.seconds, self.cursor.reserve = self._clock.seconds, self._reserve()
         state = self._train_state([self.ranks.gather_rows(state) for state in self._states])
         return self.ranks.on_rank_zero(lambda: self._files.save_resume(snapshot.capture(state), self.cursor))
 
@@ -436,11 +437,22 @@ class Training:
 
     def _progress(self) -> float:
         epochs = self._batches.passes(self.cursor.epoch, self.cursor.index)
-        reserve = self._spent + self._took["evaluation"] + self._took["save"]
-        reserve += _WRITING_SHARE * (self.run.train.max_time or 0.0)
         return progress(
-            self.run.train, seconds=self._clock.seconds, steps=self.cursor.step, epochs=epochs, reserve=reserve
+            self.run.train,
+            seconds=self._clock.seconds,
+            steps=self.cursor.step,
+            epochs=epochs,
+            reserve=self._reserve(),
         )
+
+    def _reserve(self) -> float:
+        """Return the seconds of a time budget that are not for training.
+
+        They are never fewer than at the end of the last session: a run that has used up its budget stays finished.
+        """
+        writing = _WRITING_SHARE * (self.run.train.max_time or 0.0)
+        return max(self._least_reserve, self._spent + self._took["evaluation"] + self._took["save"] + writing)
+
 
     def _train_state(self, states: list[State | None]) -> TrainState:
         return TrainState(self._train_step, self._ema, states, self._generator, self.run.data.batch_size)

@@ -57,6 +57,8 @@ class Cursor(msgspec.Struct):
     """Evaluations since the best."""
     evaluated: Annotated[int, Meta(ge=-1, le=1 << 53)] = -1
     """The last step that was evaluated."""
+    reserve: _Seconds = 0.0
+    """Seconds of a time budget that were not for training: the start, the last evaluation and save."""
     evaluated_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
     """The share of the budget at the last evaluation."""
     val_tokens: _Count = 0
