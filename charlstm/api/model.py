@@ -398,7 +398,8 @@ class Model:
         """
         engine = self._causal_engine("has no next token")
         known = self._known(text, unknown)
-        position = prefill(engine, self.tokenizer.encode(known) if known else bos_ids(self.tokenizer))
+        ids = prompt_ids(self.tokenizer, known, self.checkpoint.writing.record)
+        position = prefill(engine, ids if len(ids) else bos_ids(self.tokenizer))
         return reading_at(position, known, self.architecture.stacks, self.tokenizer)
 
     @suggest_names

@@ -66,6 +66,8 @@ def _cell(value: Any) -> str:
 def _table_cells(file: Corpus, path: Path, column: str) -> Iterator[str]:
     lines = _whole_lines(file.chunks())
     header = next(lines, "")
+    if not header.strip():
+        raise TextError("no names of columns in its first line", where=path)
     delimiter = "\t" if path.suffix.lower() == ".tsv" else max(_DELIMITERS, key=header.count)
     try:
         names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]

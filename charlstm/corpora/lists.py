@@ -31,6 +31,8 @@ class Choice:
     """What is wrong with the choice, as the end of a sentence; empty if nothing is."""
 
 
+ONE_TEXT = Choice(NONE)
+
 _HEAD = 1 << 19
 """Characters at the beginning of a corpus that decide what it is."""
 _FEWEST = 100

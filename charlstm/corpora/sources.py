@@ -139,7 +139,7 @@ def _open(source: str, encoding: str | None, newlines: Newlines, stdin: BinaryIO
     if _GLOB.search(source):
         return _glob(source)
     column = as_column(source)
-    if column is not None and column[0].exists():
+    if column is not None:
         return _column(*column, encoding, newlines, cache)
     raise NotFoundError("no such file, folder or corpus", where=source, hint=_suggestion(source, path))
 

@@ -5,14 +5,13 @@ Whoever trains, validates or scores asks `objective_of` for one and does not loo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from charlstm.config import RunConfig
 from charlstm.corpora.records import terminator_ids
@@ -21,7 +20,7 @@ from charlstm.evaluation.loss import causal_losses, evaluate
 from charlstm.evaluation.masked import evaluate_masked, pseudo_losses
 from charlstm.evaluation.records import measure_records
 from charlstm.evaluation.score import Losses
-from charlstm.evaluation.windows import STREAMS, Measure, ReadWindows, measure_windows
+from charlstm.evaluation.windows import STREAMS, ReadWindows, measure_windows
 from charlstm.nn.masking import mask_spans
 from charlstm.nn.model import CharLM
 from charlstm.tokenizers import Tokenizer
@@ -135,21 +134,8 @@ class Records(Causal):
     """
 
     def __init__(self, terminator: tuple[int, ...]) -> None:
-        super().__init__(self._read)
+        super().__init__(partial(measure_records, terminator=terminator))
         self.terminator = terminator
-
-    def _read(
-        self,
-        model: CharLM,
-        ids: NDArray[Any],
-        context: NDArray[Any],
-        measure: Measure,
-        *,
-        streams: int = 1,
-        autocast: Autocast | None = None,
-    ) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
-        """See `ReadWindows`; neither the context nor the number of streams plays a part."""
-        return measure_records(model, ids, self.terminator, measure, autocast=autocast)
 
 
 @dataclass(frozen=True)

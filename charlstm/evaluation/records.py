@@ -22,9 +22,11 @@ _ROWS = 64
 def measure_records(
     model: CharLM,
     ids: NDArray[Any],
-    terminator: Sequence[int],
+    context: NDArray[Any],
     measure: Measure,
     *,
+    terminator: Sequence[int],
+    streams: int = 1,
     autocast: AbstractContextManager[Any] | None = None,
 ) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
     """Run a causal network over a text of records and measure every window's logits.
@@ -34,8 +36,10 @@ def measure_records(
     Args:
         model: as `windows.measure_windows`.
         ids: the text, (tokens,), at least one; it may be memory-mapped.
-        terminator: the tokens that end each record.
+        context: not read: every record is the first of any text.
         measure: as `windows.measure_windows`.
+        terminator: the tokens that end each record.
+        streams: without effect: each record is read by itself, whatever stands beside it.
         autocast: as `windows.measure_windows`.
 
     Yields:

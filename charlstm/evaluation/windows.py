@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,22 +37,8 @@ _ONEDNN_ARRAYS, _FUSED_ARRAYS = 4, 13  # arrays (S, T, H) that a layer computes 
 
 Measure = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Logits (S, T, V), targets (S, T), and which of them to score (S, T) → whatever is wanted of the window."""
-
-
-class ReadWindows(Protocol):
-    """How a text is read, window by window: in order by `measure_windows`, or record by record."""
-
-    def __call__(
-        self,
-        model: CharLM,
-        ids: NDArray[Any],
-        context: NDArray[Any],
-        measure: Measure,
-        *,
-        streams: int = 1,
-        autocast: AbstractContextManager[Any] | None = None,
-    ) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
-        """See `measure_windows`."""
+ReadWindows = Callable[..., Iterator[tuple[NDArray[np.intp], Tensor]]]
+"""How a text is read, window by window: `measure_windows`, or another function with its arguments and results."""
 
 
 def measure_windows(

@@ -6,8 +6,7 @@ of its words are known at best: names and rare words are not. What is written ha
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from charlstm.checkpoint.writing import Writing
 from charlstm.engine.protocol import TextModel
@@ -26,7 +25,7 @@ _FEWEST_WORDS = 100
 
 
 def choose_temperature(
-    model: TextModel, writing: Writing, known: Collection[str], unseen: str, *, seconds: float, seed: int
+    model: TextModel, writing: Writing, known: Collection[str], unseen: str, *, seed: int, stop: Callable[[], bool]
 ) -> float | None:
     """Choose between temperatures, by halving: the share of known words falls with the temperature.
 
@@ -35,26 +34,27 @@ def choose_temperature(
         writing: how it writes; its temperature is not used.
         known: words, in lower case.
         unseen: a text of the same kind that it has not learnt.
-        seconds: after so many no further temperature is tried.
         seed: of what is drawn.
+        stop: called for every token; when it returns True, nothing more is tried.
 
     Returns:
-        The temperature; None if words cannot tell, or there was no time to try one.
+        The temperature; None if words cannot tell, or it was stopped before one was tried.
     """
-    begin = time.monotonic()
     own = measure([unseen], known)
     if own.words < _FEWEST_WORDS:
         return None
     low, high, tried = 0, len(TEMPERATURES) - 1, False
-    while low < high and time.monotonic() - begin <= seconds:
+    while low < high:
         middle = (low + high + 1) // 2
         texts = [""] * _ROWS
         config = settings_for(writing.replace(temperature=TEMPERATURES[middle]), length=_LENGTH, seed=seed)
         for fragment in sample(model, (), config, rows=_ROWS, starts=writing.starts):
             texts[fragment.row] += fragment.text
+            if stop():
+                return TEMPERATURES[low] if tried else None
         if measure(texts, known).real_words >= _CLOSE * own.real_words:
             low = middle
         else:
             high = middle - 1
         tried = True
-    return TEMPERATURES[low] if tried else None
+    return TEMPERATURES[low]

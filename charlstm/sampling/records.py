@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def draw_records(
     prompt: str = "",
     new_only: bool = False,
     guide: Guide | None = None,
-    **outputs: Any,
+    with_log_probabilities: bool = False,
 ) -> Iterator[Drawn]:
     """Draw different records, each as soon as it and those before it are whole.
 
@@ -58,7 +58,7 @@ def draw_records(
         prompt: how each begins, in characters of the alphabet.
         new_only: whether to leave out those that it has read.
         guide: the rule that all keep, after the prompt.
-        **outputs: further arguments of `sampler.sample`.
+        with_log_probabilities: as in `sampler.sample`.
 
     Yields:
         At most ``count`` records; fewer if twenty draws for each were not enough.
@@ -78,7 +78,14 @@ def draw_records(
         rows = min(count, ROWS)
         seed = config.seed if not tries else int(seeds.spawn(1)[0].generate_state(1, np.uint64)[0])
         tries += rows
-        fragments = sample(model, ids, replace(config, seed=seed), rows=rows, guide=guide, **outputs)
+        fragments = sample(
+            model,
+            ids,
+            replace(config, seed=seed),
+            rows=rows,
+            guide=guide,
+            with_log_probabilities=with_log_probabilities,
+        )
         for record in _whole(in_order(fragments, rows)):
             text = prompt + "".join(fragment.text for fragment in record)
             is_new = text not in known

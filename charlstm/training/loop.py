@@ -318,25 +318,31 @@ class Training:
             yield self._save_model(self._unscored(), None, None)
         yield self.save_resume()
         if reason != "interrupted":
-            self.ranks.on_rank_zero(self._choose_temperature)
+            self.ranks.on_rank_zero(lambda: self._choose_temperature(stop))
             losses = self.cursor.eval_losses
             text = diagnose(self.cursor.train_loss, losses, self.cursor.tokens, len(self._train_ids))
             if text:
                 yield Notice(self.cursor.step, text)
         yield Stopped(self.cursor.step, reason, self.cursor.best_val_loss, self._clock.seconds)
 
-    def _choose_temperature(self) -> None:
+    def _choose_temperature(self, stop: Callable[[], bool]) -> None:
         """Measure at which temperature the saved model writes best, and store it."""
         if self.run.model.bidirectional or self.run.data.lists_records or not len(self._val_ids):
             return
         unseen = self.tokenizer.decode(self._val_ids[:_UNSEEN].tolist())
-        seconds = _WRITING_SHARE * (self.run.train.max_time or math.inf)
+        deadline = time.monotonic() + _WRITING_SHARE * (self.run.train.max_time or math.inf)
 
         def choose(saved: Checkpoint) -> float | None:
             engine = load_engine(saved)
             assert isinstance(engine, Engine)
-            seed = self.run.train.seed
-            return choose_temperature(engine, saved.writing, self._known_words, unseen, seconds=seconds, seed=seed)
+            return choose_temperature(
+                engine,
+                saved.writing,
+                self._known_words,
+                unseen,
+                seed=self.run.train.seed,
+                stop=lambda: stop() or time.monotonic() > deadline,
+            )
 
         self._files.set_temperature(choose)
 
@@ -452,7 +458,6 @@ class Training:
         """
         writing = _WRITING_SHARE * (self.run.train.max_time or 0.0)
         return max(self._least_reserve, self._spent + self._took["evaluation"] + self._took["save"] + writing)
-
 
     def _train_state(self, states: list[State | None]) -> TrainState:
         return TrainState(self._train_step, self._ema, states, self._generator, self.run.data.batch_size)

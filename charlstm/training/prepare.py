@@ -31,7 +31,6 @@ from charlstm.training.memory import translate_oom
 from charlstm.training.plan import probe
 from charlstm.training.plan.choose import Plan, choose
 from charlstm.training.plan.merge import Given
-from charlstm.training.plan.rules import Listed
 from charlstm.training.plan.start import NO_CHOICE, Start, choose_start, may_start_from_another
 
 
@@ -95,6 +94,7 @@ def prepare(
     machine = probe.probe(train.get("device"), train.get("precision"), train.get("threads"))
     effective_vocab_size = encoded.effective_vocab_size()
     ends = _ends(encoded, listed.records)
+    records = 0 if ends is None else len(ends)
     plan = choose(
         corpus.name,
         len(encoded.ids),
@@ -103,9 +103,10 @@ def prepare(
         given,
         effective_vocab_size=effective_vocab_size,
         fine_tuned=init is not None,
-        listed=Listed(listed.records, 0 if ends is None else len(ends), listed.reason),
+        listed=listed,
+        records=records,
     )
-    notes = _notes(corpus, encoded, plan.run.data, listed, 0 if ends is None else len(ends))
+    notes = _notes(corpus, encoded, plan.run.data, listed, records)
     return Prepared(encoded, replace(plan, notes=(*notes, *plan.notes)), init, start)
 
 

@@ -90,6 +90,8 @@ class RunFiles:
             StorageError: the file cannot be written.
         """
         path = self._folder / MODEL
+        if not path.exists():  # somebody has removed it
+            return
         saved = checkpoint_format.read_model(path)
         temperature = choose(saved)
         if temperature is not None:

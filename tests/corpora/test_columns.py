@@ -4,7 +4,7 @@ import pytest
 
 from charlstm.corpora.records import LINES, PARAGRAPHS
 from charlstm.corpora.sources import open_sources
-from charlstm.errors import TextError, UsageError
+from charlstm.errors import NotFoundError, TextError, UsageError
 
 
 def read(folder, name, content, column, **options):
@@ -59,6 +59,7 @@ def test_a_file_whose_name_has_a_colon_is_a_file(tmp_path):
         ("a.csv", "id,title\n1,x\n", "titel", UsageError, "no column 'titel'"),
         ("a.jsonl", '{"title": "x"}\n', "text", UsageError, "no column 'text'"),
         ("a.csv", "id,title\n1,\n", "title", TextError, "no text in the column"),
+        ("a.csv", "", "title", TextError, "no names of columns"),
         ("a.jsonl", '{"title": "x"}\n{"title"\n', "title", TextError, "not JSON in line 2"),
         ("a.json", "[1, 2]", "title", TextError, "not a list of JSON objects"),
         ("a.csv", 'title\n"' + "x" * 200_000, "title", TextError, "cannot be read as a table"),
@@ -68,6 +69,12 @@ def test_what_cannot_be_read_is_one_clear_error(tmp_path, name, content, column,
     with pytest.raises(kind, match=message) as caught:
         read(tmp_path, name, content, column)
     assert str(tmp_path / name) in str(caught.value.where)
+
+
+def test_the_missing_file_is_named_without_its_column(tmp_path):
+    with pytest.raises(NotFoundError, match="no such file") as caught:
+        open_sources([f"{tmp_path / 'a.csv'}:title"], cache=tmp_path)
+    assert caught.value.where == tmp_path / "a.csv"
 
 
 def test_a_wrong_column_is_told_the_right_one(tmp_path):

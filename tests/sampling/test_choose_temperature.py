@@ -1,7 +1,6 @@
 """The temperature is the highest at which the words are as real as those of the text, found in three draws or fewer."""
 
 import numpy as np
-import pytest
 
 from charlstm.checkpoint.writing import Writing
 from charlstm.sampling import choose_temperature as module
@@ -22,8 +21,8 @@ def network(error: float) -> Markov:
     return Markov(table, TOKENIZER)
 
 
-def choose(error, unseen=UNSEEN, seconds=60.0):
-    return choose_temperature(network(error), Writing(), KNOWN, unseen, seconds=seconds, seed=1)
+def choose(error, unseen=UNSEEN, stop=lambda: False):
+    return choose_temperature(network(error), Writing(), KNOWN, unseen, seed=1, stop=stop)
 
 
 def test_a_perfect_network_needs_no_cooling_and_a_bad_one_all_of_it():
@@ -44,8 +43,8 @@ def test_where_words_cannot_tell_nothing_is_chosen():
     assert choose(0.1, "abc " * 20) is None
 
 
-def test_without_time_nothing_is_chosen_and_with_little_the_first_step_counts(monkeypatch):
-    now = iter(range(100))
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(now))
-    assert choose(1e-9, seconds=0.5) is None
-    assert choose(1e-9, seconds=1.0) == pytest.approx(0.8)
+def test_stopped_at_once_nothing_is_chosen_and_stopped_later_what_was_tried_counts():
+    tokens = module._ROWS * module._LENGTH
+    for after, chosen in ((1, None), (tokens - 1, None), (tokens + 1, 0.8), (2 * tokens + 1, 0.9)):
+        left = iter(range(after))
+        assert choose(1e-9, stop=lambda left=left: next(left, None) is None) == chosen

@@ -15,6 +15,7 @@ from typing import Any
 
 from charlstm.config import RunConfig
 from charlstm.corpora.encode import train_size
+from charlstm.corpora.lists import ONE_TEXT, Choice
 from charlstm.errors import OutOfMemoryError, TextError
 from charlstm.nn.architecture import Architecture
 from charlstm.nn.shapes import matmul_weight_count, parameter_count
@@ -54,7 +55,8 @@ def choose(
     *,
     effective_vocab_size: int | None = None,
     fine_tuned: bool = False,
-    listed: rules.Listed = rules.ONE_TEXT,
+    listed: Choice = ONE_TEXT,
+    records: int = 0,
 ) -> Plan:
     """Complete the settings of a run.
 
@@ -68,6 +70,7 @@ def choose(
         effective_vocab_size: the number of different tokens that make up 99 % of the text; None means V.
         fine_tuned: whether the run begins from a trained network.
         listed: whether the text is one text or a list of texts.
+        records: how many of the latter.
 
     Returns:
         The plan.
@@ -94,11 +97,11 @@ def choose(
     rules.shape(model, effective_vocab_size)
     rules.networks(model, train, train_tokens, vocab_size, effective_vocab_size, budget, machine)
     data.set_default("records", listed.records, listed.reason or "its lines go on from one to the next")
-    if not listed.count:
+    if not records:
         notes = rules.windows(data, train_tokens, train.values["device"], bidirectional=bidirectional)
         rows = data.values["batch_size"] * data.values["seq_len"]
     else:
-        rows = rules.records(data, listed, train_tokens, train.values["device"])
+        rows = rules.records(data, records, train_tokens, train.values["device"])
         notes = []
     speed = costs.speed(Architecture.from_settings({**model.all, "vocab_size": vocab_size}), machine)
     notes += rules.passes(train, speed, rows, train_tokens, bidirectional=bidirectional)

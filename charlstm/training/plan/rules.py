@@ -296,38 +296,24 @@ def windows(data: Choices, train_tokens: int, device: str, *, bidirectional: boo
     return notes
 
 
-@dataclass(frozen=True)
-class Listed:
-    """Whether a text is one text or a list of texts."""
-
-    records: str
-    """The value of the setting."""
-    count: int
-    """Records of the whole text; 0 for one text."""
-    reason: str
-    """Why the text is taken for a list; empty where nobody would ask."""
-
-
-ONE_TEXT = Listed("none", 0, "")
-
-
-def records(data: Choices, listed: Listed, train_tokens: int, device: str) -> int:
+def records(data: Choices, count: int, train_tokens: int, device: str) -> int:
     """Fill in the batch size and the window length for a text of records: a step has as many tokens as with one text.
 
     Args:
         data: the data settings.
-        listed: the records.
+        count: records of the whole text.
         train_tokens: tokens of the training text.
         device: torch's name of the device.
 
     Returns:
         Tokens per step.
     """
-    mean = train_tokens / max(1, listed.count)
+    mean = train_tokens / max(1, count)
     on_gpu = device.startswith("cuda")
     seq_len = data.set_default("seq_len", 128 if on_gpu else 64, "longer records are read in several windows")
     tokens = (128 if on_gpu else 16) * seq_len
-    rows = max(1, min(listed.count // 4, round(tokens / min(mean, seq_len)), 512))
+    rows = max(1, min(count // 4, round(tokens / min(mean, seq_len)), 512))
+    rows -= rows % 8 if rows > 8 else 0  # so that two, four or eight processes can share them
     batch = data.set_default("batch_size", rows, f"records of {mean:.0f} tokens on average, side by side")
     data.set_default("streams", batch, "each record is read from the zero state")
     return round(float(batch * min(mean, seq_len)))
