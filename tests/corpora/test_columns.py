@@ -74,7 +74,7 @@ def test_what_cannot_be_read_is_one_clear_error(tmp_path, name, content, column,
 def test_the_missing_file_is_named_without_its_column(tmp_path):
     with pytest.raises(NotFoundError, match="no such file") as caught:
         open_sources([f"{tmp_path / 'a.csv'}:title"], cache=tmp_path)
-    assert caught.value.where == tmp_path / "a.csv"
+    assert caught.value.where == str(tmp_path / "a.csv")
 
 
 def test_a_wrong_column_is_told_the_right_one(tmp_path):
