@@ -22,7 +22,9 @@ from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).resolve().parent / "results"
+ROOT = RESULTS.parents[1]
+"""The folder of the repository."""
 NOT_MEASURED = (":(exclude)benchmarks/results", ":(exclude)docs", ":(exclude)*.md")
 """Changes to these files cannot change a figure."""
 
@@ -63,6 +65,17 @@ class Record:
         """
         several = [values] if isinstance(values, int | float) else values
         self.figures.append(Figure(row, name, unit, tuple(float(f"{value:.6g}") for value in several)))
+
+    def show(self) -> None:
+        """Print the means as a table."""
+        names = list(dict.fromkeys(figure.name for figure in self.figures))
+        rows = list(dict.fromkeys(figure.row for figure in self.figures))
+        means = {(figure.row, figure.name): sum(figure.values) / len(figure.values) for figure in self.figures}
+        first = max(map(len, rows), default=0)
+        print(" " * first + "".join(f"{name:>19}" for name in names))
+        for row in rows:
+            cells = (means.get((row, name)) for name in names)
+            print(f"{row:<{first}}" + "".join(f"{'':>19}" if cell is None else f"{cell:>19.3f}" for cell in cells))
 
     def to_json(self) -> str:
         """The record as one line; empty details and origin are left out."""
@@ -142,7 +155,7 @@ def _without_folders(argument: str) -> str:
     return option + equals + (PurePath(value).name or value)
 
 
-def commit(folder: Path = RESULTS.parents[1]) -> str | None:
+def commit(folder: Path = ROOT) -> str | None:
     """The short hash of the commit checked out, with ``+`` if the code differs from it; None without git."""
     try:
         head = _git(folder, "rev-parse", "--short=7", "HEAD")

@@ -18,15 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import records
-from benchmarks.records import Record
+from benchmarks.records import ROOT, Record
 
-ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 BEFORE_RECORDS = "before records"
 
 ORDER = (
-    "time_to_loss", "val_loss", "presets", "cloze", "train_throughput", "cells", "sampling", "start_up", "big_text",
-    "encode", "scaling",
+    "time_to_loss", "val_loss", "presets", "starts", "writing", "kinds", "cloze", "train_throughput", "cells",
+    "sampling", "start_up", "big_text", "encode", "scaling",
 )  # fmt: skip
 
 HEAD = f"""# Results
@@ -145,6 +144,22 @@ def machine_tables(groups: Sequence[Measured]) -> Iterator[str]:
         yield "```\n"
 
 
+def samples(history: Sequence[Record]) -> Iterator[str]:
+    """What the networks of a benchmark wrote, where its records keep that: the newest of each row.
+
+    Args:
+        history: oldest first.
+    """
+    newest: dict[str, str] = {}
+    for record in history:
+        newest |= record.details.get("samples", {})
+    for row, text in newest.items():
+        yield f"**{row}**\n"
+        yield "~~~text"
+        yield text.rstrip("\n").replace("~~~", "~ ~ ~")
+        yield "~~~\n"
+
+
 def _cells(row: str, measured: Measured, names: Sequence[str]) -> list[str]:
     medians = [measured.median(row, name) for name in names]
     cells = ["–" if median is None else number(median) for median in medians]
@@ -161,7 +176,8 @@ def results_page(folder: Path = records.RESULTS) -> str:
     """The whole of ``docs/RESULTS.md``."""
     parts = [HEAD]
     for benchmark in (name for name in ORDER if (folder / f"{name}.jsonl").exists()):
-        parts += [f"## {question(benchmark)}\n", *machine_tables(group(records.load(benchmark, folder)))]
+        history = records.load(benchmark, folder)
+        parts += [f"## {question(benchmark)}\n", *machine_tables(group(history)), *samples(history)]
     return "\n".join(parts).rstrip("\n") + "\n"
 
 

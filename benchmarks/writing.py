@@ -9,6 +9,7 @@ LENGTH characters, from no prompt. The columns:
   folder that ``charlstm corpora fetch classics`` makes);
 - ``own words``: share of them that are in TEXT, those that are not among its 500 commonest counted alone as
   ``own rarer words``: does it write like this text, or like English in general?
+- ``own 5-grams``: share of its passages of five characters that are in TEXT;
 - ``in circles``: share of its characters that end a passage of 20 or more that was written before, also where there
   are no words: names, tunes, tables;
 - ``repeated trigrams``, ``distinct 4-grams``, ``longest copy``, ``longest run``: see `charlstm.inspect.writing`;
@@ -36,6 +37,8 @@ SETTINGS = ("default", "-t 0.5", "-t 0.8", "-t 1.0", "-t 0.8 --top-p 0.9")
 
 _COMMON = 500
 """Words that any text of a language shares with any other."""
+_PASSAGE = 5
+"""Characters of the passages that a network shares with its text if it writes in the text's style."""
 _CIRCLE = 20
 """Characters of a passage that is said again on purpose, or by going in circles."""
 _KEYWORDS = {
@@ -62,7 +65,7 @@ def main() -> None:
     options = parser.parse_args()
     record = records.begin("writing", options.seeds)
     source = options.text.read_text("utf-8")
-    lexicon = known_words(_texts(options.classics), least=3) if options.classics else set()
+    lexicon = known_words(texts(options.classics), least=3) if options.classics else set()
     judge = charlstm.load(options.judge) if options.judge else None
     model = charlstm.load(options.model)
     pieces = list(spread(source, options.length, len(options.seeds)))
@@ -71,7 +74,7 @@ def main() -> None:
         keywords = {} if setting == "default" else typed(setting)
         written = [write(model, options.length, seed, keywords) for seed in options.seeds]
         _add(record, setting, written, source, source, lexicon, judge)
-    show(record)
+    record.show()
     record.details = {"model": Path(options.model).name, "text": options.text.name}
     record.finish(options)
 
@@ -112,9 +115,39 @@ def spread(text: str, length: int, count: int) -> Iterator[str]:
         yield text[start : start + length]
 
 
-def _texts(folder: Path) -> Iterator[str]:
+def texts(folder: Path) -> Iterator[str]:
+    """The texts of a folder."""
     for path in sorted(folder.rglob("*.txt")):
         yield path.read_text("utf-8")
+
+
+def figures_of(text: str, source: str, lexicon: set[str]) -> dict[str, float]:
+    """The figures of a written text that need no second network.
+
+    Args:
+        text: what was written.
+        source: what the network was trained on.
+        lexicon: words that are real though they may not be in it.
+
+    Returns:
+        The figures, by the names of their columns.
+    """
+    own = Counter(words_of(source))
+    common = {word for word, _ in own.most_common(_COMMON)}
+    found = measure([text], own.keys() | lexicon)
+    rarer = [word for word in words_of(text) if len(word) > 2 and word not in common]
+    passages = {source[start : start + _PASSAGE] for start in range(len(source) - _PASSAGE + 1)}
+    written = [text[start : start + _PASSAGE] for start in range(len(text) - _PASSAGE + 1)]
+    return {
+        "real words": found.real_words,
+        "own words": measure([text], own).real_words,
+        "own rarer words": sum(word in own for word in rarer) / max(1, len(rarer)),
+        "own 5-grams": sum(passage in passages for passage in written) / max(1, len(written)),
+        "in circles": in_circles(text),
+        "repeated trigrams": found.repeated_trigrams,
+        "distinct 4-grams": found.distinct_4grams,
+        "longest run": found.longest_run,
+    }
 
 
 def _add(
@@ -127,21 +160,9 @@ def _add(
     judge: charlstm.Model | None,
 ) -> None:
     """Add the figures of one setting: a value for each seed."""
-    own = Counter(words_of(source))
-    common = {word for word, _ in own.most_common(_COMMON)}
     columns: dict[str, list[float]] = {}
     for text in written:
-        found = measure([text], own.keys() | lexicon)
-        rarer = [word for word in words_of(text) if len(word) > 2 and word not in common]
-        values = {
-            "real words": found.real_words,
-            "own words": measure([text], own).real_words,
-            "own rarer words": sum(word in own for word in rarer) / max(1, len(rarer)),
-            "in circles": in_circles(text),
-            "repeated trigrams": found.repeated_trigrams,
-            "distinct 4-grams": found.distinct_4grams,
-            "longest run": found.longest_run,
-        }
+        values = figures_of(text, source, lexicon)
         if copied_from:
             values["longest copy"] = len(longest_copy(text, copied_from))
         if judge is not None:
@@ -152,17 +173,6 @@ def _add(
     units = {"longest copy": "characters", "longest run": "characters", "bits": "bits per character"}
     for name, several in columns.items():
         record.add(row, name, units.get(name, "share"), several)
-
-
-def show(record: records.Record) -> None:
-    """Print the means as a table."""
-    names = list(dict.fromkeys(figure.name for figure in record.figures))
-    rows = list(dict.fromkeys(figure.row for figure in record.figures))
-    means = {(figure.row, figure.name): sum(figure.values) / len(figure.values) for figure in record.figures}
-    print(" " * 22 + "".join(f"{name:>19}" for name in names))
-    for row in rows:
-        cells = (means.get((row, name)) for name in names)
-        print(f"{row:<22}" + "".join(f"{'':>19}" if cell is None else f"{cell:>19.3f}" for cell in cells))
 
 
 if __name__ == "__main__":

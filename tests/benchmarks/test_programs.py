@@ -1,5 +1,6 @@
 """Every benchmark starts, explains itself, and can leave its record out."""
 
+import json
 import os
 import subprocess
 import sys
@@ -41,3 +42,21 @@ def test_a_whole_run_appends_its_record(tmp_path):
     assert done.returncode == 0, done.stderr
     assert '"name": "stateful", "unit": "nats per character"' in done.stdout.splitlines()[-1]
     assert str(tmp_path) not in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_the_two_starts_and_the_writing_of_a_kind_are_measured(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("".join(f"It was a dark and stormy night, the {n}th of them. " for n in range(300)), "utf-8")
+    shared = [str(text), "--max-time", "2s", "--length", "300", "--no-record"]
+    done = run("benchmarks.starts", *shared)
+    assert done.returncode == 0, done.stderr
+    figures = {(f["row"], f["name"]): f["values"][0] for f in json.loads(done.stdout.splitlines()[-1])["figures"]}
+    row = "text.txt, 2s"
+    nothing, starter = figures[row, "from nothing"], figures[row, "from the starter"]
+    assert figures[row, "better by"] == pytest.approx(nothing - starter, abs=1e-4)
+    assert figures[row, "the choice loses"] == pytest.approx(max(0.0, starter - nothing), abs=1e-4)
+    assert 0 < figures["the starter", "own 5-grams"] < figures[row, "own 5-grams"] <= 1
+    done = run("benchmarks.kinds", *shared, "--seeds", "1")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["details"]["samples"][row]

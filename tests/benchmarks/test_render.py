@@ -59,6 +59,14 @@ def test_only_commands_of_what_is_shown_are_listed(folder):
     assert page.count("$ python -m benchmarks.sampling") == 3
 
 
+def test_what_a_network_wrote_stands_below_the_tables_the_newest_of_each_row(tmp_path, capsys):
+    for day, text in (("2026-01-01", "old"), ("2026-01-02", "new ~~~ `x`\n\n")):
+        write(tmp_path, day, "aaaaaaa", ONE, [("lyrics", "loss", [1.0])], details={"samples": {"lyrics": text}})
+    page = render.results_page(tmp_path)
+    assert page.endswith("**lyrics**\n\n~~~text\nnew ~ ~ ~ `x`\n~~~\n")
+    assert "old" not in page.partition("**lyrics**")[2]
+
+
 def test_the_readme_compares_within_one_commit(folder):
     row = ReadmeRow("writing", "sampling", "2×256", "charlstm", "peer", "a peer", "", scale=2)
     lines = render.readme_block(folder, [row]).splitlines()
