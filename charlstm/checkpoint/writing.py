@@ -14,9 +14,9 @@ from charlstm.schemas import Schema, parse, to_plain
 class Writing(Schema, frozen=True, kw_only=True):
     """How a network writes unless it is told otherwise."""
 
-    temperature: Annotated[float, Meta(ge=0.0, le=1e6)] = 0.8
+    temperature: Annotated[float, Meta(ge=0.0, le=1e6)] = 1.0
     top_p: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
-    min_p: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    min_p: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.1
     no_repeat: Annotated[int, Meta(ge=0)] = 0
     """Tokens of a passage that may be said again; 0 is any number."""
     longest_run: Annotated[int, Meta(ge=0)] = 0

@@ -27,7 +27,7 @@ class SampleConfig:
 
     length: int = 500
     """Tokens to draw; 0 is endless."""
-    temperature: float = 0.8
+    temperature: float = 1.0
     """The logits are divided by it; 0 always takes the likeliest token."""
     top_k: int = 0
     """Keep only the k likeliest tokens; 0 is off."""

@@ -26,7 +26,7 @@ class Extracts:
     """What is kept of a text."""
 
     writing: Writing
-    """How a network of it writes, before its temperature is measured."""
+    """How a network of it writes, before its min-p is measured."""
     words: tuple[str, ...]
     """Its words, sorted."""
     records: KnownRecords = field(default_factory=KnownRecords)

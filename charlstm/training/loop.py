@@ -28,7 +28,7 @@ from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, S
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import CharLM
 from charlstm.nn.state import State
-from charlstm.sampling.choose_temperature import choose_temperature
+from charlstm.sampling.choose_min_p import choose_min_p
 from charlstm.tokenizers import Tokenizer
 from charlstm.training import snapshot
 from charlstm.training.batches import Batch, make_batches
@@ -59,8 +59,8 @@ _EVALUATIONS = 20
 _EVALUATION_SHARE, _VALIDATION_SHARE = 0.03, 0.015
 """The most of a time budget that all evaluations take, but for the last; and that scoring the validation text takes."""
 _WRITING_SHARE, _UNSEEN = 0.02, 20_000
-"""The most of a time budget that is spent on the temperature at which the network writes best; and tokens of unseen
-text that its writing is compared with."""
+"""The most of a time budget that is spent on the min-p with which the network writes best; and tokens of unseen text
+that its writing is compared with."""
 _SAVE_EVERY, _SAVE_SHARE = 30.0, 0.02
 """Seconds between saves of what is needed to resume, and the most of the time that they take, but for the last."""
 _LOSS_MEMORY = 0.98
@@ -318,15 +318,15 @@ class Training:
             yield self._save_model(self._unscored(), None, None)
         yield self.save_resume()
         if reason != "interrupted":
-            self.ranks.on_rank_zero(lambda: self._choose_temperature(stop))
+            self.ranks.on_rank_zero(lambda: self._choose_min_p(stop))
             losses = self.cursor.eval_losses
             text = diagnose(self.cursor.train_loss, losses, self.cursor.tokens, len(self._train_ids))
             if text:
                 yield Notice(self.cursor.step, text)
         yield Stopped(self.cursor.step, reason, self.cursor.best_val_loss, self._clock.seconds)
 
-    def _choose_temperature(self, stop: Callable[[], bool]) -> None:
-        """Measure at which temperature the saved model writes best, and store it."""
+    def _choose_min_p(self, stop: Callable[[], bool]) -> None:
+        """Measure with which min-p the saved model writes best, and store it."""
         if self.run.model.bidirectional or self.run.data.lists_records or not len(self._val_ids):
             return
         unseen = self.tokenizer.decode(self._val_ids[:_UNSEEN].tolist())
@@ -335,7 +335,7 @@ class Training:
         def choose(saved: Checkpoint) -> float | None:
             engine = load_engine(saved)
             assert isinstance(engine, Engine)
-            return choose_temperature(
+            return choose_min_p(
                 engine,
                 saved.writing,
                 self._known_words,
@@ -344,7 +344,7 @@ class Training:
                 stop=lambda: stop() or time.monotonic() > deadline,
             )
 
-        self._files.set_temperature(choose)
+        self._files.set_min_p(choose)
 
     def _diverged(self, what: str) -> Stopped:
         saved = "what was saved before it is kept" if self._files.exist else "it came before the first checkpoint"

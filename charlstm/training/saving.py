@@ -80,8 +80,8 @@ class RunFiles:
             records=self._extracts.records,
         )
 
-    def set_temperature(self, choose: Callable[[Checkpoint], float | None]) -> None:
-        """Store the temperature at which the saved model writes best.
+    def set_min_p(self, choose: Callable[[Checkpoint], float | None]) -> None:
+        """Store the min-p with which the saved model writes best.
 
         Args:
             choose: finds it; None leaves the model as it is.
@@ -93,9 +93,9 @@ class RunFiles:
         if not path.exists():  # somebody has removed it
             return
         saved = checkpoint_format.read_model(path)
-        temperature = choose(saved)
-        if temperature is not None:
-            self.writing = self.writing.replace(temperature=temperature)
+        min_p = choose(saved)
+        if min_p is not None:
+            self.writing = self.writing.replace(min_p=min_p)
             checkpoint_format.write(path, dataclasses.replace(saved, writing=self.writing))
 
     def save_model(

@@ -50,6 +50,6 @@ def test_a_damaged_section_is_one_line(tmp_path: Path, section: str) -> None:
 def test_what_is_given_goes_before_what_is_stored() -> None:
     config = settings_for(OWN, temperature=None, top_p=None, min_p=0.0, length=7)
     assert config == SampleConfig(length=7, temperature=0.7, top_p=0.9, min_p=0.0)
-    assert settings_for(Writing()) == SampleConfig()
+    assert settings_for(Writing()) == SampleConfig(min_p=0.1)
     with pytest.raises(UsageError, match="temperature"):
         settings_for(OWN, temperature=-1)

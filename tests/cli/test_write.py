@@ -19,7 +19,7 @@ import pytest
 
 from charlstm.corpora.words import find_words
 from charlstm.engine.network import Engine
-from charlstm.sampling.config import SampleConfig
+from charlstm.sampling.config import settings_for
 from charlstm.sampling.cowriter import CoWriter
 from charlstm.sampling.draft import at_line_end
 from charlstm.tokenizers import CharTokenizer
@@ -86,8 +86,8 @@ def test_a_number_is_text_when_there_is_nothing_to_choose(write: Any) -> None:
 def test_a_session_draws_what_the_library_draws(write: Any, root: Path) -> None:
     from charlstm.checkpoint.format import read as read_checkpoint
 
-    engine = Engine.from_checkpoint(read_checkpoint(root / "plain-1" / "model.safetensors"))
-    co = CoWriter(engine, SampleConfig(length=12, seed=1))
+    checkpoint = read_checkpoint(root / "plain-1" / "model.safetensors")
+    co = CoWriter(Engine.from_checkpoint(checkpoint), settings_for(checkpoint.writing, length=12, seed=1))
     co.add("Once")
     list(co.extend())
     co.config = replace(co.config, temperature=0.2, top_k=5)
@@ -109,7 +109,8 @@ def test_help_names_every_command(write: Any) -> None:
     ran = write("/help", "/set")
     for command in ("/alt", "/line", "/nl", "/undo", "/redo", "/temp", "/set", "/show", "/save", "/quit"):
         assert command in ran.err
-    assert "temperature 0.8" in ran.err
+    assert "temperature 1.0" in ran.err
+    assert "min-p 0.1" in ran.err
     assert ran.out == ""
 
 

@@ -1,0 +1,66 @@
+"""How much of its distribution a network writes with: as much as leaves its words as real as those of its text.
+
+A network never quite rules out what is wrong, and of a thousand letters drawn from all that it thinks possible, a few
+are. Min-p removes what is unlikely beside the likeliest, so it leaves the distribution alone where several letters may
+follow, and takes the misspelt ones where one must. At equally many real words that is more varied than a low
+temperature (``docs/decisions/writing.md``). A held-out part of the text tells how many of its words are known at best:
+names and rare words are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from charlstm.checkpoint.writing import Writing
+from charlstm.engine.protocol import TextModel
+from charlstm.inspect.writing import measure
+from charlstm.sampling.config import settings_for
+from charlstm.sampling.sampler import sample
+
+MIN_P = (0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02)
+"""To choose from: the less, the more varied."""
+_REAL = 0.96, 0.98
+"""The share of known words to come to is that of the held-out text, but not less or more than these: a short one may
+have none that is unknown, and many names."""
+_ROWS, _LENGTH = 8, 400
+"""Texts drawn with one value, and the tokens of each."""
+_FEWEST_WORDS = 100
+"""Words of the held-out text, at least: in a language that does not separate words there are none to count."""
+
+
+def choose_min_p(
+    model: TextModel, writing: Writing, known: Collection[str], unseen: str, *, seed: int, stop: Callable[[], bool]
+) -> float | None:
+    """Choose min-p by halving: the share of known words rises with it.
+
+    Args:
+        model: the network.
+        writing: how it writes; its min-p is not used.
+        known: words, in lower case.
+        unseen: a text of the same kind that it has not learnt.
+        seed: of what is drawn.
+        stop: called for every token; when it returns True, nothing more is tried.
+
+    Returns:
+        Min-p; None if words cannot tell, or it was stopped before one value was tried.
+    """
+    own = measure([unseen], known)
+    if own.words < _FEWEST_WORDS:
+        return None
+    least, most = _REAL
+    target = min(max(own.real_words, least), most)
+    low, high, tried = 0, len(MIN_P) - 1, False
+    while low < high:
+        middle = (low + high + 1) // 2
+        texts = [""] * _ROWS
+        config = settings_for(writing.replace(min_p=MIN_P[middle]), length=_LENGTH, seed=seed)
+        for fragment in sample(model, (), config, rows=_ROWS, starts=writing.starts):
+            texts[fragment.row] += fragment.text
+            if stop():
+                return MIN_P[low] if tried else None
+        if measure(texts, known).real_words >= target:
+            low = middle
+        else:
+            high = middle - 1
+        tried = True
+    return MIN_P[low]

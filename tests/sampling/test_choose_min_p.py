@@ -1,0 +1,53 @@
+"""Min-p is the least with which the words are as real as those of the text, found in three draws or fewer."""
+
+import numpy as np
+import pytest
+
+from charlstm.checkpoint.writing import Writing
+from charlstm.sampling import choose_min_p as module
+from charlstm.sampling.choose_min_p import MIN_P, choose_min_p
+from charlstm.tokenizers import CharTokenizer
+from tests.fake_models import Markov
+
+KNOWN = {"abc"}
+UNSEEN = "abc " * 300
+TOKENIZER = CharTokenizer("abc ")
+
+
+def network(error: float) -> Markov:
+    """It writes ``abc abc …``, but each letter is wrong so often: any of three, equally likely."""
+    table = np.log(np.full((4, 4), error / 3))
+    for token in range(4):
+        table[TOKENIZER.encode("abc ")[token], TOKENIZER.encode("bc a")[token]] = np.log(1 - error)
+    return Markov(table, TOKENIZER)
+
+
+def choose(error, unseen=UNSEEN, stop=lambda: False):
+    return choose_min_p(network(error), Writing(), KNOWN, unseen, seed=1, stop=stop)
+
+
+@pytest.mark.parametrize("error", [1e-9, 0.03, 0.08, 0.2, 0.3, 0.6])
+def test_it_is_the_least_that_removes_the_errors(error):
+    ratio = error / 3 / (1 - error)
+    enough = [value for value in MIN_P if value > ratio]
+    assert choose(error) == (enough[-1] if enough else MIN_P[0])
+
+
+def test_the_held_out_text_is_the_measure_within_bounds(monkeypatch):
+    """One word in forty is wrong unless min-p removes it: too many if all are known, not if half are."""
+    monkeypatch.setattr(module, "MIN_P", (0.1, 1e-9))
+    assert choose(0.008) == 0.1
+    assert choose(0.008, "abc xyz " * 200) == 1e-9
+    assert choose(0.03, "abc xyz " * 200) == 0.1
+
+
+def test_where_words_cannot_tell_nothing_is_chosen():
+    assert choose(0.1, "漢字仮名交じり文" * 3) is None
+    assert choose(0.1, "abc " * 20) is None
+
+
+def test_stopped_at_once_nothing_is_chosen_and_stopped_later_what_was_tried_counts():
+    tokens = module._ROWS * module._LENGTH
+    for after, chosen in ((1, None), (tokens - 1, None), (tokens + 1, 0.07), (2 * tokens + 1, 0.03)):
+        left = iter(range(after))
+        assert choose(1e-9, stop=lambda left=left: next(left, None) is None) == chosen
