@@ -47,6 +47,7 @@ from charlstm.nn.architecture import Architecture
 from charlstm.nn.shapes import parameter_count
 from charlstm.schemas import parse
 from charlstm.tokenizers import CharTokenizer
+from charlstm.training.beginning import TrainingText
 from charlstm.training.loop import Training
 
 BLOCK_SECONDS = 0.3
@@ -105,7 +106,8 @@ def charlstm_training(model: Architecture, batch_size: int, precision: str, opti
     )
     ids = np.random.default_rng(0).integers(VOCAB, size=1_000_000).astype(np.uint8)
     run_folder = Path(tempfile.mkdtemp(dir=folder))
-    events: Iterator[Any] = Training(run, CharTokenizer(ALPHABET), ids, ids[:0], 0, run_folder).events()
+    text = TrainingText(CharTokenizer(ALPHABET), ids, ids[:0], 0)
+    events: Iterator[Any] = Training(run, text, run_folder).events()
 
     def step() -> None:
         while not isinstance(next(events), StepDone):

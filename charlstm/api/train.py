@@ -117,6 +117,7 @@ def new_run(
     from charlstm.checkpoint.references import find_model, read_starter
     from charlstm.filling.preview import write_preview
     from charlstm.training import prepare
+    from charlstm.training.beginning import Session
 
     init = None if init_from in (None, NOTHING) else read_model(find_model(store, str(init_from)))
     prepared = prepare.prepare(
@@ -126,9 +127,12 @@ def new_run(
         starter=read_starter if init_from is None else lambda: None,
         progress=progress,
     )
-    folder = store.create(name, prepared.encoded.name, force)
+    folder, session = (
+        store.create(name, prepared.encoded.name, force),
+        Session(write_preview=write_preview, begun=begun),
+    )
     try:
-        return NewRun(prepare.begin(prepared, folder, write_preview=write_preview, begun=begun), store)
+        return NewRun(prepare.begin(prepared, folder, session=session), store)
     except CharlstmError:
         store.remove_if_unsaved(folder)
         raise

@@ -59,7 +59,8 @@ class Checkpoint:
     writing: Writing = field(default_factory=Writing)
     """How it writes unless it is told otherwise."""
     words: tuple[str, ...] = ()
-    """The words of the training text, sorted, so that a network can be made to write no others."""
+    """The words of the training text, sorted, so that a network can be made to write no others; in a resume file those
+    of the network that the run began with."""
     records: KnownRecords = field(default_factory=KnownRecords)
     """The records of the training text, if it is a list of them."""
     is_int8: bool = False
@@ -179,7 +180,7 @@ def read(path: Path, kind: str | None = None) -> Checkpoint:
         run, provenance, writing = _settings(sections, path), _provenance(sections, path), _writing(sections, path)
         stored = upgraded_tensors(version, container.read_tensors(file, raw, path))
         is_model = actual_kind == "model"
-        words = unpack_words(stored.pop(WORDS)) if is_model and WORDS in stored else ()
+        words = unpack_words(stored.pop(WORDS)) if WORDS in stored else ()
         records = KnownRecords.from_tensor(stored.pop(RECORDS)) if is_model and RECORDS in stored else KnownRecords()
     tensors = int8.unpack(stored)
     cursor = sections["provenance"].get("cursor", {})

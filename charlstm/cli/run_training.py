@@ -139,6 +139,7 @@ def _start(workspace: Workspace, prepared: Prepared, ranks: Ranks, into: Path | 
     from charlstm.cli.views import plan as plan_view
     from charlstm.filling.preview import write_preview
     from charlstm.training import prepare
+    from charlstm.training.beginning import Session
 
     # From here on a signal is a request: the run has a folder now, and must leave in it what a resume needs.
     with StopRequest(quiet=not ranks.is_rank_zero) as request:
@@ -146,14 +147,9 @@ def _start(workspace: Workspace, prepared: Prepared, ranks: Ranks, into: Path | 
         folder = into or ranks.on_rank_zero(lambda: workspace.store.create(name, prepared.encoded.name, force))
         try:
             with _locked(workspace, folder, ranks):
-                training = prepare.begin(
-                    prepared,
-                    folder,
-                    provenance=Provenance(command=_command()),
-                    ranks=ranks,
-                    write_preview=write_preview,
-                    begun=_BEGUN,
-                )
+                session = Session(ranks, write_preview, _BEGUN)
+                origin = Provenance(command=_command())
+                training = prepare.begin(prepared, folder, provenance=origin, session=session)
                 if ranks.is_rank_zero and not workspace.quiet and not workspace.json_lines:
                     plan_view.announce(prepared, folder)
                 _run(workspace, training, request)
@@ -166,19 +162,12 @@ def _start(workspace: Workspace, prepared: Prepared, ranks: Ranks, into: Path | 
 def _resume(workspace: Workspace, folder: Path, changes: dict[str, Any], ranks: Ranks, given: Any = None) -> None:
     from charlstm.cli.interrupts import StopRequest
     from charlstm.filling.preview import write_preview
+    from charlstm.training.beginning import Session
     from charlstm.training.resume import resume as continue_run
 
     with StopRequest(quiet=not ranks.is_rank_zero) as request, _locked(workspace, folder, ranks):
-        training = continue_run(
-            folder,
-            workspace.cache,
-            changes,
-            given=given,
-            stdin=_stdin(),
-            ranks=ranks,
-            write_preview=write_preview,
-            begun=_BEGUN,
-        )
+        session = Session(ranks, write_preview, _BEGUN)
+        training = continue_run(folder, workspace.cache, changes, given=given, stdin=_stdin(), session=session)
         _run(workspace, training, request)
 
 

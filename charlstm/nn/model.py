@@ -5,6 +5,7 @@ Letters as in `charlstm.nn`; K is the number of members of an ensemble.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -214,7 +215,7 @@ class CharLM(nn.Module):
         """Return a copy of the weights in fp32, by their names in a checkpoint."""
         return {name: weight.float().cpu().numpy().copy() for name, weight in self.state_dict().items()}
 
-    def load_tensors(self, tensors: dict[str, NDArray[Any]]) -> None:
+    def load_tensors(self, tensors: Mapping[str, NDArray[Any]]) -> None:
         """Load weights: the inverse of `to_tensors`.
 
         Args:

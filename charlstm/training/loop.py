@@ -5,16 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from numpy.typing import NDArray
 
 from charlstm.checkpoint.format import Checkpoint
-from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.run import METRICS
 from charlstm.config import BUDGETS, RunConfig
 from charlstm.corpora.encode import frequencies
@@ -29,12 +27,12 @@ from charlstm.nn.device import parse_device
 from charlstm.nn.model import CharLM
 from charlstm.nn.state import State
 from charlstm.sampling.choose_min_p import choose_min_p
-from charlstm.tokenizers import Tokenizer
 from charlstm.training import snapshot
 from charlstm.training.batches import Batch, make_batches
+from charlstm.training.beginning import ALONE, Beginning, Session, TrainingText
 from charlstm.training.budget import TrainingClock, progress
 from charlstm.training.diagnosis import diagnose
-from charlstm.training.distributed import SINGLE_PROCESS, Ranks, SyncedStep
+from charlstm.training.distributed import SyncedStep
 from charlstm.training.extracts import extract
 from charlstm.training.memory import translate_oom
 from charlstm.training.metrics_log import MetricsLog
@@ -46,9 +44,6 @@ from charlstm.training.snapshot import Cursor, TrainState
 from charlstm.training.step import TrainStep
 from charlstm.training.validation import Validation
 from charlstm.training.weight_variant import WeightVariant, use_weights
-
-WritePreview = Callable[[Checkpoint, Sequence[int]], str]
-"""Generates a sample: takes the network and the ids of a passage of the validation text, returns a short text."""
 
 _PREVIEW_EVERY = 0.1
 """Share of the budget between previews, and before the first one: an untrained network writes only spaces."""
@@ -73,72 +68,54 @@ class Training:
 
     Args:
         run: all settings.
-        tokenizer: the tokenizer of the text, stored in checkpoints.
-        train_ids: the training tokens, (tokens,), memory-mapped or not; at least 2.
-        val_ids: the validation tokens, the contiguous part after them; may be empty.
-        val_characters: the number of characters of the validation text, for bits per character.
+        text: the text, encoded and split.
         folder: the folder for the run's files.
-        provenance: the origin of the run; training adds its progress.
-        weights: initial weights by their names in a checkpoint; None draws them from the seed.
-        resume: a ``resume`` checkpoint to continue from.
-        notice: a notice for the user before the first step; empty for none.
-        ranks: this process among those that train together. All ranks yield the same events; rank 0 writes files.
-        write_preview: writes the samples shown during training; None shows none.
-        begun: when the command began, as `time.monotonic` tells it; None is now. A time budget is that of the whole
-            command, with reading the text and measuring the machine.
-        known_words: words that are real, though the training text may lack them: those of the network it begins with.
+        beginning: where the run comes from.
+        session: how it is trained this time. All ranks yield the same events; rank 0 writes files.
     """
 
     def __init__(
         self,
         run: RunConfig,
-        tokenizer: Tokenizer,
-        train_ids: NDArray[Any],
-        val_ids: NDArray[Any],
-        val_characters: int,
+        text: TrainingText,
         folder: Path,
-        *,
-        provenance: Provenance | None = None,
-        weights: dict[str, NDArray[Any]] | None = None,
-        resume: Checkpoint | None = None,
-        notice: str = "",
-        ranks: Ranks = SINGLE_PROCESS,
-        write_preview: WritePreview | None = None,
-        begun: float | None = None,
-        known_words: Sequence[str] = (),
+        beginning: Beginning | None = None,
+        session: Session = ALONE,
     ) -> None:
+        beginning, ranks = beginning or Beginning(), session.ranks
         ranks.check(run)
-        self.run, self.ranks, self.tokenizer, self.folder = run, ranks, tokenizer, folder
-        self._train_ids, self._val_ids, self._val_characters = train_ids, val_ids, val_characters
-        self._notice, self._write_preview = notice, write_preview
-        extracts = extract(train_ids, val_ids, tokenizer, records=run.data.records if run.data.lists_records else None)
-        self._known_words = {word.lower() for word in (*extracts.words, *known_words)}
-        self._files = RunFiles(folder, run, tokenizer, provenance or Provenance(), extracts)
+        self.run, self.ranks, self.folder, self.tokenizer = run, ranks, folder, text.tokenizer
+        self._train_ids, self._val_ids, self._val_characters = text.train_ids, text.val_ids, text.val_characters
+        self._notice, self._write_preview = beginning.notice, session.write_preview
+        records = run.data.records if run.data.lists_records else None
+        extracts = extract(text.train_ids, text.val_ids, text.tokenizer, records=records)
+        self._known_words = {word.lower() for word in (*extracts.words, *beginning.known_words)}
+        self._files = RunFiles(folder, run, text.tokenizer, beginning, extracts)
         config, device = run.train, parse_device(ranks.device(run.train.device))
         # Separate generators: a run neither depends on other users of random numbers nor affects them.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             model = CharLM(run.model)
-        if weights is None:
-            model.init_output_bias(frequencies(train_ids, run.model.vocab_size))
+        if beginning.weights is None:
+            model.init_output_bias(frequencies(text.train_ids, run.model.vocab_size))
         else:
-            model.load_tensors(weights)
+            model.load_tensors(beginning.weights)
         self.model = model.to(device)
         self._generator = torch.Generator(device).manual_seed(config.seed)
         self._train_step = TrainStep(self.model, config, generator=self._generator, ranks=ranks)
         self._ema = WeightEMA(self.model, config.ema_decay) if config.ema_decay else None
-        objective = objective_of(run, tokenizer)
-        self._validation = Validation(objective, val_ids, train_ids, self._train_step.autocast)
-        self._batches = make_batches(train_ids, run.data, config.seed, objective)
+        objective = objective_of(run, text.tokenizer)
+        self._validation = Validation(objective, text.val_ids, text.train_ids, self._train_step.autocast)
+        self._batches = make_batches(text.train_ids, run.data, config.seed, objective)
         self._states: list[State | None] = [None] * self._batches.groups
         self._last_batch: Batch | None = None
         self.cursor = Cursor()
-        if resume is not None:
-            self.cursor = Cursor.from_json(resume.cursor)
-            snapshot.restore(resume.tensors, self._train_state(self._states))
+        if beginning.resume is not None:
+            self.cursor = Cursor.from_json(beginning.resume.cursor)
+            snapshot.restore(beginning.resume.tensors, self._train_state(self._states))
             self._states = [ranks.shard(state) for state in self._states]
         self._clock = TrainingClock(self.cursor.seconds)
-        self._spent = 0.0 if begun is None else ranks.broadcast_value(time.monotonic() - begun)
+        self._spent = 0.0 if session.begun is None else ranks.broadcast_value(time.monotonic() - session.begun)
         self._took = {"evaluation": 0.0, "preview": 0.0, "save": 0.0}  # seconds, the last time
         self._least_reserve = self.cursor.reserve
         self._last_preview = self._progress()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,9 +24,10 @@ from charlstm.corpora.sources import open_sources
 from charlstm.errors import EncodingError, TextError, UnknownCharacter, UsageError
 from charlstm.schemas import parse
 from charlstm.tokenizers import Tokenizer, from_state
-from charlstm.training.distributed import SINGLE_PROCESS, Ranks
+from charlstm.training.beginning import ALONE, Beginning, Session, TrainingText
+from charlstm.training.distributed import Ranks
 from charlstm.training.finetune import extend_tokenizer, inherit_settings, initial_weights
-from charlstm.training.loop import Training, WritePreview
+from charlstm.training.loop import Training
 from charlstm.training.memory import translate_oom
 from charlstm.training.plan import probe
 from charlstm.training.plan.choose import Plan, choose
@@ -185,13 +186,7 @@ def shared(ranks: Ranks, prepare: Callable[[], Prepared], cache: Path) -> Prepar
 
 
 def begin(
-    prepared: Prepared,
-    folder: Path,
-    *,
-    provenance: Provenance | None = None,
-    ranks: Ranks = SINGLE_PROCESS,
-    write_preview: WritePreview | None = None,
-    begun: float | None = None,
+    prepared: Prepared, folder: Path, *, provenance: Provenance | None = None, session: Session = ALONE
 ) -> Training:
     """Create the training of a prepared run.
 
@@ -199,29 +194,19 @@ def begin(
         prepared: the prepared run.
         folder: the folder for the run's files, written by rank 0; its name becomes the run's name.
         provenance: the origin of the run, apart from its text, version and progress.
-        ranks: this process among those that train together.
-        write_preview: writes the samples shown during training; None shows none.
-        begun: when the command began, as `time.monotonic` tells it; None is now.
+        session: how it is trained.
 
     Returns:
         The training, before its first step.
     """
-    run, encoded = prepared.plan.run.replace(name=folder.name), prepared.encoded
-    weights = None if prepared.init is None else initial_weights(prepared.init, run, encoded.tokenizer)
+    run, encoded, init = prepared.plan.run.replace(name=folder.name), prepared.encoded, prepared.init
     corpus = CorpusProvenance(**encoded.provenance())
-    origin = "" if prepared.init is None else f"{prepared.init.run.name} {prepared.init.sha256}"
+    origin = "" if init is None else f"{init.run.name} {init.sha256}"
     provenance = (provenance or Provenance()).replace(charlstm=__version__, corpus=corpus, init_from=origin)
-    return assemble(
-        run,
-        encoded,
-        folder,
-        provenance,
-        ranks,
-        weights=weights,
-        write_preview=write_preview,
-        begun=begun,
-        known_words=() if prepared.init is None else prepared.init.words,
-    )
+    if init is None:
+        return assemble(run, encoded, folder, Beginning(provenance), session)
+    weights = initial_weights(init, run, encoded.tokenizer)
+    return assemble(run, encoded, folder, Beginning(provenance, weights, init.words), session)
 
 
 Mismatch = tuple[str, str]
@@ -291,34 +276,15 @@ def _ends(encoded: Encoded, records: str) -> NDArray[np.int64] | None:
     return None if records == NONE else record_ends(encoded.ids, terminator_ids(records, encoded.tokenizer))
 
 
-def assemble(
-    run: RunConfig,
-    encoded: Encoded,
-    folder: Path,
-    provenance: Provenance,
-    ranks: Ranks,
-    *,
-    write_preview: WritePreview | None = None,
-    begun: float | None = None,
-    known_words: Sequence[str] = (),
-    weights: dict[str, Any] | None = None,
-    resume: Checkpoint | None = None,
-    notice: str = "",
-) -> Training:
+def assemble(run: RunConfig, encoded: Encoded, folder: Path, beginning: Beginning, session: Session) -> Training:
     """Split the text into training and validation parts, and create the training of a run.
 
     Args:
         run: all settings.
         encoded: the encoded text and its tokenizer.
         folder: the folder for the run's files.
-        provenance: the origin of the run.
-        ranks: this process among those that train together.
-        write_preview: writes the samples shown during training; None shows none.
-        begun: when the command began, as `time.monotonic` tells it; None is now.
-        known_words: words that are real, though the text may lack them.
-        weights: initial weights by their names in a checkpoint; None draws them from the seed.
-        resume: a ``resume`` checkpoint to continue from.
-        notice: a notice for the user before the first step; empty for none.
+        beginning: where the run comes from.
+        session: how it is trained.
 
     Returns:
         The training, before its first step.
@@ -332,18 +298,5 @@ def assemble(
     characters = encoded.text_size(len(train_ids), len(encoded.ids)).characters
     with translate_oom():
         return Training(
-            run,
-            encoded.tokenizer,
-            train_ids,
-            val_ids,
-            characters,
-            folder,
-            provenance=provenance,
-            weights=weights,
-            resume=resume,
-            notice=notice,
-            ranks=ranks,
-            write_preview=write_preview,
-            begun=begun,
-            known_words=known_words,
+            run, TrainingText(encoded.tokenizer, train_ids, val_ids, characters), folder, beginning, session
         )

@@ -16,8 +16,8 @@ from charlstm.config import BUDGETS, MAY_CHANGE, RunConfig, TrainConfig, check_p
 from charlstm.corpora.sources import STDIN
 from charlstm.errors import CharlstmError, CorruptError, NotFoundError, UsageError
 from charlstm.schemas import parse, to_plain
-from charlstm.training.distributed import SINGLE_PROCESS, Ranks
-from charlstm.training.loop import Training, WritePreview
+from charlstm.training.beginning import ALONE, Beginning, Session
+from charlstm.training.loop import Training
 from charlstm.training.plan import probe
 from charlstm.training.plan.merge import Given
 from charlstm.training.prepare import assemble, load_known_text, open_corpus
@@ -51,9 +51,7 @@ def resume(
     *,
     stdin: BinaryIO | None = None,
     given: Given | None = None,
-    ranks: Ranks = SINGLE_PROCESS,
-    write_preview: WritePreview | None = None,
-    begun: float | None = None,
+    session: Session = ALONE,
 ) -> Training:
     """Create the exact continuation of a run; on another kind of device it is exact but for the random numbers.
 
@@ -64,9 +62,7 @@ def resume(
             previous budgets; a value that the run already has changes none of them.
         stdin: the stream that the source ``-`` stands for.
         given: explicit settings that must agree with the run; None checks nothing.
-        ranks: this process among those that train together; only rank 0 needs the run's files.
-        write_preview: writes the samples shown during training; None shows none.
-        begun: when the command began, as `time.monotonic` tells it; None is now.
+        session: how it is trained this time; only rank 0 needs the run's files.
 
     Returns:
         The training, before its next step.
@@ -76,6 +72,7 @@ def resume(
         UsageError: the text has changed, a setting differs from the run's, or the device does not exist.
         CheckpointError: the resume file cannot be used.
     """
+    ranks = session.ranks
     saved = ranks.on_rank_zero(lambda: _read_resume_file(folder))
     _check_same(saved.run, given or {})
     run = ranks.on_rank_zero(lambda: _apply_changes(saved.run, changes))
@@ -87,18 +84,9 @@ def resume(
     provenance = Provenance(
         charlstm=origin.charlstm, command=origin.command, corpus=origin.corpus, init_from=origin.init_from
     )
+    beginning = Beginning(provenance, known_words=saved.words, resume=saved, notice=notice)
     try:
-        return assemble(
-            run,
-            encoded,
-            folder,
-            provenance,
-            ranks,
-            resume=saved,
-            notice=notice,
-            write_preview=write_preview,
-            begun=begun,
-        )
+        return assemble(run, encoded, folder, beginning, session)
     except CorruptError as fault:
         fault.where = fault.where or str(folder / RESUME)
         raise

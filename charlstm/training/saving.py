@@ -21,6 +21,7 @@ from charlstm.config import RunConfig
 from charlstm.errors import DivergedError
 from charlstm.events import CheckpointSaved
 from charlstm.tokenizers import Tokenizer
+from charlstm.training.beginning import Beginning
 from charlstm.training.extracts import Extracts
 from charlstm.training.snapshot import Cursor
 from charlstm.training.weight_variant import WeightVariant
@@ -35,7 +36,7 @@ class RunFiles:
         folder: the folder of the run.
         run: all settings.
         tokenizer: the tokenizer of the run.
-        provenance: the origin of the run; the progress of training is added.
+        beginning: where the run comes from; the progress of training is added.
         extracts: what the models keep of the training text.
 
     Attributes:
@@ -47,10 +48,10 @@ class RunFiles:
         folder: Path,
         run: RunConfig,
         tokenizer: Tokenizer,
-        provenance: Provenance,
+        beginning: Beginning,
         extracts: Extracts,
     ) -> None:
-        self._folder, self._run, self._tokenizer, self._provenance = folder, run, tokenizer, provenance
+        self._folder, self._run, self._tokenizer, self._beginning = folder, run, tokenizer, beginning
         self.writing, self._extracts = extracts.writing, extracts
 
     @property
@@ -138,7 +139,7 @@ class RunFiles:
         as_resume: dict[str, Any] = {
             "kind": "resume",
             "cursor": cursor.to_json(),
-            "words": (),
+            "words": tuple(self._beginning.known_words),
             "records": KnownRecords(),
         }
         return self._write(RESUME, dataclasses.replace(self.checkpoint(arrays, cursor), **as_resume))
@@ -152,7 +153,7 @@ class RunFiles:
         return CheckpointSaved(checkpoint.provenance.step or 0, str(path), "model" if name == MODEL else "resume")
 
     def _current_provenance(self, cursor: Cursor) -> Provenance:
-        return self._provenance.replace(
+        return self._beginning.provenance.replace(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             step=cursor.step,
             tokens=cursor.tokens,

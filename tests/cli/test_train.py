@@ -363,6 +363,7 @@ def test_fine_tuning_grows_the_alphabet_and_keeps_the_weights_of_known_character
     assert cli("train", "--resume", "new-1", "--max-steps", "2", "-q").code == 0
     resumed = checkpoint_format.read(cli.folder / "checkpoints/new-1/resume.safetensors")
     assert resumed.provenance.init_from == new.provenance.init_from
+    assert resumed.words == old.words != new.words, "words that it knew before are still real"
     before, after = old.tokenizer["alphabet"], new.tokenizer["alphabet"]
     assert set(after) == set(before) | set("façade naïve ünder 42\n")
     for character in before:

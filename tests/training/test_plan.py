@@ -138,6 +138,7 @@ from pathlib import Path
 import torch
 from charlstm.filling.preview import write_preview
 from charlstm.training import prepare
+from charlstm.training.beginning import Session
 from charlstm.training.memory import keep_freed_memory
 
 def status(key):
@@ -150,7 +151,7 @@ prepared = prepare.prepare(given, folder / "cache")
 before = status("VmRSS")
 open("/proc/self/clear_refs", "w").write("5")  # the peak starts from what is resident now
 (folder / "run").mkdir()
-for event in prepare.begin(prepared, folder / "run", write_preview=write_preview).events():
+for event in prepare.begin(prepared, folder / "run", session=Session(write_preview=write_preview)).events():
     pass
 print((status("VmHWM") - before) / prepared.plan.memory)
 """

@@ -20,6 +20,7 @@ from charlstm.evaluation.windows import STREAMS
 from charlstm.events import CheckpointSaved, EvalDone, Notice, Preview, Started, StepDone, Stopped, from_json, to_json
 from charlstm.filling.preview import write_preview
 from charlstm.tokenizers import CharTokenizer
+from charlstm.training.beginning import Beginning, Session, TrainingText
 from charlstm.training.distributed import SINGLE_PROCESS
 from charlstm.training.loop import Training
 from charlstm.training.snapshot import verify
@@ -49,18 +50,8 @@ def training(
     )
     ids = ids_of(length)
     val_ids = ids_of(400, seed=1) if val else ids[:0]
-    return Training(
-        run,
-        CharTokenizer(ALPHABET),
-        ids,
-        val_ids,
-        len(val_ids),
-        folder,
-        resume=resume,
-        ranks=ranks,
-        write_preview=write_preview,
-        begun=begun,
-    )
+    text = TrainingText(CharTokenizer(ALPHABET), ids, val_ids, len(val_ids))
+    return Training(run, text, folder, Beginning(resume=resume), Session(ranks, write_preview, begun))
 
 
 def weights(trained):
