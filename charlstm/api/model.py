@@ -298,7 +298,8 @@ class Model:
         require_text("text", text)
         config = FillConfig(count, temperature, candidates, newlines, seed)
         typed, known, _ = fit_text(self.tokenizer, text, unknown)
-        return fill(reader_of(self.engine), self.tokenizer, known, config, shown=typed)
+        record = self.checkpoint.writing.record
+        return fill(reader_of(self.engine), self.tokenizer, known, config, shown=typed, record=record)
 
     @suggest_names
     def score(

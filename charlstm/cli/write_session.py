@@ -36,7 +36,7 @@ _HELP = """\
   /nl [TEXT]      a new line, and TEXT on it
   /undo /redo     remove the last piece, put it back
   /temp X         temperature: low is careful, high is wild, 0 always takes the likeliest
-  /set [NAME X]   length, top-k, top-p, min-p, repetition-penalty, unknown; alone it lists them all
+  /set [NAME X]   length, top-k, top-p, min-p, no-repeat, longest-run, …; alone it lists them all
   /show           the whole text
   /save [FILE]    save the text to a file; /save! replaces an existing one
   /quit           leave (also Ctrl-D); Ctrl-C stops the model"""

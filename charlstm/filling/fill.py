@@ -56,7 +56,13 @@ def fit_text(tokenizer: Tokenizer, text: str, unknown: Unknown = "error") -> tup
 
 
 def fill(
-    reader: Reader, tokenizer: Tokenizer, blanked: Blanked, config: FillConfig, *, shown: Blanked | None = None
+    reader: Reader,
+    tokenizer: Tokenizer,
+    blanked: Blanked,
+    config: FillConfig,
+    *,
+    shown: Blanked | None = None,
+    record: str = "",
 ) -> list[Filling]:
     """Fill blanks, the likeliest answer first.
 
@@ -68,6 +74,8 @@ def fill(
         blanked: the text, in characters of the tokenizer's alphabet.
         config: how many answers, and how they are found.
         shown: the text to show in the answers, if it differs from the text that is read.
+        record: what ends a record, `checkpoint.writing.Writing.record`, of a network that has read a list: the text is
+            one of them.
 
     Returns:
         ``config.count`` fillings, or all there are if those are fewer.
@@ -76,7 +84,7 @@ def fill(
         CheckpointError: a logit of the network is not finite.
         UsageError: there is no token that may stand in a blank.
     """
-    answers = Search(reader, tokenizer, blanked, config).run()
+    answers = Search(reader, tokenizer, blanked, config, record).run()
     return [Filling((shown or blanked).filled(blanks), blanks, share) for blanks, share in answers]
 
 

@@ -17,7 +17,7 @@ from charlstm.filling.config import FillConfig
 from charlstm.filling.lookahead import read_ahead
 from charlstm.filling.readers import MASK, Reader
 from charlstm.sampling import filters
-from charlstm.sampling.prompts import banned_ids, bos_ids
+from charlstm.sampling.prompts import banned_ids, bos_ids, prompt_ids
 from charlstm.tokenizers import Tokenizer
 
 _NEAR = 16  # tokens read after a blank before candidates of all its lengths are compared
@@ -32,15 +32,20 @@ class Search:
         tokenizer: the network's.
         blanked: the text and its blanks.
         config: how many candidates, how they are drawn, how many answers.
+        record: what ends a record, `checkpoint.writing.Writing.record`: the text is the beginning of one.
 
     Raises:
         UsageError: there is no token that may stand in a blank.
     """
 
-    def __init__(self, reader: Reader, tokenizer: Tokenizer, blanked: Blanked, config: FillConfig) -> None:
+    def __init__(
+        self, reader: Reader, tokenizer: Tokenizer, blanked: Blanked, config: FillConfig, record: str = ""
+    ) -> None:
         self._reader, self._tokenizer, self._config = reader, tokenizer, config
         self._blanks = blanked.blanks
         self._texts: list[list[int]] = [tokenizer.encode(text).tolist() for text in blanked.texts]
+        opening = prompt_ids(tokenizer, blanked.texts[0], record).tolist()
+        self._opening: list[int] = opening or bos_ids(tokenizer)
         self._banned = _banned_ids(tokenizer, config.newlines)
         # After a blank at the end of the text a word has to end.
         self._word_ends = [] if self._texts[-1] else _word_end_ids(tokenizer)
@@ -48,7 +53,7 @@ class Search:
 
     def run(self) -> list[tuple[tuple[str, ...], float]]:
         """Search; return the text in each blank and its share of the probability, the likeliest answer first."""
-        left = self._reader.begin(self._texts[0] or bos_ids(self._tokenizer))
+        left = self._reader.begin(self._opening)
         candidates = Candidates(left, ((),), Beam.start(self._config.temperature, self._rng))
         for number in range(len(self._blanks)):
             candidates = self._fill_blank(candidates, number)

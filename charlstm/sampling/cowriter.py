@@ -15,7 +15,7 @@ import numpy as np
 
 from charlstm.engine.protocol import TextModel
 from charlstm.sampling.config import SampleConfig, require
-from charlstm.sampling.draft import Draft, IsComplete, Piece, at_word_end, draw_pieces
+from charlstm.sampling.draft import Draft, IsComplete, Piece, at_word_end, draw_pieces, too_long
 from charlstm.sampling.generate import Draw, check_drawable, generate, row_generators
 from charlstm.sampling.guides import Guide
 from charlstm.sampling.position import Position, prefill
@@ -32,7 +32,8 @@ class CoWriter:
         config: filters and seed; its length is that of a piece, in tokens.
         starts: where a text that nobody has begun begins: `checkpoint.writing.Writing.starts`.
         guide_after: makes the rule that what is drawn keeps, from the text before it; None allows everything.
-        record: what ends a record, `checkpoint.writing.Writing.record`: the text begins one.
+        record: what ends a record, `checkpoint.writing.Writing.record`, of a network that has read a list: a piece ends
+            with its record, and the next record begins from the state before any text.
 
     Raises:
         UsageError: the vocabulary holds nothing but the unknown symbol.
@@ -92,16 +93,19 @@ class CoWriter:
         fitted, notes = fit_prompt(self._model.tokenizer, text, unknown)
         ids = self._model.tokenizer.encode(fitted)
         if len(ids):
-            position = self._pieces[-1].position if self._pieces else None
-            fed = ids if self._pieces else prompt_ids(self._model.tokenizer, fitted, self._record)
-            self._append(Piece(fitted, tuple(ids.tolist()), prefill(self._model, fed, position), typed=True))
+            if self._record:
+                position = self._after(self._begun(self.text + fitted))
+            else:
+                position = prefill(self._model, ids, self._pieces[-1].position if self._pieces else None)
+            self._append(Piece(fitted, tuple(ids.tolist()), position, typed=True))
         return notes
 
     def extend(self, is_complete: IsComplete | None = None) -> Generator[str]:
         """Draw the next piece and append it; closing the generator early appends what was drawn so far.
 
         Args:
-            is_complete: decides when the piece is complete; None is at the end of a word, after the configured length.
+            is_complete: decides when the piece is complete; None is at the end of a word, after the configured length,
+                and in a list at the end of the record.
 
         Yields:
             The text of the piece, fragment by fragment.
@@ -182,20 +186,42 @@ class CoWriter:
             row_generators(self.config.seed, len(drafts), (self._draws,)),
             recent=self._recent_ids(),
             banned=banned_ids(self._model.tokenizer),
-            guide=self._guide_after and self._guide_after(self.text),
+            guide=self._guide_after and self._guide_after(self._begun(self.text)),
         )
+        if self._record:
+            return draw_pieces(self._model, drafts, draws, self._within_record(is_complete or too_long))
         return draw_pieces(self._model, drafts, draws, is_complete or at_word_end(self.config.length))
 
     def _position(self) -> Position:
-        if self._pieces:
+        if self._pieces and not (self._record and self.text.endswith(self._record)):
             return self._pieces[-1].position
         if self._empty_position is None:
-            rng = np.random.default_rng(self.config.seed)
-            self._empty_position = prefill(self._model, opening_ids(self._model.tokenizer, self._starts, rng))
+            self._empty_position = self._after("") if self._record else self._opening()
         return self._empty_position
 
+    def _opening(self) -> Position:
+        """Where a text that nobody has begun begins."""
+        rng = np.random.default_rng(self.config.seed)
+        return prefill(self._model, opening_ids(self._model.tokenizer, self._starts, rng))
+
+    def _after(self, begun: str) -> Position:
+        """The position after the beginning of a record."""
+        return prefill(self._model, prompt_ids(self._model.tokenizer, begun, self._record))
+
+    def _begun(self, text: str) -> str:
+        """The part of a text that belongs to its last record; all of it in a text that is none."""
+        return text.rpartition(self._record)[2] if self._record else text
+
+    def _within_record(self, is_complete: IsComplete) -> IsComplete:
+        """A piece is complete where the record ends, too."""
+        before = self.text
+        return lambda text, tokens: (before + text).endswith(self._record) or is_complete(text, tokens)
+
     def _recent_ids(self) -> list[int]:
-        """The last ids of the text, for the repetition penalty and for what is said again."""
+        """The last ids of the text, or of its last record, for the repetition penalty and for what is said again."""
+        if self._record:
+            begun: list[int] = self._model.tokenizer.encode(self._begun(self.text))[-WINDOW:].tolist()
+            return begun
         backwards = (token for piece in reversed(self._pieces) for token in reversed(piece.ids))
         return list(islice(backwards, WINDOW))[::-1]
 

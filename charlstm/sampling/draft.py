@@ -31,7 +31,17 @@ def at_line_end(text: str, tokens: int) -> bool:
         text: of the piece so far.
         tokens: their number.
     """
-    return text.endswith("\n") or tokens >= _LONGEST_LINE
+    return text.endswith("\n") or too_long(text, tokens)
+
+
+def too_long(text: str, tokens: int) -> bool:
+    """A piece without any end is complete after a thousand tokens.
+
+    Args:
+        text: of the piece so far.
+        tokens: their number.
+    """
+    return tokens >= _LONGEST_LINE
 
 
 @dataclass(frozen=True)

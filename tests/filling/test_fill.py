@@ -80,6 +80,16 @@ def test_a_causal_network_gives_the_exact_posterior(make, text):
     assert sum(shares) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("text", ["_ab", "c_ab"])
+def test_a_text_of_a_list_is_read_after_the_end_of_another(text):
+    model = recurrent("abc\n")
+    every = FillConfig(count=ALL, candidates=ALL)
+    got = fill(CausalReader(model), model.tokenizer, parse(text), every, record="\n")
+    after_one = fill(CausalReader(model), model.tokenizer, parse("\n" + text), every)
+    assert [filling.blanks for filling in got] == [filling.blanks for filling in after_one]
+    assert [filling.probability for filling in got] == pytest.approx([other.probability for other in after_one])
+
+
 def test_few_candidates_find_the_best_of_many():
     model = recurrent("abc", seed=3)
     text = parse("cab____bca")

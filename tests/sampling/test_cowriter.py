@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm.errors import UnknownCharacter, UsageError
+from charlstm.nn.model import CharLM
 from charlstm.sampling.config import SampleConfig
 from charlstm.sampling.cowriter import CoWriter
 from charlstm.sampling.draft import at_line_end, at_word_end
 from charlstm.sampling.position import prefill
-from charlstm.tokenizers import ByteTokenizer
+from charlstm.tokenizers import ByteTokenizer, CharTokenizer
 from tests.fake_models import Markov, cycle, random_markov
+from tests.networks import architecture, engine_for
 
 ALPHABET = "ab c\nd"
 CONFIG = SampleConfig(length=6, temperature=1.0, seed=1)
@@ -247,3 +250,45 @@ def test_a_piece_is_complete_at_the_end_of_a_word_or_line() -> None:
     texts = ("ab ", "abc", "ab", "a b,")
     assert [at_word_end(3)(text, len(text)) for text in texts] == [True, False, False, True]
     assert [at_line_end(text, len(text)) for text in ("ab", "ab\n")] == [False, True]
+
+
+# ---- lists ------------------------------------------------------------------------------------------------------
+
+
+def list_writer(record: str = "\n") -> CoWriter:
+    """A network that carries a state, so that what it has read before a record would change what it writes."""
+    torch.manual_seed(3)
+    model = CharLM(architecture(vocab_size=5, hidden_size=16, embedding_size=8, num_layers=1))
+    with torch.no_grad():
+        model.head.weight.mul_(4)
+    engine = engine_for(model.eval(), CharTokenizer("\nabcd"))
+    return CoWriter(engine, replace(CONFIG, length=4), record=record)
+
+
+def proposals(co: CoWriter) -> list[str]:
+    return [piece.text for piece in co.propose(6)]
+
+
+def test_a_list_goes_on_with_a_record_as_if_it_were_the_first() -> None:
+    first, later, one_text = list_writer(), list_writer(), list_writer(record="")
+    later.add("dcba\nab\n")
+    one_text.add("dcba\nab\n")
+    expected = proposals(first)
+    assert proposals(later) == expected != proposals(one_text)
+    assert all(text.endswith("\n") and text.count("\n") == 1 for text in expected)
+    first.add("ca")
+    later.add("ca")
+    assert proposals(later) == proposals(first), "also after its beginning"
+    for co in (first, later):
+        draw(co)
+    assert first.text == later.text.removeprefix("dcba\nab\n")
+    assert first.text.endswith("\n")
+    assert proposals(later) == proposals(first), "and after what was drawn"
+
+
+def test_a_piece_of_a_record_ends_with_it_even_if_its_end_is_half_typed() -> None:
+    co = list_writer(record="\n\n")
+    co.add("ab\n")
+    pieces = proposals(co)
+    assert all((co.text + text).endswith("\n\n") for text in pieces)
+    assert all((co.text + text).count("\n\n") == 1 for text in pieces)

@@ -98,7 +98,8 @@ def fill(
         say(f"text: {note}")
     say(describe(loaded, **({"seed": config.seed} if random else {})))
     try:
-        answers = filling.fill(reader_of(engine), engine.tokenizer, fitted, config, shown=typed)
+        record = checkpoint_file.writing.record
+        answers = filling.fill(reader_of(engine), engine.tokenizer, fitted, config, shown=typed, record=record)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if json_out:
