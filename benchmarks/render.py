@@ -24,8 +24,8 @@ BEGIN, END = "<!-- results -->", "<!-- /results -->"
 BEFORE_RECORDS = "before records"
 
 ORDER = (
-    "time_to_loss", "val_loss", "presets", "starts", "writing", "kinds", "cloze", "train_throughput", "cells",
-    "sampling", "start_up", "big_text", "encode", "scaling",
+    "time_to_loss", "val_loss", "presets", "held_out", "starts", "writing", "kinds", "cloze", "train_throughput",
+    "cells", "sampling", "start_up", "big_text", "encode", "scaling",
 )  # fmt: skip
 
 HEAD = f"""# Results

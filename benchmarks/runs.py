@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import charlstm
 from charlstm.corpora.encode import split
 from charlstm.engine.load import torch_model
 from charlstm.evaluation.loss import evaluate
+from charlstm.paths import cache_folder
 
 CHARLSTM = [sys.executable, "-m", "charlstm"]
 """The command, as another process is started with it."""
@@ -27,6 +29,11 @@ TRAIN = [*CHARLSTM, "train", "--init-from", "none"]
 
 WINDOW, WINDOWS_AT_ONCE = 256, 64
 """nanoGPT's protocol: windows of 256 tokens, each from a zero state."""
+
+
+def cache() -> Path:
+    """The folder where the command line keeps encoded texts and fetched corpora."""
+    return Path(os.environ.get("CHARLSTM_CACHE") or cache_folder())
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.runs import cache
 from charlstm.corpora.catalogue import Entry, bundled, find, place
 from charlstm.corpora.encode import train_size
 from charlstm.corpora.sources import open_sources
-from charlstm.paths import cache_folder
 
 KEPT = frozenset("‘’“”—–…éèêàâçöñæ£°")
 """Characters besides ASCII that the starter knows."""
@@ -39,8 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", type=Path)
     target: Path = parser.parse_args().target
-    cache = cache_folder()
-    books = {entry.name: place(entry, cache) for entry in open_classics(cache)}
+    books = {entry.name: place(entry, cache()) for entry in open_classics()}
     held_out = [entry.name for entry in find("classics/held-out").entries]
     train = [formed(name, read(path)) for name, path in sorted(books.items(), key=digest_of) if name not in held_out]
     english = "".join(path.read_text("utf-8") for path in bundled().values())
@@ -55,9 +54,9 @@ def main() -> None:
     print(f"{size:,} characters, val_fraction {share!r}")
 
 
-def open_classics(cache: Path) -> Iterator[Entry]:
+def open_classics() -> Iterator[Entry]:
     """The books, whose files are checked."""
-    open_sources(["classics"], cache=cache)
+    open_sources(["classics"], cache=cache())
     yield from find("classics").entries
 
 

@@ -3,8 +3,9 @@
 Run: ``python -m benchmarks.starts FILE [FILE …] [--max-time 60s] [--seeds 1 2] [--classics FOLDER]``
 
 Each FILE is trained on twice for the same time, once from random weights and once from the starter, as ``charlstm
-train`` does it by itself; the last tenth is for validation. With several seeds the two take turns, and each seed begins
-with the other one. The columns, in nats per token of the validation text, the state carried through it:
+train`` does it by itself; the last tenth is for validation, and a list is read as one text. With several seeds the two
+take turns, and each seed begins with the other one. The columns, in nats per token of the validation text, the state
+carried through it:
 
 - ``from nothing``, ``from the starter``;
 - ``better by``: their difference;
@@ -24,12 +25,11 @@ from pathlib import Path
 
 import charlstm
 from benchmarks import records
-from benchmarks.runs import CHARLSTM, validation_loss
+from benchmarks.runs import CHARLSTM, cache, validation_loss
 from benchmarks.writing import figures_of, texts, write
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.corpora.sources import open_sources
 from charlstm.inspect.writing import known_words
-from charlstm.paths import cache_folder
 from charlstm.training.plan.start import choose_start
 
 STARTS = {"from nothing": "none", "from the starter": "starter"}
@@ -76,15 +76,15 @@ def compare(
         for name in sorted(STARTS, reverse=bool(number % 2)):
             with tempfile.TemporaryDirectory() as folder:
                 begin = ["--init-from", STARTS[name], "--max-time", options.max_time, "--seed", str(seed)]
-                command = [*CHARLSTM, "train", str(file), *begin, "--val-fraction", "0.1", "--preview", "0", "-q"]
-                subprocess.run([*command, "--out", f"{folder}/run"], check=True)
+                command = [*CHARLSTM, "train", str(file), *begin, "--val-fraction", "0.1", "--records", "none"]
+                subprocess.run([*command, "--preview", "0", "-q", "--out", f"{folder}/run"], check=True)
                 model, loss = validation_loss(Path(folder) / "run", text)
             losses[name].append(loss.stateful)
             trained += [model] if name == "from the starter" else []
     for name, values in losses.items():
         record.add(row, name, "nats", values)
     pairs = list(zip(*losses.values(), strict=True))
-    chosen = int(choose_start(starter, open_sources([str(file)], cache=cache_folder())).from_starter)
+    chosen = int(choose_start(starter, open_sources([str(file)], cache=cache())).from_starter)
     record.add(row, "better by", "nats", [nothing - begun for nothing, begun in pairs])
     record.add(row, "the choice loses", "nats", [pair[chosen] - min(pair) for pair in pairs])
     _add_writing(record, row, trained, text, lexicon, options)
