@@ -3,7 +3,8 @@
 Run: ``python -m benchmarks.writing MODEL TEXT [--classics FOLDER] [--length 8000] [--seeds 1 2 3]``
 
 MODEL is a run, a file or ``starter``; TEXT is what it was trained on. For each setting and seed the network writes
-LENGTH characters, from no prompt. The columns:
+LENGTH characters, from no prompt. ``default`` is with what is stored with it; in every other setting what is not named
+is off. The columns:
 
 - ``real words``: share of its words of three letters or more that are in TEXT, or three times in the classics (the
   folder that ``charlstm corpora fetch classics`` makes);
@@ -29,11 +30,12 @@ import numpy as np
 
 import charlstm
 from benchmarks import records
+from charlstm.cli.load_model import NO_FILTER
 from charlstm.inspect.writing import known_words, longest_copy, measure, words_of
 from charlstm.sampling.repeats import Repeats
 
 SETTINGS = ("default", "-t 0.5", "-t 0.8", "-t 1.0", "-t 0.8 --top-p 0.9")
-"""As they are typed after ``charlstm sample``; ``default`` is nothing."""
+"""Options of ``charlstm sample``; ``default`` is none of them."""
 
 _COMMON = 500
 """Words that any text of a language shares with any other."""
@@ -80,10 +82,10 @@ def main() -> None:
 
 
 def typed(setting: str) -> dict[str, Any]:
-    """The keywords of `Model.generate` for options as they are typed."""
+    """The keywords of `Model.generate` for options as they are typed; every other filter is off."""
     words = setting.split()
     pairs = zip(words[::2], words[1::2], strict=True)
-    return {_KEYWORDS[option]: (int if option in _WHOLE else float)(value) for option, value in pairs}
+    return NO_FILTER | {_KEYWORDS[option]: (int if option in _WHOLE else float)(value) for option, value in pairs}
 
 
 def write(model: charlstm.Model, length: int, seed: int, keywords: dict[str, Any]) -> str:

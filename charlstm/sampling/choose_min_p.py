@@ -19,9 +19,9 @@ from charlstm.sampling.sampler import sample
 
 MIN_P = (0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02)
 """To choose from: the less, the more varied."""
-_REAL = 0.96, 0.98
-"""The share of known words to come to is that of the held-out text, but not less or more than these: a short one may
-have none that is unknown, and many names."""
+_REAL = 0.98
+"""The share of known words to come to is that of the held-out text, but not more than this: a short one may have no
+unknown word at all."""
 _ROWS, _LENGTH = 8, 400
 """Texts drawn with one value, and the tokens of each."""
 _FEWEST_WORDS = 100
@@ -47,8 +47,7 @@ def choose_min_p(
     own = measure([unseen], known)
     if own.words < _FEWEST_WORDS:
         return None
-    least, most = _REAL
-    target = min(max(own.real_words, least), most)
+    target = min(own.real_words, _REAL)
     low, high, tried = 0, len(MIN_P) - 1, False
     while low < high:
         middle = (low + high + 1) // 2

@@ -28,4 +28,5 @@ def test_pieces_are_spread_over_a_text():
 
 
 def test_settings_are_typed_as_on_the_command_line():
-    assert typed("-t 0.5 --no-repeat 8") == {"temperature": 0.5, "no_repeat": 8}
+    off = {"top_k": 0, "top_p": 1, "min_p": 0, "repetition_penalty": 1, "longest_run": 0}
+    assert typed("-t 0.5 --no-repeat 8") == {"temperature": 0.5, "no_repeat": 8, **off}

@@ -33,12 +33,17 @@ def test_it_is_the_least_that_removes_the_errors(error):
     assert choose(error) == (enough[-1] if enough else MIN_P[0])
 
 
-def test_the_held_out_text_is_the_measure_within_bounds(monkeypatch):
-    """One word in forty is wrong unless min-p removes it: too many if all are known, not if half are."""
+def test_the_held_out_text_is_the_measure(monkeypatch):
+    """One word in twelve is wrong unless min-p removes it: too many if all are known, not if half are."""
     monkeypatch.setattr(module, "MIN_P", (0.1, 1e-9))
-    assert choose(0.008) == 0.1
-    assert choose(0.008, "abc xyz " * 200) == 1e-9
-    assert choose(0.03, "abc xyz " * 200) == 0.1
+    assert choose(0.03) == 0.1
+    assert choose(0.03, "abc xyz " * 200) == 1e-9
+    assert choose(0.3, "abc xyz " * 200) == 0.1
+
+
+def test_a_short_text_without_an_unknown_word_does_not_ask_for_perfection(monkeypatch):
+    monkeypatch.setattr(module, "MIN_P", (0.1, 1e-9))
+    assert choose(0.002) == 1e-9
 
 
 def test_where_words_cannot_tell_nothing_is_chosen():
