@@ -23,8 +23,8 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/mypy -p benchmarks
 
-# Makes checkpoints/starter/model.safetensors again, from the classics and the bundled corpus: four hours on two quiet
-# cores with bf16. After an interruption the same command goes on.
+# Makes checkpoints/starter/model.safetensors again, from the classics and the bundled corpus: four to five hours on
+# two cores with bf16. After an interruption the same command goes on.
 starter: $(VENV)/.installed
 	$(BIN)/charlstm corpora fetch classics
 	$(BIN)/python -m benchmarks.starter_mix $(VENV)/starter.txt
