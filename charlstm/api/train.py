@@ -127,11 +127,9 @@ def new_run(
         starter=read_starter if init_from is None else lambda: None,
         progress=progress,
     )
-    folder, session = (
-        store.create(name, prepared.encoded.name, force),
-        Session(write_preview=write_preview, begun=begun),
-    )
+    folder = store.create(name, prepared.encoded.name, force)
     try:
+        session = Session(write_preview=write_preview, begun=begun)
         return NewRun(prepare.begin(prepared, folder, session=session), store)
     except CharlstmError:
         store.remove_if_unsaved(folder)

@@ -93,10 +93,11 @@ class CoWriter:
         fitted, notes = fit_prompt(self._model.tokenizer, text, unknown)
         ids = self._model.tokenizer.encode(fitted)
         if len(ids):
-            if self._record:
-                position = self._after(self._begun(self.text + fitted))
+            begun = self._begun(self.text + fitted)
+            if len(begun) <= len(fitted):  # the text, or the record, begins in what is added
+                position = self._after(begun)
             else:
-                position = prefill(self._model, ids, self._pieces[-1].position if self._pieces else None)
+                position = prefill(self._model, ids, self._pieces[-1].position)
             self._append(Piece(fitted, tuple(ids.tolist()), position, typed=True))
         return notes
 
@@ -205,7 +206,7 @@ class CoWriter:
         return prefill(self._model, opening_ids(self._model.tokenizer, self._starts, rng))
 
     def _after(self, begun: str) -> Position:
-        """The position after the beginning of a record."""
+        """The position after the beginning of a text or of a record."""
         return prefill(self._model, prompt_ids(self._model.tokenizer, begun, self._record))
 
     def _begun(self, text: str) -> str:
@@ -214,7 +215,7 @@ class CoWriter:
 
     def _within_record(self, is_complete: IsComplete) -> IsComplete:
         """A piece is complete where the record ends, too."""
-        before = self.text
+        before = self._begun(self.text)
         return lambda text, tokens: (before + text).endswith(self._record) or is_complete(text, tokens)
 
     def _recent_ids(self) -> list[int]:

@@ -47,6 +47,10 @@ class Beginning:
     """A notice for the user before the first step; empty for none."""
 
 
+NEW = Beginning()
+"""Random weights, of unknown origin."""
+
+
 @dataclass(frozen=True)
 class Session:
     """How a run is trained this time."""

@@ -29,7 +29,7 @@ from charlstm.nn.state import State
 from charlstm.sampling.choose_min_p import choose_min_p
 from charlstm.training import snapshot
 from charlstm.training.batches import Batch, make_batches
-from charlstm.training.beginning import ALONE, Beginning, Session, TrainingText
+from charlstm.training.beginning import ALONE, NEW, Beginning, Session, TrainingText
 from charlstm.training.budget import TrainingClock, progress
 from charlstm.training.diagnosis import diagnose
 from charlstm.training.distributed import SyncedStep
@@ -79,10 +79,10 @@ class Training:
         run: RunConfig,
         text: TrainingText,
         folder: Path,
-        beginning: Beginning | None = None,
+        beginning: Beginning = NEW,
         session: Session = ALONE,
     ) -> None:
-        beginning, ranks = beginning or Beginning(), session.ranks
+        ranks = session.ranks
         ranks.check(run)
         self.run, self.ranks, self.folder, self.tokenizer = run, ranks, folder, text.tokenizer
         self._train_ids, self._val_ids, self._val_characters = text.train_ids, text.val_ids, text.val_characters
