@@ -84,7 +84,7 @@ def prepare(
         listed = _choose_list(corpus, given)
         corpus = _as_list(corpus, listed.records, cache)
         if init is None and may_start_from_another(given):
-            init, start = _starter_if_better(starter(), corpus)
+            init, start = _starter_if_better(starter(), corpus, given.get("train", {}).get("max_time"))
         if init is not None:
             given = inherit_settings(init, given)
             data = parse(DataConfig, given.get("data", {}))
@@ -143,11 +143,13 @@ def _choose_list(corpus: Corpus, given: Given) -> Choice:
     return choose_records(corpus, data.get("records", NONE if excluded else None))
 
 
-def _starter_if_better(starter: Checkpoint | None, corpus: Corpus) -> tuple[Checkpoint | None, Start]:
+def _starter_if_better(
+    starter: Checkpoint | None, corpus: Corpus, max_time: float | None
+) -> tuple[Checkpoint | None, Start]:
     """Return the starter if the run is to begin from it, else None; and the decision."""
     if starter is None:
         return None, NO_CHOICE
-    start = choose_start(starter, corpus)
+    start = choose_start(starter, corpus, max_time)
     return starter if start.from_starter else None, start
 
 

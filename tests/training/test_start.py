@@ -55,14 +55,16 @@ def test_other_texts_begin_from_nothing(starter: Checkpoint, tmp_path: Path, tex
     assert "bits per character" in start.reason
 
 
-def test_a_long_text_teaches_a_fresh_network_more(starter: Checkpoint, tmp_path: Path) -> None:
-    text = "It was a dark and stormy night, and nobody came. "
-    assert choose_start(starter, corpus(tmp_path, text * 8000)).from_starter
-    long = choose_start(starter, corpus(tmp_path, text * 9000))
-    assert (long.from_starter, long.reason) == (False, "the text is long enough to teach a network of its own")
+def test_much_text_and_much_time_teach_a_fresh_network_more(starter: Checkpoint, tmp_path: Path) -> None:
+    much = corpus(tmp_path, "It was a dark and stormy night, and nobody came. " * 420_000)
+    assert choose_start(starter, much).from_starter
+    assert choose_start(starter, much, 7200).from_starter
+    long = choose_start(starter, much, 7201)
+    assert (long.from_starter, long.reason) == (False, "text and time are enough to teach a network of its own")
+    assert choose_start(starter, corpus(tmp_path, "It was a dark and stormy night. " * 1000), 86_400).from_starter
 
 
-@pytest.mark.parametrize(("tokens", "decay"), [(1_000, 100.0), (45_000, 30.0), (240_000, 2.9), (1_000_000, 0.39)])
+@pytest.mark.parametrize(("tokens", "decay"), [(1_000, 100.0), (45_000, 30.0), (100_000, 9.8), (1_000_000, 3.0)])
 def test_a_longer_text_is_held_less_to_the_start(tokens: int, decay: float) -> None:
     model, train = Choices({"dropout": 0.4}), Choices({})
     fine_tuning(model, train, tokens)

@@ -65,9 +65,10 @@ def tune(
 ) -> None:
     """Search for the settings that learn a text best.
 
-    Trial 0 uses the settings that charlstm train would choose. The others vary width, layers, learning rate, dropout,
-    batch size and sequence length; those that do worse than most are stopped early. After Ctrl-C or a kill, the same
-    command continues with the rest of the budget. Needs optuna: pip install optuna.
+    Trial 0 uses the settings that charlstm train --init-from none would choose. The others vary width, layers, learning
+    rate, dropout, batch size and sequence length; those that do worse than most are stopped early. All begin from
+    nothing: of English text charlstm train alone, which begins from the starter, usually learns more. After Ctrl-C or a
+    kill, the same command continues with the rest of the budget. Needs optuna: pip install optuna.
     """
     from charlstm.cli.views import tune as tune_view
     from charlstm.errors import UsageError

@@ -188,7 +188,7 @@ def fine_tuning(model: Choices, train: Choices, train_tokens: int) -> None:
     model.set_default("dropout", 0.15, "the network was trained before")
     model.set_default("weight_drop", 0.0, "the network was trained before")
     train.set_default("decay_to_start", True, "what the text says nothing about stays as it was learnt before")
-    decay = min(100.0, 30.0 * (45_000 / train_tokens) ** 1.4)
+    decay = min(100.0, max(3.0, 30.0 * (45_000 / train_tokens) ** 1.4))
     train.set_default("weight_decay", float(f"{decay:.2g}"), f"{train_tokens:,} tokens teach that much of their own")
     train.set_default("lr", 3e-3, "small: the network was trained before")
 

@@ -32,8 +32,8 @@ _PIECES, _PIECE = 4, 2048
 """How many pieces the starter predicts, and how many characters each has."""
 _UNDERSTOOD = 3.0
 """Bits per character: a text that the starter predicts better is of its language."""
-_LONGEST = 400_000
-"""Bytes of the longest text that begins from the starter: one of a million teaches a fresh network more in a minute."""
+_MUCH_TEXT, _MUCH_TIME = 20_000_000, 7200.0
+"""Bytes and seconds that together teach a fresh network, and a larger one, more: reasoned, not measured."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,13 @@ def may_start_from_another(given: Given) -> bool:
     return not shape and all(given.get("data", {}).get(name, value) == value for name, value in data.items())
 
 
-def choose_start(starter: Checkpoint, corpus: Corpus) -> Start:
+def choose_start(starter: Checkpoint, corpus: Corpus, max_time: float | None = None) -> Start:
     """Decide whether a run begins from the starter.
 
     Args:
         starter: the starter.
         corpus: the text.
+        max_time: the seconds that were asked for, if any.
 
     Returns:
         The decision.
@@ -73,8 +74,8 @@ def choose_start(starter: Checkpoint, corpus: Corpus) -> Start:
     Raises:
         TextError, NotFoundError, StorageError: the text cannot be read.
     """
-    if corpus.size > _LONGEST:
-        return Start(False, "the text is long enough to teach a network of its own")
+    if corpus.size > _MUCH_TEXT and (max_time or 0.0) > _MUCH_TIME:
+        return Start(False, "text and time are enough to teach a network of its own")
     pieces = _take_pieces(corpus)
     bits = bits_of(starter, pieces)
     if bits > _UNDERSTOOD:
