@@ -39,6 +39,8 @@ class Beginning:
     """The origin of the run; training adds its progress."""
     weights: Mapping[str, NDArray[Any]] | None = None
     """Initial weights by their names in a checkpoint; None draws them from the seed."""
+    new_tokens: Sequence[int] | NDArray[Any] = ()
+    """The ids of the tokens that were added to those weights, for a text with characters of its own."""
     known_words: Sequence[str] = ()
     """Words that are real, though the text may lack them: those of the network that it begins with."""
     resume: Checkpoint | None = None

@@ -70,6 +70,19 @@ def extend_tokenizer(init: Checkpoint, corpus: Corpus, data: DataConfig, cache: 
     return tokenizer.grown(fitted.alphabet, unknown=fitted.unknown_id is not None)
 
 
+def new_tokens(init: Checkpoint, tokenizer: Tokenizer) -> NDArray[np.intp]:
+    """Return the ids of the tokens that a checkpoint does not know: characters, since no other tokenizer can grow.
+
+    Args:
+        init: the checkpoint to start from.
+        tokenizer: the tokenizer of the new run.
+    """
+    old = init.load_tokenizer()
+    if not (isinstance(old, CharTokenizer) and isinstance(tokenizer, CharTokenizer)):
+        return np.empty(0, np.intp)
+    return np.flatnonzero(tokenizer.ids_in(old) < 0)
+
+
 def initial_weights(init: Checkpoint, run: RunConfig, tokenizer: Tokenizer) -> dict[str, NDArray[np.float32]]:
     """Return the checkpoint's weights, with rows for new characters.
 

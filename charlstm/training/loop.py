@@ -102,7 +102,9 @@ class Training:
             model.load_tensors(beginning.weights)
         self.model = model.to(device)
         self._generator = torch.Generator(device).manual_seed(config.seed)
-        self._train_step = TrainStep(self.model, config, generator=self._generator, ranks=ranks)
+        self._train_step = TrainStep(
+            self.model, config, generator=self._generator, ranks=ranks, new_tokens=beginning.new_tokens
+        )
         self._ema = WeightEMA(self.model, config.ema_decay) if config.ema_decay else None
         objective = objective_of(run, text.tokenizer)
         self._validation = Validation(objective, text.val_ids, text.train_ids, self._train_step.autocast)

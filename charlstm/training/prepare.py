@@ -26,7 +26,7 @@ from charlstm.schemas import parse
 from charlstm.tokenizers import Tokenizer, from_state
 from charlstm.training.beginning import ALONE, Beginning, Session, TrainingText
 from charlstm.training.distributed import Ranks
-from charlstm.training.finetune import extend_tokenizer, inherit_settings, initial_weights
+from charlstm.training.finetune import extend_tokenizer, inherit_settings, initial_weights, new_tokens
 from charlstm.training.loop import Training
 from charlstm.training.memory import translate_oom
 from charlstm.training.plan import probe
@@ -208,7 +208,8 @@ def begin(
     if init is None:
         return assemble(run, encoded, folder, Beginning(provenance), session)
     weights = initial_weights(init, run, encoded.tokenizer)
-    return assemble(run, encoded, folder, Beginning(provenance, weights, init.words), session)
+    added = new_tokens(init, encoded.tokenizer)
+    return assemble(run, encoded, folder, Beginning(provenance, weights, added, init.words), session)
 
 
 Mismatch = tuple[str, str]

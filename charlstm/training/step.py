@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from charlstm.config import TrainConfig
@@ -42,6 +44,7 @@ class TrainStep:
         config: the settings `optimizer`, `lr`, `beta2`, `weight_decay`, `decay_to_start`, `grad_clip` and `precision`.
         generator: the generator of dropout masks, on the model's device; None is torch's global one.
         ranks: this process among those that train together.
+        new_tokens: the ids of the tokens that were added to a trained network.
 
     Attributes:
         model: the network.
@@ -57,6 +60,7 @@ class TrainStep:
         *,
         generator: torch.Generator | None = None,
         ranks: Ranks = SINGLE_PROCESS,
+        new_tokens: Sequence[int] | NDArray[Any] = (),
     ) -> None:
         self.model, self._config, self._generator, self._ranks = model, config, generator, ranks
         self._device = model.embedding.weight.device
@@ -64,7 +68,7 @@ class TrainStep:
         self._dense = list(dense_parameters(model).values())
         self._sparse = [table.weight for table in sparse_tables(model)]
         self.optimizers = make_optimizers(model, config)
-        self.decay_to_start = DecayToStart(model, self.optimizers) if config.decay_to_start else None
+        self.decay_to_start = DecayToStart(model, self.optimizers, new_tokens) if config.decay_to_start else None
         self.scaler = torch.amp.GradScaler(self._device.type, enabled=config.precision == "fp16")
 
     def __call__(self, batch: Batch, state: State | None, lr: float) -> StepResult:

@@ -15,6 +15,7 @@ from charlstm.corpora.read import Corpus
 from charlstm.corpora.sources import open_sources
 from charlstm.engine.network import Engine
 from charlstm.filling.beam import log_softmax
+from charlstm.training.finetune import new_tokens
 from charlstm.training.plan.rules import Choices, fine_tuning
 from charlstm.training.plan.start import bits_of, choose_start, may_start_from_another
 from charlstm.training.prepare import prepare
@@ -116,7 +117,9 @@ def test_a_prepared_run_has_the_starters_network_and_the_texts_new_characters(
     assert prepared.init is starter
     assert prepared.plan.run.model.hidden_size == starter.architecture.hidden_size
     assert prepared.plan.run.train.decay_to_start
-    assert set("ë☃") <= set(prepared.encoded.tokenizer.to_state()["alphabet"])
+    added = new_tokens(starter, prepared.encoded.tokenizer)
+    assert prepared.encoded.tokenizer.decode(added) == "ë☃"
+    assert new_tokens(starter, starter.load_tokenizer()).size == 0
     other = prepare(given, tmp_path / "cache")
     assert (other.init, other.start.reason) == (None, "")
     assert not other.plan.run.train.decay_to_start

@@ -36,7 +36,17 @@ def ids_of(length, seed=0):
 
 
 def training(
-    folder, *, train=None, data=None, model=None, val=True, resume=None, length=2000, ranks=SINGLE_PROCESS, begun=None
+    folder,
+    *,
+    train=None,
+    data=None,
+    model=None,
+    val=True,
+    resume=None,
+    length=2000,
+    ranks=SINGLE_PROCESS,
+    begun=None,
+    new_tokens=(),
 ):
     folder.mkdir(exist_ok=True)
     shape = {"vocab_size": 8, "embedding_size": 4, "hidden_size": 12, "num_layers": 2, "dropout": 0.1}
@@ -51,7 +61,9 @@ def training(
     ids = ids_of(length)
     val_ids = ids_of(400, seed=1) if val else ids[:0]
     text = TrainingText(CharTokenizer(ALPHABET), ids, val_ids, len(val_ids))
-    return Training(run, text, folder, Beginning(resume=resume), Session(ranks, write_preview, begun))
+    return Training(
+        run, text, folder, Beginning(resume=resume, new_tokens=new_tokens), Session(ranks, write_preview, begun)
+    )
 
 
 def weights(trained):
@@ -151,9 +163,9 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, kind, cut, cell, opt
     network = networks.get(cell) or {"cell": cell}
     train = {"optimizer": optimizer, "weight_decay": 0.5, "decay_to_start": cell == "decay to the start"}
     more = {"data": {"windows": kind}, "model": {"weight_drop": 0.2, **network}, "train": train}
-    whole = training(tmp_path / "whole", **more)
+    whole = training(tmp_path / "whole", **more, new_tokens=(2, 5))
     whole_events = run_through(whole)
-    first = training(tmp_path / "cut", **more)
+    first = training(tmp_path / "cut", **more, new_tokens=(2, 5))
     first_events = run_through(first, stop_after=cut)
     assert first_events[-1].reason == "interrupted"
     saved = checkpoint_format.read(tmp_path / "cut" / RESUME, kind="resume")
@@ -513,6 +525,17 @@ def test_the_last_step_is_evaluated_once(tmp_path):
     events = run_through(training(tmp_path / "a", train={"patience": 1, "eval_every": 10, "lr": 1e-12}))
     steps = [event.step for event in events if isinstance(event, EvalDone)]
     assert len(steps) == len(set(steps))
+
+
+@pytest.mark.parametrize("new_tokens", [[8], [-1], [[2]]])
+def test_new_tokens_of_a_resume_file_are_ids(tmp_path, new_tokens):
+    more = {"train": {"decay_to_start": True, "weight_decay": 0.5}}
+    run_through(training(tmp_path / "a", **more, new_tokens=(2,)), stop_after=5)
+    saved = checkpoint_format.read(tmp_path / "a" / RESUME)
+    verify(saved)
+    saved.tensors["new_tokens"] = np.array(new_tokens)
+    with pytest.raises(CorruptError, match="'new_tokens' holds other values than token ids"):
+        training(tmp_path / "a", **more, resume=saved)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from charlstm.training.optim.base import AnyOptimizer
@@ -20,18 +21,23 @@ class DecayToStart:
 
     So what a short text says nothing about stays as the starter learnt it (L2-SP: Li, Grandvalet & Davoine 2018,
     "Explicit inductive bias for transfer learning with convolutional networks"). Of a sparse table only the rows that
-    the step has read decay.
+    the step has read decay. A new token has nothing to keep: its embedding and its row of the head do not decay.
 
     Args:
         model: the network, with the weights that training starts from.
         optimizers: its optimizers.
+        new_tokens: the ids of the tokens that were added to it.
 
     Attributes:
-        start: W₀ of every weight that decays, by name.
+        start: W₀ of every weight that decays, by name; of a new token's rows their present value.
+        new_tokens: their ids, (any number,).
     """
 
-    def __init__(self, model: nn.Module, optimizers: Sequence[AnyOptimizer]) -> None:
+    def __init__(
+        self, model: nn.Module, optimizers: Sequence[AnyOptimizer], new_tokens: Sequence[int] | NDArray[Any] = ()
+    ) -> None:
         self._optimizers = optimizers
+        self.new_tokens = torch.tensor(new_tokens, dtype=torch.int64)
         self._names: dict[Tensor, str] = {weight: name for name, weight in model.named_parameters()}
         self.start: dict[str, Tensor] = {self._names[weight]: weight.detach().clone() for weight, _ in self._decayed()}
 
@@ -46,12 +52,18 @@ class DecayToStart:
     def apply(self) -> None:
         """Complete a step of the optimizers; the gradients are still those of the step."""
         for weight, group in self._decayed():
-            share, start = min(1.0, group["lr"] * _decay(group)), self.start[self._names[weight]]
+            name, share = self._names[weight], min(1.0, group["lr"] * _decay(group))
+            start = self.start[name]
             if weight.grad is not None and weight.grad.is_sparse:
                 rows = torch.unique(weight.grad._indices()[0])
                 weight.index_add_(0, rows, start.index_select(0, rows), alpha=share)
             else:
                 weight.add_(start, alpha=share)
+                if name in _ROW_OF_EACH_TOKEN and len(self.new_tokens):
+                    start[self.new_tokens] = weight[self.new_tokens]
+
+
+_ROW_OF_EACH_TOKEN = frozenset({"embedding.weight", "head.weight"})
 
 
 def _decay(group: dict[str, Any]) -> float:
