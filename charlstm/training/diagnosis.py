@@ -13,7 +13,9 @@ _STILL_FALLING = 0.03
 """Nats per token between the last two evaluations."""
 
 
-def diagnose(train_loss: float, val_losses: Sequence[float], tokens: int, train_tokens: int) -> str:
+def diagnose(
+    train_loss: float, val_losses: Sequence[float], tokens: int, train_tokens: int, *, fine_tuned: bool = False
+) -> str:
     """Describe how a run went in one or two sentences.
 
     Args:
@@ -21,6 +23,7 @@ def diagnose(train_loss: float, val_losses: Sequence[float], tokens: int, train_
         val_losses: nats per token at each evaluation, in order; may be empty.
         tokens: training tokens processed, over all passes.
         train_tokens: tokens in the training text.
+        fine_tuned: whether the run began from a trained network, whose shape is given and which needs little text.
 
     Returns:
         The sentences; empty if nothing stands out.
@@ -35,16 +38,14 @@ def diagnose(train_loss: float, val_losses: Sequence[float], tokens: int, train_
             f"Overfitting: after {passes:.0f} passes over the training text the loss on it is {train_loss:.2f}, but "
             f"{last:.2f} on the validation text. The best weights are kept; more text or more `dropout` helps."
         )
-    if train_tokens < _LITTLE_TEXT:
+    if train_tokens < _LITTLE_TEXT and not fine_tuned:
         return (
             f"Too little text: {train_tokens:,} tokens teach spelling and little else. "
             "100,000 characters are a good start, a million give a good model."
         )
     if passes < 1:
-        return (
-            f"Only {passes:.0%} of the text was used in this time. A longer `max_time` helps, "
-            "and so does a smaller `hidden_size`."
-        )
+        smaller = "" if fine_tuned else ", and so does a smaller `hidden_size`"
+        return f"Only {passes:.0%} of the text was used in this time. A longer `max_time` helps{smaller}."
     if len(val_losses) >= 3 and val_losses[-2] - last > _STILL_FALLING:
         return "Underfitting: the loss was still falling fast at the end. A larger `max_time` or more `epochs` helps."
     return ""

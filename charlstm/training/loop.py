@@ -87,6 +87,7 @@ class Training:
         self.run, self.ranks, self.folder, self.tokenizer = run, ranks, folder, text.tokenizer
         self._train_ids, self._val_ids, self._val_characters = text.train_ids, text.val_ids, text.val_characters
         self._notice, self._write_preview = beginning.notice, session.write_preview
+        self._fine_tuned = bool(beginning.provenance.init_from)
         records = run.data.records if run.data.lists_records else None
         extracts = extract(text.train_ids, text.val_ids, text.tokenizer, records=records)
         self._known_words = {word.lower() for word in (*extracts.words, *beginning.known_words)}
@@ -299,7 +300,13 @@ class Training:
         if reason != "interrupted":
             self.ranks.on_rank_zero(lambda: self._choose_min_p(stop))
             losses = self.cursor.eval_losses
-            text = diagnose(self.cursor.train_loss, losses, self.cursor.tokens, len(self._train_ids))
+            text = diagnose(
+                self.cursor.train_loss,
+                losses,
+                self.cursor.tokens,
+                len(self._train_ids),
+                fine_tuned=self._fine_tuned,
+            )
             if text:
                 yield Notice(self.cursor.step, text)
         yield Stopped(self.cursor.step, reason, self.cursor.best_val_loss, self._clock.seconds)

@@ -103,7 +103,7 @@ def prepare(
         machine,
         given,
         effective_vocab_size=effective_vocab_size,
-        fine_tuned=init is not None,
+        begun_at=None if init is None else start.bits,
         listed=listed,
         records=records,
     )

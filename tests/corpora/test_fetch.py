@@ -66,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self.wfile.write(body)
         except OSError:
-            assert self.path == "/longer-unannounced"  # the client has stopped reading
+            assert self.path in ("/longer", "/longer-unannounced")  # the client has stopped reading
         self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:

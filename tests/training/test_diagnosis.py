@@ -23,6 +23,12 @@ CASES = {
 }
 
 
+def test_a_network_that_was_trained_before_needs_little_text_and_has_its_shape():
+    assert diagnose(1.1, (1.2, 1.15), 100_000, 10_000, fine_tuned=True) == ""
+    text = diagnose(1.5, (1.6, 1.5), 300_000, 1_000_000, fine_tuned=True)
+    assert text == "Only 30% of the text was used in this time. A longer `max_time` helps."
+
+
 @pytest.mark.parametrize(("diagnosis", "run"), [(name, run) for name, runs in CASES.items() for run in runs])
 def test_each_run_gets_its_diagnosis(diagnosis, run):
     text = diagnose(*run)

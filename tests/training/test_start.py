@@ -65,10 +65,14 @@ def test_much_text_and_much_time_teach_a_fresh_network_more(starter: Checkpoint,
     assert choose_start(starter, corpus(tmp_path, "It was a dark and stormy night. " * 1000), 86_400).from_starter
 
 
-@pytest.mark.parametrize(("tokens", "decay"), [(1_000, 100.0), (45_000, 30.0), (100_000, 9.8), (1_000_000, 3.0)])
-def test_a_longer_text_is_held_less_to_the_start(tokens: int, decay: float) -> None:
+@pytest.mark.parametrize(
+    ("tokens", "bits", "decay"),
+    [(1_000, 0.0, 100.0), (45_000, 0.0, 30.0), (45_000, 1.3, 30.0), (100_000, 1.4, 9.8), (1_000_000, 1.4, 3.0),
+     (1_000, 2.4, 33.0), (45_000, 2.4, 10.0), (45_000, 2.9, 5.8), (100_000, 2.9, 3.0)],
+)  # fmt: skip
+def test_a_longer_and_a_stranger_text_is_held_less_to_the_start(tokens: int, bits: float, decay: float) -> None:
     model, train = Choices({"dropout": 0.4}), Choices({})
-    fine_tuning(model, train, tokens)
+    fine_tuning(model, train, tokens, bits)
     assert train.values["weight_decay"] == decay
     assert model.values["dropout"] == 0.4  # what is asked for stays
 

@@ -54,7 +54,7 @@ def choose(
     given: Mapping[str, Mapping[str, Any]],
     *,
     effective_vocab_size: int | None = None,
-    fine_tuned: bool = False,
+    begun_at: float | None = None,
     listed: Choice = ONE_TEXT,
     records: int = 0,
 ) -> Plan:
@@ -68,7 +68,8 @@ def choose(
         given: explicit settings, by section. They are kept; only `seq_len` and `batch_size` are lowered if the text is
             too short for them.
         effective_vocab_size: the number of different tokens that make up 99 % of the text; None means V.
-        fine_tuned: whether the run begins from a trained network.
+        begun_at: bits per character at which the network that the run begins from reads the text, 0 if that was not
+            measured; None if it begins from nothing.
         listed: whether the text is one text or a list of texts.
         records: how many of the latter.
 
@@ -110,8 +111,8 @@ def choose(
     single = Architecture.from_settings({**model.all, "vocab_size": vocab_size, "ensemble": 1})
     rules.regularise(model, matmul_weight_count(single), passes, train_tokens)
     rules.optimizer(train, model.values["hidden_size"], steps, train_tokens, tokens - train_tokens, speed, rows)
-    if fine_tuned:
-        rules.fine_tuning(model, train, train_tokens)
+    if begun_at is not None:
+        rules.fine_tuning(model, train, train_tokens, begun_at)
     sections = {"model": {**model.all, "vocab_size": vocab_size}, "data": data.all, "train": train.all}
     run = RunConfig.from_plain({"name": name, **sections})
     memory = costs.memory(run)

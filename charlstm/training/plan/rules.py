@@ -34,6 +34,9 @@ _SQUARED_WEIGHTS_PER_TOKEN = 3e4
 """The best network for a budget is the widest with at most this many squared weights per token it has time to read:
 four times the tokens can train twice the weights."""
 
+_LIKE_WHAT_WAS_READ = 1.4
+"""Bits per character at which the starter reads a novel that is new to it: little in such a text must be learnt."""
+
 _PASSES_PER_NETWORK, _MAX_NETWORKS = 1.2, 4
 """An ensemble of K networks beats a smaller one if each network makes at least this many times K passes over the text;
 and the largest ensemble to choose."""
@@ -175,7 +178,7 @@ def shape(model: Choices, effective_vocab_size: int) -> None:
     model.set_default("skip_connections", layers > 1, "helps from two layers on, does nothing for one")
 
 
-def fine_tuning(model: Choices, train: Choices, train_tokens: int) -> None:
+def fine_tuning(model: Choices, train: Choices, train_tokens: int, bits: float) -> None:
     """Fill in what is special about a run that begins from a trained network: it must not forget more than it learns.
 
     Source: ``docs/decisions/fine-tuning.md``.
@@ -184,12 +187,16 @@ def fine_tuning(model: Choices, train: Choices, train_tokens: int) -> None:
         model: the architecture's settings.
         train: the training settings.
         train_tokens: tokens of the training text.
+        bits: bits per character at which the network reads the text before; 0 if that was not measured.
     """
     model.set_default("dropout", 0.15, "the network was trained before")
     model.set_default("weight_drop", 0.0, "the network was trained before")
     train.set_default("decay_to_start", True, "what the text says nothing about stays as it was learnt before")
-    decay = min(100.0, max(3.0, 30.0 * (45_000 / train_tokens) ** 1.4))
-    train.set_default("weight_decay", float(f"{decay:.2g}"), f"{train_tokens:,} tokens teach that much of their own")
+    of_length = min(100.0, 30.0 * (45_000 / train_tokens) ** 1.4)
+    decay = max(3.0, of_length * 3.0 ** min(0.0, _LIKE_WHAT_WAS_READ - bits))
+    read = f", read at {bits:.2f} bits per character," if bits else ""
+    reason = f"{train_tokens:,} tokens{read} teach that much of their own"
+    train.set_default("weight_decay", float(f"{decay:.2g}"), reason)
     train.set_default("lr", 3e-3, "small: the network was trained before")
 
 

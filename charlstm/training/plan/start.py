@@ -43,6 +43,8 @@ class Start:
     from_starter: bool
     reason: str
     """In plain words, the end of a sentence that says what it begins from; empty where nobody would ask."""
+    bits: float = 0.0
+    """Bits per character at which what it begins from reads the text; 0 if that was not measured."""
 
 
 NO_CHOICE = Start(False, "")
@@ -80,7 +82,8 @@ def choose_start(starter: Checkpoint, corpus: Corpus, max_time: float | None = N
     bits = bits_of(starter, pieces)
     if bits > _UNDERSTOOD:
         return Start(False, f"the starter, which knows English prose, reads it at {bits:.1f} bits per character")
-    return Start(True, f"it reads this text at {bits:.2f} bits per character before it has learnt anything from it")
+    reason = f"it reads this text at {bits:.2f} bits per character before it has learnt anything from it"
+    return Start(True, reason, bits)
 
 
 def bits_of(starter: Checkpoint, pieces: list[str]) -> float:
