@@ -32,7 +32,7 @@ from charlstm.training.memory import translate_oom
 from charlstm.training.plan import probe
 from charlstm.training.plan.choose import Plan, choose
 from charlstm.training.plan.merge import Given
-from charlstm.training.plan.start import NO_CHOICE, Start, choose_start, may_start_from_another
+from charlstm.training.plan.start import NO_CHOICE, Start, choose_start, may_start_from_another, start_from
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,9 @@ def prepare(
     with _bytes_suggested():
         listed = _choose_list(corpus, given)
         corpus = _as_list(corpus, listed.records, cache)
-        if init is None and may_start_from_another(given):
+        if init is not None:
+            start = start_from(init, corpus)
+        elif may_start_from_another(given):
             init, start = _starter_if_better(starter(), corpus, given.get("train", {}).get("max_time"))
         if init is not None:
             given = inherit_settings(init, given)

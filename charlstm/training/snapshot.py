@@ -6,7 +6,7 @@
     optimizer.NAME.PART         the optimizer's state of each weight
     ema.NAME                    the moving average of each weight
     start.NAME                  with `decay_to_start` the weights that training started from
-    new_tokens                  with it also the ids of the tokens that were added to them
+    start.is_new                with it also which tokens were added to them
     state.GROUP.PART            the carried state of each group of streams, with the part names of `nn.state.State`
     generator, scaler           the generator of dropout masks; the loss scaler in fp16
 """
@@ -127,8 +127,6 @@ def restore(arrays: Arrays, state: TrainState) -> None:
         weight.copy_(named[f"ema.{name}"])
     for name, weight in _start(state).items():
         weight.copy_(named[f"start.{name}"])
-    if state.train_step.decay_to_start is not None:
-        state.train_step.decay_to_start.new_tokens = named["new_tokens"]
     empty = model.empty_state(state.rows)
     for group in range(len(state.states)):
         parts = {name: named.get(f"state.{group}.{name}") for name, _ in empty.named_parts()}
@@ -170,7 +168,7 @@ def _ema(state: TrainState) -> dict[str, Tensor]:
 
 def _start(state: TrainState) -> dict[str, Tensor]:
     decay = state.train_step.decay_to_start
-    return decay.start if decay is not None else {}
+    return {**decay.start, "is_new": decay.is_new} if decay is not None else {}
 
 
 def _tensors(state: TrainState) -> Iterator[tuple[str, Tensor]]:
@@ -181,8 +179,6 @@ def _tensors(state: TrainState) -> Iterator[tuple[str, Tensor]]:
             yield from ((f"optimizer.{names[id(weight)]}.{part}", value) for part, value in moments.items())
     yield from ((f"ema.{name}", weight) for name, weight in _ema(state).items())
     yield from ((f"start.{name}", weight) for name, weight in _start(state).items())
-    if state.train_step.decay_to_start is not None:
-        yield "new_tokens", state.train_step.decay_to_start.new_tokens
     for group, carried in enumerate(state.states):
         if carried is not None:
             yield from ((f"state.{group}.{name}", part) for name, part in carried.named_parts())
@@ -227,13 +223,6 @@ def _check(arrays: Arrays, state: TrainState) -> None:
             raise CorruptError(f"tensor {name!r:.80} holds numbers that are not finite")
         if _NEVER_NEGATIVE.search(name) and (array < 0).any():
             raise CorruptError(f"tensor {name!r:.80} holds numbers below 0")
-    vocab_size, new_tokens = state.train_step.model.architecture.vocab_size, arrays.get("new_tokens", np.empty(0))
-    if new_tokens.ndim != 1 or not all(0 <= token < vocab_size for token in new_tokens.tolist()):
-        raise CorruptError("tensor 'new_tokens' holds other values than token ids")
-    _check_generator(arrays)
-
-
-def _check_generator(arrays: Arrays) -> None:
     if arrays["generator"].size != _CUDA_GENERATOR_BYTES:
         try:
             torch.Generator().set_state(torch.from_numpy(arrays["generator"].copy()))
@@ -265,9 +254,7 @@ def _expected(state: TrainState) -> Iterator[_Group]:
         f"model.{name}": ("f", tuple(weight.shape)) for name, weight in model.state_dict().items()
     }
     needed |= {f"ema.{name}": ("f", tuple(weight.shape)) for name, weight in _ema(state).items()}
-    needed |= {f"start.{name}": ("f", tuple(weight.shape)) for name, weight in _start(state).items()}
-    if state.train_step.decay_to_start is not None:
-        needed["new_tokens"] = ("i", None)
+    needed |= {f"start.{name}": (_kind(part), tuple(part.shape)) for name, part in _start(state).items()}
     yield _Group({**needed, "generator": ("u", None)}, optional=False)
     yield _Group({"scaler": ("f", (2,))})
     for optimizer in state.train_step.optimizers:

@@ -68,7 +68,9 @@ class TrainStep:
         self._dense = list(dense_parameters(model).values())
         self._sparse = [table.weight for table in sparse_tables(model)]
         self.optimizers = make_optimizers(model, config)
-        self.decay_to_start = DecayToStart(model, self.optimizers, new_tokens) if config.decay_to_start else None
+        is_new = torch.zeros(model.architecture.vocab_size, dtype=torch.bool, device=self._device)
+        is_new[torch.tensor(new_tokens, dtype=torch.int64)] = True
+        self.decay_to_start = DecayToStart(model, self.optimizers, is_new) if config.decay_to_start else None
         self.scaler = torch.amp.GradScaler(self._device.type, enabled=config.precision == "fp16")
 
     def __call__(self, batch: Batch, state: State | None, lr: float) -> StepResult:

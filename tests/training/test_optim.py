@@ -168,7 +168,7 @@ def test_decay_to_the_start_leads_back_to_it(name):
         model = nn.ModuleDict({"ngrams": SideInputTable(side, 4, 3), "head": nn.Linear(3, 4)})
         nn.init.normal_(model["ngrams"].weight)
         optimizers = make_optimizers(model, TrainConfig(optimizer=name, lr=0.1, weight_decay=0.5))
-        return model, optimizers, DecayToStart(model, optimizers, new_tokens=[2]) if decay_to_start else None
+        return model, optimizers, DecayToStart(model, optimizers, torch.arange(4) == 2) if decay_to_start else None
 
     (plain, plain_optimizers, _), (model, optimizers, decay) = build(False), build(True)
     first = {name: weight.detach().clone() for name, weight in model.named_parameters()}

@@ -8,17 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from charlstm.checkpoint.format import Checkpoint
+from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.references import read_starter
+from charlstm.config import RunConfig
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.sources import open_sources
 from charlstm.engine.network import Engine
 from charlstm.filling.beam import log_softmax
+from charlstm.nn.model import CharLM
+from charlstm.tokenizers.byte import ByteTokenizer
 from charlstm.training.finetune import new_tokens
 from charlstm.training.plan.rules import Choices, fine_tuning
-from charlstm.training.plan.start import bits_of, choose_start, may_start_from_another
+from charlstm.training.plan.start import bits_of, choose_start, may_start_from_another, start_from
 from charlstm.training.prepare import prepare
+from tests.checkpoint_samples import model
+from tests.fake_checkpoints import make_checkpoint
+from tests.networks import architecture
 
 GERMAN = (
     "Der alte Fährmann stand am Ufer und sah dem Nebel zu, der langsam über den Fluss zog. Niemand hatte ihn gerufen, "
@@ -90,6 +98,38 @@ def test_bits_are_those_of_the_starter_and_unknown_characters_cost_a_lot(starter
     assert bits_of(starter, []) == math.inf
 
 
+def test_any_network_is_asked_how_well_it_reads_a_text() -> None:
+    without_line_ends = model("abc")
+    engine = Engine.from_checkpoint(without_line_ends)
+    state, nats = engine.freeze(engine.empty_state(1)), 0.0
+    for token, following in pairwise([0, 1, 2, 0, 1]):
+        logits, state = engine.step([token], state)
+        nats -= log_softmax(logits)[0, following]
+    assert bits_of(without_line_ends, ["abcab"]) == pytest.approx(nats / 5 / math.log(2), abs=1e-4)
+    assert bits_of(without_line_ends, ["a"]) == 0.0  # nothing to predict
+
+
+def test_a_network_that_reads_from_both_sides_predicts_what_it_is_not_shown() -> None:
+    torch.manual_seed(1)
+    network = CharLM(architecture(vocab_size=7, embedding_size=3, hidden_size=5, bidirectional=True)).eval()
+    run = RunConfig(name="both", model=network.architecture)
+    tokenizer = {"kind": "char", "alphabet": "\nabcdef", "unknown": False}
+    both = Checkpoint("model", network.to_tensors(), run, tokenizer, Provenance())
+    ids, nats = torch.tensor([1, 5, 2, 2, 6, 3]), 0.0
+    for place, token in enumerate(ids.tolist()):
+        hidden = ids.clone()
+        hidden[place] = (token + 1) % 7
+        logits, _ = network(hidden[None])
+        nats -= float(logits.detach()[0, place].log_softmax(-1)[token])
+    assert bits_of(both, ["aebbfc"]) == pytest.approx(nats / 6 / math.log(2), abs=1e-4)
+
+
+def test_what_is_read_as_bytes_may_be_no_text(tmp_path: Path) -> None:
+    (tmp_path / "disk.img").write_bytes(bytes(range(256)) * 9)
+    of_bytes = make_checkpoint(tmp_path / "bytes.safetensors", ByteTokenizer())
+    assert start_from(of_bytes, open_sources([str(tmp_path / "disk.img")], cache=tmp_path)).bits == 0.0
+
+
 @pytest.mark.parametrize(
     ("given", "may"),
     [
@@ -124,6 +164,10 @@ def test_a_prepared_run_has_the_starters_network_and_the_texts_new_characters(
     added = new_tokens(starter, prepared.encoded.tokenizer)
     assert prepared.encoded.tokenizer.decode(added) == "ë☃"
     assert new_tokens(starter, starter.load_tokenizer()).size == 0
+    asked_for = prepare(given, tmp_path / "cache", init=starter)
+    assert asked_for.plan.run.train.weight_decay == prepared.plan.run.train.weight_decay < 100
+    assert asked_for.start.bits == prepared.start.bits
+    assert not asked_for.start.reason  # nobody need be told
     other = prepare(given, tmp_path / "cache")
     assert (other.init, other.start.reason) == (None, "")
     assert not other.plan.run.train.decay_to_start

@@ -527,17 +527,6 @@ def test_the_last_step_is_evaluated_once(tmp_path):
     assert len(steps) == len(set(steps))
 
 
-@pytest.mark.parametrize("new_tokens", [[8], [-1], [[2]]])
-def test_new_tokens_of_a_resume_file_are_ids(tmp_path, new_tokens):
-    more = {"train": {"decay_to_start": True, "weight_decay": 0.5}}
-    run_through(training(tmp_path / "a", **more, new_tokens=(2,)), stop_after=5)
-    saved = checkpoint_format.read(tmp_path / "a" / RESUME)
-    verify(saved)
-    saved.tensors["new_tokens"] = np.array(new_tokens)
-    with pytest.raises(CorruptError, match="'new_tokens' holds other values than token ids"):
-        training(tmp_path / "a", **more, resume=saved)
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from charlstm.training.optim.base import AnyOptimizer
@@ -26,18 +25,15 @@ class DecayToStart:
     Args:
         model: the network, with the weights that training starts from.
         optimizers: its optimizers.
-        new_tokens: the ids of the tokens that were added to it.
+        is_new: for each token whether it was added to the network, (V,).
 
     Attributes:
         start: W₀ of every weight that decays, by name; of a new token's rows their present value.
-        new_tokens: their ids, (any number,).
+        is_new: as given.
     """
 
-    def __init__(
-        self, model: nn.Module, optimizers: Sequence[AnyOptimizer], new_tokens: Sequence[int] | NDArray[Any] = ()
-    ) -> None:
-        self._optimizers = optimizers
-        self.new_tokens = torch.tensor(new_tokens, dtype=torch.int64)
+    def __init__(self, model: nn.Module, optimizers: Sequence[AnyOptimizer], is_new: Tensor) -> None:
+        self._optimizers, self.is_new = optimizers, is_new
         self._names: dict[Tensor, str] = {weight: name for name, weight in model.named_parameters()}
         self.start: dict[str, Tensor] = {self._names[weight]: weight.detach().clone() for weight, _ in self._decayed()}
 
@@ -59,8 +55,9 @@ class DecayToStart:
                 weight.index_add_(0, rows, start.index_select(0, rows), alpha=share)
             else:
                 weight.add_(start, alpha=share)
-                if name in _ROW_OF_EACH_TOKEN and len(self.new_tokens):
-                    start[self.new_tokens] = weight[self.new_tokens]
+                if name in _ROW_OF_EACH_TOKEN:
+                    rows = slice(len(self.is_new))  # the embedding of a bidirectional network has one more
+                    start[rows] = torch.where(self.is_new[:, None], weight[rows], start[rows])
 
 
 _ROW_OF_EACH_TOKEN = frozenset({"embedding.weight", "head.weight"})

@@ -68,8 +68,8 @@ def choose(
         given: explicit settings, by section. They are kept; only `seq_len` and `batch_size` are lowered if the text is
             too short for them.
         effective_vocab_size: the number of different tokens that make up 99 % of the text; None means V.
-        begun_at: bits per character at which the network that the run begins from reads the text, 0 if that was not
-            measured; None if it begins from nothing.
+        begun_at: bits per character at which the network that the run begins from reads the text, as in `Start.bits`;
+            None if it begins from nothing.
         listed: whether the text is one text or a list of texts.
         records: how many of the latter.
 

@@ -187,7 +187,7 @@ def fine_tuning(model: Choices, train: Choices, train_tokens: int, bits: float) 
         model: the architecture's settings.
         train: the training settings.
         train_tokens: tokens of the training text.
-        bits: bits per character at which the network reads the text before; 0 if that was not measured.
+        bits: bits per character at which the network reads the text before, as in `Start.bits`.
     """
     model.set_default("dropout", 0.15, "the network was trained before")
     model.set_default("weight_drop", 0.0, "the network was trained before")

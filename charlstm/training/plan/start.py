@@ -44,11 +44,12 @@ class Start:
     reason: str
     """In plain words, the end of a sentence that says what it begins from; empty where nobody would ask."""
     bits: float = 0.0
-    """Bits per character at which what it begins from reads the text; 0 if that was not measured."""
+    """Bits per character at which the network that it begins from reads the text; 0 without one, or if the text may be
+    none, because it is read as bytes."""
 
 
 NO_CHOICE = Start(False, "")
-"""The person has chosen, or there is no starter."""
+"""It begins from nothing, because the person said so, or because there is no starter."""
 
 
 def may_start_from_another(given: Given) -> bool:
@@ -78,48 +79,64 @@ def choose_start(starter: Checkpoint, corpus: Corpus, max_time: float | None = N
     """
     if corpus.size > _MUCH_TEXT and (max_time or 0.0) > _MUCH_TIME:
         return Start(False, "text and time are enough to teach a network of its own")
-    pieces = _take_pieces(corpus)
-    bits = bits_of(starter, pieces)
+    bits = bits_of(starter, take_pieces(corpus))
     if bits > _UNDERSTOOD:
         return Start(False, f"the starter, which knows English prose, reads it at {bits:.1f} bits per character")
     reason = f"it reads this text at {bits:.2f} bits per character before it has learnt anything from it"
     return Start(True, reason, bits)
 
 
-def bits_of(starter: Checkpoint, pieces: list[str]) -> float:
-    """How well the starter predicts pieces of a text, in bits per character.
+def start_from(init: Checkpoint, corpus: Corpus) -> Start:
+    """Return the start of a run that begins from a network because the person said so.
+
+    Args:
+        init: the network.
+        corpus: the text.
+
+    Raises:
+        TextError, NotFoundError, StorageError: the text cannot be read.
+    """
+    of_bytes = init.load_tokenizer().kind == "byte"
+    return Start(False, "", 0.0 if of_bytes else bits_of(init, take_pieces(corpus)))
+
+
+def bits_of(checkpoint: Checkpoint, pieces: list[str]) -> float:
+    """How well a network predicts pieces of a text, in bits per character.
 
     Its match memory stores nothing meanwhile: what is asked is whether it knows such texts, and a text in any language
     may repeat itself.
 
     Args:
-        starter: the starter.
+        checkpoint: the network.
         pieces: each at least one character. A character that it does not know costs as much as one of a million.
 
     Returns:
         The mean over all characters; infinity without pieces.
     """
-    tokenizer, model = starter.load_tokenizer(), CharLM(starter.architecture)
-    model.load_tensors(starter.tensors)
+    tokenizer, model = checkpoint.load_tokenizer(), CharLM(checkpoint.architecture)
+    model.load_tensors(checkpoint.tensors)
     model.eval()
+    before = "" if tokenizer.unknown_characters("\n") else "\n"  # without it the first character is not predicted
     characters = nats = 0.0
     for piece in pieces:
         unknown = set(tokenizer.unknown_characters(piece))
         known = "".join(character for character in piece if character not in unknown)
         characters, nats = characters + len(piece), nats + (len(piece) - len(known)) * math.log(1e6)
-        if known:
-            nats += _frozen_loss(model, torch.from_numpy(tokenizer.encode("\n" + known).astype(np.int64)))
+        ids = tokenizer.encode(before + known)
+        if len(ids) > 1:
+            nats += _frozen_loss(model, torch.from_numpy(ids.astype(np.int64)))
     return nats / characters / math.log(2) if characters else math.inf
 
 
 @torch.inference_mode()
 def _frozen_loss(model: CharLM, ids: Tensor) -> float:
     """The loss of a text after its first token in nats, without a memory of it; its ids are (tokens,)."""
-    logits, _ = model(ids[None, :-1], model.empty_state(1)._replace(frozen=True))
+    inputs = ids[1:] if model.architecture.bidirectional else ids[:-1]
+    logits, _ = model(inputs[None], model.empty_state(1)._replace(frozen=True))
     return cross_entropy(logits[0].float(), ids[1:], reduction="sum").item()
 
 
-def _take_pieces(corpus: Corpus) -> list[str]:
+def take_pieces(corpus: Corpus) -> list[str]:
     """Pieces evenly spread over the beginning of a text; the whole text if it is short."""
     head = ""
     for chunk in corpus.chunks():
