@@ -83,13 +83,12 @@ def prepare(
     with _bytes_suggested():
         listed = _choose_list(corpus, given)
         corpus = _as_list(corpus, listed.records, cache)
-        if init is not None:
-            start = start_from(init, corpus)
-        elif may_start_from_another(given):
+        if init is None and may_start_from_another(given):
             init, start = _starter_if_better(starter(), corpus, given.get("train", {}).get("max_time"))
         if init is not None:
             given = inherit_settings(init, given)
             data = parse(DataConfig, given.get("data", {}))
+            start = start if start.from_starter else start_from(init, corpus)
         tokenizer = extend_tokenizer(init, corpus, data, cache) if init is not None else None
         encoded = encode(corpus, data, cache, tokenizer=tokenizer, progress=progress)
     train = given.get("train", {})

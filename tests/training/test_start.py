@@ -17,6 +17,7 @@ from charlstm.config import RunConfig
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.sources import open_sources
 from charlstm.engine.network import Engine
+from charlstm.errors import ConfigError
 from charlstm.filling.beam import log_softmax
 from charlstm.nn.model import CharLM
 from charlstm.tokenizers.byte import ByteTokenizer
@@ -128,6 +129,15 @@ def test_what_is_read_as_bytes_may_be_no_text(tmp_path: Path) -> None:
     (tmp_path / "disk.img").write_bytes(bytes(range(256)) * 9)
     of_bytes = make_checkpoint(tmp_path / "bytes.safetensors", ByteTokenizer())
     assert start_from(of_bytes, open_sources([str(tmp_path / "disk.img")], cache=tmp_path)).bits == 0.0
+
+
+def test_a_setting_that_contradicts_the_network_is_told_of_before_the_text_is_read(
+    starter: Checkpoint, tmp_path: Path
+) -> None:
+    (tmp_path / "disk.img").write_bytes(bytes(range(256)) * 9)
+    given = {"data": {"sources": (str(tmp_path / "disk.img"),), "tokenizer": "byte"}}
+    with pytest.raises(ConfigError, match="`tokenizer` is char in the checkpoint to start from, not byte"):
+        prepare(given, tmp_path / "cache", init=starter)
 
 
 @pytest.mark.parametrize(
