@@ -1,17 +1,18 @@
 """Passages that a text says again: how long each is, and a penalty on going on with them.
 
-While a text grows, the common suffix of the text and of each of its earlier beginnings is known, token by token ::
+While a text x_1 … x_t grows, the common suffix of the text and of each of its earlier beginnings is known, token by
+token. It is kept by its distance d, which stays the same while a passage is said again ::
 
-    run_j(t) = run_{j-1}(t - 1) + 1   if x_j = x_t, else 0        the passage that ends at j and at t
+    run_d(t) = run_d(t - 1) + 1   if x_{t-d} = x_t, else 0        the passage that ends at t - d and at t
 
 The token after such a place is what would lengthen the repetition. With n the length that is allowed ::
 
-    logit of x_{j+1} -= λ (run_j(t) - n + 1)                      where run_j(t) ≥ n; the largest such penalty counts
+    logit of x_{t-d+1} -= λ (run_d(t) - n + 1)                    where run_d(t) ≥ n; the largest such penalty counts
 
 A word that has only one ending keeps it: the penalty decides where there is a choice. Source: the DRY ("don't repeat
 yourself") sampler of p-e-w, text-generation-webui pull request 5677, there with an exponential penalty.
 
-Shapes: B rows, W places that are remembered, V the vocabulary.
+Shapes: B rows, W distances that are looked at, V the vocabulary.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _STRENGTH = 1.0
 
 
 class Repeats:
-    """The last tokens of some rows, and how long a passage each of their places repeats.
+    """The last tokens of some rows, and how long a passage each distance repeats.
 
     Args:
         rows: B.
@@ -40,28 +41,27 @@ class Repeats:
     """
 
     def __init__(self, rows: int, recent: Sequence[int] | Ids = ()) -> None:
-        self._tokens = np.full((rows, 2 * WINDOW), -1, np.int64)
-        self.runs = np.zeros((rows, 2 * WINDOW), np.int32)
-        self._size = 0
+        self._runs = np.zeros((rows, WINDOW), np.int32)
+        self._read = np.full((rows, 3 * WINDOW), -1, np.int32)
+        """What was read, the newest first, from ``_newest`` on."""
+        self._newest = 2 * WINDOW
         for token in recent[-WINDOW:]:
             self.push(np.full(rows, token))
 
     def push(self, ids: TokenIds | NDArray[Any]) -> None:
         """Append a token to each row, (B,)."""
-        if self._size == 2 * WINDOW:
-            for array in (self._tokens, self.runs):
-                array[:, :WINDOW] = array[:, WINDOW:]
-            self._size = WINDOW
-        size, tokens, runs = self._size, self._tokens, self.runs
-        runs[:, 1:size] = np.where(tokens[:, 1:size] == ids[:, None], runs[:, : size - 1] + 1, 0) if size else 0
-        runs[:, :1] = tokens[:, :1] == ids[:, None]
-        tokens[:, size] = ids
-        runs[:, size] = 0
-        self._size += 1
+        if self._newest == 0:
+            self._read[:, 2 * WINDOW :] = self._read[:, :WINDOW]
+            self._newest = 2 * WINDOW
+        ids = ids.astype(np.int32)
+        self._runs += 1
+        self._runs *= self._read[:, self._newest : self._newest + WINDOW] == ids[:, None]
+        self._newest -= 1
+        self._read[:, self._newest] = ids
 
     def longest(self) -> NDArray[np.int32]:
         """The longest passage that each row's end repeats, in tokens, (B,)."""
-        longest: NDArray[np.int32] = self.runs[:, : self._size].max(1, initial=0)
+        longest: NDArray[np.int32] = self._runs.max(1)
         return longest
 
     def without_longer_runs(self, logits: Logits, most: int) -> Logits:
@@ -74,15 +74,18 @@ class Repeats:
         Returns:
             Logits, (B, V), -inf where a token is removed.
         """
-        if self._size < most:
+        if most > WINDOW:
             return logits
-        end = self._tokens[:, self._size - most : self._size]
-        (rows,) = np.nonzero((end == end[:, -1:]).all(1) & (np.isfinite(logits).sum(1) > 1))
+        end = self._read[:, self._newest : self._newest + most]
+        full = (end == end[:, :1]).all(1)
+        if not full.any():
+            return logits
+        (rows,) = np.nonzero(full & (end[:, 0] >= 0) & (np.isfinite(logits).sum(1) > 1))
         if not len(rows):
             return logits
-        logits = logits.copy()
-        logits[rows, end[rows, -1]] = -np.inf
-        return logits
+        removed = logits.copy()
+        removed[rows, end[rows, 0]] = -np.inf
+        return removed
 
     def penalised(self, logits: Logits, allowed: int) -> Logits:
         """Make what would lengthen a repetition less likely.
@@ -94,12 +97,12 @@ class Repeats:
         Returns:
             Logits, (B, V).
         """
-        rows, places = np.nonzero(self.runs[:, : self._size] >= allowed)
-        if not len(rows):
+        if self._runs.max() < allowed:
             return logits
+        rows, distances = np.nonzero(self._runs >= allowed)
+        excess = self._runs[rows, distances] - (allowed - 1)
         penalty = np.zeros_like(logits)
-        excess = self.runs[rows, places] - (allowed - 1)
-        np.maximum.at(penalty, (rows, self._tokens[rows, places + 1]), _STRENGTH * excess)
+        np.maximum.at(penalty, (rows, self._read[rows, self._newest + distances]), _STRENGTH * excess)
         return logits - penalty
 
 
