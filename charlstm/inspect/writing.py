@@ -34,8 +34,10 @@ class Writing:
 
     words: int
     """Number of words."""
+    long_words: int
+    """Number of its words of three letters or more."""
     real_words: float
-    """Share of its words of three letters or more that are known; 1 if it has none."""
+    """Share of those that are known; 1 if there are none."""
     repeated_trigrams: float
     """Share of its word trigrams that occurred before in it; 0 if it has none."""
     distinct_4grams: float
@@ -87,6 +89,7 @@ def measure(texts: Iterable[str], known: Collection[str]) -> Writing:
         run = max([run, *(sum(1 for _ in same) for _, same in groupby(text))])
     return Writing(
         words=count,
+        long_words=tested,
         real_words=real / tested if tested else 1.0,
         repeated_trigrams=repeated / trigrams if trigrams else 0.0,
         distinct_4grams=distinct / fourgrams if fourgrams else 1.0,

@@ -9,9 +9,11 @@ names and rare words are not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 
 from charlstm.checkpoint.writing import Writing
+from charlstm.corpora.words import APOSTROPHES, is_letter
 from charlstm.engine.protocol import TextModel
 from charlstm.inspect.writing import measure
 from charlstm.sampling.config import settings_for
@@ -21,7 +23,7 @@ MIN_P = (0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02)
 """To choose from: the less, the more varied."""
 _REAL = 0.98
 """The share of known words to come to is that of the held-out text, but not more than this: a short one may have no
-unknown word at all."""
+unknown word at all. What is less by no more than a standard error is as good."""
 _ROWS, _LENGTH = 8, 400
 """Texts drawn with one value, and the tokens of each."""
 _FEWEST_WORDS = 100
@@ -42,7 +44,8 @@ def choose_min_p(
         stop: called for every token; when it returns True, nothing more is tried.
 
     Returns:
-        Min-p; None if words cannot tell, or it was stopped before one value was tried.
+        Min-p, the middle of what is left if it was stopped before one was enough; None if words cannot tell, or it was
+        stopped before one value was tried.
     """
     own = measure([unseen], known)
     if own.words < _FEWEST_WORDS:
@@ -56,10 +59,20 @@ def choose_min_p(
         for fragment in sample(model, (), config, rows=_ROWS, starts=writing.starts):
             texts[fragment.row] += fragment.text
             if stop():
-                return MIN_P[low] if tried else None
-        if measure(texts, known).real_words >= target:
+                return MIN_P[low or middle] if tried else None
+        written = measure(map(_whole_words, texts), known)
+        error = math.sqrt(target * (1 - target) / max(1, written.long_words))
+        if written.real_words >= target - error:
             low = middle
         else:
             high = middle - 1
         tried = True
     return MIN_P[low]
+
+
+def _whole_words(text: str) -> str:
+    """A text without its last word, which its length may have cut."""
+    end = len(text)
+    while end and (is_letter(text[end - 1]) or text[end - 1] in APOSTROPHES):
+        end -= 1
+    return text[:end]

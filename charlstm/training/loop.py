@@ -23,6 +23,7 @@ from charlstm.errors import CheckpointError, DivergedError
 from charlstm.evaluation.loss import bits_per_char
 from charlstm.evaluation.objective import objective_of
 from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
+from charlstm.inspect.writing import known_words
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import CharLM
 from charlstm.nn.state import State
@@ -53,7 +54,7 @@ _EVALUATIONS = 20
 """Evaluations in a time budget, unless they would take more than their share of it."""
 _EVALUATION_SHARE, _VALIDATION_SHARE = 0.03, 0.015
 """The most of a time budget that all evaluations take, but for the last; and that scoring the validation text takes."""
-_WRITING_SHARE, _UNSEEN = 0.02, 20_000
+_WRITING_SHARE, _UNSEEN = 0.03, 20_000
 """The most of a time budget that is spent on the min-p with which the network writes best; and tokens of unseen text
 that its writing is compared with."""
 _SAVE_EVERY, _SAVE_SHARE = 30.0, 0.02
@@ -90,7 +91,7 @@ class Training:
         self._fine_tuned = bool(beginning.provenance.init_from)
         records = run.data.records if run.data.lists_records else None
         extracts = extract(text.train_ids, text.val_ids, text.tokenizer, records=records)
-        self._known_words = {word.lower() for word in (*extracts.words, *beginning.known_words)}
+        self._known_words = known_words([" ".join((*extracts.words, *beginning.known_words))])
         self._files = RunFiles(folder, run, text.tokenizer, beginning, extracts)
         config, device = run.train, parse_device(ranks.device(run.train.device))
         # Separate generators: a run neither depends on other users of random numbers nor affects them.

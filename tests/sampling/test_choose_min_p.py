@@ -7,7 +7,7 @@ from charlstm.checkpoint.writing import Writing
 from charlstm.sampling import choose_min_p as module
 from charlstm.sampling.choose_min_p import MIN_P, choose_min_p
 from charlstm.tokenizers import CharTokenizer
-from tests.fake_models import Markov
+from tests.fake_models import Markov, cycle
 
 KNOWN = {"abc"}
 UNSEEN = "abc " * 300
@@ -53,6 +53,34 @@ def test_where_words_cannot_tell_nothing_is_chosen():
 
 def test_stopped_at_once_nothing_is_chosen_and_stopped_later_what_was_tried_counts():
     tokens = module._ROWS * module._LENGTH
-    for after, chosen in ((1, None), (tokens - 1, None), (tokens + 1, 0.07), (2 * tokens + 1, 0.03)):
+    for error, after, chosen in (
+        (1e-9, 1, None),
+        (1e-9, tokens - 1, None),
+        (1e-9, tokens + 1, 0.07),  # enough, if not the least
+        (1e-9, 2 * tokens + 1, 0.03),
+        (0.25, tokens + 1, 0.15),  # 0.07 is not enough: the middle of the rest
+    ):
         left = iter(range(after))
-        assert choose(1e-9, stop=lambda left=left: next(left, None) is None) == chosen
+        assert choose(error, stop=lambda left=left: next(left, None) is None) == chosen
+
+
+def test_less_by_a_standard_error_is_as_good(monkeypatch):
+    """One word in ten is unknown, as in the held-out text: half of what is drawn has more of them, by chance."""
+    monkeypatch.setattr(module, "MIN_P", (0.3, 0.02))
+    tokenizer = CharTokenizer("abcxyz ")
+    table = np.full((7, 7), -50.0)
+    for before, after in zip("abcxyz", "bc yz ", strict=True):
+        table[tokenizer.encode(before)[0], tokenizer.encode(after)[0]] = 0
+    blank, a, x = tokenizer.encode(" ax")
+    table[blank, [a, x]] = np.log([0.9, 0.1])
+    model, unseen = Markov(table, tokenizer), ("abc " * 9 + "xyz ") * 100
+    chosen = [choose_min_p(model, Writing(), KNOWN, unseen, seed=seed, stop=lambda: False) for seed in range(30)]
+    assert 20 <= chosen.count(0.02) <= 29
+
+
+def test_a_word_cut_by_the_end_is_not_counted(monkeypatch):
+    monkeypatch.setattr(module, "_REAL", 1.0)
+    for length in range(400, 407):
+        monkeypatch.setattr(module, "_LENGTH", length)
+        model, unseen = cycle("abcdef "), "abcdef " * 200
+        assert choose_min_p(model, Writing(), {"abcdef"}, unseen, seed=1, stop=lambda: False) == MIN_P[-1]
