@@ -22,7 +22,7 @@ from charlstm.filling.beam import log_softmax
 from charlstm.nn.model import CharLM
 from charlstm.tokenizers.byte import ByteTokenizer
 from charlstm.training.finetune import new_tokens
-from charlstm.training.plan.rules import Choices, fine_tuning
+from charlstm.training.plan.rules import Choices, budget, fine_tuning, passes
 from charlstm.training.plan.start import bits_of, choose_start, may_start_from_another, start_from
 from charlstm.training.prepare import prepare
 from tests.checkpoint_samples import model
@@ -77,13 +77,36 @@ def test_much_text_and_much_time_teach_a_fresh_network_more(starter: Checkpoint,
 @pytest.mark.parametrize(
     ("tokens", "bits", "decay"),
     [(1_000, 0.0, 100.0), (45_000, 0.0, 30.0), (45_000, 1.3, 30.0), (100_000, 1.4, 9.8), (1_000_000, 1.4, 3.0),
-     (1_000, 2.4, 33.0), (45_000, 2.4, 10.0), (45_000, 2.9, 5.8), (100_000, 2.9, 3.0)],
+     (1_000, 2.4, 33.0), (45_000, 2.4, 10.0), (45_000, 2.9, 5.8), (100_000, 2.9, 1.9), (1_000_000, 2.9, 1.1),
+     (1_000_000, 1.9, 3.0)],
 )  # fmt: skip
 def test_a_longer_and_a_stranger_text_is_held_less_to_the_start(tokens: int, bits: float, decay: float) -> None:
     model, train = Choices({"dropout": 0.4}), Choices({})
-    fine_tuning(model, train, tokens, bits)
+    fine_tuning(model, train, tokens, bits, 5.0)
     assert train.values["weight_decay"] == decay
     assert model.values["dropout"] == 0.4  # what is asked for stays
+
+
+@pytest.mark.parametrize(
+    ("tokens", "fresh", "begun"),
+    [(500, 123, 123), (4_000, 16, 36), (9_000, 12, 35), (20_000, 12, 16), (45_000, 12, 12)],
+)
+def test_a_short_text_is_read_more_often_by_a_network_that_was_trained_before(
+    tokens: int, fresh: int, begun: int
+) -> None:
+    for is_begun, most in ((False, fresh), (True, begun)):
+        train = Choices({"max_time": 1e6})
+        budget(train)
+        notes = passes(train, 1e4, 1024, tokens, bidirectional=False, begun=is_begun)
+        assert train.values["epochs"] == most
+        assert f"after {most} passes" in notes[0]
+
+
+@pytest.mark.parametrize(("read", "dropout"), [(0.3, 0.15), (12, 0.15), (24, 0.25), (36, 0.3), (400, 0.3)])
+def test_the_more_passes_the_more_dropout(read: float, dropout: float) -> None:
+    model = Choices({})
+    fine_tuning(model, Choices({}), 10_000, 1.4, read)
+    assert model.values["dropout"] == dropout
 
 
 def test_bits_are_those_of_the_starter_and_unknown_characters_cost_a_lot(starter: Checkpoint) -> None:

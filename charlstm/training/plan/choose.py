@@ -105,14 +105,14 @@ def choose(
         rows = rules.records(data, records, train_tokens, train.values["device"])
         notes = []
     speed = costs.speed(Architecture.from_settings({**model.all, "vocab_size": vocab_size}), machine)
-    notes += rules.passes(train, speed, rows, train_tokens, bidirectional=bidirectional)
+    notes += rules.passes(train, speed, rows, train_tokens, bidirectional=bidirectional, begun=begun_at is not None)
     steps, duration = costs.length(train.values, speed, rows, train_tokens)
     passes = steps * rows / train_tokens
     single = Architecture.from_settings({**model.all, "vocab_size": vocab_size, "ensemble": 1})
     rules.regularise(model, matmul_weight_count(single), passes, train_tokens)
     rules.optimizer(train, model.values["hidden_size"], steps, train_tokens, tokens - train_tokens, speed, rows)
     if begun_at is not None:
-        rules.fine_tuning(model, train, train_tokens, begun_at)
+        rules.fine_tuning(model, train, train_tokens, begun_at, passes)
     sections = {"model": {**model.all, "vocab_size": vocab_size}, "data": data.all, "train": train.all}
     run = RunConfig.from_plain({"name": name, **sections})
     memory = costs.memory(run)

@@ -29,6 +29,8 @@ _MAX_PASSES, _MAX_PASSES_TOKENS = 12, 150_000
 
 _MIN_STEPS = 60
 """No text is memorised in fewer steps, however short it is."""
+_MIN_STEPS_BEGUN, _MAX_PASSES_BEGUN = 300, 36
+"""Nor in so many steps, or passes if those are fewer, by a network that was trained before and decays towards that."""
 
 _SQUARED_WEIGHTS_PER_TOKEN = 3e4
 """The best network for a budget is the widest with at most this many squared weights per token it has time to read:
@@ -36,6 +38,9 @@ four times the tokens can train twice the weights."""
 
 _LIKE_WHAT_WAS_READ = 1.4
 """Bits per character at which the starter reads a novel that is new to it: little in such a text must be learnt."""
+
+_LIKE_ENGLISH = 2.0
+"""And of any English prose of its time, or so: a text that it reads worse is held less to it, however long it is."""
 
 _PASSES_PER_NETWORK, _MAX_NETWORKS = 1.2, 4
 """An ensemble of K networks beats a smaller one if each network makes at least this many times K passes over the text;
@@ -178,7 +183,7 @@ def shape(model: Choices, effective_vocab_size: int) -> None:
     model.set_default("skip_connections", layers > 1, "helps from two layers on, does nothing for one")
 
 
-def fine_tuning(model: Choices, train: Choices, train_tokens: int, bits: float) -> None:
+def fine_tuning(model: Choices, train: Choices, train_tokens: int, bits: float, passes: float) -> None:
     """Fill in what is special about a run that begins from a trained network: it must not forget more than it learns.
 
     Source: ``docs/decisions/fine-tuning.md``.
@@ -188,12 +193,17 @@ def fine_tuning(model: Choices, train: Choices, train_tokens: int, bits: float) 
         train: the training settings.
         train_tokens: tokens of the training text.
         bits: bits per character at which the network reads the text before, as in `Start.bits`.
+        passes: predicted passes over the training text.
     """
-    model.set_default("dropout", 0.15, "the network was trained before")
+    doublings = math.log2(max(1.0, passes / _MAX_PASSES))
+    dropout = min(0.3, 0.15 + 0.1 * doublings)
+    model.set_default(
+        "dropout", round(dropout, 2), f"the network was trained before; {passes:.1f} passes over the text"
+    )
     model.set_default("weight_drop", 0.0, "the network was trained before")
     train.set_default("decay_to_start", True, "what the text says nothing about stays as it was learnt before")
-    of_length = min(100.0, 30.0 * (45_000 / train_tokens) ** 1.4)
-    decay = max(3.0, of_length * 3.0 ** min(0.0, _LIKE_WHAT_WAS_READ - bits))
+    of_length = min(100.0, 30.0 * (45_000 / train_tokens) ** 1.4) * 3.0 ** min(0.0, _LIKE_WHAT_WAS_READ - bits)
+    decay = max(of_length, 3.0 * 3.0 ** min(0.0, _LIKE_ENGLISH - bits))
     read = f", read at {bits:.2f} bits per character," if bits else ""
     reason = f"{train_tokens:,} tokens{read} teach that much of their own"
     train.set_default("weight_decay", float(f"{decay:.2g}"), reason)
@@ -326,7 +336,9 @@ def records(data: Choices, count: int, train_tokens: int, device: str) -> int:
     return round(float(batch * min(mean, seq_len)))
 
 
-def passes(train: Choices, speed: float, rows: int, train_tokens: int, *, bidirectional: bool) -> list[str]:
+def passes(
+    train: Choices, speed: float, rows: int, train_tokens: int, *, bidirectional: bool, begun: bool
+) -> list[str]:
     """Limit the passes of a run that has only a time budget, so that it ends before it memorises its text.
 
     Source: ``docs/decisions/short-texts.md``. Bidirectional networks are exempt: their masks differ from pass to pass.
@@ -337,11 +349,14 @@ def passes(train: Choices, speed: float, rows: int, train_tokens: int, *, bidire
         rows: tokens per step, `batch_size` times `seq_len`.
         train_tokens: tokens of the training text.
         bidirectional: whether the network is.
+        begun: whether it begins from a trained one.
 
     Returns:
         A note if the passes were limited, else nothing.
     """
     most = round(_MAX_PASSES * math.sqrt(max(1.0, train_tokens / _MAX_PASSES_TOKENS)))
+    if begun:
+        most = max(most, min(_MAX_PASSES_BEGUN, math.ceil(_MIN_STEPS_BEGUN * rows / train_tokens)))
     most = max(most, math.ceil(_MIN_STEPS * rows / train_tokens))
     steps, _ = length(train.values, speed, rows, train_tokens)
     if bidirectional or has_step_budget(train) or steps * rows <= most * train_tokens:
