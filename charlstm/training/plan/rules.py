@@ -40,7 +40,8 @@ _LIKE_WHAT_WAS_READ = 1.4
 """Bits per character at which the starter reads a novel that is new to it: little in such a text must be learnt."""
 
 _LIKE_ENGLISH = 2.0
-"""And of any English prose of its time, or so: a text that it reads worse is held less to it, however long it is."""
+"""Bits per character at which it reads most other English: a text that it reads worse is held less to it, whatever its
+length."""
 
 _PASSES_PER_NETWORK, _MAX_NETWORKS = 1.2, 4
 """An ensemble of K networks beats a smaller one if each network makes at least this many times K passes over the text;
@@ -341,7 +342,8 @@ def passes(
 ) -> list[str]:
     """Limit the passes of a run that has only a time budget, so that it ends before it memorises its text.
 
-    Source: ``docs/decisions/short-texts.md``. Bidirectional networks are exempt: their masks differ from pass to pass.
+    Sources: ``docs/decisions/short-texts.md``; of a run that begins from a trained network,
+    ``docs/decisions/fine-tuning.md``. Bidirectional networks are exempt: their masks differ from pass to pass.
 
     Args:
         train: the training settings.
