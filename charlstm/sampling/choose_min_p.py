@@ -24,6 +24,9 @@ MIN_P = (0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02)
 _REAL = 0.98
 """The share of known words to come to is that of the held-out text, but not more than this: a short one may have no
 unknown word at all. What is less by no more than a standard error is as good."""
+LEAST_BEGUN = 0.97
+"""The least share to come to for a network that began from a trained one. It knows the words of that one too, so little
+of what it writes should be unknown, however many names the held-out text has, or however few words in all."""
 _ROWS, _LENGTH = 8, 400
 """Texts drawn with one value, and the tokens of each."""
 _FEWEST_WORDS = 100
@@ -31,7 +34,14 @@ _FEWEST_WORDS = 100
 
 
 def choose_min_p(
-    model: TextModel, writing: Writing, known: Collection[str], unseen: str, *, seed: int, stop: Callable[[], bool]
+    model: TextModel,
+    writing: Writing,
+    known: Collection[str],
+    unseen: str,
+    *,
+    seed: int,
+    stop: Callable[[], bool],
+    least: float = 0.0,
 ) -> float | None:
     """Choose min-p by halving: the share of known words rises with it.
 
@@ -42,6 +52,7 @@ def choose_min_p(
         unseen: a text of the same kind that it has not learnt.
         seed: of what is drawn.
         stop: called for every token; when it returns True, nothing more is tried.
+        least: the share of known words to come to, at least, whatever that of the held-out text is.
 
     Returns:
         Min-p, the middle of what is left if it was stopped before one was enough; None if words cannot tell, or it was
@@ -50,7 +61,7 @@ def choose_min_p(
     own = measure([unseen], known)
     if own.words < _FEWEST_WORDS:
         return None
-    target = min(own.real_words, _REAL)
+    target = max(min(own.real_words, _REAL), least)
     low, high, tried = 0, len(MIN_P) - 1, False
     while low < high:
         middle = (low + high + 1) // 2

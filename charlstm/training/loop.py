@@ -27,7 +27,7 @@ from charlstm.inspect.writing import known_words
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import CharLM
 from charlstm.nn.state import State
-from charlstm.sampling.choose_min_p import choose_min_p
+from charlstm.sampling.choose_min_p import LEAST_BEGUN, choose_min_p
 from charlstm.training import snapshot
 from charlstm.training.batches import Batch, make_batches
 from charlstm.training.beginning import ALONE, NEW, Beginning, Session, TrainingText
@@ -329,6 +329,7 @@ class Training:
                 unseen,
                 seed=self.run.train.seed,
                 stop=lambda: stop() or time.monotonic() > deadline,
+                least=LEAST_BEGUN if self._fine_tuned else 0.0,
             )
 
         self._files.set_min_p(choose)

@@ -22,8 +22,8 @@ def network(error: float) -> Markov:
     return Markov(table, TOKENIZER)
 
 
-def choose(error, unseen=UNSEEN, stop=lambda: False):
-    return choose_min_p(network(error), Writing(), KNOWN, unseen, seed=1, stop=stop)
+def choose(error, unseen=UNSEEN, stop=lambda: False, least=0.0):
+    return choose_min_p(network(error), Writing(), KNOWN, unseen, seed=1, stop=stop, least=least)
 
 
 @pytest.mark.parametrize("error", [1e-9, 0.03, 0.08, 0.2, 0.3, 0.6])
@@ -39,6 +39,13 @@ def test_the_held_out_text_is_the_measure(monkeypatch):
     assert choose(0.03) == 0.1
     assert choose(0.03, "abc xyz " * 200) == 1e-9
     assert choose(0.3, "abc xyz " * 200) == 0.1
+
+
+def test_a_least_share_counts_where_the_held_out_text_has_less(monkeypatch):
+    monkeypatch.setattr(module, "MIN_P", (0.1, 1e-9))
+    half_unknown = "abc xyz " * 200
+    assert choose(0.03, half_unknown, least=0.8) == 1e-9  # one word in twelve is wrong
+    assert choose(0.03, half_unknown, least=0.97) == 0.1
 
 
 def test_a_short_text_without_an_unknown_word_does_not_ask_for_perfection(monkeypatch):
