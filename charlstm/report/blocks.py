@@ -1,0 +1,115 @@
+"""What a view shows, as plain data: a page is a list of blocks, drawn as text, as HTML, or as a picture.
+
+A block says what is shown, never how: a terminal, a page and a picture each draw it in their own way. Texts in blocks
+are raw; whatever draws them makes controls and markup harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.report.data import Chart
+from charlstm.report.scales import Scale
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+    is_code: bool = False
+    """Whether it is preformatted: equations, commands, samples; its lines are kept."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under headings; the first column names the row."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """A value for each row at each character of a text."""
+
+    title: str
+    values: NDArray[np.floating[Any]]
+    """(rows, columns)."""
+    scale: Scale
+    columns: tuple[str, ...]
+    """What stands below each column: the characters of a text."""
+    rows: tuple[str, ...] = ()
+    """The name of each row, or none."""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Shaded:
+    """A text whose characters have a value, shown as the shade behind them."""
+
+    title: str
+    pieces: tuple[tuple[str, float], ...]
+    """The text in order, each piece with its value; NaN has no shade."""
+    scale: Scale
+    marks: frozenset[int] = frozenset()
+    """Numbers of pieces that are marked: underlined, or between brackets."""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A text with a column of guesses under each character, the likeliest first."""
+
+    title: str
+    characters: tuple[str, ...]
+    values: tuple[float, ...]
+    """The value of each character, for its shade."""
+    scale: Scale
+    guesses: tuple[tuple[tuple[str, float], ...], ...]
+    """For each character the guesses with their probabilities, all equally many."""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Alternatives of which one is seen at a time, such as the steps of a text: the reader moves through them."""
+
+    title: str
+    labels: tuple[str, ...]
+    frames: tuple[tuple[Block, ...], ...]
+    first: int = 0
+    """Number of the frame that is seen at first."""
+
+
+Block: TypeAlias = Union[Text, Table, Chart, HeatMap, Shaded, Strip, Frames]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Blocks under a heading."""
+
+    heading: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole view."""
+
+    name: str
+    """One word: the command's."""
+    title: str
+    about: str
+    """What is seen, and of what, in a sentence or two."""
+    sections: tuple[Section, ...]
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """Everything measured, as values that JSON can hold."""
+    foot: str = ""
+    """Model, text and command."""
