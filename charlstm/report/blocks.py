@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,7 @@ class Frames:
     """Number of the frame that is seen at first."""
 
 
-Block: TypeAlias = Union[Text, Table, Chart, HeatMap, Shaded, Strip, Frames]
+Block: TypeAlias = Text | Table | Chart | HeatMap | Shaded | Strip | Frames
 
 
 @dataclass(frozen=True)
