@@ -22,7 +22,7 @@ import charlstm
 from benchmarks import records
 from benchmarks.records import ROOT
 from benchmarks.writing import figures_of, texts
-from charlstm.inspect.writing import known_words, words_of
+from charlstm.evaluation.writing import known_words, words_of
 
 _WRITTEN = ("real words", "own 5-grams", "in circles", "repeated trigrams", "longest run")
 _SHOWN = 400

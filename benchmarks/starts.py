@@ -29,7 +29,7 @@ from benchmarks.runs import CHARLSTM, cache, validation_loss
 from benchmarks.writing import figures_of, texts, write
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.corpora.sources import open_sources
-from charlstm.inspect.writing import known_words
+from charlstm.evaluation.writing import known_words
 from charlstm.training.plan.start import choose_start
 
 STARTS = {"from nothing": "none", "from the starter": "starter"}

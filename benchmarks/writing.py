@@ -13,7 +13,7 @@ is off. The columns:
 - ``own 5-grams``: share of its passages of five characters that are in TEXT;
 - ``in circles``: share of its characters that end a passage of 20 or more that was written before, also where there
   are no words: names, tunes, tables;
-- ``repeated trigrams``, ``distinct 4-grams``, ``longest copy``, ``longest run``: see `charlstm.inspect.writing`;
+- ``repeated trigrams``, ``distinct 4-grams``, ``longest copy``, ``longest run``: see `charlstm.evaluation.writing`;
 - ``bits``: bits per character under a second network, if ``--judge`` names one.
 
 The first row is TEXT itself: the mean of as many pieces of the same length, evenly spread.
@@ -31,7 +31,7 @@ import numpy as np
 import charlstm
 from benchmarks import records
 from charlstm.cli.load_model import NO_FILTER
-from charlstm.inspect.writing import known_words, longest_copy, measure, words_of
+from charlstm.evaluation.writing import known_words, longest_copy, measure, words_of
 from charlstm.sampling.repeats import Repeats
 
 SETTINGS = ("default", "-t 0.5", "-t 0.8", "-t 1.0", "-t 0.8 --top-p 0.9")

@@ -16,7 +16,7 @@ ROOMS = (
     "config settings_file",
     "checkpoint corpora",
     "engine evaluation",
-    "inspect sampling filling",
+    "sampling filling inspect",
     "training",
     "tuning lab",
     "api",

@@ -73,6 +73,31 @@ def attend(
     return hidden + linear(attended, out), (keys[:, time:], values[:, time:], filled[:, time:])
 
 
+def attention_weights(hidden: Tensor, memory: LayerState, query: Tensor, key: Tensor) -> Tensor:
+    """The weights a_ts that `attend` gives to each earlier step, which its fused kernel does not return.
+
+    Args:
+        hidden: h, (B, T, H).
+        memory: the memory before the first step, as `attend` takes it.
+        query: Q, (A, H).
+        key: K, (A, H).
+
+    Returns:
+        The weights of the last W steps, the newest, which is the step's own, last: (B, T, W). They sum to 1; places
+        before the text have none.
+    """
+    old_keys, _, old_filled = memory
+    window, time = old_keys.shape[1], hidden.shape[1]
+    keys = torch.cat((old_keys, linear(hidden, key).to(old_keys.dtype)), 1)
+    filled = torch.cat((old_filled, old_filled.new_ones(len(hidden), time)), 1)
+    # The places that step t sees are t + 1 to t + W of the concatenation.
+    seen_keys = keys[:, 1:].unfold(1, window, 1).transpose(2, 3)  # (B, T, W, A)
+    seen = filled[:, 1:].unfold(1, window, 1)
+    queries = linear(hidden, query).to(keys.dtype)
+    scores = (seen_keys @ queries[..., None]).squeeze(-1) / math.sqrt(keys.shape[-1])
+    return scores.masked_fill(~seen, -math.inf).softmax(-1)
+
+
 class Attention(nn.Module):
     """`attend` with its weights. O is initialised to zeros, so that attention has no effect at first.
 

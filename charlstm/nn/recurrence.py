@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from charlstm.nn import fused
-from charlstm.nn.cells import STEPS
+from charlstm.nn.cells import STEPS, next_state
 from charlstm.nn.dropout import DropoutRng
 from charlstm.nn.fused import WindowFunction
 from charlstm.nn.shapes import CELLS
@@ -69,8 +69,8 @@ class RecurrentLayer(nn.Module):
             The hidden states, (T, B, H), and the state after the window.
         """
         if len(inputs) == 1 and not self.training:  # one step: the plain cell has the least overhead
-            next_state = STEPS[self.cell](inputs[0], state, *self.weights)
-            return next_state[0][None], next_state
+            after = next_state(self.cell, STEPS[self.cell](inputs[0], state, *self.weights))
+            return after[0][None], after
         weight_ih, weight_hh, *others = self.weights
         if self.training and self.weight_drop:
             weight_hh = weight_hh * rng.mask(weight_hh, weight_hh.shape, self.weight_drop)

@@ -100,7 +100,7 @@ def _axis(values: Iterable[float], log: bool, margin: float) -> Axis:
         low, high = (low, high) if high > low * (1 + 1e-9) else (low / 2, high * 2)
         room = (high / low) ** margin
         return Axis(max(low / room, FLOOR), high * room, log)
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
+    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-100):  # also of numbers too small to divide
         low, high = low - (abs(low) / 2 or 0.5), high + (abs(high) / 2 or 0.5)
     room = (high - low) * margin
     return Axis(low - room, high + room)

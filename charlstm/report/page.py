@@ -1,76 +1,227 @@
-"""A report as one HTML page without scripts or links; the picture is embedded."""
+"""A page of blocks as one HTML file: no scripts, no links, readable on a small screen, in the dark and on paper.
+
+The content security policy in its head forbids everything but its own styles and pictures; all texts are escaped, and
+their control characters made visible.
+"""
 
 from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Callable, Iterator
+from itertools import count, groupby
+from typing import Any
 
-from charlstm.report.data import Report
-from charlstm.report.visible import visible
+from charlstm.report import raster, svg
+from charlstm.report.blocks import Block, Frames, HeatMap, Page, Shaded, Strip, Table, Text
+from charlstm.report.data import Chart
+from charlstm.report.scales import Scale, Shade
+from charlstm.report.visible import cell_of, sign_of, visible
 
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.55 system-ui, sans-serif; color: #222; background: #fff; max-width: 60rem; margin: 2.5rem auto;
-  padding: 0 1.2rem; }
+:root { color-scheme: light dark; --ink: #222; --soft: #666; --rule: #ddd; --back: #fff; --accent: #1f5fa8; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #ddd; --soft: #9a9a9a; --rule: #3a3a3a; --back: #16181c; --accent: #7db4f0; } }
+* { box-sizing: border-box; }
+body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--back); max-width: 62rem;
+  margin: 2.5rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin-bottom: .4rem; }
-h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; }
+figure { margin: 1rem 0 1.4rem; }
+figcaption, .caption, footer { color: var(--soft); font-size: .88rem; }
+figcaption b { color: var(--ink); font-size: .95rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .92rem; }
-th, td { padding: .35rem .9rem .35rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child { text-align: left; }
-td:first-child { font-weight: 600; }
-img { max-width: 100%; height: auto; }
+th, td { padding: .3rem .9rem .3rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
+th:first-child, td:first-child { text-align: left; font-weight: 600; }
+pre, .text, .strip, .keys label { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
+pre { font-size: .88rem; line-height: 1.45; white-space: pre-wrap; overflow-wrap: anywhere; margin: .6rem 0; }
+.text { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .95rem; line-height: 1.7; }
+.text mark { background: none; color: inherit; border-bottom: 2.5px solid #d6604d; }
+.strip { font-size: .8rem; line-height: 1.3; }
+.strip span { display: inline-block; text-align: center; min-width: 1.2em; vertical-align: top; margin-bottom: .6rem; }
+.strip b, .strip i { display: block; font-style: normal; padding: 0 1px; }
+.strip b { font-size: 1rem; }
+.legend { font-size: .82rem; margin-top: .3rem; }
+.legend span { padding: .1rem .45rem; }
+.map { display: block; }
+.map text { font: 10px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: var(--ink);
+  text-anchor: middle; }
+.charts { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; }
+.charts > * { flex: 1 1 20rem; min-width: 0; }
+.halo { stroke: var(--back); }
+fieldset { border: 1px solid var(--rule); border-radius: 6px; padding: .8rem 1rem; margin: 1rem 0; display: flex;
+  flex-wrap: wrap; align-items: center; }
+legend { font-weight: 600; padding: 0 .4rem; }
+fieldset > input { position: absolute; opacity: 0; width: 1px; height: 1px; }
+fieldset > label { order: 1; min-width: 1.05em; padding: .1rem .12rem; text-align: center; border-radius: 3px;
+  cursor: pointer; font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
+fieldset > input:checked + label { background: var(--accent); color: var(--back); }
+fieldset > input:focus-visible + label { outline: 2px solid var(--ink); outline-offset: 1px; }
+fieldset > .frame { order: 2; display: none; flex-basis: 100%; min-width: 0; padding-top: .7rem; }
+fieldset > input:checked + label + .frame { display: block; }
 li { margin: .35rem 0; }
-.partial { background: #fff3cd; padding: .5rem .8rem; }
-footer { margin-top: 2rem; color: #666; font-size: .85rem; }
+footer { margin-top: 2.5rem; border-top: 1px solid var(--rule); padding-top: .6rem; }
+@media print { body { max-width: none; margin: 0; } fieldset > label { display: none; } .frame { display: block; } }
 """.strip()
+_COLUMN, _ROW = 10, 3
+"""Units of an SVG's width for a column of a heat map, and of its height for a row."""
+_HIGHEST = 420
+"""Units of the height of a heat map, at most."""
 
 
-def page(report: Report, picture: bytes | None) -> str:
-    """The page as HTML.
+def html_page(page: Page) -> str:
+    """Draw a page as HTML.
 
     Args:
-        report: what it shows; markup and control characters in its texts are made harmless.
-        picture: a PNG of the charts, or None for a page without one.
+        page: what it shows; markup and control characters in its texts are made harmless.
 
     Returns:
         The whole document.
     """
-    title = _escape(report.title)
+    title, numbers = _escape(page.title), count()
     parts = [
         "<!doctype html>",
         f'<html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<style>{_STYLE}</style></head><body>",
         f"<h1>{title}</h1>",
-        f"<p>{_escape(report.question)}</p>",
+        f"<p>{_escape(page.about)}</p>",
     ]
-    if report.partial:
-        parts.append('<p class="partial">Stopped early: these are the results of the training done until then.</p>')
-    parts += ["<h2>Findings</h2>", "<ul>"]
-    parts += [f"<li>{_escape(sentence)}</li>" for sentence in report.findings]
-    parts.append("</ul>")
-    if picture is not None:
-        source = base64.b64encode(picture).decode("ascii")
-        parts.append(f'<p><img alt="Charts of the results" src="data:image/png;base64,{source}"></p>')
-    parts += ["<h2>Results</h2>", *_table(report)]
-    settings = " · ".join(f"{name.replace('_', ' ')} {_format(value)}" for name, value in report.settings.items())
-    parts += [f"<footer>charlstm {_escape(report.name)} · {_escape(settings)}</footer>", "</body></html>", ""]
+    for section in page.sections:
+        parts += [f"<h2>{_escape(section.heading)}</h2>"] if section.heading else []
+        parts += _blocks(section.blocks, numbers)
+    parts += [f"<footer>{_escape(page.foot)}</footer>", "</body></html>", ""]
     return "\n".join(parts)
 
 
-def _table(report: Report) -> list[str]:
-    head = "".join(f"<th>{_escape(column)}</th>" for column in report.columns)
-    rows = ["".join(f"<td>{_escape(cell)}</td>" for cell in row) for row in report.rows]
+def _blocks(blocks: tuple[Block, ...], numbers: Iterator[int]) -> Iterator[str]:
+    """Each block as HTML; charts that follow each other stand side by side."""
+    for is_chart, group in groupby(blocks, lambda block: isinstance(block, Chart)):
+        drawn = [_DRAW[type(block)](block, numbers) for block in group]
+        yield f'<div class="charts">{"".join(drawn)}</div>' if is_chart else "\n".join(drawn)
+
+
+def _text(block: Text, numbers: Iterator[int]) -> str:
+    if block.is_code:
+        return f"<pre>{_escape(block.text)}</pre>"
+    return f"<p>{_escape(block.text)}</p>"
+
+
+def _table(block: Table, numbers: Iterator[int]) -> str:
+    head = "".join(f"<th>{_escape(column)}</th>" for column in block.columns)
+    rows = ["".join(f"<td>{_escape(cell)}</td>" for cell in row) for row in block.rows]
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return [f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>']
+    table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return table + _caption(block.caption)
+
+
+def _chart(block: Chart, numbers: Iterator[int]) -> str:
+    return f"<figure>{svg.chart(block)}</figure>"
+
+
+def _heat_map(block: HeatMap, numbers: Iterator[int]) -> str:
+    rows, columns = block.values.shape
+    height = min(_HIGHEST, rows * (14 if block.rows else _ROW))
+    left = 8 * max(map(len, block.rows), default=0)
+    picture = base64.b64encode(raster.png(block.values, block.scale)).decode("ascii")
+    names = "".join(
+        f'<text x="0" y="{height * (row + 0.7) / rows:g}" style="text-anchor:start">{_escape(name)}</text>'
+        for row, name in enumerate(block.rows)
+    )
+    letters = "".join(
+        f'<text x="{left + _COLUMN * (column + 0.5):g}" y="{height + 12}">{html.escape(cell_of(character))}</text>'
+        for column, character in enumerate(block.columns)
+    )
+    width = left + _COLUMN * columns
+    image = (
+        f'<image href="data:image/png;base64,{picture}" x="{left}" width="{width - left}" height="{height}" '
+        f'preserveAspectRatio="none" style="image-rendering:pixelated"/>'
+    )
+    return (
+        f"<figure><figcaption><b>{_escape(block.title)}</b></figcaption>"
+        f'<div class="scroll"><svg class="map" role="img" aria-label="{_escape(block.title)}" width="{width}" '
+        f'height="{height + 16}" viewBox="0 0 {width} {height + 16}">{image}{names}{letters}</svg></div>'
+        f"{_legend(block.scale)}{_caption(block.caption)}</figure>"
+    )
+
+
+def _shaded(block: Shaded, numbers: Iterator[int]) -> str:
+    def look(numbered: tuple[int, tuple[str, float]]) -> tuple[Shade | None, bool]:
+        number, (_, value) = numbered
+        return None if value != value else block.scale.shade_of(value), number in block.marks
+
+    parts = []
+    for (shade, marked), group in groupby(enumerate(block.pieces), look):
+        text = _span("".join(piece for _, (piece, _) in group), shade)
+        parts.append(f"<mark>{text}</mark>" if marked else text)
+    return (
+        f"<figure><figcaption><b>{_escape(block.title)}</b></figcaption>"
+        f'<div class="text">{"".join(parts)}</div>{_legend(block.scale)}{_caption(block.caption)}</figure>'
+    )
+
+
+def _strip(block: Strip, numbers: Iterator[int]) -> str:
+    columns = []
+    for character, value, guesses in zip(block.characters, block.values, block.guesses, strict=True):
+        shade = block.scale.shade_of(value)
+        style = f' style="background:{shade.background};color:{shade.color}"' if shade.background else ""
+        below = "".join(
+            f'<i style="opacity:{0.25 + 0.75 * share**0.5:.2f}" title="{_escape(sign_of(guess))} {share:.1%}">'
+            f"{html.escape(cell_of(guess))}</i>"
+            for guess, share in guesses
+        )
+        columns.append(f"<span><b{style}>{html.escape(cell_of(character))}</b>{below}</span>")
+        columns += ["<br>"] if character.endswith("\n") else []
+    return (
+        f"<figure><figcaption><b>{_escape(block.title)}</b></figcaption>"
+        f'<div class="strip">{"".join(columns)}</div>{_legend(block.scale)}{_caption(block.caption)}</figure>'
+    )
+
+
+def _frames(block: Frames, numbers: Iterator[int]) -> str:
+    """Radio buttons, whose group a browser moves through with ← and →; each is followed by its label and frame."""
+    group = next(numbers)
+    parts = [f"<fieldset><legend>{_escape(block.title)}</legend>"]
+    for place, (label, frame) in enumerate(zip(block.labels, block.frames, strict=True)):
+        button = f"f{group}-{place}"
+        checked = " checked" if place == block.first else ""
+        parts.append(
+            f'<input type="radio" name="f{group}" id="{button}"{checked}>'
+            f'<label for="{button}">{html.escape(sign_of(label))}</label><div class="frame">'
+        )
+        parts += [*_blocks(frame, numbers), "</div>"]
+    return "\n".join([*parts, "</fieldset>"])
+
+
+_DRAW: dict[type[Any], Callable[[Any, Iterator[int]], str]] = {
+    Text: _text,
+    Table: _table,
+    Chart: _chart,
+    HeatMap: _heat_map,
+    Shaded: _shaded,
+    Strip: _strip,
+    Frames: _frames,
+}
+
+
+def _legend(scale: Scale) -> str:
+    """The shades with their labels; those without a label stand beside each other, as a ramp."""
+    spans = "".join(_span(label or "\u00a0", shade) for label, shade in zip(scale.labels, scale.shades, strict=True))
+    return f'<div class="legend">{_escape(scale.unit)}: {spans}</div>'
+
+
+def _caption(text: str) -> str:
+    return f'<div class="caption">{_escape(text)}</div>' if text else ""
+
+
+def _span(text: str, shade: Shade | None) -> str:
+    if shade is None or not shade.background:
+        return f"<span>{_escape(text)}</span>"
+    return f'<span style="background:{shade.background};color:{shade.color}">{_escape(text)}</span>'
 
 
 def _escape(text: str) -> str:
     return html.escape(visible(text))
-
-
-def _format(value: object) -> str:
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_format, value))
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

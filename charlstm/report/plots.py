@@ -1,17 +1,16 @@
-"""A report's charts as one PNG, drawn by matplotlib: an optional package, imported only when a picture is drawn."""
+"""Charts drawn by matplotlib: an optional package, imported only when a picture is drawn."""
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
-import warnings
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from charlstm.errors import UsageError
 from charlstm.report.axes import FLOOR
-from charlstm.report.data import COLORS, Chart, Curve, Report
+from charlstm.report.data import COLORS, Chart, Curve
 from charlstm.report.visible import visible
 
 if TYPE_CHECKING:
@@ -37,31 +36,20 @@ def check() -> None:
         raise UsageError("the picture needs matplotlib, which is not installed", hint="pip install matplotlib")
 
 
-def png(report: Report) -> bytes:
-    """The charts of a report side by side, as a PNG.
+def draw_charts(axes: Sequence[Axes], charts: Sequence[Chart]) -> None:
+    """Draw charts side by side, with a legend wherever the curves are others than before.
 
-    Raises:
-        UsageError: matplotlib is not installed.
+    Args:
+        axes: one for each chart.
+        charts: what is drawn.
     """
-    check()
-    from matplotlib.figure import Figure
-
-    count = len(report.charts)
-    figure = Figure(figsize=(max(7.5, 5.2 * count), 5.0), dpi=130, layout="constrained")
-    title = visible(report.title) + (" (stopped early)" if report.partial else "")
-    figure.suptitle(title, fontsize=13, fontweight="bold", wrap=True, parse_math=False)  # a $ begins no formula
     explained: list[list[str]] = []
-    for axes, chart in zip(figure.subplots(1, count, squeeze=False)[0], report.charts, strict=True):
-        lines = _draw(axes, chart)
+    for place, chart in zip(axes, charts, strict=True):
+        lines = _draw(place, chart)
         labels = [label for label, _ in lines]
         if labels not in explained:  # one legend is enough for charts of the same curves
-            _legend(axes, lines)
+            _legend(place, lines)
             explained.append(labels)
-    out = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name may have any character
-        figure.savefig(out, format="png")
-    return out.getvalue()
 
 
 def _draw(axes: Axes, chart: Chart) -> list[tuple[str, Artist]]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection
 from charlstm.checkpoint.writing import Writing
 from charlstm.corpora.words import APOSTROPHES, is_letter
 from charlstm.engine.protocol import TextModel
-from charlstm.inspect.writing import measure
+from charlstm.evaluation.writing import measure
 from charlstm.sampling.config import settings_for
 from charlstm.sampling.sampler import sample
 

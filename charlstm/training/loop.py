@@ -22,8 +22,8 @@ from charlstm.engine.network import Engine
 from charlstm.errors import CheckpointError, DivergedError
 from charlstm.evaluation.loss import bits_per_char
 from charlstm.evaluation.objective import objective_of
+from charlstm.evaluation.writing import known_words
 from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
-from charlstm.inspect.writing import known_words
 from charlstm.nn.device import parse_device
 from charlstm.nn.model import CharLM
 from charlstm.nn.state import State

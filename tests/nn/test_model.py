@@ -13,7 +13,7 @@ from onnx import helper
 
 from charlstm.nn import fused, recurrence
 from charlstm.nn.attention import attend, empty_memory
-from charlstm.nn.cells import STEPS
+from charlstm.nn.cells import STEPS, next_state
 from charlstm.nn.dropout import DropoutRng
 from charlstm.nn.model import CharLM
 from charlstm.nn.recurrence import RecurrentLayer
@@ -103,7 +103,7 @@ def parts_of(cell, rng, inputs, hidden, batch, time=None):
 @settings(max_examples=15, deadline=None)
 def test_cell_equals_a_loop_written_from_the_equations(cell, seed, inputs, hidden, batch):
     x, state, weights = parts_of(cell, np.random.default_rng(seed), inputs, hidden, batch)
-    got = STEPS[cell](x, tuple(state), *weights)
+    got = next_state(cell, STEPS[cell](x, tuple(state), *weights))
     for row in range(batch):
         lists = (part[row].tolist() for part in (x, *state))
         want = getattr(Loops(), cell)(*lists, *(weight.tolist() for weight in weights))
@@ -115,7 +115,7 @@ def stepped(cell, x, state, weights):
     """A window by the readable cell, step by step."""
     outputs, state = [], tuple(state)
     for now in x:
-        state = STEPS[cell](now, state, *weights)
+        state = next_state(cell, STEPS[cell](now, state, *weights))
         outputs.append(state[0])
     return torch.stack(outputs), state
 
@@ -149,7 +149,7 @@ def test_gradients_are_right(cell, monkeypatch):
         return outputs, *after
 
     def step(x, *rest):
-        return STEPS[cell](x[0], rest[: len(state)], *rest[len(state) :])
+        return next_state(cell, STEPS[cell](x[0], rest[: len(state)], *rest[len(state) :]))
 
     assert torch.autograd.gradcheck(window, learning)
     assert torch.autograd.gradcheck(step, learning)

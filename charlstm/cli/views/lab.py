@@ -13,9 +13,6 @@ from typing import TYPE_CHECKING
 from charlstm.cli.views.terminal import fold, is_terminal, say, stdout_console, terminal_width, visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
     from charlstm.lab.progress import Experiment, Progress
     from charlstm.report.data import Report
 
@@ -107,61 +104,29 @@ def _progress_display() -> Iterator[Callable[[Progress], None]]:
 def _print_report(report: Report) -> None:
     from rich.text import Text
 
+    from charlstm.cli.views.blocks import print_table
+
     console = stdout_console()
     console.print(Text(visible(report.title), style="bold"))
-    _print_table(console, report)
+    print_table(console, report.columns, report.rows)
     print()
     for sentence in map(visible, report.findings):
         print("\n".join(fold(sentence, terminal_width(), "  ")) if is_terminal(sys.stdout) else sentence)
 
 
-def _print_table(console: Console, report: Report) -> None:
-    """Print the table as wide as the terminal allows: one row for each network, one column for each, or one block."""
-    rows = [report.columns, *report.rows]
-    table = _table(rows)
-    width = _natural_width(console, table)
-    if not is_terminal(sys.stdout):
-        console.width = max(console.width, width)  # a file or pipe has no edge
-    if width > console.width:
-        table = _table(list(zip(*rows, strict=True)))
-    if _natural_width(console, table) <= console.width:
-        console.print(table)
-        return
-    for number, row in enumerate(report.rows):
-        if number:
-            console.print()
-        console.print(_table([(row[0], ""), *zip(report.columns[1:], row[1:], strict=True)]))
-
-
-def _natural_width(console: Console, table: Table) -> int:
-    return console.measure(table, options=console.options.update(max_width=10_000)).maximum
-
-
-def _table(rows: list[tuple[str, ...]]) -> Table:
-    """A table whose first row and first column are headings."""
-    from rich.table import Table
-    from rich.text import Text
-
-    heading, *body = ([Text(visible(value)) for value in row] for row in rows)
-    table = Table(box=None, pad_edge=False)
-    for number, value in enumerate(heading):
-        table.add_column(value, justify="right" if number else "left", style="" if number else "bold")
-    for row in body:
-        table.add_row(*row)
-    return table
-
-
 def _write(report: Report, out: Path, with_picture: bool) -> str:
     """Write the report's files and return their names."""
     from charlstm.files import write_atomically
-    from charlstm.report.page import page
-    from charlstm.report.plots import png
+    from charlstm.report.experiment import experiment_page
+    from charlstm.report.page import html_page
+    from charlstm.report.picture import png
 
-    picture = png(report) if with_picture and report.charts else None
+    page = experiment_page(report)
+    picture = png(page) if with_picture else None
     files = {
         "csv": report.to_csv().encode(),
         "json": json.dumps(report.to_json(), ensure_ascii=False, indent=1).encode(),
-        "html": page(report, picture).encode(),
+        "html": html_page(page).encode(),
     }
     if picture is not None:
         files["png"] = picture

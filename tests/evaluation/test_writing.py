@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.inspect.writing import known_words, longest_copy, measure, words_of
+from charlstm.evaluation.writing import known_words, longest_copy, measure, words_of
 
 
 def test_words() -> None:

@@ -1,0 +1,328 @@
+"""A page of blocks on a terminal, as wide as it is: in colour, or with signs where there is none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from charlstm.cli.views import braille
+from charlstm.cli.views.folding import cells_of
+from charlstm.cli.views.terminal import can_redraw, fold, is_terminal, stdout_console, terminal_size, visible
+from charlstm.report.blocks import Block, Frames, HeatMap, Page, Shaded, Strip, Table, Text
+from charlstm.report.data import Chart
+from charlstm.report.raster import pooled
+from charlstm.report.scales import Scale, Shade
+from charlstm.report.visible import cell_of, sign_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text as RichText
+
+_MOST_ROWS = 32
+"""Rows of a heat map; taller ones are averaged to so many. Two share a line where there is colour."""
+_CHART_HEIGHT = 12
+
+
+def show_page(page: Page) -> None:
+    """Print a page to stdout."""
+    from rich.text import Text as RichText
+
+    console = stdout_console()
+    console.print(RichText(visible(page.title), style="bold"))
+    _print_paragraph(console, page.about)
+    for section in page.sections:
+        if section.heading:
+            console.print()
+            console.print(RichText(visible(section.heading), style="bold"))
+        for block in section.blocks:
+            show_block(console, block)
+
+
+def show_block(console: Console, block: Block) -> None:
+    """Print one block.
+
+    Args:
+        console: where it is printed.
+        block: what is printed.
+    """
+    _SHOW[type(block)](console, block)
+
+
+def has_colour(console: Console) -> bool:
+    """Whether a console has colours; without, values are shown by signs."""
+    return not console.no_color and console.color_system is not None
+
+
+def _columns(console: Console) -> int:
+    """The columns to write in; the last one stays free."""
+    return max(20, console.width - 1)
+
+
+# ---- text and tables --------------------------------------------------------------------------------------------
+
+
+def _text(console: Console, block: Text) -> None:
+    if block.is_code:
+        for line in visible(block.text).split("\n"):
+            console.out("  " + line if line else "", highlight=False)
+        return
+    _print_paragraph(console, block.text)
+
+
+def _print_paragraph(console: Console, text: str) -> None:
+    for line in visible(text).split("\n"):
+        for part in fold(line, _columns(console)) if is_terminal(sys.stdout) else [line]:
+            console.out(part, highlight=False)
+
+
+def _table(console: Console, block: Table) -> None:
+    print_table(console, block.columns, block.rows)
+    _caption(console, block.caption)
+
+
+def print_table(console: Console, columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> None:
+    """Print a table as the width allows: as it is, else turned by 90 degrees, else a block for each row.
+
+    Args:
+        console: where it is printed.
+        columns: the headings.
+        rows: the cells below them; the first of each row names it.
+    """
+    table = _rich_table([columns, *rows])
+    width = _natural_width(console, table)
+    if not is_terminal(sys.stdout):
+        console.width = max(console.width, width)  # a file or pipe has no edge
+    if width > console.width and rows:
+        table = _rich_table(list(zip(columns, *rows, strict=True)))
+    if _natural_width(console, table) <= console.width or not rows:
+        console.print(table)
+        return
+    for number, row in enumerate(rows):
+        if number:
+            console.print()
+        console.print(_rich_table([(row[0], ""), *zip(columns[1:], row[1:], strict=True)]))
+
+
+def _natural_width(console: Console, table: Any) -> int:
+    return console.measure(table, options=console.options.update(max_width=10_000)).maximum
+
+
+def _rich_table(rows: list[tuple[str, ...]]) -> Any:
+    """A table whose first row and first column are headings."""
+    from rich.table import Table as RichTable
+    from rich.text import Text as RichText
+
+    heading, *body = ([RichText(visible(value)) for value in row] for row in rows)
+    table = RichTable(box=None, pad_edge=False)
+    for number, value in enumerate(heading):
+        table.add_column(value, justify="right" if number else "left", style="" if number else "bold")
+    for row in body:
+        table.add_row(*row)
+    return table
+
+
+# ---- charts and maps --------------------------------------------------------------------------------------------
+
+
+def _chart(console: Console, block: Chart) -> None:
+    """A chart in dots, or its numbers in a pipe or on a terminal without shapes."""
+    if not can_redraw(sys.stdout):
+        if block.title:
+            _heading(console, block.title)
+        _table(console, braille.numbers(block))
+        return
+    height = min(_CHART_HEIGHT, max(6, terminal_size().lines - 8))
+    console.print()
+    for line in braille.draw(block, min(_columns(console), 100), height, unicode=console.encoding.startswith("utf")):
+        console.out(line, highlight=False)
+
+
+def _heat_map(console: Console, block: HeatMap) -> None:
+    from rich.text import Text as RichText
+
+    _heading(console, block.title)
+    colour = has_colour(console)
+    rows = len(block.values) if block.rows else _MOST_ROWS if colour else _MOST_ROWS // 2
+    values = pooled(block.values, rows)
+    names = [f"{visible(name)} " for name in block.rows]
+    left = max(map(len, names), default=0)
+    room = max(10, _columns(console) - left)
+    steps = [[block.scale.step_of(value) for value in row] for row in values.tolist()]
+    for begin in range(0, len(block.columns), room):
+        part = slice(begin, begin + room)
+        if colour and not names:
+            for upper, lower in zip(steps[::2], [*steps[1::2], None][: (len(steps) + 1) // 2], strict=True):
+                console.print(_half_blocks(block.scale, upper[part], lower and lower[part]), soft_wrap=True)
+        else:
+            for number, row in enumerate(steps):
+                name = names[number].rjust(left) if names else ""
+                console.print(RichText(name) + _cells(block.scale, row[part], colour=colour), soft_wrap=True)
+        console.out(" " * left + _letters(block.columns[part]), highlight=False)
+    _legend(console, block.scale)
+    _caption(console, block.caption)
+
+
+def _half_blocks(scale: Scale, upper: list[int], lower: list[int] | None) -> RichText:
+    """Two rows of a map in one line: the upper half of a cell is its ink, the lower half its background."""
+    from rich.text import Text as RichText
+
+    line = RichText()
+    for (top, bottom), group in groupby(zip(upper, lower or [-1] * len(upper), strict=True)):
+        ink = scale.shades[top].background
+        back = scale.shades[bottom].background if bottom >= 0 else ""
+        line.append("▀" * len(list(group)), f"{ink or 'default'}{f' on {back}' if back else ''}")
+    return line
+
+
+def _cells(scale: Scale, row: list[int], *, colour: bool) -> RichText:
+    from rich.text import Text as RichText
+
+    line = RichText()
+    for step, group in groupby(row):
+        shade, count = scale.shades[step], len(list(group))
+        line.append(*((" " * count, _style(shade)) if colour else (shade.sign * count, "")))
+    return line
+
+
+def _letters(columns: tuple[str, ...]) -> str:
+    """The characters under a map, each in one cell; one of two cells would move all that follow."""
+    return "".join(shown if cells_of(shown := cell_of(character)) == 1 else "□" for character in columns)
+
+
+# ---- shaded text ------------------------------------------------------------------------------------------------
+
+
+def _shaded(console: Console, block: Shaded) -> None:
+    _heading(console, block.title)
+    marks = block.marks
+    coloured = has_colour(console)
+    for line in _lines(block, _columns(console)):
+        shown, signs = _shaded_line(block.scale, line, marks, coloured=coloured)
+        console.print(shown, soft_wrap=True)
+        if not coloured and signs.strip():
+            console.out(signs.rstrip(), highlight=False)
+    _legend(console, block.scale)
+    _caption(console, block.caption)
+
+
+_Cell = tuple[str, float, int]
+"""A character, its value, and the number of its piece."""
+
+
+def _lines(block: Shaded, width: int) -> Iterator[list[_Cell]]:
+    """The characters of a text in lines of at most ``width`` columns, folded after a blank where there is one."""
+    line: list[_Cell] = []
+    used = 0
+    for number, (piece, value) in enumerate(block.pieces):
+        for character in visible(piece):
+            line.append((character, value, number))
+            used += cells_of(character)
+            if character == "\n":
+                yield line
+                line, used = [], 0
+            elif used > width:
+                blanks = [place for place, (cell, _, _) in enumerate(line[:-1]) if cell == " "]
+                cut = blanks[-1] + 1 if blanks else len(line) - 1
+                yield line[:cut]
+                line = line[cut:]
+                used = sum(cells_of(cell) for cell, _, _ in line)
+    if line:
+        yield line
+
+
+def _shaded_line(scale: Scale, line: list[_Cell], marks: frozenset[int], *, coloured: bool) -> tuple[RichText, str]:
+    """A line, and the signs that stand below it where there is no colour."""
+    from rich.text import Text as RichText
+
+    shown, signs = RichText(), ""
+    for character, value, number in line:
+        shade = None if value != value else scale.shade_of(value)
+        marked = number in marks
+        if character == "\n":
+            # A line end has no colour of its own, so one with a shade gets a sign.
+            if coloured and shade is not None and shade.background:
+                shown.append("⏎", _style(shade))
+            continue
+        cell = " " if character == "\t" else character
+        style = f"{_style(shade) if shade else ''}{' underline' if marked else ''}".strip()
+        shown.append(cell, style if coloured else "")
+        sign = "_" if marked else shade.sign if shade else " "
+        signs += sign * max(1, cells_of(character))
+    return shown, signs
+
+
+def _strip(console: Console, block: Strip) -> None:
+    from rich.text import Text as RichText
+
+    _heading(console, block.title)
+    coloured = has_colour(console)
+    room = _columns(console)
+    for begin in range(0, len(block.characters), room):
+        part = slice(begin, begin + room)
+        line = RichText()
+        for character, value in zip(block.characters[part], block.values[part], strict=True):
+            shade = block.scale.shade_of(value)
+            line.append(_letters((character,)), _style(shade) if coloured else "")
+        console.print(line, soft_wrap=True)
+        for rank in range(len(block.guesses[0]) if block.guesses else 0):
+            guesses = [row[rank] for row in block.guesses[part]]
+            likely = RichText()
+            for guess, share in guesses:
+                shown = "bold" if share >= 0.5 else "" if share >= 0.1 else "dim"
+                likely.append(_letters((guess,)) if coloured or share >= 0.02 else " ", shown if coloured else "")
+            console.print(likely, soft_wrap=True)
+        console.print()
+    _legend(console, block.scale)
+    _caption(console, block.caption)
+
+
+def _frames(console: Console, block: Frames) -> None:
+    """The one that is seen at first; the others are in the page."""
+    _heading(console, f"{block.title}: {sign_of(block.labels[block.first])}")
+    for inner in block.frames[block.first]:
+        show_block(console, inner)
+
+
+_SHOW: dict[type[Any], Callable[[Any, Any], None]] = {
+    Text: _text,
+    Table: _table,
+    Chart: _chart,
+    HeatMap: _heat_map,
+    Shaded: _shaded,
+    Strip: _strip,
+    Frames: _frames,
+}
+
+
+# ---- what they share --------------------------------------------------------------------------------------------
+
+
+def _style(shade: Shade) -> str:
+    return f"{shade.color} on {shade.background}" if shade.background else ""
+
+
+def _heading(console: Console, text: str) -> None:
+    from rich.text import Text as RichText
+
+    console.print()
+    console.print(RichText(visible(text), style="underline"))
+
+
+def _legend(console: Console, scale: Scale) -> None:
+    from rich.text import Text as RichText
+
+    shown = RichText(f"{scale.unit}: ")
+    coloured = has_colour(console)
+    for shade, label in zip(scale.shades, scale.labels, strict=True):
+        sign = shade.sign if shade.sign.strip() else "blank"
+        text = label if coloured else f"{sign} {label} " if label else ""
+        shown.append(f" {text} " if coloured else text, _style(shade) if coloured else "")
+    shown.rstrip()
+    console.print(shown)
+
+
+def _caption(console: Console, text: str) -> None:
+    if text:
+        _print_paragraph(console, text)

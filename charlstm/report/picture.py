@@ -1,0 +1,276 @@
+"""A page of blocks as one PNG, from top to bottom, drawn by matplotlib."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from charlstm.report.blocks import Block, Frames, HeatMap, Page, Shaded, Strip, Table, Text
+from charlstm.report.data import Chart
+from charlstm.report.plots import check, draw_charts
+from charlstm.report.scales import Scale, Shade
+from charlstm.report.visible import cell_of, sign_of, visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLUMNS = 100
+"""Characters of a line of text."""
+_CELL, _LINE = 0.0875, 0.175
+"""Inches of a character's width and of a line's height."""
+_MARGIN = 0.35
+_WIDTH = _COLUMNS * _CELL + 2 * _MARGIN
+_POINTS = 9.5
+"""Size of the text: as wide as its cells."""
+_CHART = 3.6
+"""Inches of a chart's height."""
+
+_Line = list[tuple[str, Shade | None, bool]]
+"""Characters, each with its shade and whether it is marked."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """Something that takes the whole width.
+
+    Attributes:
+        height: in inches.
+        draw: called with the figure and the inches from its top.
+    """
+
+    height: float
+    draw: Callable[[Figure, float], None]
+
+
+def png(page: Page) -> bytes:
+    """Draw a page as a picture; of frames the one that is seen at first.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    check()
+    from matplotlib.figure import Figure
+
+    items = [*_items(page)]
+    figure = Figure(figsize=(_WIDTH, sum(item.height for item in items) + 2 * _MARGIN), dpi=150, facecolor="white")
+    top = _MARGIN
+    for item in items:
+        item.draw(figure, top)
+        top += item.height
+    out = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a text may have any character
+        figure.savefig(out, format="png")
+    return out.getvalue()
+
+
+def _items(page: Page) -> Iterator[_Item]:
+    yield _words(page.title, size=14, bold=True)
+    yield from _paragraph(page.about)
+    for section in page.sections:
+        if section.heading:
+            yield _gap()
+            yield _words(section.heading, size=12, bold=True)
+        yield from _of_blocks(section.blocks)
+    if page.foot:
+        yield _gap()
+        yield from _paragraph(page.foot)
+
+
+def _of_blocks(blocks: tuple[Block, ...]) -> Iterator[_Item]:
+    for is_chart, group in groupby(blocks, lambda block: isinstance(block, Chart)):
+        if is_chart:
+            charts: list[Any] = [*group]
+            for begin in range(0, len(charts), 2):
+                yield _charts(charts[begin : begin + 2])
+            continue
+        for block in group:
+            yield from _ITEMS[type(block)](block)
+
+
+def _gap() -> _Item:
+    return _Item(_LINE * 0.6, lambda figure, top: None)
+
+
+def _words(text: str, *, size: float = _POINTS, bold: bool = False) -> _Item:
+    def draw(figure: Figure, top: float) -> None:
+        _write(figure, _MARGIN, top, visible(text), size=size, bold=bold)
+
+    return _Item(_LINE * size / _POINTS * 1.15, draw)
+
+
+def _write(
+    figure: Figure, left: float, top: float, text: str, *, size: float = _POINTS, bold: bool = False,
+    mono: bool = False, color: str = "black",
+) -> None:  # fmt: skip
+    """Write a line of text, its corner so many inches from the figure's left and top."""
+    width, height = figure.get_size_inches()
+    figure.text(
+        left / width, 1 - top / height, text, fontsize=size, fontweight="bold" if bold else "normal", va="top",
+        family="monospace" if mono else "sans-serif", color=color, parse_math=False,
+    )  # fmt: skip
+
+
+def _paragraph(text: str) -> Iterator[_Item]:
+    for line in visible(text).split("\n"):
+        for part in textwrap.wrap(line, int(_COLUMNS * 1.15)) or [""]:
+            yield _words(part)
+
+
+def _text(block: Text) -> Iterator[_Item]:
+    if not block.is_code:
+        yield from _paragraph(block.text)
+        return
+    for line in visible(block.text).split("\n"):
+        for begin in range(0, max(1, len(line)), _COLUMNS):
+            yield _row([(character, None, False) for character in line[begin : begin + _COLUMNS]])
+
+
+def _table(block: Table) -> Iterator[_Item]:
+    rows = [[visible(cell).replace("\n", "⏎") for cell in row] for row in (block.columns, *block.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if number else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield _row([(character, None, False) for character in "  ".join(cells)])
+    yield from _paragraph(block.caption) if block.caption else ()
+
+
+def _charts(charts: list[Chart]) -> _Item:
+    def draw(figure: Figure, top: float) -> None:
+        share = 1 / len(charts)
+        axes = [_axes(figure, top, _CHART, left=number * share, share=share) for number in range(len(charts))]
+        draw_charts(axes, charts)
+
+    return _Item(_CHART, draw)
+
+
+def _axes(figure: Figure, top: float, height: float, *, left: float, share: float) -> Axes:
+    """Axes with room for their labels, in a share of the width."""
+    width, whole = figure.get_size_inches()
+    inner = (width - 2 * _MARGIN) * share
+    box = (_MARGIN + (width - 2 * _MARGIN) * left + 0.6, whole - top - height + 0.55, inner - 0.75, height - 0.9)
+    return figure.add_axes((box[0] / width, box[1] / whole, box[2] / width, box[3] / whole))
+
+
+def _heat_map(block: HeatMap) -> Iterator[_Item]:
+    yield _words(block.title, bold=True)
+    names = [visible(name) + " " for name in block.rows]
+    left = max(map(len, names), default=0)
+    room = _COLUMNS - left
+    for begin in range(0, len(block.columns), room):
+        part = slice(begin, begin + room)
+        yield _map(block, names, left, part)
+        letters = " " * left + "".join(map(cell_of, block.columns[part]))
+        yield _row([(character, None, False) for character in letters])
+    yield _legend(block.scale)
+    yield from _paragraph(block.caption) if block.caption else ()
+
+
+def _map(block: HeatMap, names: list[str], left: int, part: slice) -> _Item:
+    values = block.values[:, part]
+    rows, columns = values.shape
+    height = rows * _LINE if names else min(3.2, rows * 0.04)
+    colors = np.array([_rgb(shade) for shade in block.scale.shades])[np.digitize(values, block.scale.limits)]
+
+    def draw(figure: Figure, top: float) -> None:
+        width, whole = figure.get_size_inches()
+        box = (_MARGIN + left * _CELL) / width, 1 - (top + height) / whole, columns * _CELL / width, height / whole
+        axes = figure.add_axes(box)
+        axes.imshow(colors, aspect="auto", interpolation="nearest")
+        axes.set_axis_off()
+        for row, name in enumerate(names):
+            _write(figure, _MARGIN, top + row * _LINE, name.rjust(left), mono=True)
+
+    return _Item(height, draw)
+
+
+def _rgb(shade: Shade) -> tuple[int, ...]:
+    return tuple(bytes.fromhex((shade.background or "#ffffff")[1:]))
+
+
+def _shaded(block: Shaded) -> Iterator[_Item]:
+    yield _words(block.title, bold=True)
+    line: _Line = []
+    for number, (piece, value) in enumerate(block.pieces):
+        shade = None if value != value else block.scale.shade_of(value)
+        for character in visible(piece):
+            if character != "\n":
+                line.append((character, shade, number in block.marks))
+            if character == "\n" or len(line) == _COLUMNS:
+                yield _row(line)
+                line = []
+    if line:
+        yield _row(line)
+    yield _legend(block.scale)
+    yield from _paragraph(block.caption) if block.caption else ()
+
+
+def _strip(block: Strip) -> Iterator[_Item]:
+    yield _words(block.title, bold=True)
+    for begin in range(0, len(block.characters), _COLUMNS):
+        part = slice(begin, begin + _COLUMNS)
+        shown = zip(block.characters[part], block.values[part], strict=True)
+        yield _row([(cell_of(character), block.scale.shade_of(value), False) for character, value in shown])
+        for rank in range(len(block.guesses[0]) if block.guesses else 0):
+            yield _row([(cell_of(row[rank][0]), None, False) for row in block.guesses[part]])
+        yield _gap()
+    yield _legend(block.scale)
+    yield from _paragraph(block.caption) if block.caption else ()
+
+
+def _frames(block: Frames) -> Iterator[_Item]:
+    yield _words(f"{block.title}: {sign_of(block.labels[block.first])}", bold=True)
+    yield from _of_blocks(block.frames[block.first])
+
+
+def _row(line: _Line) -> _Item:
+    """A line of characters in cells of one width, each run on its shade."""
+
+    def draw(figure: Figure, top: float) -> None:
+        from matplotlib.patches import Rectangle
+
+        width, height = figure.get_size_inches()
+        place = 0
+        for (shade, marked), group in groupby(line, lambda cell: cell[1:]):
+            text = "".join(character for character, _, _ in group)
+            left = _MARGIN + place * _CELL
+            box = (left / width, 1 - (top + _LINE) / height), len(text) * _CELL / width, _LINE / height
+            if shade is not None and shade.background:
+                figure.add_artist(Rectangle(*box, color=shade.background, linewidth=0))
+            if marked:
+                figure.add_artist(Rectangle(box[0], box[1], 0.02 / height, color="#d6604d", linewidth=0))
+            color = shade.color if shade is not None and shade.background else "black"
+            for number, character in enumerate(text):
+                if character != " ":
+                    _write(figure, left + number * _CELL, top + 0.015, character, mono=True, color=color)
+            place += len(text)
+
+    return _Item(_LINE, draw)
+
+
+def _legend(scale: Scale) -> _Item:
+    line: _Line = [(character, None, False) for character in f"{scale.unit}: "]
+    for shade, label in zip(scale.shades, scale.labels, strict=True):
+        line += [(character, shade, False) for character in f" {label} "]
+    return _row(line)
+
+
+_ITEMS: dict[type[Any], Callable[[Any], Iterator[_Item]]] = {
+    Text: _text,
+    Table: _table,
+    HeatMap: _heat_map,
+    Shaded: _shaded,
+    Strip: _strip,
+    Frames: _frames,
+}
