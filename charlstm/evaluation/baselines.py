@@ -9,6 +9,7 @@ from __future__ import annotations
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -51,18 +52,17 @@ def baselines(
     before_codes, codes = (_codes(data, tokenizer) for data in (before, text))
     if not len(codes):
         return {}
+    measures: dict[str, Callable[[], float]] = {
+        ORDER_2: lambda: witten_bell(before_codes, codes),
+        "gzip": lambda: _gzip(before, text) / len(codes),
+        "xz": lambda: _xz(before[-_WINDOW:], text, is_late) / len(codes),
+    }
     measured = {}
-    for name, measure in (
-        (ORDER_2, lambda: witten_bell(before_codes, codes)),
-        ("gzip", lambda: _gzip(before, text) / len(codes)),
-        ("xz", lambda: _xz(before[-_WINDOW:], text, is_late) / len(codes)),
-    ):
-        if is_late():
-            break
-        try:
+    with suppress(TimeoutError):
+        for name, measure in measures.items():
+            if is_late():
+                break
             measured[name] = measure()
-        except TimeoutError:
-            break
     return measured
 
 
