@@ -27,7 +27,7 @@ from charlstm.lab.side_by_side import (
 from charlstm.lab.texts import EMBEDDING, TRAIN, Text
 from charlstm.lab.trainee import Trainee
 from charlstm.nn.model import CharLM
-from charlstm.report.data import Chart, Curve, Report
+from charlstm.report.data import Chart, Curve, Level, Report
 from charlstm.report.findings import format_range, judge
 
 MAX_DISTANCE = 100
@@ -201,8 +201,7 @@ def _chart(title: str, curves: Sequence[Curve], unit: str = "character") -> Char
         "gradient norm relative to k = 0",
         tuple(curves),
         log_y=True,
-        level=THRESHOLD,
-        level_label="1 %",
+        levels=(Level(THRESHOLD, "1 %"),),
     )
 
 

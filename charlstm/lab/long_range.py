@@ -27,7 +27,7 @@ from charlstm.lab.side_by_side import (
 from charlstm.lab.tasks import DelayedRecall
 from charlstm.lab.trainee import Trainee
 from charlstm.nn.model import CharLM
-from charlstm.report.data import Chart, Curve, Report
+from charlstm.report.data import Chart, Curve, Level, Report
 from charlstm.report.findings import format_range, judge
 
 TRAIN = TrainConfig(optimizer="soap", lr=0.01, grad_clip=1.0, weight_decay=0.0)
@@ -134,8 +134,7 @@ def _chart(task: DelayedRecall, of_cell: dict[str, list[list[float]]]) -> Chart:
         log_x=True,
         mark=task.longest,
         mark_label="longest gap in training",
-        level=1 / task.letters,
-        level_label="guessing",
+        levels=(Level(1 / task.letters, "guessing"),),
     )
 
 

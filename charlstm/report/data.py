@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+COLORS = ("#d55e00", "#0f7fc0", "#00926b", "#c26b98", "#a07800")
+"""The palette of curves, after Okabe and Ito: it is told apart by colour-blind readers, too, and has a contrast of at
+least 3 to 1 on white and on black. A sixth curve has the colour of the first."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -21,7 +25,7 @@ class Curve:
     high: tuple[float, ...]
     """The highest seed at each x."""
     color: int
-    """Index into the palette; a cell has the same one in every chart."""
+    """Index into the palette, modulo its length; a cell or a run has the same one in every chart."""
     dashed: bool = False
 
     @classmethod
@@ -46,6 +50,14 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Level:
+    """A horizontal reference line."""
+
+    y: float
+    label: str = ""
+
+
+@dataclass(frozen=True)
 class Chart:
     """Curves that share their axes."""
 
@@ -58,9 +70,7 @@ class Chart:
     mark: float | None = None
     """The x of a vertical reference line."""
     mark_label: str = ""
-    level: float | None = None
-    """The y of a horizontal reference line."""
-    level_label: str = ""
+    levels: tuple[Level, ...] = ()
     diagonal: str = ""
     """If not empty, the line y = x is drawn under this name."""
 

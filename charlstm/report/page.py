@@ -50,6 +50,7 @@ pre { font-size: .88rem; line-height: 1.45; white-space: pre-wrap; overflow-wrap
   text-anchor: middle; }
 .charts { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; }
 .charts > * { flex: 1 1 20rem; min-width: 0; }
+.halo { stroke: var(--back); }
 fieldset { border: 1px solid var(--rule); border-radius: 6px; padding: .8rem 1rem; margin: 1rem 0; display: flex;
   flex-wrap: wrap; align-items: center; }
 legend { font-weight: 600; padding: 0 .4rem; }

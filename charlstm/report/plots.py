@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from charlstm.errors import UsageError
-from charlstm.report.data import Chart, Curve
+from charlstm.report.axes import FLOOR
+from charlstm.report.data import COLORS, Chart, Curve
 from charlstm.report.visible import visible
 
 if TYPE_CHECKING:
@@ -16,13 +18,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-_COLORS = ("#c0504d", "#1f5fa8", "#2e8b57", "#8a5fb0")
-"""The palette; its colours also differ in lightness."""
-_MARKERS = ("o", "s", "^", "D")
+_MARKERS = ("o", "s", "^", "D", "v")
+"""For each colour of the palette one."""
+_LEVELS = ("--", "-.", (0, (1, 1)))
+"""The strokes of reference lines, so that several are told apart."""
 _MAX_MARKERS = 24
 """A curve of more points is drawn without markers."""
-_FLOOR = 1e-8
-"""The least value shown on a logarithmic axis: about the relative precision of fp32."""
 
 
 def check() -> None:
@@ -64,12 +65,12 @@ def _draw(axes: Axes, chart: Chart) -> list[tuple[str, Artist]]:
     reference: dict[str, Any] = {"color": "0.45", "linewidth": 1}
     if chart.mark is not None:
         lines.append((chart.mark_label, axes.axvline(chart.mark, linestyle=":", **reference)))
-    if chart.level is not None:
-        lines.append((chart.level_label, axes.axhline(chart.level, linestyle="--", **reference)))
+    for level, style in zip(chart.levels, itertools.cycle(_LEVELS)):
+        lines.append((visible(level.label), axes.axhline(level.y, linestyle=style, **reference)))
     if chart.diagonal:
         lines.append((chart.diagonal, axes.axline((0, 0), slope=1, linestyle="--", **reference)))
     if chart.log_y:
-        axes.set_ylim(bottom=max(axes.get_ylim()[0], _FLOOR))
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], FLOOR))
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -85,12 +86,12 @@ def _legend(axes: Axes, lines: list[tuple[str, Artist]]) -> None:
 
 def _draw_curve(axes: Axes, curve: Curve) -> Line2D:
     """Draw the mean as a line and the range of the seeds as a band; return the line."""
-    color, few = _COLORS[curve.color], len(curve.x) <= _MAX_MARKERS
+    number, few = curve.color % len(COLORS), len(curve.x) <= _MAX_MARKERS
     (line,) = axes.plot(
-        curve.x, curve.mean, color=color, linewidth=1.8, linestyle="--" if curve.dashed else "-",
-        marker=_MARKERS[curve.color] if few else "", markersize=4.5,
+        curve.x, curve.mean, color=COLORS[number], linewidth=1.8, linestyle="--" if curve.dashed else "-",
+        marker=_MARKERS[number] if few else "", markersize=4.5,
     )  # fmt: skip
-    axes.fill_between(curve.x, curve.low, curve.high, color=color, alpha=0.15, linewidth=0)
+    axes.fill_between(curve.x, curve.low, curve.high, color=COLORS[number], alpha=0.15, linewidth=0)
     return line
 
 

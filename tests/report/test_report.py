@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from charlstm.report import plots
-from charlstm.report.data import Chart, Curve, Report
+from charlstm.report.data import Chart, Curve, Level, Report
 from charlstm.report.findings import format_range, judge
 from charlstm.report.page import page
 
@@ -19,7 +19,7 @@ HOSTILE = "[red]<b>&\x1b[31m\u202e\x9bx$a_$_"
 
 def report(**changes):
     curve = Curve.from_seeds("lstm", [1, 2, 4], [[1, 2, 3], [3, 2, 1]], 1)
-    chart = Chart("a & b", "x", "y", (curve,), log_x=True, mark=2, level=2)
+    chart = Chart("a & b", "x", "y", (curve,), log_x=True, mark=2, levels=(Level(2, "a"), Level(3, "b")))
     values = {"name": "x", "title": "<T>", "question": "Q?", "columns": ("cell", "n"), "rows": (("lstm", "1,000"),)}
     values |= {"charts": (chart, chart), "findings": ("a < b.",), "settings": {"seeds": 2}}
     return Report(**{**values, **changes})

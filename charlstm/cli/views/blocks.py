@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from charlstm.cli.views import braille
 from charlstm.cli.views.folding import cells_of
-from charlstm.cli.views.terminal import fold, is_terminal, stdout_console, terminal_size, visible
+from charlstm.cli.views.terminal import can_redraw, fold, is_terminal, stdout_console, terminal_size, visible
 from charlstm.report.blocks import Block, Frames, HeatMap, Page, Shaded, Strip, Table, Text
 from charlstm.report.data import Chart
 from charlstm.report.raster import pooled
@@ -127,9 +127,15 @@ def _rich_table(rows: list[tuple[str, ...]]) -> Any:
 
 
 def _chart(console: Console, block: Chart) -> None:
-    unicode = is_terminal(sys.stdout) and console.encoding.startswith("utf")
+    """A chart in dots, or its numbers in a pipe or on a terminal without shapes."""
+    if not can_redraw(sys.stdout):
+        if block.title:
+            _heading(console, block.title)
+        _table(console, braille.numbers(block))
+        return
     height = min(_CHART_HEIGHT, max(6, terminal_size().lines - 8))
-    for line in braille.draw(block, min(_columns(console), 100), height, unicode=unicode):
+    console.print()
+    for line in braille.draw(block, min(_columns(console), 100), height, unicode=console.encoding.startswith("utf")):
         console.out(line, highlight=False)
 
 
