@@ -1,0 +1,1 @@
+"""Views: from what was measured to a page of blocks."""
