@@ -15,6 +15,7 @@ from charlstm.corpora import ids_cache
 from charlstm.corpora.encode import Encoded, cached, encode, train_size
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.records import record_ends, sorted_records, terminator_ids, validation_border
+from charlstm.corpora.scan import Progress
 from charlstm.corpora.sources import STDIN, open_sources
 from charlstm.errors import NotFoundError
 from charlstm.tokenizers import Tokenizer, from_state
@@ -109,9 +110,7 @@ def training_text(saved: Checkpoint, sources: Sequence[str] | None, cache: Path)
     )
     encoded = None if same else cached(about.sha256, tokenizer, cache)
     if corpus is None and encoded is None:
-        where = ", ".join(sources or data.sources)
-        what = f"the text it was trained on, {where}, is not here"
-        raise NotFoundError(what, where=saved.run.name, hint="Name it with --source TEXT.")
+        raise _gone(saved)
     if encoded is not None and not (sources and corpus):
         border = _border(encoded, data)
         size, of_border = (_units(encoded, end) for end in (len(encoded.ids), border))
@@ -121,6 +120,39 @@ def training_text(saved: Checkpoint, sources: Sequence[str] | None, cache: Path)
     read = (lambda: _raw_parts(corpus)) if raw else corpus.named_chunks
     size, of_border = _size_and_border(corpus, read, data, tokenizer, cache)
     return TrainingText(corpus.name, read, size, of_border, data.lists_records, is_changed=not same)
+
+
+def training_ids(
+    saved: Checkpoint, sources: Sequence[str] | None, cache: Path, progress: Progress | None = None
+) -> Encoded:
+    """Find the ids of the text that a model was trained on, with its validation part.
+
+    Args:
+        saved: the model.
+        sources: where the text is now; None is where it was.
+        cache: charlstm's cache folder, which may have it encoded.
+        progress: called while encoding, with the bytes done and the total.
+
+    Returns:
+        The ids; their ``corpus_sha256`` is another where the text has changed.
+
+    Raises:
+        NotFoundError: it is not there any more.
+        CharlstmError: it cannot be read.
+    """
+    tokenizer = from_state(saved.tokenizer)
+    encoded = None if sources else cached(saved.provenance.corpus.sha256, tokenizer, cache)
+    if encoded is not None:
+        return encoded
+    corpus = _open(saved.run.data, sources, cache)
+    if corpus is None:
+        raise _gone(saved)
+    return encode(corpus, saved.run.data, cache, tokenizer=tokenizer, progress=progress)
+
+
+def _gone(saved: Checkpoint) -> NotFoundError:
+    what = f"the text it was trained on, {', '.join(saved.run.data.sources)}, is not here"
+    return NotFoundError(what, where=saved.run.name, hint="Name it with --source TEXT.")
 
 
 def _open(data: DataConfig, sources: Sequence[str] | None, cache: Path) -> Corpus | None:

@@ -47,10 +47,7 @@ def originality(
         str | None,
         typer.Argument(metavar="TEXT", help="The text to measure. [default: a sample]", show_default=False),
     ] = None,
-    source: Annotated[
-        list[str] | None,
-        typer.Option("--source", metavar="TEXT", help="The training text, if it is not where it was; may be repeated."),
-    ] = None,
+    source: options.Source = None,
     length: Annotated[int, typer.Option("--length", "-l", help="Tokens of the sample.")] = _LENGTH,
     seed: options.Seed = None,
     html: Html = None,

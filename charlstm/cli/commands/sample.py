@@ -18,6 +18,7 @@ from charlstm.cli.load_model import (
     describe,
     fit_prompt,
     load,
+    no_copy_guide,
     one_of,
     prompt_text,
     reject_filters,
@@ -31,6 +32,8 @@ from charlstm.cli.views.terminal import is_terminal, say
 from charlstm.errors import CharlstmError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from charlstm.checkpoint.format import Checkpoint
     from charlstm.engine.protocol import TextModel
     from charlstm.sampling.config import SampleConfig
@@ -47,6 +50,7 @@ EPILOG = """Examples:
   charlstm sample my-1 -t 0.5 --length 0         careful, and endless: Ctrl-C ends it
   charlstm sample my-1 -n 3 --lines 4 --seed 7   three texts of four lines, always the same
   charlstm sample my-1 --words -t 1.1            wild, in words of the text it learnt
+  charlstm sample my-1 --no-copy 40              no 40 characters in a row from its training text
   charlstm sample names-1 -n 20 --new            twenty names that its list does not have
   fortune | charlstm sample --prompt -           the prompt from a pipe
   charlstm sample --json | jq .text              for a program
@@ -86,6 +90,8 @@ def sample(
     temperature: options.Temperature = None,
     unfiltered: options.Unfiltered = False,
     words: options.Words = False,
+    no_copy: options.NoCopy = None,
+    source: options.Source = None,
     samples: Annotated[
         int | None,
         typer.Option(
@@ -120,6 +126,7 @@ def sample(
         ),
     ] = None,
     root: Root = DEFAULT_ROOT,
+    cache: options.Cache = None,
     primetext: options.hidden(str | None, "--primetext", "--prime", "--start") = None,  # type: ignore[valid-type]
 ) -> None:
     """Write text in the style of what a model has learnt.
@@ -134,6 +141,9 @@ def sample(
     Without a prompt it begins where a paragraph or line of its training text could begin. Temperature, top-p, min-p
     and no-repeat are stored with the network (`charlstm checkpoints show`); --unfiltered leaves its distribution as it
     is.
+
+    With --no-copy the text never gets stuck: a character after which nothing but a copy could follow is left out, too.
+    A copy that begins in the prompt counts.
 
     Filters apply in this order, each to what the one before has left: --no-repeat, --longest-run,
     --repetition-penalty, --top-k, --top-p, --min-p, --temperature. Log-probabilities are the model's own: in nats, at
@@ -172,10 +182,10 @@ def sample(
         _check_raw(loaded.model.tokenizer, needs_end)
     text = prompt_text(one_of(prompt, primetext, name="--prompt"), prompt_file, loaded)
     text = fit_prompt(loaded.model.tokenizer, text, unknown)
+    guide = _guide(loaded, text, words, no_copy, source, cache)
     say(describe(loaded, seed=config.seed))
     if samples > 1 and (config.temperature == 0 or config.top_k == 1):
         say(f"all {samples} texts will be the same: only the likeliest token is ever drawn")
-    guide = word_guide(loaded)(text) if words else None
     drawing = _Drawing(loaded, text, config, samples, guide, _Json(loaded, text, config) if json_out else None)
     output, echo = Output(), "" if no_echo else text
     try:
@@ -191,6 +201,23 @@ def sample(
         raise
     except BrokenPipeError:  # the reader has seen enough; Typer would exit with 1
         raise typer.Exit(0) from None
+
+
+def _guide(
+    loaded: Loaded[TextModel],
+    text: str,
+    words: bool,
+    no_copy: int | None,
+    source: list[str] | None,
+    cache: Path | None,
+) -> Guide | None:
+    """The rules that the texts keep after a prompt."""
+    if source and no_copy is None:
+        raise UsageError("--source is for --no-copy", hint="Add --no-copy 40.")
+    guide = word_guide(loaded)(text) if words else None
+    if no_copy is None:
+        return guide
+    return no_copy_guide(loaded, no_copy, text, guide, source, options.cache_or_default(cache))
 
 
 def _check_ends(config: SampleConfig, tokenizer: Tokenizer, needs_end: str) -> None:
