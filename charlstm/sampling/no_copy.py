@@ -32,7 +32,7 @@ from charlstm.tokenizers import Ids, Tokenizer
 
 LEAST = 20
 """L, at least: shorter passages are the language's and not the author's."""
-_MOST_REMEMBERED = 50_000
+_MOST_REMEMBERED = 10_000
 """Positions whose answers are remembered."""
 _NEVER = 1 << 40
 _MOST_STATES = 100_000

@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from charlstm.checkpoint.format import Checkpoint, write
-from charlstm.checkpoint.provenance import CorpusProvenance
-from charlstm.checkpoint.writing import Writing
 from charlstm.cli.training_text import training_text
-from charlstm.config import DataConfig
-from charlstm.corpora.encode import encode
-from charlstm.corpora.records import sorted_records
-from charlstm.corpora.sources import open_sources
 from charlstm.errors import NotFoundError
-from charlstm.tokenizers import ByteTokenizer, Tokenizer, from_state
+from charlstm.tokenizers import ByteTokenizer
 from tests.command_line import Cli
-from tests.fake_checkpoints import make_checkpoint
+from tests.trained_checkpoints import prose, trained_on
 
 
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     return Cli(tmp_path, monkeypatch, capsys)
-
-
-def prose(size: int, seed: int = 0) -> str:
-    chance = random.Random(seed)
-    words = ["".join(chance.choices("abcdefghijklmnop", k=chance.randint(2, 9))) for _ in range(400)]
-    text = ""
-    while len(text) < size:
-        text += chance.choice(words) + (".\n" if chance.random() < 0.1 else " ")
-    return text[:size]
-
-
-def trained_on(folder: Path, text: bytes, tokenizer: Tokenizer | None = None, **data: Any) -> Checkpoint:
-    """A network that says it was trained on a file, as training would."""
-    (folder / "book.txt").write_bytes(text)
-    path = folder / "checkpoints" / "my-1" / "model.safetensors"
-    saved = make_checkpoint(path, tokenizer)
-    settings = DataConfig(sources=(str(folder / "book.txt"),), tokenizer=saved.run.data.tokenizer, **data)
-    corpus = open_sources(settings.sources, newlines=settings.newlines, cache=folder / "cache")
-    if settings.lists_records:
-        corpus = sorted_records(corpus, settings.records, folder / "cache")
-    encoded = encode(corpus, settings, folder / "cache", tokenizer=from_state(saved.tokenizer))
-    provenance = saved.provenance.replace(corpus=CorpusProvenance(**encoded.provenance()))
-    writing = Writing(record="\n", longest_record=9) if settings.lists_records else Writing()
-    run = saved.run.replace(data=settings)
-    saved = Checkpoint("model", saved.tensors, run, saved.tokenizer, provenance, writing=writing)
-    write(path, saved)
-    return saved
 
 
 def test_a_sample_beside_held_out_text(cli: Cli) -> None:
@@ -178,61 +142,3 @@ def test_short_texts(cli: Cli) -> None:
     result = cli("originality", "my-1", "--length", "200")
     assert result.code == 0, result.err
     assert "The held-out text is shorter" in result.out
-
-
-# ---- sample --no-copy -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("tokenizer", [None, ByteTokenizer()])
-@pytest.mark.parametrize("more", [(), ("-n", "3"), ("--prompt", "aaaa"), ("-t", "0")])
-def test_no_copy_of_a_network_that_writes_one_character(
-    cli: Cli, tokenizer: Tokenizer | None, more: tuple[str, ...]
-) -> None:
-    text = "a" * 3000 + "\n"
-    saved = trained_on(cli.folder, text.encode(), tokenizer)
-    favoured = int(from_state(saved.tokenizer).encode("a")[0])
-    tensors = {**saved.tensors, "head.bias": saved.tensors["head.bias"].copy()}
-    tensors["head.bias"][favoured] += 60
-    path = cli.folder / "checkpoints" / "my-1" / "model.safetensors"
-    write(path, Checkpoint("model", tensors, saved.run, saved.tokenizer, saved.provenance, writing=saved.writing))
-    assert "a" * 25 in cli("sample", "my-1", "--seed", "1", "--length", "100", *more).out
-    result = cli("sample", "my-1", "--no-copy", "20", "--seed", "1", "--length", "100", "--json", *more)
-    assert result.code == 0, result.err
-    for line in result.out.splitlines():
-        drawn = json.loads(line)
-        tokens = drawn["prompt"] + "".join(
-            chr(token["id"]) if tokenizer else token["text"] for token in drawn["tokens"]
-        )
-        assert "a" * 20 not in tokens
-        assert "a" * 19 in tokens
-
-
-def test_no_copy_finds_the_training_text_in_the_cache_or_where_it_is_said_to_be(cli: Cli) -> None:
-    text = prose(3000)
-    trained_on(cli.folder, text.encode())
-    (cli.folder / "book.txt").rename(cli.folder / "moved.txt")
-    options = ("sample", "my-1", "--no-copy", "30", "--length", "50", "--seed", "1")
-    assert cli(*options).code == 0
-    for file in (cli.folder / "cache" / "encoded").iterdir():
-        file.unlink()
-    gone = cli(*options)
-    assert (gone.code, gone.out) == (4, "")
-    assert "book.txt, is not here" in gone.err
-    assert gone.err.count("\n") == 1
-    named = cli(*options, "--source", "moved.txt")
-    assert named.code == 0
-    assert "is not, or no longer" not in named.err
-    (cli.folder / "moved.txt").write_text(text[:2000], "utf-8")
-    assert "is not, or no longer" in cli(*options, "--source", "moved.txt").err
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [(("--no-copy", "19"), "--no-copy 19 must be 20 or more"), (("--source", "a.txt"), "--source is for --no-copy")],
-)
-def test_mistakes_with_no_copy(cli: Cli, words: tuple[str, ...], message: str) -> None:
-    trained_on(cli.folder, prose(3000).encode())
-    result = cli("sample", "my-1", *words)
-    assert (result.code, result.out) == (2, "")
-    assert message in result.err
-    assert result.err.count("\n") == 1
