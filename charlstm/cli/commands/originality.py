@@ -109,6 +109,7 @@ def _present(
     from charlstm.inspect.pages.originality import originality_page
 
     of_bytes = saved is not None and saved.run.data.tokenizer == "byte"
+    title = "standard input" if title == "-" else title
     found = _measure(written, trained)
     page = originality_page(
         found,

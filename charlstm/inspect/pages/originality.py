@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from itertools import groupby
@@ -115,7 +116,8 @@ def _data(found: Originality, sentence: str, source: str, shown: Callable[[str],
 
 
 def _one_line(text: str) -> str:
-    return text.replace("\n", "⏎")
+    """A passage in a line, long blanks cut short."""
+    return re.sub("   +", "  ", text.replace("\n", "⏎"))
 
 
 def _cut(text: str) -> str:
