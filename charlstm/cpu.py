@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -91,6 +92,20 @@ def cores(root: Path = Path("/")) -> int:
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = min(_cgroup_quotas(root), default=math.inf)
     return available if quota >= available else max(1, int(quota))
+
+
+def processor(root: Path = Path("/")) -> str:
+    """Return the model of the processor, such as ``AMD EPYC 7763 64-Core Processor``; its architecture if unknown.
+
+    Args:
+        root: the folder that holds ``proc``.
+    """
+    with suppress(OSError):
+        for line in root.joinpath("proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name" and value.strip():
+                return value.strip()
+    return platform.processor() or platform.machine() or "unknown"
 
 
 def _cgroup_quotas(root: Path) -> Iterator[float]:

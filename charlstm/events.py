@@ -18,6 +18,10 @@ class Started:
     parameters: int
     train_tokens: int
     val_tokens: int
+    command: str = ""
+    """The command line of this session, as typed; empty for a program's."""
+    machine: str = ""
+    """What computes: ``2 cores of AMD EPYC``, or the name of a GPU."""
 
 
 @dataclass(frozen=True)

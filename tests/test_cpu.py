@@ -5,7 +5,7 @@ import os
 import pytest
 
 from charlstm import cpu
-from charlstm.cpu import AdaptiveThreads, cores
+from charlstm.cpu import AdaptiveThreads, cores, processor
 
 
 class Clock:
@@ -154,3 +154,9 @@ def test_cores_are_those_that_affinity_and_the_cgroups_quota_allow(tmp_path, eig
 
 def test_cores_on_this_machine():
     assert 1 <= cores() <= (os.cpu_count() or 1)
+
+
+def test_the_processor_is_the_one_that_the_system_names(tmp_path):
+    assert processor(tmp_path), "without /proc at least the architecture"
+    write(tmp_path, {"proc/cpuinfo": "processor : 0\nmodel name\t: AMD EPYC 7763\n\nmodel name\t: Other\n"})
+    assert processor(tmp_path) == "AMD EPYC 7763"

@@ -147,7 +147,7 @@ def _start(workspace: Workspace, prepared: Prepared, ranks: Ranks, into: Path | 
         folder = into or ranks.on_rank_zero(lambda: workspace.store.create(name, prepared.encoded.name, force))
         try:
             with _locked(workspace, folder, ranks):
-                session = Session(ranks, write_preview, _BEGUN)
+                session = Session(ranks, write_preview, _BEGUN, _command())
                 origin = Provenance(command=_command())
                 training = prepare.begin(prepared, folder, provenance=origin, session=session)
                 if ranks.is_rank_zero and not workspace.quiet and not workspace.json_lines:
@@ -166,7 +166,7 @@ def _resume(workspace: Workspace, folder: Path, changes: dict[str, Any], ranks: 
     from charlstm.training.resume import resume as continue_run
 
     with StopRequest(quiet=not ranks.is_rank_zero) as request, _locked(workspace, folder, ranks):
-        session = Session(ranks, write_preview, _BEGUN)
+        session = Session(ranks, write_preview, _BEGUN, _command())
         training = continue_run(folder, workspace.cache, changes, given=given, stdin=_stdin(), session=session)
         _run(workspace, training, request)
 

@@ -72,7 +72,7 @@ def busiest_units(traced: LayerTrace, at: int, count: int) -> list[int]:
     """
     letter = CELLS[traced.cell].states[-1]
     change = np.abs(traced.parts[letter][at] - traced.before[-1][at])
-    return np.argsort(-change, kind="stable")[:count].tolist()
+    return [int(unit) for unit in np.argsort(-change, kind="stable")[:count]]
 
 
 class _Unit:
@@ -120,11 +120,10 @@ class _Unit:
 
 
 def _rnn(unit: _Unit) -> Iterator[Equation]:
-    total = unit.sum(0)
+    old, h = unit["h'"], unit["h"]
     yield Equation(
-        "h", "h = tanh(W x + U h' + b)", f"tanh({total}) = tanh({_n(unit['sum_h'])}) = {_n(unit['h'])}", unit["h"],
-        f"The hidden state was {_n(unit['h'''])} and is computed anew from the input and all of h': nothing is kept "
-        f"as it was.",
+        "h", "h = tanh(W x + U h' + b)", _through("tanh", unit.sum(0), unit["sum_h"], h), h,
+        f"The hidden state goes from {_n(old)} to {_n(h)}, computed anew from x and all of h': nothing is merely kept.",
     )  # fmt: skip
 
 
@@ -163,7 +162,7 @@ def _lstm(unit: _Unit, *, peephole: bool = False) -> Iterator[Equation]:
 def _gru(unit: _Unit) -> Iterator[Equation]:
     old, (r, z, n, h) = unit["h'"], (unit[letter] for letter in "rznh")
     terms, second = unit.sum(2), unit.vector("bias_n", 0)
-    recurrent = terms.state + second
+    inside = f"{_joined(terms.input, terms.bias)} {_signed(r)} · {_n(terms.state + second)}"
     yield Equation(
         "r", "r = σ(W_r x + U_r h' + b_r)", _through("σ", unit.sum(0), unit["sum_r"], r), r,
         f"The reset gate is {_openness(r)}: the candidate sees {_percent(r)} of what comes from the past.",
@@ -174,8 +173,8 @@ def _gru(unit: _Unit) -> Iterator[Equation]:
     )  # fmt: skip
     yield Equation(
         "n", "n = tanh(W_n x + b_n + r ⊙ (U_n h' + d_n))",
-        f"tanh({_joined(terms.input, terms.bias)} {_signed(r)} · {_n(recurrent)}) = tanh({_n(unit['sum_n'])}) = {_n(n)}",
-        n, f"The candidate is what would be written: {_n(n)}, between -1 and 1.",
+        f"tanh({inside}) = tanh({_n(unit['sum_n'])}) = {_n(n)}", n,
+        f"The candidate is what would be written: {_n(n)}, between -1 and 1.",
     )  # fmt: skip
     yield Equation(
         "h", "h = (1 - z) ⊙ n + z ⊙ h'", f"{_n(1 - z)} · {_n(n)} {_signed(z)} · {_n(old)} = {_n(h)}", h,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from charlstm.cpu import cores, processor
 from charlstm.errors import UsageError
 
 
@@ -24,3 +25,13 @@ def parse_device(name: str) -> torch.device:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise UsageError("no Apple GPU that torch can use", hint="`device='cpu'` works everywhere.")
     return torch.device(name)
+
+
+def describe(device: torch.device) -> str:
+    """Return what computes on a device, for a person: ``2 cores of AMD EPYC``, or the name of a GPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "mps":
+        return f"the GPU of {processor()}"
+    count = cores()
+    return f"{count} core{'s' * (count != 1)} of {processor()}"

@@ -64,6 +64,8 @@ class Session:
     begun: float | None = None
     """When the command began, as `time.monotonic` tells it; None is now. A time budget is that of the whole command,
     with reading the text and measuring the machine."""
+    command: str = ""
+    """The command line, as typed."""
 
 
 ALONE = Session()

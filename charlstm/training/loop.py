@@ -24,7 +24,7 @@ from charlstm.evaluation.loss import bits_per_char
 from charlstm.evaluation.objective import objective_of
 from charlstm.evaluation.writing import known_words
 from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
-from charlstm.nn.device import parse_device
+from charlstm.nn.device import describe, parse_device
 from charlstm.nn.model import CharLM
 from charlstm.nn.state import State
 from charlstm.sampling.choose_min_p import LEAST_BEGUN, choose_min_p
@@ -88,12 +88,14 @@ class Training:
         self.run, self.ranks, self.folder, self.tokenizer = run, ranks, folder, text.tokenizer
         self._train_ids, self._val_ids, self._val_characters = text.train_ids, text.val_ids, text.val_characters
         self._notice, self._write_preview = beginning.notice, session.write_preview
+        self._command = session.command
         self._fine_tuned = bool(beginning.provenance.init_from)
         records = run.data.records if run.data.lists_records else None
         extracts = extract(text.train_ids, text.val_ids, text.tokenizer, records=records)
         self._known_words = known_words([" ".join((*extracts.words, *beginning.known_words))])
         self._files = RunFiles(folder, run, text.tokenizer, beginning, extracts)
         config, device = run.train, parse_device(ranks.device(run.train.device))
+        self._machine = describe(device)
         # Separate generators: a run neither depends on other users of random numbers nor affects them.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -186,7 +188,8 @@ class Training:
 
     def _introduction(self) -> Iterator[Event]:
         step = self.cursor.step
-        yield Started(self.run.name, step, self.model.parameter_count(), len(self._train_ids), len(self._val_ids))
+        sizes = self.model.parameter_count(), len(self._train_ids), len(self._val_ids)
+        yield Started(self.run.name, step, *sizes, command=self._command, machine=self._machine)
         if self._notice:
             yield Notice(step, self._notice)
         if step and self._progress() >= 1.0:

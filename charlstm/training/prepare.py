@@ -8,22 +8,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from charlstm import __version__
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.provenance import CorpusProvenance, Provenance
 from charlstm.config import DataConfig, RunConfig, check_partial
 from charlstm.corpora.check import leakage_warning
-from charlstm.corpora.encode import Encoded, cached, encode, split
+from charlstm.corpora.encode import Encoded, encode
+from charlstm.corpora.known_text import (
+    as_list,
+    ends_of_records,
+    load_known_text,
+    open_as_given,
+    training_and_validation,
+)
 from charlstm.corpora.lists import Choice, choose_records
 from charlstm.corpora.read import Corpus
-from charlstm.corpora.records import NONE, record_ends, sorted_records, terminator_ids, validation_border
-from charlstm.corpora.sources import open_sources
-from charlstm.errors import EncodingError, TextError, UnknownCharacter, UsageError
+from charlstm.corpora.records import NONE
+from charlstm.errors import EncodingError
 from charlstm.schemas import parse
-from charlstm.tokenizers import Tokenizer, from_state
+from charlstm.tokenizers import from_state
 from charlstm.training.beginning import ALONE, Beginning, Session, TrainingText
 from charlstm.training.distributed import Ranks
 from charlstm.training.finetune import extend_tokenizer, inherit_settings, initial_weights, new_tokens
@@ -79,10 +82,10 @@ def prepare(
     for section, values in given.items():
         check_partial(section, dict(values))
     data = parse(DataConfig, given.get("data", {}))
-    corpus, start = _open_sources(data, cache, stdin), NO_CHOICE
+    corpus, start = open_as_given(data, cache, stdin), NO_CHOICE
     with _bytes_suggested():
         listed = _choose_list(corpus, given)
-        corpus = _as_list(corpus, listed.records, cache)
+        corpus = as_list(corpus, listed.records, cache)
         if init is None and may_start_from_another(given):
             init, start = _starter_if_better(starter(), corpus, given.get("train", {}).get("max_time"))
         if init is not None:
@@ -95,7 +98,7 @@ def prepare(
     before_measuring()
     machine = probe.probe(train.get("device"), train.get("precision"), train.get("threads"))
     effective_vocab_size = encoded.effective_vocab_size()
-    ends = _ends(encoded, listed.records)
+    ends = ends_of_records(encoded, listed.records)
     records = 0 if ends is None else len(ends)
     plan = choose(
         corpus.name,
@@ -182,7 +185,7 @@ def shared(ranks: Ranks, prepare: Callable[[], Prepared], cache: Path) -> Prepar
     def text() -> Encoded:
         if own:
             return own[0].encoded
-        return load_known_text(plan.run, from_state(state), sha256, cache, None, _UNLIKE_RANK_0)
+        return load_known_text(plan.run.data, from_state(state), sha256, cache, None, _UNLIKE_RANK_0)
 
     encoded = ranks.local_first(text)
     return own[0] if own else Prepared(encoded, plan)
@@ -213,71 +216,7 @@ def begin(
     return assemble(run, encoded, folder, Beginning(provenance, weights, added, init.words), session)
 
 
-Mismatch = tuple[str, str]
-"""The error message for a text with another hash, and the hint."""
 _UNLIKE_RANK_0 = ("the text here is not the one that process 0 has", "Copy the same files to every machine.")
-
-
-def load_known_text(
-    run: RunConfig, tokenizer: Tokenizer, sha256: str, cache: Path, stdin: BinaryIO | None, mismatch: Mismatch
-) -> Encoded:
-    """Load a text with a known hash from the cache, or read and encode it again.
-
-    Args:
-        run: the settings of the run.
-        tokenizer: the tokenizer of the run.
-        sha256: the hash of the text.
-        cache: the folder of the cache of encoded texts.
-        stdin: the stream that the source ``-`` stands for.
-        mismatch: the message and hint of the error if the text has another hash.
-
-    Returns:
-        The encoded text.
-
-    Raises:
-        UsageError: the text has another hash.
-    """
-    encoded = cached(sha256, tokenizer, cache)
-    if encoded is not None:
-        return encoded
-    changed = UsageError(mismatch[0], where=", ".join(run.data.sources), hint=mismatch[1])
-    try:
-        encoded = encode(open_corpus(run.data, cache, stdin), run.data, cache, tokenizer=tokenizer)
-    except (TextError, UnknownCharacter) as fault:
-        raise changed from fault
-    if encoded.corpus_sha256 != sha256:
-        raise changed
-    return encoded
-
-
-def open_corpus(data: DataConfig, cache: Path, stdin: BinaryIO | None) -> Corpus:
-    """Open the text that the settings name; a list of texts is in the order in which it is trained on.
-
-    Args:
-        data: the data settings.
-        cache: the folder of the cache.
-        stdin: the stream that the source ``-`` stands for.
-
-    Returns:
-        The text.
-
-    Raises:
-        CharlstmError: a source does not exist or cannot be read.
-    """
-    return _as_list(_open_sources(data, cache, stdin), data.records, cache)
-
-
-def _open_sources(data: DataConfig, cache: Path, stdin: BinaryIO | None) -> Corpus:
-    return open_sources(data.sources, encoding=data.encoding, newlines=data.newlines, stdin=stdin, cache=cache)
-
-
-def _as_list(corpus: Corpus, records: str, cache: Path) -> Corpus:
-    return corpus if records == NONE else sorted_records(corpus, records, cache)
-
-
-def _ends(encoded: Encoded, records: str) -> NDArray[np.int64] | None:
-    """Where the records of a text end; None for one text."""
-    return None if records == NONE else record_ends(encoded.ids, terminator_ids(records, encoded.tokenizer))
 
 
 def assemble(run: RunConfig, encoded: Encoded, folder: Path, beginning: Beginning, session: Session) -> Training:
@@ -296,9 +235,7 @@ def assemble(run: RunConfig, encoded: Encoded, folder: Path, beginning: Beginnin
     Raises:
         OutOfMemoryError: the network does not fit into memory.
     """
-    ids, ends = encoded.ids, _ends(encoded, run.data.records)
-    border = None if ends is None else validation_border(ids, ends, run.data.val_fraction)
-    train_ids, val_ids = split(ids, run.data.val_fraction) if border is None else (ids[:border], ids[border:])
+    train_ids, val_ids = training_and_validation(encoded, run.data)
     characters = encoded.text_size(len(train_ids), len(encoded.ids)).characters
     with translate_oom():
         return Training(

@@ -13,6 +13,7 @@ from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.provenance import CorpusProvenance, Provenance
 from charlstm.checkpoint.run import MODEL, RESUME
 from charlstm.config import BUDGETS, MAY_CHANGE, RunConfig, TrainConfig, check_partial
+from charlstm.corpora.known_text import load_known_text, open_corpus
 from charlstm.corpora.sources import STDIN
 from charlstm.errors import CharlstmError, CorruptError, NotFoundError, UsageError
 from charlstm.schemas import parse, to_plain
@@ -20,7 +21,7 @@ from charlstm.training.beginning import ALONE, Beginning, Session
 from charlstm.training.loop import Training
 from charlstm.training.plan import probe
 from charlstm.training.plan.merge import Given
-from charlstm.training.prepare import assemble, load_known_text, open_corpus
+from charlstm.training.prepare import assemble
 from charlstm.training.snapshot import Cursor, verify
 
 
@@ -78,7 +79,7 @@ def resume(
     run = ranks.on_rank_zero(lambda: _apply_changes(saved.run, changes))
     tokenizer = saved.load_tokenizer()
     sha256 = saved.provenance.corpus.sha256
-    encoded = ranks.local_first(lambda: load_known_text(run, tokenizer, sha256, cache, stdin, _TEXT_CHANGED))
+    encoded = ranks.local_first(lambda: load_known_text(run.data, tokenizer, sha256, cache, stdin, _TEXT_CHANGED))
     notice = ranks.on_rank_zero(lambda: _changed_source_notice(run, saved.provenance.corpus, cache))
     origin = saved.provenance
     provenance = Provenance(

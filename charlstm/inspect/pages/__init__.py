@@ -1,1 +1,1 @@
-"""Views: from what was measured to a page of blocks."""
+"""What was found inside a network or in a text, arranged as pages: pure functions of plain data."""
