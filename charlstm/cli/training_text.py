@@ -13,8 +13,8 @@ from charlstm.checkpoint.format import Checkpoint
 from charlstm.config import DataConfig
 from charlstm.corpora import ids_cache
 from charlstm.corpora.encode import Encoded, cached, encode, train_size
+from charlstm.corpora.known_text import as_list, training_and_validation
 from charlstm.corpora.read import Corpus
-from charlstm.corpora.records import record_ends, sorted_records, terminator_ids, validation_border
 from charlstm.corpora.scan import Progress
 from charlstm.corpora.sources import STDIN, open_sources
 from charlstm.errors import NotFoundError
@@ -112,8 +112,7 @@ def training_text(saved: Checkpoint, sources: Sequence[str] | None, cache: Path)
     if corpus is None and encoded is None:
         raise _gone(saved)
     if encoded is not None and not (sources and corpus):
-        border = _border(encoded, data)
-        size, of_border = (_units(encoded, end) for end in (len(encoded.ids), border))
+        size, of_border = _encoded_size_and_border(encoded, data)
         name = about.name or "the training text"
         return TrainingText(name, lambda: _decoded(encoded, name), size, of_border, data.lists_records)
     assert corpus is not None
@@ -166,7 +165,7 @@ def _open(data: DataConfig, sources: Sequence[str] | None, cache: Path) -> Corpu
         if sources:
             raise
         return None
-    return sorted_records(corpus, data.records, cache) if data.lists_records else corpus
+    return as_list(corpus, data.records, cache)
 
 
 def _size_and_border(
@@ -176,16 +175,12 @@ def _size_and_border(
     if tokenizer.kind in ("char", "byte") and not data.lists_records:  # a token is a character
         size = sum(len(text) for _, text in read())
         return size, train_size(size, data.val_fraction)
-    encoded = encode(corpus, data, cache, tokenizer=tokenizer)
-    return _units(encoded, len(encoded.ids)), _units(encoded, _border(encoded, data))
+    return _encoded_size_and_border(encode(corpus, data, cache, tokenizer=tokenizer), data)
 
 
-def _border(encoded: Encoded, data: DataConfig) -> int:
-    """The tokens that were trained on."""
-    if not data.lists_records:
-        return train_size(len(encoded.ids), data.val_fraction)
-    ends = record_ends(encoded.ids, terminator_ids(data.records, encoded.tokenizer))
-    return validation_border(encoded.ids, ends, data.val_fraction)
+def _encoded_size_and_border(encoded: Encoded, data: DataConfig) -> tuple[int, int]:
+    trained, validated = training_and_validation(encoded, data)
+    return _units(encoded, len(trained) + len(validated)), _units(encoded, len(trained))
 
 
 def _units(encoded: Encoded, end: int) -> int:
