@@ -227,8 +227,11 @@ class CopyRule:
 
 
 def _is_endless(guide: Guide, token: int) -> bool:
-    """Whether a token may be written for ever: once written it is allowed again, and changes nothing."""
-    if not guide.allowed()[token]:
+    """Whether a token may be written for ever: once written it is allowed again, and changes nothing.
+
+    Only where a text may end is it looked for: that is cheap to ask, and to miss such a place costs no more than time.
+    """
+    if not (guide.may_end() and guide.allowed()[token]):
         return False
     after = guide.advance(token)
     return bool(after.allowed()[token]) and after.advance(token) == after
