@@ -15,7 +15,7 @@ from charlstm.report.blocks import Block, Page, Section, Shaded, Table, Text
 from charlstm.report.data import Chart, Curve
 from charlstm.report.scales import COPIED
 
-_SHOWN = 40
+_SHOWN = 32
 """Characters of a passage in the table."""
 
 
@@ -76,7 +76,9 @@ def _passages(found: Originality, unit: str, shown: Callable[[str], str]) -> tup
 
 
 def _source(passage: Passage) -> str:
-    return f"{passage.part}:{passage.line:,}" if passage.line else passage.part
+    """The file by its own name, so that the table is no wider than a terminal; and the line."""
+    name = re.split(r"[/\\]", passage.part)[-1]
+    return f"{name}:{passage.line:,}" if passage.line else name
 
 
 def _curve(found: Originality, unit: str) -> tuple[Block, ...]:
