@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charlstm.cli.busy import yield_to_others
 from charlstm.cli.interrupts import load_torch
 from charlstm.cli.load_model import fit_prompt, prompt_text, read_model
 from charlstm.cli.options import cache_or_default
@@ -62,6 +63,7 @@ def read_subject(asked: Asked, most: int, least: int = 2, *, whole: bool = False
     name = path.parent.name if path.name == "model.safetensors" else path.stem
     text, what = _text(asked, checkpoint, path, most if whole else min(most, _SCREEN))
     load_torch()
+    yield_to_others()
     from charlstm import __version__
     from charlstm.engine.load import torch_model
     from charlstm.inspect.subject import Subject

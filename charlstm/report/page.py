@@ -20,20 +20,19 @@ from charlstm.report.visible import cell_of, sign_of, visible
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _STYLE = """
-:root { color-scheme: light dark; --ink: #222; --soft: #666; --rule: #ddd; --back: #fff; --accent: #1f5fa8; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #ddd; --soft: #9a9a9a; --rule: #3a3a3a; --back: #16181c; --accent: #7db4f0; } }
+:root { color-scheme: light dark; }
 * { box-sizing: border-box; }
-body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--back); max-width: 62rem;
+body { font: 16px/1.55 system-ui, sans-serif; color: CanvasText; background: Canvas; max-width: 62rem;
   margin: 2.5rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin-bottom: .4rem; }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; }
 figure { margin: 1rem 0 1.4rem; }
-figcaption, .caption, footer { color: var(--soft); font-size: .88rem; }
-figcaption b { color: var(--ink); font-size: .95rem; }
+figcaption, .caption, footer { font-size: .88rem; }
+.caption, footer { opacity: .7; }
+figcaption b { font-size: .95rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .92rem; }
-th, td { padding: .3rem .9rem .3rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
+th, td { padding: .3rem .9rem .3rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid #8886; }
 th:first-child, td:first-child { text-align: left; font-weight: 600; }
 pre, .text, .strip, .keys label { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 pre { font-size: .88rem; line-height: 1.45; white-space: pre-wrap; overflow-wrap: anywhere; margin: .6rem 0; }
@@ -46,28 +45,28 @@ pre { font-size: .88rem; line-height: 1.45; white-space: pre-wrap; overflow-wrap
 .legend { font-size: .82rem; margin-top: .3rem; }
 .legend span { padding: .1rem .45rem; }
 .map { display: block; }
-.map text { font: 10px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: var(--ink);
+.map text { font: 10px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: CanvasText;
   text-anchor: middle; }
 .points { width: 100%; max-width: 46rem; }
-.points text { font: 13px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: var(--ink);
+.points text { font: 13px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: CanvasText;
   text-anchor: middle; }
-.points line { stroke: var(--rule); stroke-width: 1; }
+.points line { stroke: #8886; stroke-width: 1; }
 .charts { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; }
 .charts > * { flex: 1 1 20rem; min-width: 0; }
-.halo { stroke: var(--back); }
-fieldset { border: 1px solid var(--rule); border-radius: 6px; padding: .8rem 1rem; margin: 1rem 0; display: flex;
+.halo { stroke: Canvas; }
+fieldset { border: 1px solid #8886; border-radius: 6px; padding: .8rem 1rem; margin: 1rem 0; display: flex;
   flex-wrap: wrap; align-items: center; }
 legend { font-weight: 600; padding: 0 .4rem; }
 fieldset > input { position: absolute; opacity: 0; width: 1px; height: 1px; }
 fieldset > label { order: 1; min-width: 1.05em; padding: .1rem .12rem; text-align: center; border-radius: 3px;
   cursor: pointer; font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
-fieldset > input:checked + label { background: var(--accent); color: var(--back); }
-fieldset > input:focus-visible + label { outline: 2px solid var(--ink); outline-offset: 1px; }
+fieldset > input:checked + label { background: #2f6fb5; color: #fff; }
+fieldset > input:focus-visible + label { outline: 2px solid CanvasText; outline-offset: 1px; }
 fieldset > .frame { order: 2; display: none; flex-basis: 100%; min-width: 0; padding-top: .7rem; }
 fieldset > input:checked + label + .frame { display: block; }
 fieldset > .hint { order: 1; flex-basis: 100%; }
 li { margin: .35rem 0; }
-footer { margin-top: 2.5rem; border-top: 1px solid var(--rule); padding-top: .6rem; }
+footer { margin-top: 2.5rem; border-top: 1px solid #8886; padding-top: .6rem; }
 @media print { body { max-width: none; margin: 0; } fieldset > label, .hint { display: none; }
   .frame { display: block; } }
 """.strip()

@@ -8,10 +8,11 @@ import re
 import numpy as np
 import pytest
 
-from charlstm.report import plots
 from charlstm.report.data import Chart, Curve, Level, Report
 from charlstm.report.findings import format_range, judge
-from charlstm.report.page import page
+from charlstm.report.experiment import experiment_page
+from charlstm.report.page import html_page
+from charlstm.report.picture import png
 
 HOSTILE = "[red]<b>&\x1b[31m\u202e\x9bx$a_$_"
 """A name with rich markup, HTML, ESC, a bidirectional override, a C1 control and half a formula."""
@@ -65,20 +66,23 @@ def test_the_table_as_csv():
     assert report().to_csv() == 'cell,n\nlstm,"1,000"\n'
 
 
+def page(drawn):
+    return html_page(experiment_page(drawn))
+
+
 def test_the_page_is_self_contained_and_escaped():
-    text = page(report(partial=True), b"\x89PNG")
+    text = page(report(partial=True))
     assert "&lt;T&gt;" in text
     assert "a &lt; b." in text
     assert "<T>" not in text
-    assert "data:image/png;base64,iVBORw==" in text
+    assert text.count("<svg") == 2  # a chart each
     assert "Stopped early" in text
     assert not re.search(r"(src|href)=\"(?!data:)", text)
-    assert "<img" not in page(report(), None)
 
 
 def test_a_hostile_name_is_harmless_on_the_page():
     names = {"title": HOSTILE, "question": HOSTILE, "findings": (HOSTILE,), "columns": (HOSTILE, HOSTILE)}
-    text = page(report(**names, rows=((HOSTILE, HOSTILE),), name=HOSTILE, settings={"text": HOSTILE}), None)
+    text = page(report(**names, rows=((HOSTILE, HOSTILE),), name=HOSTILE, settings={"text": HOSTILE}))
     assert "<b>" not in text
     assert not set(text) & set("\x1b\u202e\x9b")
     assert text.count("[red]&lt;b&gt;&amp;\u241b[31m&lt;U+202E&gt;&lt;U+009B&gt;x$a_$_") == 10
@@ -88,7 +92,7 @@ def picture(drawn):
     """The pixels of a report's PNG, (height, width, 4)."""
     from matplotlib.image import imread
 
-    return imread(io.BytesIO(plots.png(drawn)), format="png")
+    return imread(io.BytesIO(png(experiment_page(drawn))), format="png")
 
 
 def labelled(label):
@@ -96,9 +100,9 @@ def labelled(label):
 
 
 def test_the_picture_shows_every_chart():
-    one, two = picture(report(charts=report().charts[:1])), picture(report())
-    assert one.shape[0] == two.shape[0]
-    assert one.shape[1] < two.shape[1]
+    one, three = (picture(report(charts=report().charts[:1] * count)) for count in (1, 3))
+    assert one.shape[0] < three.shape[0]  # two side by side, the third below
+    assert one.shape[1] == three.shape[1]
 
 
 @pytest.mark.parametrize("label", [HOSTILE, "$", "$\\frac$", "_hidden", "日本語"])

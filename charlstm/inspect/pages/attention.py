@@ -32,7 +32,7 @@ def attention_page(subject: Subject, at: int, *, foot: str = "") -> Page:
     """
     attention = trace(subject.model, subject.ids).attention
     if attention is None:
-        raise UsageError(f"{subject.name} has no attention to be shown", hint="Train a network that has: --attention.")
+        raise UsageError(f"{subject.name} has no attention to be shown", hint="Train one with an `attention_window`.")
     tokens = len(subject.ids)
     at = at + tokens if at < 0 else at
     if not 0 <= at < tokens:

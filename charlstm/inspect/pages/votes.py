@@ -33,7 +33,7 @@ def votes_page(subject: Subject, *, foot: str = "") -> Page:
     if traced.member_log_probs is None:
         raise UsageError(
             f"{subject.name} is one network, and only an ensemble has members that vote",
-            hint="Train one with --ensemble 4.",
+            hint="Train one with `ensemble` 4.",
         )
     places = np.arange(len(traced.predicted))
     nats = -traced.member_log_probs[:, places, traced.predicted]

@@ -1,0 +1,98 @@
+"""Pages on a terminal: in colour, without, at 40 columns; nothing in them can command it."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from charlstm.cli.views import blocks
+from charlstm.report.blocks import HeatMap, Shaded, Strip, Text
+from charlstm.report.scales import SURPRISE, rising, signed
+from tests.report.test_page import BLOCKS
+
+SCALE = signed(1, "value")
+
+
+def shown(block, *, width=80, colour=False):
+    out = io.StringIO()
+    system = "truecolor" if colour else None
+    console = Console(file=out, width=width, color_system=system, no_color=not colour, force_terminal=colour)
+    blocks.show_block(console, block)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_no_text_commands_the_terminal(block, colour):
+    text = shown(block, colour=colour)
+    assert "\u202e" not in text
+    assert "\x9b" not in text
+    assert "\x1b[31m" not in text
+    assert colour or "\x1b" not in text
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("block", [block for name, block in BLOCKS.items() if name not in {"chart", "table", "code"}])
+def test_no_line_is_wider_than_40_columns(block, colour, monkeypatch):
+    monkeypatch.setattr(blocks, "is_terminal", lambda stream: True)
+    for line in shown(block, width=40, colour=colour).splitlines():
+        plain = "".join(Console(color_system=None).render_str(line, markup=False).plain) if not colour else line
+        if not colour:
+            assert len(plain) <= 40
+
+
+def test_a_heat_map_in_signs_has_a_row_for_each_and_the_letters_below():
+    values = np.array([[0.0, 0.55, 1.0], [1.0, 0.0, 0.25]])
+    lines = shown(HeatMap("M", values, rising(0, 1, "share"), ("a", " ", "\n"), ("first", "2"))).splitlines()
+    assert "first  +@" in lines  # ten steps: blank . : - = + * # % @
+    assert "    2 @ :" in lines
+    assert "      a␣⏎" in lines
+
+
+def test_a_wide_heat_map_is_folded_at_the_width():
+    lines = shown(HeatMap("M", np.ones((2, 90)), rising(0, 1, "share"), ("x",) * 90), width=41).splitlines()
+    assert [len(line) for line in lines if set(line) == {"x"}] == [40, 40, 10]
+
+
+def test_many_rows_are_averaged_to_as_many_as_fit():
+    values = np.repeat(np.linspace(0, 1, 512), 2).reshape(512, 2)
+    lines = shown(HeatMap("M", values, rising(0, 1, "share"), ("a", "b"))).splitlines()
+    maps = [line for line in lines if len(line) == 2 and line[0] == line[1] and line not in {"aa"}]
+    assert len(maps) in (15, 16)  # of 16 rows the first is blank
+    assert "".join(line[0] for line in maps) == "".join(sorted((line[0] for line in maps), key=" .:-=+*#%@".index))
+
+
+def test_in_colour_two_rows_share_a_line():
+    text = shown(HeatMap("M", np.array([[1.0], [0.0]]), rising(0, 1, "share"), ("a",)), colour=True)
+    assert "▀" in text
+    assert "38;2;4;31;64" in text  # the ink of 1, #041f40
+    assert "48;2;247;252;240" in text  # the background of 0, #f7fcf0
+
+
+def test_shades_without_colour_are_signs_below_the_line():
+    block = Shaded("S", (("a", 0.5), ("b", 9.0), ("\n", 9.0), ("c", float("nan"))), SURPRISE, frozenset({3}))
+    lines = shown(block).splitlines()
+    assert lines[lines.index("ab") + 1] == ".8"
+    assert lines[lines.index("c") + 1] == "_"
+
+
+def test_shaded_text_is_folded_after_a_blank():
+    block = Shaded("S", tuple((letter, 0.5) for letter in "some words of a text"), SURPRISE)
+    lines = shown(block, width=24).splitlines()
+    assert "some words of a text" in lines
+    block = Shaded("S", tuple((letter, 0.5) for letter in "some more words of a longer text"), SURPRISE)
+    assert [line for line in shown(block, width=24).splitlines() if "words" in line] == ["some more words of a "]
+
+
+def test_the_guesses_stand_below_their_characters():
+    guesses = ((("a", 0.9), ("b", 0.05)), ((" ", 0.6), ("\n", 0.3)))
+    lines = shown(Strip("S", ("x", "y"), (0.0, 3.0), SURPRISE, guesses)).splitlines()
+    at = lines.index("xy")
+    assert lines[at + 1 : at + 3] == ["a␣", "b⏎"]
+
+
+def test_code_keeps_its_lines():
+    assert shown(Text("a = b\n  c", is_code=True)) == "  a = b\n    c\n"

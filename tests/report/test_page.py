@@ -1,0 +1,135 @@
+"""Pages of blocks: every block in HTML and as a picture, and no text in them can command a browser."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from charlstm.report.blocks import Frames, HeatMap, Page, Points, Section, Shaded, Strip, Table, Text
+from charlstm.report.data import Chart, Curve
+from charlstm.report.page import html_page
+from charlstm.report.picture import png
+from charlstm.report.raster import pooled
+from charlstm.report.raster import png as raster_png
+from charlstm.report.scales import BANDS, SURPRISE, rising, signed
+
+HOSTILE = "<script>alert(1)</script>&\x1b[31m\u202e\x9b\"'</style><!--"
+SCALE = signed(1, "value")
+BLOCKS = {
+    "text": Text(HOSTILE),
+    "code": Text(HOSTILE, is_code=True),
+    "table": Table((HOSTILE, "b"), ((HOSTILE, HOSTILE),), HOSTILE),
+    "chart": Chart(HOSTILE, HOSTILE, HOSTILE, (Curve.from_seeds(HOSTILE, [1, 2], [[1, 2]], 0),)),
+    "map": HeatMap(HOSTILE, np.zeros((2, 3)), SCALE, ("<", "\x1b", "\u202e"), (HOSTILE, "b"), HOSTILE),
+    "shaded": Shaded(HOSTILE, ((HOSTILE, 0.5), (HOSTILE, float("nan"))), SCALE, frozenset({0}), HOSTILE),
+    "strip": Strip(HOSTILE, ("<", "\n"), (1.0, 9.0), SURPRISE, ((("<", 0.5),), (("\u202e", 0.1),)), HOSTILE),
+    "points": Points(HOSTILE, (HOSTILE, "b"), (0.0, 1.0), (1.0, 0.0), ((0, 1),), HOSTILE),
+    "frames": Frames(HOSTILE, ("<", "\x1b"), ((Text(HOSTILE),), (Text("b"),)), 1),
+}
+
+
+class Elements(HTMLParser):
+    """The tags of a page, and whether they are closed in order."""
+
+    VOID = frozenset({"meta", "input", "br", "line", "image", "path", "rect", "circle", "polyline"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self._open = [], []
+        self.feed(text)
+        assert not self._open, f"not closed: {self._open}"
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+
+def page(*blocks, **changes):
+    return Page(**{"name": "x", "title": "T", "about": "A", "sections": (Section("S", blocks),), "foot": "F", **changes})
+
+
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_a_hostile_text_in_any_block_is_harmless(block):
+    text = html_page(page(block, title=HOSTILE, about=HOSTILE, foot=HOSTILE))
+    tags = {tag for tag, _ in Elements(text).found}
+    assert tags.isdisjoint({"script", "iframe", "a", "img", "link", "object"})
+    assert text.count("</style>") == 1
+    assert not set(text) & set("\x1b\u202e\x9b")
+    assert "default-src 'none'" in text
+    assert not re.search(r"(src|href)=\"(?!data:image/png)", text)
+    assert not re.search(r"\son\w+=", text)
+
+
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_every_block_can_be_drawn_as_a_picture(block):
+    drawn, empty = (imread(io.BytesIO(png(each)), format="png") for each in (page(block), page()))
+    assert drawn.shape[0] > empty.shape[0]
+    assert (drawn[empty.shape[0] // 2 :] != 1).any()
+
+
+def test_the_reader_moves_through_frames_without_scripts():
+    found = Elements(html_page(page(BLOCKS["frames"], BLOCKS["frames"]))).found
+    buttons = [attributes for tag, attributes in found if tag == "input"]
+    assert [button["type"] for button in buttons] == ["radio"] * 4
+    assert len({button["name"] for button in buttons}) == 2  # a group each
+    assert ["checked" in button for button in buttons] == [False, True, False, True]
+    assert len({button["id"] for button in buttons}) == 4
+
+
+def test_a_heat_map_has_a_pixel_of_its_shade_for_each_value():
+    values = np.random.default_rng(1).uniform(-1.2, 1.2, (5, 7))
+    pixels = imread(io.BytesIO(raster_png(values, SCALE)), format="png")
+    assert pixels.shape == (5, 7, 4)
+    for row in range(5):
+        for column in range(7):
+            shade = SCALE.shade_of(values[row, column])
+            expected = [int(shade.background[at : at + 2], 16) / 255 for at in (1, 3, 5)] if shade.background else None
+            assert pixels[row, column, 3] == (expected is not None)
+            if expected is not None:
+                np.testing.assert_allclose(pixels[row, column, :3], expected, atol=1e-6)
+
+
+def test_the_picture_of_a_heat_map_is_in_the_page():
+    text = html_page(page(BLOCKS["map"]))
+    (data,) = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", text)
+    assert base64.b64decode(data) == raster_png(np.zeros((2, 3)), SCALE)
+
+
+@pytest.mark.parametrize(("rows", "most"), [(10, 4), (10, 10), (10, 20), (7, 3), (5, 1)])
+def test_pooled_rows_are_means_of_neighbours(rows, most):
+    values = np.random.default_rng(2).normal(size=(rows, 3))
+    got = pooled(values, most)
+    assert len(got) == min(rows, most)
+    edges = [at * rows // len(got) for at in range(len(got) + 1)]
+    for row, (begin, end) in enumerate(zip(edges, edges[1:], strict=False)):
+        np.testing.assert_allclose(got[row], values[begin:end].mean(0))
+
+
+@pytest.mark.parametrize("scale", [SURPRISE, BANDS, SCALE, rising(0, 1, "share")], ids=lambda scale: scale.unit)
+def test_text_on_every_shade_can_be_read(scale):
+    def luminance(color):
+        parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for shade in scale.shades:
+        if shade.background:
+            light, dark = sorted((luminance(shade.background), luminance(shade.color)), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG 2.2, AA
+    assert len(scale.shades) == len(scale.limits) + 1 == len(scale.labels)
+    assert scale.step_of(float("nan")) == len(scale.limits)
+    for step, limit in enumerate(scale.limits):
+        assert (scale.step_of(limit - 1e-9), scale.step_of(limit)) == (step, step + 1)
