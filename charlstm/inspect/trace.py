@@ -1,8 +1,8 @@
 """What a network computes while it reads a text, everything at every character.
 
-The network reads as it always does, in windows; each recurrent layer's input and the state before it are kept, and the
-cell's equations (`nn.cells`) are computed again from them, step by step, with every part by its name. So a trace needs
-no forward pass of its own, and holds for every cell, depth, ensemble, side input, attention and direction.
+The network reads as it always does, in windows; what passes into and out of each recurrent layer is kept, and from it
+the cell's equations (`nn.cells`) are computed again, every part by its name. So a trace needs no forward pass of its
+own, and holds for every cell, depth, ensemble, side input, attention and direction.
 
 Letters: T tokens of the text, H units of a layer, E features of the embedding, V vocabulary, W attention window.
 """
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from charlstm.nn.attention import attention_weights
-from charlstm.nn.cells import STEPS, Parts, next_state
+from charlstm.nn.cells import STEPS, Parts
 from charlstm.nn.model import CharLM
 from charlstm.nn.recurrence import RecurrentLayer
 from charlstm.nn.state import LayerState, State
@@ -155,7 +155,7 @@ def _trace_window(model: CharLM, ids: NDArray[np.int64], state: State | None) ->
         traced = []
         for layer, before in zip(stack, initial.layers[number], strict=True):
             assert isinstance(layer, RecurrentLayer)
-            traced.append(_trace_layer(layer, record.inputs[layer], before))
+            traced.append(_trace_layer(layer, *record.passed[layer], before))
         layers[name] = tuple(_reversed(each) if name == "backwards" else each for each in traced)
     attention = None
     if model.attention is not None and initial.attention is not None:
@@ -193,27 +193,47 @@ def _member_logits(model: CharLM, features: Tensor) -> list[Tensor]:
     return [nn.functional.linear(part * members, weight, model.head.bias) for part, weight in pairs]
 
 
-def _trace_layer(layer: RecurrentLayer, inputs: Tensor, state: LayerState) -> LayerTrace:
-    """Compute the cell's equations at each step.
+def _trace_layer(layer: RecurrentLayer, inputs: Tensor, outputs: Tensor, state: LayerState) -> LayerTrace:
+    """Compute the cell's equations at all steps at once.
+
+    What was h' at a step is known: the layer's output at the step before. What was c' is not, so the equations are
+    computed from a first guess, c' is added up from their gates, and so on until it no longer changes. After n rounds
+    the first n steps are exact; an LSTM, whose gates do not read c', needs two.
 
     Args:
         layer: the layer.
         inputs: x, (T, 1, D).
+        outputs: h, (T, 1, H).
         state: the state before the first step, (1, H) each.
     """
-    inputs = inputs.float()
-    before: list[LayerState] = []
-    after: list[Parts] = []
-    for x in inputs:
-        before.append(state)
-        after.append(STEPS[layer.cell](x, state, *layer.weights))
-        state = next_state(layer.cell, after[-1])
+    inputs, outputs = inputs[:, 0].float(), outputs[:, 0].float()
+    cell, (h, *c) = STEPS[layer.cell], state
+    before = [torch.cat((h, outputs[:-1]))]
+    if c:
+        before.append(torch.zeros_like(outputs))
+    for _ in range(1 + len(inputs)):
+        parts = cell(inputs, tuple(before), *layer.weights)
+        if not c:
+            break
+        known = before[1]
+        before[1] = _add_up(c[0], parts)
+        if torch.equal(before[1], known):
+            break
     return LayerTrace(
         cell=layer.cell,
-        inputs=_array(inputs[:, 0]),
-        before=tuple(_array(torch.cat(part)) for part in zip(*before, strict=True)),
-        parts={name: _array(torch.cat([parts[name] for parts in after])) for name in after[0]},
+        inputs=_array(inputs),
+        before=tuple(map(_array, before)),
+        parts={name: _array(part) for name, part in parts.items()},
     )
+
+
+def _add_up(c: Tensor, parts: Parts) -> Tensor:
+    """C' at each step, (T, H), by c = f ⊙ c' + i ⊙ g, from that before the first, (1, H)."""
+    before = []
+    for f, added in zip(parts["f"], parts["i"] * parts["g"], strict=True):
+        before.append(c)
+        c = f * c + added
+    return torch.cat(before)
 
 
 def _reversed(traced: LayerTrace) -> LayerTrace:
@@ -233,8 +253,8 @@ class _Record:
     """What the modules of a network received and returned while it read one window."""
 
     def __init__(self) -> None:
-        self.inputs: dict[nn.Module, Tensor] = {}
-        """The input of each recurrent layer, (T, 1, D)."""
+        self.passed: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+        """The inputs of each recurrent layer, (T, 1, D), and its hidden states, (T, 1, H)."""
         self.embedded: list[Tensor] = []
         """The embeddings, (T, 1, E)."""
         self.side: dict[str, Tensor] = {}
@@ -250,8 +270,8 @@ def _recorded(model: CharLM) -> Iterator[_Record]:
     """Keep what passes between the modules of a network; afterwards it is as before."""
     record = _Record()
 
-    def keep_input(layer: nn.Module, arguments: tuple[Any, ...]) -> None:
-        record.inputs[layer] = arguments[0]
+    def keep_passed(layer: nn.Module, arguments: tuple[Any, ...], output: tuple[Tensor, LayerState]) -> None:
+        record.passed[layer] = arguments[0], output[0]
 
     def keep_attended(module: nn.Module, arguments: tuple[Any, ...]) -> None:
         record.attended.append(arguments[0])
@@ -269,7 +289,7 @@ def _recorded(model: CharLM) -> Iterator[_Record]:
         return keep
 
     layers = [layer for layer in model.modules() if isinstance(layer, RecurrentLayer)]
-    hooks = [layer.register_forward_pre_hook(keep_input) for layer in layers]
+    hooks = [layer.register_forward_hook(keep_passed) for layer in layers]
     hooks.append(model.embedding.register_forward_hook(keep_embedded))
     hooks.append(model.head.register_forward_pre_hook(keep_features))
     hooks += [module.register_forward_hook(keeper(name)) for name, module in model.side_inputs.items()]

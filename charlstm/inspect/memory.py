@@ -1,0 +1,131 @@
+"""How far back a network looks: its loss when the earlier context is cut off, or put in another order.
+
+A gradient says what could matter, a loss what does. With L_k the mean loss of tokens whose last k tokens before them
+are as they were, and everything earlier missing or shuffled, L_k falls to the loss with the whole context; where it has
+come down to it, the network looks no further.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from charlstm.errors import TextError, UsageError
+from charlstm.inspect.gradients import gradient_norms, relative_gradient
+from charlstm.nn.model import CharLM
+
+DISTANCES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+"""The distances, in tokens, that are measured."""
+WHOLE = 512
+"""Tokens of the whole context."""
+PLACES = 192
+"""At how many places of the text the loss is measured."""
+_ROWS = 64
+"""Places that are read side by side."""
+_GRADIENT_PLACES = 8
+
+
+@dataclass(frozen=True)
+class Memory:
+    """How a network depends on what it has read."""
+
+    distances: tuple[int, ...]
+    """k, in tokens."""
+    cut: NDArray[np.float64]
+    """Bits a token with only the last k tokens before it, for each place and k: (places, distances)."""
+    shuffled: NDArray[np.float64]
+    """The same with the earlier ones in another order, words staying whole."""
+    whole: NDArray[np.float64]
+    """With all of them, (places,)."""
+    gradient: NDArray[np.float64]
+    """The mean norm of the gradient at each distance from 0, as a share of that at 0: (longest distance + 1,)."""
+
+    def reach(self, extra: NDArray[np.float64], margin: float = 0.01) -> int | None:
+        """The first distance at which no more than ``margin`` bits a token are lost, or None if there is none.
+
+        Args:
+            extra: `cut` or `shuffled`.
+            margin: bits.
+        """
+        lost = extra.mean(0) - self.whole.mean()
+        near = np.flatnonzero(lost <= margin)
+        return int(self.distances[near[0]]) if len(near) else None
+
+
+def measure_memory(
+    model: CharLM, ids: NDArray[np.integer[Any]], blank: int | None, *, places: int = PLACES, seed: int = 1
+) -> Memory:
+    """Measure how far back a network looks.
+
+    Args:
+        model: a causal network, in evaluation mode.
+        ids: the text, (T,).
+        blank: the token that separates words, which shuffling keeps whole; None shuffles tokens.
+        places: at how many places, spread over the text.
+        seed: of the orders.
+
+    Returns:
+        The losses and gradients.
+
+    Raises:
+        TextError: the text is too short.
+        UsageError: the network is bidirectional.
+    """
+    if model.architecture.bidirectional:
+        raise UsageError("how far back a network looks is asked of one that reads forwards; this one reads both ways")
+    whole = min(WHOLE, len(ids) // 2)
+    distances = tuple(distance for distance in DISTANCES if distance < whole)
+    if len(distances) < 3:
+        raise TextError(f"the text has {len(ids)} tokens, and looking back needs 20 or more")
+    ends = np.unique(np.linspace(whole, len(ids) - 1, min(places, len(ids) - whole)).astype(np.int64))
+    contexts = np.stack([ids[end - whole : end] for end in ends]).astype(np.int64)
+    targets = ids[ends].astype(np.int64)
+    rng = np.random.default_rng(seed)
+    cut = [_bits(model, contexts[:, whole - distance :], targets) for distance in distances]
+    shuffled = []
+    for distance in distances:
+        mixed = contexts.copy()
+        for row in mixed:
+            early = row[: whole - distance]
+            row[: whole - distance] = _shuffled(early, blank, rng)
+        shuffled.append(_bits(model, mixed, targets))
+    longest = distances[-1]
+    picked = contexts[np.linspace(0, len(contexts) - 1, min(_GRADIENT_PLACES, len(contexts))).astype(int)]
+    norms = gradient_norms(model, picked, longest)
+    return Memory(
+        distances,
+        np.stack(cut, 1),
+        np.stack(shuffled, 1),
+        _bits(model, contexts, targets),
+        relative_gradient(norms),
+    )
+
+
+def _shuffled(tokens: NDArray[np.int64], blank: int | None, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Words in another order, each with the blank after it; without a blank, tokens in another order."""
+    if blank is None:
+        return rng.permutation(tokens)
+    words = np.split(tokens, np.flatnonzero(tokens == blank) + 1)
+    order: Sequence[int] = rng.permutation(len(words)).tolist()
+    return np.concatenate([words[place] for place in order])
+
+
+@torch.no_grad()
+def _bits(model: CharLM, contexts: NDArray[np.int64], targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The loss of the token after each context, each read from the state before any text: (places,)."""
+    return np.concatenate([*_losses(model, contexts, targets)]) / math.log(2)
+
+
+def _losses(model: CharLM, contexts: NDArray[np.int64], targets: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
+    device = next(model.parameters()).device
+    for begin in range(0, len(contexts), _ROWS):
+        rows = slice(begin, begin + _ROWS)
+        logits, _ = model(torch.from_numpy(contexts[rows]).to(device))
+        log_probs = logits[:, -1].double().cpu().log_softmax(-1).numpy()
+        yield -log_probs[np.arange(len(log_probs)), targets[rows]]
