@@ -17,6 +17,7 @@ LINES = {
     "write": "Write a text together with a model.",
     "fill": "Fill the blanks in a text.",
     "eval": "Score a text: nats, bits per character and byte, perplexity.",
+    "report": "Show how a training went: its curves, and what it wrote.",
     "tune": "Search for the settings that learn a text best.",
     "checkpoints": "List, check, compare, copy and remove checkpoints.",
     "corpora": "List, show, fetch, measure, check and clean up texts.",

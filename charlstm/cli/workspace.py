@@ -23,6 +23,7 @@ class Workspace:
         force: replace a run of that name.
         quiet: print only errors and how to use the run.
         json_lines: print the events as JSON on stdout instead.
+        report: leave a page about the run beside its checkpoint.
     """
 
     store: Store
@@ -31,10 +32,20 @@ class Workspace:
     force: bool
     quiet: bool
     json_lines: bool
+    report: bool
 
     @classmethod
     def of_options(
-        cls, root: Path, cache: Path, name: str | None, out: Path | None, *, force: bool, quiet: bool, json_lines: bool
+        cls,
+        root: Path,
+        cache: Path,
+        name: str | None,
+        out: Path | None,
+        *,
+        force: bool,
+        quiet: bool,
+        json_lines: bool,
+        report: bool,
     ) -> Workspace:
         """Combine the options that say where a run is kept.
 
@@ -46,6 +57,7 @@ class Workspace:
             force: replace a run of that name.
             quiet: print only errors and how to use the run.
             json_lines: print the events as JSON on stdout instead.
+            report: leave a page about the run beside its checkpoint.
 
         Returns:
             Where the run is kept, and how it reports.
@@ -59,7 +71,7 @@ class Workspace:
             if name is not None:
                 raise UsageError("--name and --out both say where the run is kept", hint="Give one of them.")
             root, name = out.absolute().parent, out.name
-        return cls(Store(root), cache, name, force, quiet, json_lines)
+        return cls(Store(root), cache, name, force, quiet, json_lines, report)
 
 
 @dataclass(frozen=True)

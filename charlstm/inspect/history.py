@@ -22,8 +22,10 @@ from charlstm.events import KINDS, EvalDone, Event, Notice, Preview, Started, St
 from charlstm.files import storage_error
 
 Values = NDArray[np.float64]
-_BINS = 240
-"""Points of a curve of steps, at most."""
+_FEWEST_BINS, _BINS, _SMOOTHED = 40, 240, 5
+"""Points of a curve of steps: one for each step where they are few, else one for so many of them, up to a limit."""
+_EARLY = 1.5
+"""Above 1, the first points stand for fewer steps than the last: losses fall fastest at first."""
 _MOST_STEPS = 20_000
 """Steps that are read, at most, so that a training of weeks is shown as fast as one of hours."""
 
@@ -70,6 +72,12 @@ class History:
         steps, tokens, seconds = self._places
         return Place(step, _interpolate(step, steps, tokens), _interpolate(step, steps, seconds))
 
+    @property
+    def end(self) -> Place:
+        """The last place that is known."""
+        last = [each.step for each in self.steps[-1:]] + [each.step for each in self.evaluations[-1:]]
+        return self.place(max([*last, self.stopped.step if self.stopped else 0]))
+
     def binned(self, name: str) -> Binned:
         """Return a value of the steps as a curve.
 
@@ -77,7 +85,9 @@ class History:
             name: of a field of `StepDone`, or ``speed``: tokens per second since the recorded step before.
         """
         tokens, seconds, values = self._values(name)
-        edges = np.unique(np.linspace(0, len(values), min(len(values), _BINS) + 1).astype(int))
+        count = min(len(values), max(_FEWEST_BINS, len(values) // _SMOOTHED), _BINS)
+        shares = np.linspace(0, 1, count + 1) ** (_EARLY if count < len(values) else 1)
+        edges = np.unique(np.round(len(values) * shares).astype(int))
         parts = [values[a:b] for a, b in itertools.pairwise(edges)]
         last = edges[1:] - 1
         return Binned(

@@ -38,6 +38,18 @@ class RunRecord:
         return "byte" if self.header is not None and self.header.tokenizer.get("kind") == "byte" else "character"
 
     @property
+    def seconds(self) -> float:
+        """Of training, in all sessions."""
+        about = None if self.header is None else self.header.provenance.seconds
+        return max(self.history.end.seconds, about or 0.0)
+
+    @property
+    def tokens(self) -> float:
+        """Training tokens read, over all passes."""
+        about = None if self.header is None else self.header.provenance.tokens
+        return max(self.history.end.tokens, about or 0)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Every setting by its full name, as ``model.hidden_size``; empty without a header."""
         return {} if self.header is None else flat_settings(self.header)

