@@ -265,10 +265,12 @@ def _run(workspace: Workspace, training: Training, request: StopRequest) -> None
         raise
     page = _leave_report(workspace, training, first_step) if prints else None
     if stopped.reason == "diverged":
+        _say_page(workspace, page)
         raise DivergedError(stopped.message, hint="Start again with a lower --lr or a lower --grad-clip.")
     if stopped.reason == "interrupted":
         if prints:
             say(f"saved. Continue with: charlstm train --resume {name}")
+            _say_page(workspace, page)
         raise typer.Exit(request.exit_code)
     if not prints or workspace.json_lines:
         return
@@ -276,8 +278,7 @@ def _run(workspace: Workspace, training: Training, request: StopRequest) -> None
     if training.run.model.bidirectional:
         next_step = f"Fill blanks with: charlstm fill {name} {with_blank(training.passage(200))}"
     say(f"done: {training.folder}. {next_step}")
-    if page is not None and not workspace.quiet:
-        say(f"How it went: {page}")
+    _say_page(workspace, page)
     if training.cursor.step > first_step and not workspace.quiet:
         from charlstm.cli.views.closing import close
 
@@ -291,6 +292,11 @@ def _leave_report(workspace: Workspace, training: Training, first_step: int) -> 
     from charlstm.cli.reporting import leave_report
 
     return leave_report(training)
+
+
+def _say_page(workspace: Workspace, page: Path | None) -> None:
+    if page is not None and not workspace.quiet and not workspace.json_lines:
+        say(f"How it went: {page}")
 
 
 def _show_events(workspace: Workspace, training: Training, request: StopRequest) -> Stopped:

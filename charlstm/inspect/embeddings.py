@@ -55,4 +55,5 @@ def compare_embeddings(model: CharLM, among: NDArray[np.integer[Any]]) -> Embedd
     _, spread, directions = np.linalg.svd(weight[among] - centre, full_matrices=False)
     shares = spread**2 / max(float((spread**2).sum()), 1e-12)
     plane = (weight - centre) @ directions[:2].T
-    return Embeddings(unit @ unit.T, plane.astype(np.float32), (float(shares[0]), float(shares[1])))
+    similarity = (unit @ unit.T).astype(np.float32)
+    return Embeddings(similarity, plane.astype(np.float32), (float(shares[0]), float(shares[1])))

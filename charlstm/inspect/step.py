@@ -72,7 +72,7 @@ def busiest_units(traced: LayerTrace, at: int, count: int) -> list[int]:
     """
     letter = CELLS[traced.cell].states[-1]
     change = np.abs(traced.parts[letter][at] - traced.before[-1][at])
-    return np.argsort(-change, kind="stable")[:count].tolist()
+    return [int(unit) for unit in np.argsort(-change, kind="stable")[:count]]
 
 
 class _Unit:

@@ -61,4 +61,4 @@ def write_held(
         The text.
     """
     model = engine if hold is None else HeldEngine(engine, [hold])
-    return "".join(fragment.text for fragment in sample(model, prompt, config, starts=starts))
+    return "".join(fragment.text for fragment in sample(model, prompt.tolist(), config, starts=starts))

@@ -48,7 +48,7 @@ class LayerTrace:
     @property
     def hidden_size(self) -> int:
         """H."""
-        return self.parts["h"].shape[1]
+        return int(self.parts["h"].shape[1])
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,14 @@ class Trace:
     def ranks(self) -> NDArray[np.int64]:
         """How many tokens were thought likelier than the one that came, shaped as `predicted`."""
         rows = self.log_probs[: len(self.predicted)]
-        return (rows > rows[np.arange(len(rows)), self.predicted][:, None]).sum(1)
+        ranks: NDArray[np.int64] = (rows > rows[np.arange(len(rows)), self.predicted][:, None]).sum(1)
+        return ranks
 
     @cached_property
     def entropy(self) -> Floats:
         """The mean loss that the network expects at each row of `log_probs`, in nats, (T,)."""
-        return -(np.exp(self.log_probs) * np.maximum(self.log_probs, -1e4)).sum(1)
+        expected: Floats = -(np.exp(self.log_probs) * np.maximum(self.log_probs, -1e4)).sum(1)
+        return expected
 
     def alternatives(self, count: int) -> tuple[NDArray[np.int64], Floats]:
         """The likeliest tokens of each row of `log_probs`, the likeliest first.

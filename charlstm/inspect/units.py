@@ -151,7 +151,8 @@ def labels_of(subject: Subject, hypothesis: Hypothesis) -> NDArray[np.float32]:
         The labels, (T,).
     """
     ends = np.maximum(np.cumsum([len(token) for token in subject.tokens]) - 1, 0)
-    return hypothesis.label(subject.text)[ends]
+    label: NDArray[np.float32] = hypothesis.label(subject.text)[ends]
+    return label
 
 
 def unit_values(subject: Subject, unit: Unit) -> NDArray[np.float32]:
@@ -190,20 +191,20 @@ def scores(
     """
     tokens, count = bins.shape
     weights = labels.astype(np.float32)
-    for row in np.flatnonzero(graded):
+    for row in np.flatnonzero(graded).tolist():
         ranks = _ranks_of(labels[row])
         weights[row] = (ranks - ranks.mean()) / (np.sqrt(((ranks - ranks.mean()) ** 2).sum()) or 1)
     ones, middle = weights.sum(1), np.where(graded, 0, 0.5).astype(np.float32)
     result, chance = np.empty((len(labels), count), np.float32), middle.copy()
     for begin in range(0, count, _BLOCK):
         block = slice(begin, begin + _BLOCK)
-        ranks = _ranks(bins[:, block])
-        spread = np.maximum(np.sqrt((ranks**2).sum(0)), 1)  # 0 of a unit that never changes
+        unit_ranks = _ranks(bins[:, block])
+        spread = np.maximum(np.sqrt((unit_ranks**2).sum(0)), 1)  # 0 of a unit that never changes
         for row, label in enumerate(weights):
-            scale = spread if graded[row] else ones[row] * max(tokens - ones[row], 1)
-            result[row, block] = middle[row] + label @ ranks / scale
+            scale: Any = spread if graded[row] else ones[row] * max(tokens - ones[row], 1)
+            result[row, block] = middle[row] + label @ unit_ranks / scale
             if shifts is not None:
-                by_chance = middle[row] + _shifted(label, shifts) @ ranks / scale
+                by_chance = middle[row] + _shifted(label, shifts) @ unit_ranks / scale
                 candidates = np.append(by_chance, chance[row])
                 chance[row] = candidates[strength(candidates, graded=bool(graded[row])).argmax()]
     return result, chance
@@ -212,7 +213,9 @@ def scores(
 def _shifted(label: NDArray[np.float32], shifts: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
     """A property moved around by each shift, (S, T)."""
     tokens = len(label)
-    return np.lib.stride_tricks.sliding_window_view(np.concatenate((label, label)), tokens)[tokens - shifts]
+    turned = np.lib.stride_tricks.sliding_window_view(np.concatenate((label, label)), tokens)
+    chosen: NDArray[np.float32] = turned[tokens - shifts]
+    return chosen
 
 
 def _ranks(bins: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -222,14 +225,16 @@ def _ranks(bins: NDArray[np.uint8]) -> NDArray[np.float32]:
     counts = np.bincount(flat.ravel(), minlength=_BINS * count).reshape(count, _BINS)
     ends = counts.cumsum(1)
     means = (ends - counts + 1 + ends) / 2 - (tokens + 1) / 2
-    return means.astype(np.float32).ravel()[flat]
+    ranks: NDArray[np.float32] = means.astype(np.float32).ravel()[flat]
+    return ranks
 
 
 def _ranks_of(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """The mean ranks of some values, from 1, (T,)."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = counts.cumsum()
-    return ((ends - counts + 1 + ends) / 2)[inverse]
+    ranks: NDArray[np.float64] = ((ends - counts + 1 + ends) / 2)[inverse]
+    return ranks
 
 
 def _binned_values(subject: Subject) -> tuple[list[Unit], NDArray[np.uint8]]:

@@ -78,6 +78,19 @@ class Strip:
 
 
 @dataclass(frozen=True)
+class Points:
+    """Labels at places of a plane, of which some are joined by lines."""
+
+    title: str
+    labels: tuple[str, ...]
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    pairs: tuple[tuple[int, int], ...] = ()
+    """The numbers of points that a line joins."""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
 class Frames:
     """Alternatives of which one is seen at a time, such as the steps of a text: the reader moves through them."""
 
@@ -88,7 +101,7 @@ class Frames:
     """Number of the frame that is seen at first."""
 
 
-Block: TypeAlias = Text | Table | Chart | HeatMap | Shaded | Strip | Frames
+Block: TypeAlias = Text | Table | Chart | HeatMap | Shaded | Strip | Points | Frames
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from itertools import count, groupby
 from typing import Any
 
 from charlstm.report import raster, svg
-from charlstm.report.blocks import Block, Frames, HeatMap, Page, Shaded, Strip, Table, Text
+from charlstm.report.blocks import Block, Frames, HeatMap, Page, Points, Shaded, Strip, Table, Text
 from charlstm.report.data import Chart
 from charlstm.report.scales import Scale, Shade
 from charlstm.report.visible import cell_of, sign_of, visible
@@ -48,6 +48,10 @@ pre { font-size: .88rem; line-height: 1.45; white-space: pre-wrap; overflow-wrap
 .map { display: block; }
 .map text { font: 10px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: var(--ink);
   text-anchor: middle; }
+.points { width: 100%; max-width: 46rem; }
+.points text { font: 13px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: var(--ink);
+  text-anchor: middle; }
+.points line { stroke: var(--rule); stroke-width: 1; }
 .charts { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; }
 .charts > * { flex: 1 1 20rem; min-width: 0; }
 .halo { stroke: var(--back); }
@@ -61,12 +65,16 @@ fieldset > input:checked + label { background: var(--accent); color: var(--back)
 fieldset > input:focus-visible + label { outline: 2px solid var(--ink); outline-offset: 1px; }
 fieldset > .frame { order: 2; display: none; flex-basis: 100%; min-width: 0; padding-top: .7rem; }
 fieldset > input:checked + label + .frame { display: block; }
+fieldset > .hint { order: 1; flex-basis: 100%; }
 li { margin: .35rem 0; }
 footer { margin-top: 2.5rem; border-top: 1px solid var(--rule); padding-top: .6rem; }
-@media print { body { max-width: none; margin: 0; } fieldset > label { display: none; } .frame { display: block; } }
+@media print { body { max-width: none; margin: 0; } fieldset > label, .hint { display: none; }
+  .frame { display: block; } }
 """.strip()
 _COLUMN, _ROW = 10, 3
 """Units of an SVG's width for a column of a heat map, and of its height for a row."""
+_PLANE = 720, 480
+"""Units of a plane's width and height."""
 _HIGHEST = 420
 """Units of the height of a heat map, at most."""
 
@@ -181,6 +189,30 @@ def _strip(block: Strip, numbers: Iterator[int]) -> str:
     )
 
 
+def _points(block: Points, numbers: Iterator[int]) -> str:
+    width, height = _PLANE
+    xs = [20 + (width - 40) * share for share in _shares(block.x)]
+    ys = [20 + (height - 40) * (1 - share) for share in _shares(block.y)]
+    lines = "".join(
+        f'<line x1="{xs[a]:.1f}" y1="{ys[a]:.1f}" x2="{xs[b]:.1f}" y2="{ys[b]:.1f}"/>' for a, b in block.pairs
+    )
+    labels = "".join(
+        f'<text x="{x:.1f}" y="{y + 4:.1f}">{_escape(label)}</text>'
+        for label, x, y in zip(block.labels, xs, ys, strict=True)
+    )
+    return (
+        f"<figure><figcaption><b>{_escape(block.title)}</b></figcaption>"
+        f'<svg class="points" role="img" aria-label="{_escape(block.title)}" viewBox="0 0 {width} {height}">'
+        f"{lines}{labels}</svg>{_caption(block.caption)}</figure>"
+    )
+
+
+def _shares(values: tuple[float, ...]) -> list[float]:
+    """Values as shares of the way from the lowest to the highest."""
+    low = min(values)
+    return [(value - low) / ((max(values) - low) or 1) for value in values]
+
+
 def _frames(block: Frames, numbers: Iterator[int]) -> str:
     """Radio buttons, whose group a browser moves through with ← and →; each is followed by its label and frame."""
     group = next(numbers)
@@ -193,7 +225,8 @@ def _frames(block: Frames, numbers: Iterator[int]) -> str:
             f'<label for="{button}">{html.escape(sign_of(label))}</label><div class="frame">'
         )
         parts += [*_blocks(frame, numbers), "</div>"]
-    return "\n".join([*parts, "</fieldset>"])
+    hint = '<div class="caption hint">Choose one, then move with ← and →.</div>'
+    return "\n".join([*parts, hint, "</fieldset>"])
 
 
 _DRAW: dict[type[Any], Callable[[Any, Iterator[int]], str]] = {
@@ -203,6 +236,7 @@ _DRAW: dict[type[Any], Callable[[Any, Iterator[int]], str]] = {
     HeatMap: _heat_map,
     Shaded: _shaded,
     Strip: _strip,
+    Points: _points,
     Frames: _frames,
 }
 

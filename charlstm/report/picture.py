@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from charlstm.report.blocks import Block, Frames, HeatMap, Page, Shaded, Strip, Table, Text
+from charlstm.report.blocks import Block, Frames, HeatMap, Page, Points, Shaded, Strip, Table, Text
 from charlstm.report.data import Chart
 from charlstm.report.plots import check, draw_charts
 from charlstm.report.scales import Scale, Shade
@@ -30,8 +30,8 @@ _MARGIN = 0.35
 _WIDTH = _COLUMNS * _CELL + 2 * _MARGIN
 _POINTS = 9.5
 """Size of the text: as wide as its cells."""
-_CHART = 3.6
-"""Inches of a chart's height."""
+_CHART, _PLANE = 3.6, 5.0
+"""Inches of the height of a chart, and of a plane of points."""
 
 _Line = list[tuple[str, Shade | None, bool]]
 """Characters, each with its shade and whether it is marked."""
@@ -229,6 +229,24 @@ def _strip(block: Strip) -> Iterator[_Item]:
     yield from _paragraph(block.caption) if block.caption else ()
 
 
+def _points(block: Points) -> Iterator[_Item]:
+    yield _words(block.title, bold=True)
+    xs, ys = block.x, block.y
+
+    def draw(figure: Figure, top: float) -> None:
+        axes = _axes(figure, top, _PLANE, left=0, share=1)
+        axes.set_axis_off()
+        axes.set_xlim(min(xs), max(xs) or 1)
+        axes.set_ylim(min(ys), max(ys) or 1)
+        for a, b in block.pairs:
+            axes.plot([xs[a], xs[b]], [ys[a], ys[b]], color="0.85", linewidth=0.8, zorder=1)
+        for label, x, y in zip(block.labels, xs, ys, strict=True):
+            axes.text(x, y, visible(label), ha="center", va="center", family="monospace", parse_math=False)
+
+    yield _Item(_PLANE, draw)
+    yield from _paragraph(block.caption) if block.caption else ()
+
+
 def _frames(block: Frames) -> Iterator[_Item]:
     yield _words(f"{block.title}: {sign_of(block.labels[block.first])}", bold=True)
     yield from _of_blocks(block.frames[block.first])
@@ -272,5 +290,6 @@ _ITEMS: dict[type[Any], Callable[[Any], Iterator[_Item]]] = {
     HeatMap: _heat_map,
     Shaded: _shaded,
     Strip: _strip,
+    Points: _points,
     Frames: _frames,
 }

@@ -72,6 +72,14 @@ SURPRISE = Scale(
 )
 """Each colour is one of the 256 of a terminal; with 16 colours, too, no two of the nearest ones are the same."""
 
+BANDS = Scale(
+    (1, 3, 10, 30),
+    _shades(("", "#d7d7af", "#ffd75f", "#ff875f", "#d70000"), ".1248"),
+    ("1", "2 to 3", "4 to 10", "11 to 30", "above 30"),
+    "rank among all characters",
+)
+"""By how many characters were thought likelier: bands as in GLTR (Gehrmann, Strobelt & Rush 2019), for alphabets."""
+
 RAMP = " .:-=+*#%@"
 """A heat map without colour: from nothing to full."""
 
@@ -89,7 +97,7 @@ def signed(limit: float, unit: str) -> Scale:
     count = len(_BLUES)
     edges = [limit * (2 * step + 1) / (2 * count + 1) for step in range(count)]
     limits = (*(-edge for edge in reversed(edges)), *edges)
-    shades = (*_shades(_BLUES, "@%*=-"), Shade("#f7f7f7", _BLACK, " "), *_shades(_REDS, "-=*%@"))
+    shades = (*_shades(_BLUES, "@%*=-"), Shade("", "", " "), *_shades(_REDS, "-=*%@"))
     labels = (f"{-limit:.2g} or less", *[""] * (count - 1), "0", *[""] * (count - 1), f"{limit:.2g} or more")
     return Scale(limits, shades, labels, unit)
 

@@ -92,6 +92,8 @@ def test_a_run_that_diverged_has_its_page_and_its_exit_code(cli: Cli) -> None:
     shown = cli("train", "my.txt", *SMALL, *diverging, "--optimizer", "adamw")
     assert shown.code == 7
     assert "no report" not in shown.err
+    assert f"How it went: checkpoints/my-1/{REPORT}\n" in shown.err
+    assert shown.err.splitlines()[-1].startswith("charlstm: "), "the error comes last"
     page = page_of(cli)
     assert re.search(r"It diverged after \d+ steps?: .*; what was saved before it is kept\.", page)
     assert "A lower --lr or a lower --grad-clip helps." in page

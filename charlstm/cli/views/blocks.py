@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from charlstm.cli.views import braille
 from charlstm.cli.views.folding import cells_of
 from charlstm.cli.views.terminal import can_redraw, fold, is_terminal, stdout_console, terminal_size, visible
-from charlstm.report.blocks import Block, Frames, HeatMap, Page, Shaded, Strip, Table, Text
+from charlstm.report.blocks import Block, Frames, HeatMap, Page, Points, Shaded, Strip, Table, Text
 from charlstm.report.data import Chart
 from charlstm.report.raster import pooled
 from charlstm.report.scales import Scale, Shade
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _MOST_ROWS = 32
 """Rows of a heat map; taller ones are averaged to so many. Two share a line where there is colour."""
 _CHART_HEIGHT = 12
+_PLANE_LINES = 24
 
 
 def show_page(page: Page) -> None:
@@ -278,6 +279,21 @@ def _strip(console: Console, block: Strip) -> None:
     _caption(console, block.caption)
 
 
+def _points(console: Console, block: Points) -> None:
+    """The labels on a grid of cells; where two would stand in one cell, the first stays. Lines are left out."""
+    _heading(console, block.title)
+    width, height = min(_columns(console), 100), _PLANE_LINES
+    grid = [[" "] * width for _ in range(height)]
+    left, low = min(block.x), min(block.y)
+    across, up = (max(block.x) - left) or 1, (max(block.y) - low) or 1
+    for label, x, y in zip(block.labels, block.x, block.y, strict=True):
+        row, column = round((1 - (y - low) / up) * (height - 1)), round((x - left) / across * (width - 1))
+        if grid[row][column] == " ":
+            grid[row][column] = _letters((label,))
+    for line in grid:
+        console.out("".join(line).rstrip(), highlight=False)
+
+
 def _frames(console: Console, block: Frames) -> None:
     """The one that is seen at first; the others are in the page."""
     _heading(console, f"{block.title}: {sign_of(block.labels[block.first])}")
@@ -292,6 +308,7 @@ _SHOW: dict[type[Any], Callable[[Any, Any], None]] = {
     HeatMap: _heat_map,
     Shaded: _shaded,
     Strip: _strip,
+    Points: _points,
     Frames: _frames,
 }
 

@@ -1,1 +1,1 @@
-"""Views of a network and of its training: from what was measured to a page of blocks."""
+"""What was found inside a network, or on its way through a training, arranged as pages: pure functions of plain data."""

@@ -1,0 +1,142 @@
+"""From what a person types to a network and a text to look into it with: shared by the views of ``inspect``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charlstm.cli.interrupts import load_torch
+from charlstm.cli.load_model import fit_prompt, prompt_text, read_model
+from charlstm.cli.options import cache_or_default
+from charlstm.cli.views.terminal import counted, say
+from charlstm.errors import CharlstmError, NotFoundError, TextError, UsageError
+from charlstm.paths import starter_folder
+
+if TYPE_CHECKING:
+    from charlstm.checkpoint.format import Checkpoint
+    from charlstm.inspect.subject import Subject
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asked to look into."""
+
+    checkpoint: str | None
+    text: str | None
+    file: Path | None
+    unknown: str
+    root: Path
+    cache: Path | None
+
+
+@dataclass(frozen=True)
+class Read:
+    """A network and a text, ready to be looked into."""
+
+    checkpoint: Checkpoint
+    subject: Subject
+    foot: str
+    """The last line of a page: model, text and version."""
+
+
+def read_subject(asked: Asked, most: int, least: int = 2, *, whole: bool = False) -> Read:
+    """Load a network, and encode the text it is looked into with.
+
+    Args:
+        asked: what was typed. Without a text it is the part of the run's own text that it was validated on; where that
+            is not here any more, as with the starter, the bundled one.
+        most: tokens that the view shows; a longer text is cut, and that is said.
+        least: tokens that the view needs.
+        whole: whether it takes as much of the text as it may by default, rather than a screenful.
+
+    Returns:
+        The network and the text.
+
+    Raises:
+        CharlstmError: there is no such model or text, or the text cannot be used.
+    """
+    asked = _text_without_model(asked)
+    path, checkpoint = read_model(asked.checkpoint, asked.root)
+    name = path.parent.name if path.name == "model.safetensors" else path.stem
+    text, what = _text(asked, checkpoint, path, most if whole else min(most, _SCREEN))
+    load_torch()
+    from charlstm import __version__
+    from charlstm.engine.load import torch_model
+    from charlstm.inspect.subject import Subject
+
+    tokenizer = checkpoint.load_tokenizer()
+    ids = tokenizer.encode(fit_prompt(tokenizer, text, asked.unknown))
+    if len(ids) < least:
+        raise TextError(f"the text has {counted(len(ids), 'token')}, and this view needs {least}")
+    if len(ids) > most:
+        say(f"the text has {counted(len(ids), 'token')}; the first {most:,} are shown")
+        ids = ids[:most]
+    foot = f"{name} ({path}) · {what} · charlstm {__version__}"
+    return Read(checkpoint, Subject(name, torch_model(checkpoint), tokenizer, ids), foot)
+
+
+_SCREEN = 160
+"""Tokens of a text that nobody chose."""
+
+
+def _text_without_model(asked: Asked) -> Asked:
+    """If there is only one word, and it is no model but has blanks, it is the text."""
+    only = asked.checkpoint
+    if only is None or asked.text is not None or asked.file is not None or not any(map(str.isspace, only.strip())):
+        return asked
+    from charlstm.checkpoint.references import find_model
+    from charlstm.checkpoint.store import Store
+
+    try:
+        find_model(Store(asked.root), only)
+    except NotFoundError:
+        return Asked(None, only, None, asked.unknown, asked.root, asked.cache)
+    return asked
+
+
+def _text(asked: Asked, checkpoint: Checkpoint, path: Path, most: int) -> tuple[str, str]:
+    """The text, and what it is called."""
+    if asked.text is not None or asked.file is not None:
+        from charlstm.cli.load_model import Loaded
+
+        loaded = Loaded(path, checkpoint, _HasTokenizer(checkpoint))
+        text = prompt_text(asked.text, asked.file, loaded, what="text")
+        if not text:
+            raise TextError("the text is empty", where=asked.file or "")
+        return text, "the text typed" if asked.file is None else str(asked.file)
+    if path.parent != starter_folder():
+        try:
+            return _validation_text(checkpoint, asked, most), "what it was validated on"
+        except CharlstmError as fault:
+            raise UsageError(
+                "the text that this network was trained on is not here any more",
+                hint='Give one: charlstm inspect VIEW RUN "some text", or --file FILE.',
+            ) from fault
+    from charlstm.corpora.catalogue import bundled
+
+    english = "".join(part.read_text("utf-8") for part in bundled().values())
+    unread = english[int(len(english) * 0.9) :]
+    begin = unread.index("\n\n") + 2
+    return unread[begin : begin + most], "the end of the bundled text, which it has not read"
+
+
+class _HasTokenizer:
+    """What reading a text needs of a model."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.tokenizer = checkpoint.load_tokenizer()
+
+
+def _validation_text(checkpoint: Checkpoint, asked: Asked, most: int) -> str:
+    """The beginning of what the run was validated on, decoded."""
+    from charlstm.corpora.known_text import load_known_text, training_and_validation
+
+    data, tokenizer = checkpoint.run.data, checkpoint.load_tokenizer()
+    sha256 = checkpoint.provenance.corpus.sha256
+    folder = cache_or_default(asked.cache)
+    encoded = load_known_text(data, tokenizer, sha256, folder, sys.stdin.buffer, ("it has changed", ""))
+    train, val = training_and_validation(encoded, data)
+    ids = val if len(val) >= min(most, 100) else train
+    return tokenizer.decode(ids[:most])
