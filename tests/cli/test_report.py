@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from charlstm.checkpoint.run import METRICS, REPORT, RESUME
 from charlstm.cli import reporting
+from charlstm.nn.device import describe
 from tests.command_line import Cli
 
 TEXT = "The quick brown fox jumps over the lazy dog; 12 wizards (and 3 cats) watch.\n" * 60
@@ -36,7 +38,8 @@ def test_training_leaves_a_page_and_says_where(cli: Cli) -> None:
     assert f"How it went: checkpoints/my-1/{REPORT}\n" in shown.err
     page = page_of(cli)
     for part in ("Training run my-1", "bits per character", "gzip", "order 2", "charlstm train my.txt --max-steps 20",
-                 "charlstm train --resume my-1 --max-steps 40"):  # fmt: skip
+                 "charlstm train --resume my-1 --max-steps 40",
+                 f"trained on {describe(torch.device('cpu'))}; "):  # fmt: skip
         assert part in page
     best = json.loads(cli("checkpoints", "show", "my-1", "--json").out)["provenance"]["bits_per_char"]
     assert f"At best it needs {best:.3f} bits per character" in page

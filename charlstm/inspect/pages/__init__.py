@@ -1,1 +1,1 @@
-"""What was found inside a network, or on its way through a training, arranged as pages: pure functions of plain data."""
+"""What was found inside a network, or during its training, arranged as pages: pure functions of plain data."""

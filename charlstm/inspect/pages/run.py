@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from charlstm.inspect.pages.run_charts import common_baselines, loss_chart, step_charts, units_of
-from charlstm.inspect.runs import RunRecord, common_settings, differing_settings
+from charlstm.inspect.pages.run_facts import commands, settings
+from charlstm.inspect.runs import RunRecord
 from charlstm.report.amounts import count, counted, duration
 from charlstm.report.blocks import Block, Frames, Page, Section, Table, Text
 
@@ -39,8 +40,8 @@ def run_page(runs: Sequence[RunRecord]) -> Page:
         Section("Watch it learn to write", tuple(map(_previews, runs)) if len(runs) == 1 else ()),
         Section("At equal time", tuple(_at_equal_time(runs))),
         Section("Learning rate, gradient and speed", step_charts(runs)),
-        Section("Settings", tuple(_settings(runs))),
-        Section("Machine and commands", tuple(_commands(runs))),
+        Section("Settings", tuple(settings(runs))),
+        Section("Machine and commands", tuple(commands(runs))),
     )
     names = ", ".join(run.name for run in runs)
     return Page(
@@ -217,54 +218,6 @@ def _compact(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m{whole % 60}s" if whole % 60 else f"{whole // 60}m"
     return f"{whole // 3600}h{whole % 3600 // 60}m"
-
-
-# ---- settings, machine, commands --------------------------------------------------------------------------------
-
-
-def _settings(runs: Sequence[RunRecord]) -> Iterator[Block]:
-    different = differing_settings(runs)
-    if len(runs) > 1 and any(run.settings for run in runs):
-        if different:
-            rows = tuple((name, *map(_value, row)) for name, row in different.items())
-            yield Table(("setting", *(run.name for run in runs)), rows)
-        else:
-            yield Text("No setting differs.")
-    sections: dict[str, list[str]] = {}
-    for name, value in common_settings(runs).items():
-        section, _, setting = name.partition(".")
-        if value is not None:
-            sections.setdefault(section, []).append(f"{setting} {_value(value)}")
-    for section, settings in sections.items():
-        yield Text(f"{section}: {', '.join(settings)}")
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, (list, tuple)):
-        return " ".join(map(_value, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _commands(runs: Sequence[RunRecord]) -> Iterator[Block]:
-    for run in runs:
-        about = None if run.header is None else run.header.provenance
-        made = about.command if about and about.command else next((s.command for s in run.history.sessions), "")
-        machines = dict.fromkeys(session.machine for session in run.history.sessions if session.machine)
-        facts = [f"{run.name}: " * (len(runs) > 1) + "trained on " + ", then on ".join(machines)] if machines else []
-        if about and about.charlstm:
-            facts.append(f"charlstm {about.charlstm}" + f", PyTorch {about.torch}" * bool(about.torch))
-        if facts:
-            yield Text("; ".join(facts) + ".")
-        commands = [session.command for session in run.history.sessions[1:] if session.command]
-        lines = list(dict.fromkeys(([made] if made else []) + commands))
-        if lines:
-            yield Text("Made by:")
-            yield Text("\n".join(lines), is_code=True)
-        if run.continue_with:
-            yield Text("Continue it with:")
-            yield Text(run.continue_with, is_code=True)
 
 
 # ---- data -------------------------------------------------------------------------------------------------------
