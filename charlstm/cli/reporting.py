@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from charlstm.checkpoint.names import LATEST
 from charlstm.checkpoint.run import MODEL, REPORT, RESUME
-from charlstm.cli.spelling import reference_to, with_options
+from charlstm.cli.spelling import with_options
 from charlstm.cli.views.terminal import say
+from charlstm.cli.workspace import reference_to
 from charlstm.errors import CharlstmError
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import typer
 
 from charlstm.checkpoint.names import NOTHING
 from charlstm.cli import launch
-from charlstm.cli.spelling import as_option, reference_to
+from charlstm.cli.spelling import as_option
 from charlstm.cli.views.terminal import say
-from charlstm.cli.workspace import RunOptions, Workspace
+from charlstm.cli.workspace import RunOptions, Workspace, reference_to
 from charlstm.errors import CharlstmError, DivergedError, StorageError, UsageError
 
 if TYPE_CHECKING:

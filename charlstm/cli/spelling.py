@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable
-from pathlib import Path
 
-from charlstm.cli.options import DEFAULT_ROOT
 from charlstm.errors import CharlstmError
 
 _SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
@@ -42,12 +40,6 @@ def with_options(message: str, spell: Callable[[str], str] = as_option) -> str:
         return f"{option} {_typed_value(value)}"
 
     return _SETTING.sub(typed, message)
-
-
-def reference_to(folder: Path) -> str:
-    """Return what to type to name a run: its name if it is in the default folder of runs, otherwise its path."""
-    in_default_root = folder.parent.resolve() == DEFAULT_ROOT.resolve()
-    return shlex.quote(folder.name if in_default_root else str(folder))
 
 
 def respell(fault: CharlstmError, spell: Callable[[str], str] = as_option) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charlstm.cli.options import DEFAULT_ROOT
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -97,3 +99,9 @@ class RunOptions:
 
         of_file = read_settings(self.config) if self.config else {}
         return [presets.preset(self.preset) if self.preset else {}, of_file, self.flags]
+
+
+def reference_to(folder: Path) -> str:
+    """Return what to type to name a run: its name if it is in the default folder of runs, otherwise its path."""
+    in_default_root = folder.parent.resolve() == DEFAULT_ROOT.resolve()
+    return shlex.quote(folder.name if in_default_root else str(folder))

@@ -62,7 +62,7 @@ def _draw(axes: Axes, chart: Chart) -> list[tuple[str, Artist]]:
     if chart.log_x:
         _log_x(axes, chart)
     if chart.log_y:
-        axes.set_yscale("log", nonpositive="clip")
+        _log_y(axes, chart)
     lines: list[tuple[str, Artist]] = [(visible(curve.label), _draw_curve(axes, curve)) for curve in chart.curves]
     reference: dict[str, Any] = {"color": "0.45", "linewidth": 1}
     if chart.mark is not None:
@@ -107,3 +107,13 @@ def _log_x(axes: Axes, chart: Chart) -> None:
     axes.xaxis.set_major_locator(LogLocator(base=2) if powers else FixedLocator(ticks))
     axes.xaxis.set_major_formatter(lambda x, _: number(x))
     axes.xaxis.set_minor_formatter(lambda x, _: "")
+
+
+def _log_y(axes: Axes, chart: Chart) -> None:
+    """A logarithmic axis with the numbers of a page, upwards."""
+    from matplotlib.ticker import FixedLocator
+
+    axes.set_yscale("log", nonpositive="clip")
+    axes.yaxis.set_major_locator(FixedLocator(axes_of(chart)[1].ticks(_MOST_TICKS)))
+    axes.yaxis.set_major_formatter(lambda y, _: number(y))
+    axes.yaxis.set_minor_formatter(lambda y, _: "")
