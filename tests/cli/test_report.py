@@ -39,7 +39,7 @@ def test_training_leaves_a_page_and_says_where(cli: Cli) -> None:
     page = page_of(cli)
     for part in ("Training run my-1", "bits per character", "gzip", "order 2", "charlstm train my.txt --max-steps 20",
                  "charlstm train --resume my-1 --max-steps 40",
-                 f"trained on {describe(torch.device('cpu'))}; "):  # fmt: skip
+                 f"Trained on {describe(torch.device('cpu'))}; "):  # fmt: skip
         assert part in page
     best = json.loads(cli("checkpoints", "show", "my-1", "--json").out)["provenance"]["bits_per_char"]
     assert f"At best it needs {best:.3f} bits per character" in page

@@ -55,7 +55,8 @@ def commands(runs: Sequence[RunRecord]) -> Iterator[Block]:
         about = None if run.header is None else run.header.provenance
         made = about.command if about and about.command else next((s.command for s in run.history.sessions), "")
         machines = dict.fromkeys(session.machine for session in run.history.sessions if session.machine)
-        facts = [f"{run.name}: " * (len(runs) > 1) + "trained on " + ", then on ".join(machines)] if machines else []
+        trained_on = f"{run.name}: trained on " if len(runs) > 1 else "Trained on "
+        facts = [trained_on + ", then on ".join(machines)] if machines else []
         if about and about.charlstm:
             facts.append(f"charlstm {about.charlstm}" + f", PyTorch {about.torch}" * bool(about.torch))
         if facts:

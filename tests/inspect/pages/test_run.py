@@ -165,7 +165,7 @@ def test_commands_and_machines_of_all_sessions(header) -> None:
     resumed = [*events(), Started("a", 16, 5_000, 4_000, 500, "charlstm train --resume a", "4 cores of Y"), step(17)]
     run = record(header, happened=resumed, diagnosis="All is well.", continue_with="charlstm train --resume a")
     told = words(run_page([run]))
-    assert "trained on 2 cores of X, then on 4 cores of Y" in told
+    assert "Trained on 2 cores of X, then on 4 cores of Y" in told
     assert "charlstm train my.txt\ncharlstm train --resume a" in told
     assert "No end is recorded" in told
     assert "All is well." in told
