@@ -24,6 +24,7 @@ EPILOG = """Examples:
   charlstm sample my-1 --prompt "Once"   write with the model it gave
   charlstm fill "The s__ was rising."    fill in a blank
   charlstm eval my-1 other.txt           how surprising is another text?
+  charlstm originality my-1              what does it copy from its text?
   charlstm checkpoints list              what has been trained?
   charlstm tune my.txt --budget 1h       which settings learn a text best?
   charlstm lab gap                       how far back does each kind of network remember?

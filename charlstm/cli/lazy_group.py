@@ -19,6 +19,7 @@ LINES = {
     "eval": "Score a text: nats, bits per character and byte, perplexity.",
     "report": "Show how a training went: its curves, and what it wrote.",
     "inspect": "Look into a network: gates, units, memory, surprise, one step in numbers.",
+    "originality": "Find what a text copies from the training text.",
     "tune": "Search for the settings that learn a text best.",
     "checkpoints": "List, check, compare, copy and remove checkpoints.",
     "corpora": "List, show, fetch, measure, check and clean up texts.",

@@ -1,4 +1,4 @@
-"""Which of the words ``charlstm eval`` was given is the model, and which are texts."""
+"""Which of the words that ``charlstm eval`` or ``originality`` was given is the model, and which are texts."""
 
 from __future__ import annotations
 
@@ -41,6 +41,35 @@ def model_and_sources(words: list[str], root: Path) -> tuple[str | None, list[st
         hint = f"For the text: charlstm eval latest {first}; for the model: charlstm eval {first} TEXT"
         raise UsageError(f"{first!r} is a model and also a text", hint=hint)
     raise UsageError(f"{first!r} is a model, and the TEXT is missing", hint=f"Try: charlstm eval {first} other.txt")
+
+
+def model_or_source(words: list[str], root: Path) -> tuple[str | None, str | None]:
+    """Tell a model from a text where each of them may be missing.
+
+    Args:
+        words: what was typed, at most two.
+        root: the folder of runs.
+
+    Returns:
+        The reference of the model, and the source of the text; None for what is missing.
+
+    Raises:
+        UsageError: a single word means both a model and a text.
+        NotFoundError: it is neither.
+    """
+    if len(words) == 2:
+        return words[0], words[1]
+    for word in words:
+        model = _model_file(word, root)
+        if model is None:
+            if not _is_text(word, None):
+                find_model(Store(root), word)  # raises the error that names runs with a similar name
+            return None, word
+        if _is_text(word, model):
+            hint = f"For the text: ./{word} or its path; for the model: {root / word}"
+            raise UsageError(f"{word!r} is a model and also a text", hint=hint)
+        return word, None
+    return None, None
 
 
 def _model_file(word: str, root: Path) -> Path | None:

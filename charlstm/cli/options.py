@@ -98,6 +98,17 @@ Unfiltered = Annotated[
     bool, typer.Option("--unfiltered", help="The network's own distribution: temperature 1, nothing removed.")
 ]
 Words = Annotated[bool, typer.Option("--words", help="Letters may form only words that the training text has.")]
+NoCopy = Annotated[
+    int | None,
+    typer.Option(
+        "--no-copy", metavar="L", help="No L characters in a row, 20 or more, stand in the training text.",
+        show_default=False,
+    ),
+]  # fmt: skip
+Source = Annotated[
+    list[str] | None,
+    typer.Option("--source", metavar="TEXT", help="The training text, if it is not where it was; may be repeated."),
+]
 Seed = Annotated[
     int | None,
     typer.Option("--seed", help="0 to 2^64 - 1; the same seed and inputs give the same text. [default: random]"),

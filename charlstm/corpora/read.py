@@ -90,7 +90,19 @@ class Corpus:
             NotFoundError: a part has disappeared.
             StorageError: a part cannot be read.
         """
-        last = "\n"
+        for _, text in self.named_chunks(feed=feed):
+            yield text
+
+    def named_chunks(self, *, feed: Feed | None = None) -> Iterator[tuple[str, str]]:
+        """Yield the same chunks, each with the name of the part that it is from.
+
+        Args:
+            feed: as in `chunks`.
+
+        Raises:
+            TextError, NotFoundError, StorageError: as in `chunks`.
+        """
+        last, name = "\n", ""
         for part in self.parts:
             begins = True
             for text, utf8 in TextDecoder(part.name, part.encoding or self.encoding, self.newlines).decode(
@@ -99,11 +111,11 @@ class Corpus:
                 if begins and last not in "\r\n":
                     if feed:
                         feed(b"\n")
-                    yield "\n"
-                begins, last = False, text[-1]
+                    yield name, "\n"
+                begins, last, name = False, text[-1], part.name
                 if feed:
                     feed(utf8)
-                yield text
+                yield part.name, text
 
     def raw_chunks(self, block: int = BLOCK, *, feed: Feed | None = None) -> Iterator[bytes]:
         """Yield the bytes of all parts, unchanged by encoding and newline rule.

@@ -155,12 +155,23 @@ def labels_of(subject: Subject, hypothesis: Hypothesis) -> NDArray[np.float32]:
     return label
 
 
-def unit_values(subject: Subject, unit: Unit) -> NDArray[np.float32]:
-    """The values of one unit over a text, c through tanh, (T,)."""
+def unit_values(subject: Subject, units: Sequence[Unit]) -> NDArray[np.float32]:
+    """The values of some units over a text, c through tanh.
+
+    Args:
+        subject: the network and the text.
+        units: which units, U of them.
+
+    Returns:
+        (T, U).
+    """
     parts = []
     for traced in trace_windows(subject.model, subject.ids):
-        values = traced.layers[unit.stack][unit.layer].parts[unit.part][:, unit.number]
-        parts.append(np.tanh(values) if unit.part == "c" else values)
+        columns = []
+        for unit in units:
+            values = traced.layers[unit.stack][unit.layer].parts[unit.part][:, unit.number]
+            columns.append(np.tanh(values) if unit.part == "c" else values)
+        parts.append(np.stack(columns, 1))
     return np.concatenate(parts)
 
 

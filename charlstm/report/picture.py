@@ -33,6 +33,9 @@ _POINTS = 9.5
 _CHART, _PLANE = 3.6, 5.0
 """Inches of the height of a chart, and of a plane of points."""
 
+_PALE = Shade("", "#999999", " ")
+"""Of guesses that are unlikely."""
+
 _Line = list[tuple[str, Shade | None, bool]]
 """Characters, each with its shade and whether it is marked."""
 
@@ -93,6 +96,7 @@ def _of_blocks(blocks: tuple[Block, ...]) -> Iterator[_Item]:
                 yield _charts(charts[begin : begin + 2])
             continue
         for block in group:
+            yield _gap()
             yield from _ITEMS[type(block)](block)
 
 
@@ -223,7 +227,8 @@ def _strip(block: Strip) -> Iterator[_Item]:
         shown = zip(block.characters[part], block.values[part], strict=True)
         yield _row([(cell_of(character), block.scale.shade_of(value), False) for character, value in shown])
         for rank in range(len(block.guesses[0]) if block.guesses else 0):
-            yield _row([(cell_of(row[rank][0]), None, False) for row in block.guesses[part]])
+            guesses = [row[rank] for row in block.guesses[part]]
+        yield _row([(cell_of(guess), _PALE if share < 0.1 else None, False) for guess, share in guesses])
         yield _gap()
     yield _legend(block.scale)
     yield from _paragraph(block.caption) if block.caption else ()
@@ -268,7 +273,7 @@ def _row(line: _Line) -> _Item:
                 figure.add_artist(Rectangle(*box, color=shade.background, linewidth=0))
             if marked:
                 figure.add_artist(Rectangle(box[0], box[1], 0.02 / height, color="#d6604d", linewidth=0))
-            color = shade.color if shade is not None and shade.background else "black"
+            color = shade.color if shade is not None and shade.color else "black"
             for number, character in enumerate(text):
                 if character != " ":
                     _write(figure, left + number * _CELL, top + 0.015, character, mono=True, color=color)

@@ -72,6 +72,14 @@ SURPRISE = Scale(
 )
 """Each colour is one of the 256 of a terminal; with 16 colours, too, no two of the nearest ones are the same."""
 
+COPIED = Scale(
+    (16, 32, 64, 128),
+    _shades(("", "#d7d7af", "#ffd75f", "#ff875f", "#d70000"), " 1368"),
+    ("under 16", "16 to 31", "32 to 63", "64 to 127", "128 or more"),
+    "length of the copy in characters",
+)
+"""Each sign is the first digit of the length."""
+
 BANDS = Scale(
     (1, 3, 10, 30),
     _shades(("", "#d7d7af", "#ffd75f", "#ff875f", "#d70000"), ".1248"),

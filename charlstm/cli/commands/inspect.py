@@ -135,7 +135,9 @@ def _told(read: Read, findings: list[Finding], *, hold: bool, seed: int) -> list
     from charlstm.sampling.config import settings_for
 
     subject, checkpoint = read.subject, read.checkpoint
-    values = [unit_values(subject, finding.unit) for finding in findings]
+    if not findings:
+        return []
+    values = [*unit_values(subject, [finding.unit for finding in findings]).T]
     if checkpoint.architecture.bidirectional:
         say("a network that reads both ways cannot be stepped: no unit is held")
         return [Told(finding, each, None) for finding, each in zip(findings, values, strict=True)]

@@ -6,8 +6,9 @@ import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,7 @@ from charlstm.cli.load_model import (
     describe,
     fit_prompt,
     load,
+    no_copy_guide,
     one_of,
     prompt_text,
     reject_filters,
@@ -47,6 +49,8 @@ EPILOG = """Examples:
   charlstm sample my-1 -t 0.5 --length 0         careful, and endless: Ctrl-C ends it
   charlstm sample my-1 -n 3 --lines 4 --seed 7   three texts of four lines, always the same
   charlstm sample my-1 --words -t 1.1            wild, in words of the text it learnt
+  charlstm sample my-1 --no-copy 40              no 40 characters in a row from its training text
+  charlstm sample my-1 --sweep temperature=0.2..1.4   the same at five temperatures, side by side
   charlstm sample names-1 -n 20 --new            twenty names that its list does not have
   fortune | charlstm sample --prompt -           the prompt from a pipe
   charlstm sample --json | jq .text              for a program
@@ -86,6 +90,16 @@ def sample(
     temperature: options.Temperature = None,
     unfiltered: options.Unfiltered = False,
     words: options.Words = False,
+    no_copy: options.NoCopy = None,
+    source: options.Source = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            "--sweep",
+            metavar="NAME=A..B",
+            help="Compare values of temperature, top_p or min_p: a range, or a list 0.5,0.8,1.",
+        ),
+    ] = None,
     samples: Annotated[
         int | None,
         typer.Option(
@@ -108,6 +122,9 @@ def sample(
     json_out: Annotated[
         bool, typer.Option("--json", help="One JSON object per text, with each token's log-probability.")
     ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="With --sweep: also as one page for a browser.")
+    ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Bytes as they are drawn, into a file or pipe; only for models of bytes.")
     ] = False,
@@ -120,6 +137,7 @@ def sample(
         ),
     ] = None,
     root: Root = DEFAULT_ROOT,
+    cache: options.Cache = None,
     primetext: options.hidden(str | None, "--primetext", "--prime", "--start") = None,  # type: ignore[valid-type]
 ) -> None:
     """Write text in the style of what a model has learnt.
@@ -135,6 +153,9 @@ def sample(
     and no-repeat are stored with the network (`charlstm checkpoints show`); --unfiltered leaves its distribution as it
     is.
 
+    With --no-copy the text never gets stuck: a character after which nothing but a copy could follow is left out, too.
+    A copy that begins in the prompt counts.
+
     Filters apply in this order, each to what the one before has left: --no-repeat, --longest-run,
     --repetition-penalty, --top-k, --top-p, --min-p, --temperature. Log-probabilities are the model's own: in nats, at
     temperature 1, before any filter.
@@ -142,10 +163,8 @@ def sample(
     from charlstm.sampling.config import settings_for
 
     reject_prompt_words("sample", checkpoint, context.args)
-    if samples is not None and not 1 <= samples <= _MOST_TEXTS:
-        raise UsageError(f"-n {samples} must be 1 to {_MOST_TEXTS:,}")
-    if threads is not None and not 1 <= threads <= _MOST_THREADS:
-        raise UsageError(f"--threads {threads} must be 1 to {_MOST_THREADS}")
+    _check_numbers(samples, threads)
+    swept = _swept(sweep, source, no_copy, html, samples)
     filters = reject_filters(
         unfiltered, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
         repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run,
@@ -166,23 +185,39 @@ def sample(
     samples = samples or (_RECORDS if as_list else 1)
     if new:
         _check_knows_records(loaded.checkpoint)
-    needs_end = "--json" if json_out else "-n" if samples > 1 else ""
+    needs_end = "--sweep" if swept else "--json" if json_out else "-n" if samples > 1 else ""
     _check_ends(config, loaded.model.tokenizer, needs_end)
     if raw:
         _check_raw(loaded.model.tokenizer, needs_end)
     text = prompt_text(one_of(prompt, primetext, name="--prompt"), prompt_file, loaded)
     text = fit_prompt(loaded.model.tokenizer, text, unknown)
+    guide = _guide(loaded, text, words, no_copy, source, cache)
     say(describe(loaded, seed=config.seed))
-    if samples > 1 and (config.temperature == 0 or config.top_k == 1):
+    if samples > 1 and (config.temperature == 0 or config.top_k == 1) and not swept:
         say(f"all {samples} texts will be the same: only the likeliest token is ever drawn")
-    guide = word_guide(loaded)(text) if words else None
-    drawing = _Drawing(loaded, text, config, samples, guide, _Json(loaded, text, config) if json_out else None)
-    output, echo = Output(), "" if no_echo else text
+    as_json = _Json(loaded, text, config) if json_out else None
+    drawing = _Drawing(loaded, text, config, samples, guide, as_json, scored=json_out or bool(swept))
+    echo = "" if no_echo else text
+    if swept:
+        from charlstm.cli.sweep import present_sweep
+
+        folder = options.cache_or_default(cache)
+        present_sweep(
+            loaded, drawing.each, config, swept,
+            echo=echo, sources=source, cache=folder, html=html, json_out=json_out,
+        )  # fmt: skip
+        return
+    _write(drawing, echo, as_list=as_list, new_only=new, raw=raw, cuts_are_told=bool(lines) and length is None)
+
+
+def _write(drawing: _Drawing, echo: str, *, as_list: bool, new_only: bool, raw: bool, cuts_are_told: bool) -> None:
+    """Draw, and print as it is drawn."""
+    output = Output()
     try:
         if as_list:
-            _write_records(output, echo, drawing, new_only=new)
+            _write_records(output, echo, drawing, new_only=new_only)
         else:
-            _write_texts(output, echo, drawing, raw=raw, cuts_are_told=bool(lines) and length is None)
+            _write_texts(output, echo, drawing, raw=raw, cuts_are_told=cuts_are_told)
     except KeyboardInterrupt:
         output.end_line()
         raise typer.Exit(130) from None
@@ -191,6 +226,47 @@ def sample(
         raise
     except BrokenPipeError:  # the reader has seen enough; Typer would exit with 1
         raise typer.Exit(0) from None
+
+
+def _check_numbers(samples: int | None, threads: int | None) -> None:
+    if samples is not None and not 1 <= samples <= _MOST_TEXTS:
+        raise UsageError(f"-n {samples} must be 1 to {_MOST_TEXTS:,}")
+    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+        raise UsageError(f"--threads {threads} must be 1 to {_MOST_THREADS}")
+
+
+def _swept(
+    sweep: str | None, source: list[str] | None, no_copy: int | None, html: Path | None, samples: int | None
+) -> tuple[str, tuple[float, ...]] | None:
+    """What is swept and its values; None without ``--sweep``, and then no option that is only for it."""
+    if sweep is None:
+        if html is not None:
+            raise UsageError("--html is for --sweep", hint="Add --sweep temperature=0.2..1.4.")
+        if source and no_copy is None:
+            raise UsageError("--source is for --no-copy and --sweep", hint="Add --no-copy 40.")
+        return None
+    from charlstm.cli.views.pages import check_forms
+    from charlstm.inspect.sweep import parse_sweep
+
+    check_forms(html, None)
+    if samples not in (None, 1):
+        raise UsageError(f"-n {samples}: --sweep draws one text at each value", hint="Leave -n out.")
+    return parse_sweep(sweep)
+
+
+def _guide(
+    loaded: Loaded[TextModel],
+    text: str,
+    words: bool,
+    no_copy: int | None,
+    source: list[str] | None,
+    cache: Path | None,
+) -> Guide | None:
+    """The rules that the texts keep after a prompt."""
+    guide = word_guide(loaded)(text) if words else None
+    if no_copy is None:
+        return guide
+    return no_copy_guide(loaded, no_copy, text, guide, source, options.cache_or_default(cache))
 
 
 def _check_ends(config: SampleConfig, tokenizer: Tokenizer, needs_end: str) -> None:
@@ -234,6 +310,19 @@ class _Drawing:
     guide: Guide | None
     as_json: _Json | None
     """How texts are printed as JSON; None prints them as they are."""
+    scored: bool
+    """Whether log-probabilities are computed."""
+
+    def each(self, config: SampleConfig) -> Iterator[tuple[str, Sequence[Fragment]]]:
+        """Draw whole texts with other settings."""
+        drawing, writing = replace(self, config=config), self.loaded.checkpoint.writing
+        if writing.record:
+            for record in drawing.records(new_only=False):
+                yield record.text.removeprefix(self.prompt) + writing.record, record.fragments
+            return
+        for _, row in groupby(drawing.texts(raw=False), key=lambda fragment: fragment.row):
+            fragments = tuple(row)
+            yield "".join(fragment.text for fragment in fragments), fragments
 
     def texts(self, *, raw: bool) -> Iterator[Fragment]:
         """Draw texts, one after the other."""
@@ -249,7 +338,7 @@ class _Drawing:
             rows=self.count,
             starts=writing.starts,
             guide=self.guide,
-            with_log_probabilities=self.as_json is not None,
+            with_log_probabilities=self.scored,
             raw=raw,
         )
         return in_order(fragments, self.count)
@@ -268,7 +357,7 @@ class _Drawing:
             prompt=self.prompt,
             new_only=new_only,
             guide=self.guide,
-            with_log_probabilities=self.as_json is not None,
+            with_log_probabilities=self.scored,
         )
 
 

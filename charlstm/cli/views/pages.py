@@ -57,12 +57,26 @@ def present_page(page: Page, html: Path | None = None, png: Path | None = None, 
     Raises:
         StorageError: a file cannot be written.
     """
-    from charlstm.files import write_atomically
-
     if json_out:
         print(json.dumps(page.data, default=_plain))  # in ASCII: a terminal obeys some characters beyond it
     else:
         show_page(page)
+    write_page(page, html, png)
+
+
+def write_page(page: Page, html: Path | None, png: Path | None) -> None:
+    """Write a page where asked.
+
+    Args:
+        page: the view.
+        html: the file of the page, or none.
+        png: the file of the picture, or none.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    from charlstm.files import write_atomically
+
     for path, draw in ((html, _html), (png, _png)):
         if path is None:
             continue
