@@ -114,10 +114,10 @@ def to_json(event: Event) -> str:
 def from_json(line: str) -> Event:
     """Convert a line of JSON back to an event: the inverse of `to_json`."""
     values: dict[str, Any] = json.loads(line)
-    event: Event = _KINDS[values.pop("event")](**values)
+    event: Event = KINDS[values.pop("event")](**values)
     return event
 
 
-_KINDS: dict[str, type[Any]] = {
+KINDS: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (Started, StepDone, EvalDone, Preview, CheckpointSaved, Notice, Stopped)
 }

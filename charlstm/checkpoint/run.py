@@ -17,9 +17,11 @@ RESUME = "resume.safetensors"
 """All that an exact resume needs."""
 METRICS = "metrics.jsonl"
 """The events of training, one per line."""
+REPORT = "report.html"
+"""The page about the run, written at the end of a session."""
 LOCK = ".lock"
 """Locked by the process that trains."""
-FILES = (MODEL, RESUME, METRICS, LOCK)
+FILES = (MODEL, RESUME, METRICS, REPORT, LOCK)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from charlstm.checkpoint.run import (
     LOCK,
     METRICS,
     MODEL,
+    REPORT,
     RESUME,
     RunEntry,
     check_removable_files,
@@ -101,7 +102,7 @@ class Store:
             name: the run's name, or None for ``default`` with the next free number.
             default: ``"english"`` gives ``english-1``, ``english-2`` …; a character that no name may hold becomes
                 ``-``.
-            force: take over an existing run: its resume file and metrics go at once, its model stays until the first
+            force: take over an existing run: all its files go at once but the model, which stays until the first
                 new one replaces it.
 
         Returns:
@@ -148,7 +149,7 @@ class Store:
         self.create(name, name, force=True)
 
     def take_over(self, folder: Path) -> None:
-        """Make a folder ready for another run's model: resume file and metrics go, the model stays until replaced.
+        """Make a folder ready for another run's model: all files go but the model, which stays until replaced.
 
         A link gives way to a new folder: nothing outside the root is ever touched.
 
@@ -167,7 +168,7 @@ class Store:
         check_removable_files(folder)
         with self.lock(folder):
             try:
-                for name in (RESUME, METRICS):
+                for name in (RESUME, METRICS, REPORT):
                     folder.joinpath(name).unlink(missing_ok=True)
             except OSError as fault:
                 raise storage_error(folder, fault, "cannot be replaced") from fault

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,7 +120,7 @@ def compare(first: Header, second: Header) -> Comparison:
     Returns:
         What differs, and the results of both.
     """
-    one, two = dict(_flat(first.run.to_plain())), dict(_flat(second.run.to_plain()))
+    one, two = flat_settings(first), flat_settings(second)
     names = [name for name in {**one, **two} if one.get(name) != two.get(name)]
     results = {name: (value, _results(second)[name]) for name, value in _results(first).items()}
     return Comparison(
@@ -154,10 +153,14 @@ def _alphabets(first: Header, second: Header) -> tuple[str, str] | None:
     return "".join(sorted(set(one) - set(two))), "".join(sorted(set(two) - set(one)))
 
 
-def _flat(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Settings by full name: sections hold settings, and nothing is nested deeper."""
-    for section, values in settings.items():
-        if isinstance(values, dict):
-            yield from ((f"{section}.{name}", value) for name, value in values.items())
-        else:
-            yield section, values
+def flat_settings(header: Header) -> dict[str, Any]:
+    """Return all settings by full name, as ``"model.hidden_size"``; nothing is nested deeper.
+
+    Args:
+        header: the checkpoint's.
+    """
+    settings: dict[str, Any] = {}
+    for section, values in header.run.to_plain().items():
+        named = {f"{section}.{name}": value for name, value in values.items()} if isinstance(values, dict) else None
+        settings.update({section: values} if named is None else named)
+    return settings

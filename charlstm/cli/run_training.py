@@ -14,10 +14,9 @@ import typer
 
 from charlstm.checkpoint.names import NOTHING
 from charlstm.cli import launch
-from charlstm.cli.options import DEFAULT_ROOT
 from charlstm.cli.spelling import as_option
 from charlstm.cli.views.terminal import say
-from charlstm.cli.workspace import RunOptions, Workspace
+from charlstm.cli.workspace import RunOptions, Workspace, reference_to
 from charlstm.errors import CharlstmError, DivergedError, StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -256,7 +255,7 @@ def _checkpoint(workspace: Workspace, reference: str | None) -> Checkpoint:
 
 def _run(workspace: Workspace, training: Training, request: StopRequest) -> None:
     """Train, show the events, and raise what the exit code is to tell."""
-    name, prints = _reference(training.folder), training.ranks.is_rank_zero
+    name, prints = reference_to(training.folder), training.ranks.is_rank_zero
     first_step = training.cursor.step
     try:
         stopped = _show_events(workspace, training, request)
@@ -264,11 +263,14 @@ def _run(workspace: Workspace, training: Training, request: StopRequest) -> None
         if (training.folder / "resume.safetensors").exists():
             fault.hint = f"Once that is solved, continue with: charlstm train --resume {name}"
         raise
+    page = _leave_report(workspace, training, first_step) if prints else None
     if stopped.reason == "diverged":
+        _say_page(workspace, page)
         raise DivergedError(stopped.message, hint="Start again with a lower --lr or a lower --grad-clip.")
     if stopped.reason == "interrupted":
         if prints:
             say(f"saved. Continue with: charlstm train --resume {name}")
+            _say_page(workspace, page)
         raise typer.Exit(request.exit_code)
     if not prints or workspace.json_lines:
         return
@@ -276,10 +278,25 @@ def _run(workspace: Workspace, training: Training, request: StopRequest) -> None
     if training.run.model.bidirectional:
         next_step = f"Fill blanks with: charlstm fill {name} {with_blank(training.passage(200))}"
     say(f"done: {training.folder}. {next_step}")
+    _say_page(workspace, page)
     if training.cursor.step > first_step and not workspace.quiet:
         from charlstm.cli.views.closing import close
 
         close(training, request)
+
+
+def _leave_report(workspace: Workspace, training: Training, first_step: int) -> Path | None:
+    """Write the page about the run, unless it is not wanted or nothing is new."""
+    if not workspace.report or training.cursor.step == first_step:
+        return None
+    from charlstm.cli.reporting import leave_report
+
+    return leave_report(training)
+
+
+def _say_page(workspace: Workspace, page: Path | None) -> None:
+    if page is not None and not workspace.quiet and not workspace.json_lines:
+        say(f"How it went: {page}")
 
 
 def _show_events(workspace: Workspace, training: Training, request: StopRequest) -> Stopped:
@@ -307,12 +324,6 @@ def with_blank(passage: str) -> str:
     line = max(plain, key=len, default="")[:24]
     middle = len(line) // 2
     return shlex.quote(f"{line[:middle]}_{line[middle + 1 :]}")
-
-
-def _reference(folder: Path) -> str:
-    """What to type to name this run again."""
-    in_default_root = folder.parent.resolve() == DEFAULT_ROOT.resolve()
-    return shlex.quote(folder.name if in_default_root else str(folder))
 
 
 def _command() -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charlstm.cli.options import DEFAULT_ROOT
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ class Workspace:
         force: replace a run of that name.
         quiet: print only errors and how to use the run.
         json_lines: print the events as JSON on stdout instead.
+        report: leave a page about the run beside its checkpoint.
     """
 
     store: Store
@@ -31,10 +34,20 @@ class Workspace:
     force: bool
     quiet: bool
     json_lines: bool
+    report: bool
 
     @classmethod
     def of_options(
-        cls, root: Path, cache: Path, name: str | None, out: Path | None, *, force: bool, quiet: bool, json_lines: bool
+        cls,
+        root: Path,
+        cache: Path,
+        name: str | None,
+        out: Path | None,
+        *,
+        force: bool,
+        quiet: bool,
+        json_lines: bool,
+        report: bool,
     ) -> Workspace:
         """Combine the options that say where a run is kept.
 
@@ -46,6 +59,7 @@ class Workspace:
             force: replace a run of that name.
             quiet: print only errors and how to use the run.
             json_lines: print the events as JSON on stdout instead.
+            report: leave a page about the run beside its checkpoint.
 
         Returns:
             Where the run is kept, and how it reports.
@@ -59,7 +73,7 @@ class Workspace:
             if name is not None:
                 raise UsageError("--name and --out both say where the run is kept", hint="Give one of them.")
             root, name = out.absolute().parent, out.name
-        return cls(Store(root), cache, name, force, quiet, json_lines)
+        return cls(Store(root), cache, name, force, quiet, json_lines, report)
 
 
 @dataclass(frozen=True)
@@ -85,3 +99,9 @@ class RunOptions:
 
         of_file = read_settings(self.config) if self.config else {}
         return [presets.preset(self.preset) if self.preset else {}, of_file, self.flags]
+
+
+def reference_to(folder: Path) -> str:
+    """Return what to type to name a run: its name if it is in the default folder of runs, otherwise its path."""
+    in_default_root = folder.parent.resolve() == DEFAULT_ROOT.resolve()
+    return shlex.quote(folder.name if in_default_root else str(folder))

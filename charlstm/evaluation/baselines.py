@@ -45,7 +45,7 @@ def baselines(
         is_late: asked now and then; from when it returns True, what is not yet measured is left out.
 
     Returns:
-        Bits per character, or per byte for a tokenizer of bytes, by name: ``order 2``, ``gzip``, ``xz``. Without a
+        Bits per character, or per byte for a tokenizer of bytes, by name: ``gzip``, ``order 2``, ``xz``. Without a
         validation text nothing.
     """
     before, text = (_bytes(ids, tokenizer) for ids in (train_ids[-_COUNTED:], val_ids[:_SCORED]))
@@ -53,8 +53,8 @@ def baselines(
     if not len(codes):
         return {}
     measures: dict[str, Callable[[], float]] = {
-        ORDER_2: lambda: witten_bell(before_codes, codes),
         "gzip": lambda: _gzip(before, text) / len(codes),
+        ORDER_2: lambda: witten_bell(before_codes, codes),
         "xz": lambda: _xz(before[-_WINDOW:], text, is_late) / len(codes),
     }
     measured = {}

@@ -9,7 +9,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from charlstm.errors import UsageError
-from charlstm.report.axes import FLOOR
+from charlstm.report.axes import FLOOR, number
+from charlstm.report.axes import axes as axes_of
 from charlstm.report.data import COLORS, Chart, Curve
 from charlstm.report.visible import visible
 
@@ -22,6 +23,7 @@ _MARKERS = ("o", "s", "^", "D", "v")
 """For each colour of the palette one."""
 _LEVELS = ("--", "-.", (0, (1, 1)))
 """The strokes of reference lines, so that several are told apart."""
+_MOST_TICKS = 6
 _MAX_MARKERS = 24
 """A curve of more points is drawn without markers."""
 
@@ -60,7 +62,7 @@ def _draw(axes: Axes, chart: Chart) -> list[tuple[str, Artist]]:
     if chart.log_x:
         _log_x(axes, chart)
     if chart.log_y:
-        axes.set_yscale("log", nonpositive="clip")
+        _log_y(axes, chart)
     lines: list[tuple[str, Artist]] = [(visible(curve.label), _draw_curve(axes, curve)) for curve in chart.curves]
     reference: dict[str, Any] = {"color": "0.45", "linewidth": 1}
     if chart.mark is not None:
@@ -96,11 +98,22 @@ def _draw_curve(axes: Axes, curve: Curve) -> Line2D:
 
 
 def _log_x(axes: Axes, chart: Chart) -> None:
-    """A logarithmic axis with plain numbers: 1, 2, 4, … where those were measured, else 10k, 20k, 50k, …."""
-    from matplotlib.ticker import LogLocator
+    """A logarithmic axis with plain numbers: 1, 2, 4, … where those were measured, else as in a page."""
+    from matplotlib.ticker import FixedLocator, LogLocator
 
-    powers = all(math.log2(x).is_integer() for curve in chart.curves for x in curve.x)
+    powers = all(x > 0 and math.log2(x).is_integer() for curve in chart.curves for x in curve.x)
     axes.set_xscale("log", base=2 if powers else 10)
-    axes.xaxis.set_major_locator(LogLocator(base=2) if powers else LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 10_000 else f"{x:g}")
+    ticks = axes_of(chart)[0].ticks(_MOST_TICKS)
+    axes.xaxis.set_major_locator(LogLocator(base=2) if powers else FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(lambda x, _: number(x))
     axes.xaxis.set_minor_formatter(lambda x, _: "")
+
+
+def _log_y(axes: Axes, chart: Chart) -> None:
+    """A logarithmic axis with the numbers of a page, upwards."""
+    from matplotlib.ticker import FixedLocator
+
+    axes.set_yscale("log", nonpositive="clip")
+    axes.yaxis.set_major_locator(FixedLocator(axes_of(chart)[1].ticks(_MOST_TICKS)))
+    axes.yaxis.set_major_formatter(lambda y, _: number(y))
+    axes.yaxis.set_minor_formatter(lambda y, _: "")

@@ -32,7 +32,7 @@ _SHORT, _LONG = 12, 36
 _TITLE_LINE = 44
 """Characters of a line of the title."""
 _DOTS, _HOVERS = 24, 48
-"""A curve of no more points has a dot at each; points of a curve that tell their values under the pointer."""
+"""A curve of no more points has a dot at each, unless it is dashed; and points that tell their values, at most."""
 _HALO = 'class="halo" paint-order="stroke" stroke="Canvas" stroke-width="4" stroke-linejoin="round"'
 _FAINT = 'stroke="currentColor" stroke-opacity=".6"'
 _NOT_XML = str.maketrans(dict.fromkeys((0xFFFE, 0xFFFF), "\ufffd") | dict.fromkeys((0x09, 0x0A), " "))
@@ -178,7 +178,7 @@ def _points(chart: Chart, curve: Curve, across: Axis, upwards: Axis) -> Iterator
         for number, (x, y) in enumerate(zip(curve.x, curve.mean, strict=True))
         if across.can_show(x) and upwards.can_show(y)
     ]
-    seen = len(places) <= _DOTS
+    seen = len(places) <= _DOTS and not (curve.dashed and len(places) > 1)
     for place in places[:: math.ceil(len(places) / _HOVERS) or 1]:
         x, y = curve.x[place], curve.mean[place]
         title = _escape(f"{curve.label}: {number(y)} {chart.y_label}, {number(x)} {chart.x_label}")

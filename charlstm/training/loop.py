@@ -20,6 +20,7 @@ from charlstm.cpu import AdaptiveThreads
 from charlstm.engine.load import load_engine
 from charlstm.engine.network import Engine
 from charlstm.errors import CheckpointError, DivergedError
+from charlstm.evaluation.baselines import baselines
 from charlstm.evaluation.loss import bits_per_char
 from charlstm.evaluation.objective import objective_of
 from charlstm.evaluation.writing import known_words
@@ -171,6 +172,19 @@ class Training:
                 size = len(self._val_ids), len(self._val_ids)
             bits, by_frequency = (bits_per_char(loss, *size) for loss in (cursor.best_val_loss, by_frequency))
         return Outcome(cursor.tokens / len(self._train_ids), self._clock.seconds, bits, by_frequency)
+
+    def baselines(self, is_late: Callable[[], bool] = lambda: False) -> dict[str, float]:
+        """Return what the validation text costs without a network; nothing for a network that reads both sides.
+
+        Args:
+            is_late: as `evaluation.baselines.baselines`.
+
+        Returns:
+            Bits per character, or per byte for a model of bytes, by name.
+        """
+        if self.run.model.bidirectional:
+            return {}
+        return baselines(self._train_ids, self._val_ids, self.tokenizer, is_late=is_late)
 
     def save_resume(self) -> CheckpointSaved:
         """Write ``resume.safetensors``: everything for an exact resume, with any number of ranks.

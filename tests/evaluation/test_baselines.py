@@ -94,7 +94,7 @@ def test_any_length_of_either_text_can_be_measured(size: int) -> None:
     ids = tokenizer.encode("abba")
     assert baselines(ids, ids[:0], tokenizer) == {}
     found = baselines(ids[:size], ids[size:], tokenizer)
-    assert list(found) == [ORDER_2, "gzip", "xz"]
+    assert list(found) == ["gzip", ORDER_2, "xz"]
     assert all(math.isfinite(bits) and bits >= 0 for bits in found.values())
 
 
@@ -110,7 +110,7 @@ def test_what_there_is_no_time_for_is_left_out() -> None:
     tokenizer = CharTokenizer(sorted(set(TEXT)))
     ids = tokenizer.encode(TEXT)
     every = baselines(ids[:3000], ids[3000:], tokenizer)
-    for asked, names in ((0, []), (1, [ORDER_2]), (2, [ORDER_2, "gzip"]), (3, [ORDER_2, "gzip"]), (99, list(every))):
+    for asked, names in ((0, []), (1, ["gzip"]), (2, ["gzip", ORDER_2]), (3, ["gzip", ORDER_2]), (99, list(every))):
         answers = iter([False] * asked)
         found = baselines(ids[:3000], ids[3000:], tokenizer, is_late=lambda: next(answers, True))  # noqa: B023
         assert list(found) == names

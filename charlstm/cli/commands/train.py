@@ -70,6 +70,9 @@ def train(
     config: Annotated[Path | None, _goal("--config", metavar="FILE", help="Settings from a TOML file.")] = None,
     quiet: Annotated[bool, _output("--quiet", "-q", help="Print only how to use the run.")] = False,
     json_lines: Annotated[bool, _output("--json", help="Print events as JSON lines, for a program.")] = False,
+    report: Annotated[
+        bool, _output("--report/--no-report", help="Leave a page about the run, report.html, beside its checkpoint.")
+    ] = True,
     nproc: Annotated[
         int | None,
         typer.Option(
@@ -94,7 +97,14 @@ def train(
         return
     name = name if name is not None else short_name
     workspace = Workspace.of_options(
-        root, options.cache_or_default(cache), name, out, force=force, quiet=quiet, json_lines=json_lines
+        root,
+        options.cache_or_default(cache),
+        name,
+        out,
+        force=force,
+        quiet=quiet,
+        json_lines=json_lines,
+        report=report,
     )
     run_options = RunOptions(settings, preset, config, init_from)
     if resume is not None and resume.startswith("-"):

@@ -99,8 +99,10 @@ def numbers(chart: Chart) -> Table:
 
 
 def _latest(curve: Curve, x: float) -> str:
-    values = [y for place, y in zip(curve.x, curve.mean, strict=True) if place <= x * (1 + 1e-9)]
-    return number(values[-1]) if values and math.isfinite(values[-1]) else "-"
+    """The latest value; none once the curve has ended before the doubling."""
+    points = [(place, y) for place, y in zip(curve.x, curve.mean, strict=True) if place <= x * (1 + 1e-9)]
+    has_ended = not points or (points[-1][0] <= x / 2 and len(points) == len(curve.x))
+    return "-" if has_ended or not math.isfinite(points[-1][1]) else number(points[-1][1])
 
 
 def _legend(lines: Sequence[_Line], width: int, *, unicode: bool, explains_letters: bool) -> Iterator[str]:

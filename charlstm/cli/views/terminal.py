@@ -9,6 +9,10 @@ import sys
 import textwrap
 from typing import IO, TYPE_CHECKING, Any
 
+from charlstm.report.amounts import count as count
+from charlstm.report.amounts import counted as counted
+from charlstm.report.amounts import duration as duration
+from charlstm.report.amounts import size as size
 from charlstm.report.visible import visible as visible
 
 if TYPE_CHECKING:
@@ -81,41 +85,3 @@ def fold(line: str, width: int, indent: str = "") -> list[str]:
     """
     folded = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
     return folded or [""]
-
-
-def duration(seconds: float) -> str:
-    """Format seconds: ``45 s``, ``3 min 20 s``, ``2 h 5 min``, ``1 d 4 h``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
-
-
-def count(number: float) -> str:
-    """Format a number with three digits and a letter: ``812``, ``1.3 M``."""
-    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= scale:
-            return f"{number / scale:.3g} {unit}"
-    return f"{number:.0f}"
-
-
-def counted(number: float, thing: str) -> str:
-    """Format a number of things: ``1 step``, ``1.3 M characters``.
-
-    Args:
-        number: how many.
-        thing: the noun, in the singular.
-
-    Returns:
-        The number and the noun, in the plural unless the number is 1.
-    """
-    return f"{count(number)} {thing}{'s' * (number != 1)}"
-
-
-def size(octets: float) -> str:
-    """Format bytes with three digits and a unit: ``2.6 MB``."""
-    return f"{count(octets)}B" if octets >= 1000 else f"{octets:.0f} B"
