@@ -18,7 +18,7 @@ LINES = {
     "fill": "Fill the blanks in a text.",
     "eval": "Score a text: nats, bits per character and byte, perplexity.",
     "report": "Show how a training went: its curves, and what it wrote.",
-    "inspect": "Look into a network: gates, units, memory, surprise, one step in numbers.",
+    "inspect": "Look into a network: its gates, units, memory and surprise.",
     "originality": "Find what a text copies from the training text.",
     "tune": "Search for the settings that learn a text best.",
     "checkpoints": "List, check, compare, copy and remove checkpoints.",

@@ -68,7 +68,7 @@ fieldset > .hint { order: 1; flex-basis: 100%; }
 li { margin: .35rem 0; }
 footer { margin-top: 2.5rem; border-top: 1px solid #8886; padding-top: .6rem; }
 @media print { body { max-width: none; margin: 0; } fieldset > label, .hint { display: none; }
-  .frame { display: block; } }
+  fieldset > .frame { display: block; } }
 """.strip()
 _COLUMN, _ROW = 10, 3
 """Units of an SVG's width for a column of a heat map, and of its height for a row."""

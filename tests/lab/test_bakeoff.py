@@ -8,7 +8,8 @@ import pytest
 from charlstm.lab import bakeoff
 from charlstm.lab.side_by_side import CellComparison
 from charlstm.lab.texts import Text
-from charlstm.report import plots
+from charlstm.report.experiment import experiment_page
+from charlstm.report.picture import png
 
 
 def abc_text():
@@ -25,4 +26,4 @@ def test_a_bake_off_stopped_in_its_first_turns_reports_those_that_had_one(turns)
     assert [row[0] for row in report.rows] == ["rnn", "gru", "rnn", "gru", "rnn"][:turns]
     verdicts = [finding for finding in report.findings if "gru reaches a lower loss" in finding]
     assert ["too short to tell" in verdict for verdict in verdicts] == [True] * (turns >= 4)
-    assert plots.png(report).startswith(b"\x89PNG")
+    assert png(experiment_page(report)).startswith(b"\x89PNG")

@@ -57,11 +57,11 @@ def present_page(page: Page, html: Path | None = None, png: Path | None = None, 
     Raises:
         StorageError: a file cannot be written.
     """
+    write_page(page, html, png)  # first: whoever reads stdout may have seen enough and close it
     if json_out:
         print(json.dumps(page.data, default=_plain))  # in ASCII: a terminal obeys some characters beyond it
     else:
         show_page(page)
-    write_page(page, html, png)
 
 
 def write_page(page: Page, html: Path | None, png: Path | None) -> None:

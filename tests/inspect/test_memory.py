@@ -1,0 +1,62 @@
+"""How far back a network looks, for networks of which that is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from charlstm.errors import TextError, UsageError
+from charlstm.inspect.memory import measure_memory
+from tests.inspect.test_trace import SHAPES, network
+
+TEXT = np.random.default_rng(3).integers(0, 9, 400)
+
+
+def test_a_network_without_recurrence_loses_nothing():
+    model = network(cell="rnn")
+    with torch.no_grad():
+        model.layers[0].weight_hh.zero_()
+    found = measure_memory(model, TEXT, None, places=20)
+    np.testing.assert_allclose(found.cut, np.repeat(found.whole[:, None], found.cut.shape[1], 1), atol=1e-5)
+    assert found.reach(found.cut) == found.reach(found.shuffled) == 1
+    assert found.gradient[1] == 0
+
+
+def test_the_losses_are_those_of_the_text_cut_by_hand():
+    model = network(**SHAPES["skip connections"])
+    found = measure_memory(model, TEXT, None, places=5)
+    assert found.distances == (1, 2, 4, 8, 16, 32, 64, 128)
+    for place, end in enumerate(np.unique(np.linspace(200, 399, 5).astype(int))):
+        for column, distance in enumerate((*found.distances, 200)):
+            with torch.no_grad():
+                logits, _ = model(torch.from_numpy(TEXT[end - distance : end])[None])
+            bits = float(-logits[0, -1].double().log_softmax(-1)[TEXT[end]]) / np.log(2)
+            expected = found.whole[place] if distance == 200 else found.cut[place, column]
+            assert expected == pytest.approx(bits, abs=1e-5)
+
+
+def test_shuffling_keeps_words_whole_and_the_last_tokens_in_place():
+    seen = []
+    model = network(cell="rnn")
+    model.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0].numpy().copy()))
+    measure_memory(model, TEXT, 4, places=3)
+    whole = [inputs for inputs in seen if inputs.shape[1] == 200][:8]  # one for each distance
+    original = TEXT[0:200]
+    assert len(whole) == 8
+    for inputs, distance in zip(whole, (1, 2, 4, 8, 16, 32, 64, 128), strict=True):
+        np.testing.assert_array_equal(inputs[0, 200 - distance :], original[200 - distance :])
+        early, mixed = (row[: 200 - distance].tolist() for row in (original, inputs[0]))
+        assert sorted(early) == sorted(mixed)
+        words = lambda row: sorted("".join(map(str, row)).replace("4", "4 ").split())  # noqa: E731
+        assert abs(len(words(early)) - len(words(mixed))) <= 1
+        assert len(set(words(early)) - set(words(mixed))) <= 2  # but the last one, which has no blank after it
+        if distance < 100:
+            assert early != mixed
+
+
+def test_a_bidirectional_network_and_a_short_text_are_refused():
+    with pytest.raises(UsageError, match="reads both ways"):
+        measure_memory(network(**SHAPES["bidirectional"]), TEXT, None)
+    with pytest.raises(TextError, match="5 tokens"):
+        measure_memory(network(cell="rnn"), TEXT[:5], None)
