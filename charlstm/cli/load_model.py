@@ -154,10 +154,10 @@ def prompt_text(text: str | None, file: Path | None, loaded: Loaded[Any], what: 
     try:
         return _decoded(file.read_bytes(), str(file), loaded)
     except FileNotFoundError as fault:
-        raise NotFoundError("no such prompt file", where=file) from fault
+        raise NotFoundError(f"no such {what} file", where=file) from fault
     except OSError as fault:
         if file.is_dir():  # checked only now: Windows reports a folder as "no permission"
-            raise UsageError("is a folder, and the prompt has to be a file", where=file) from fault
+            raise UsageError(f"is a folder, and the {what} has to be a file", where=file) from fault
         raise StorageError(f"cannot be read ({fault.strerror})", where=file) from fault
 
 

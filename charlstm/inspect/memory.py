@@ -20,15 +20,15 @@ from charlstm.errors import TextError, UsageError
 from charlstm.inspect.gradients import gradient_norms, relative_gradient
 from charlstm.nn.model import CharLM
 
-DISTANCES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+DISTANCES = (1, 3, 10, 30, 100, 300)
 """The distances, in tokens, that are measured."""
 WHOLE = 512
 """Tokens of the whole context."""
-PLACES = 192
+PLACES = 128
 """At how many places of the text the loss is measured."""
 _ROWS = 64
 """Places that are read side by side."""
-_GRADIENT_PLACES = 8
+_GRADIENT_PLACES = 4
 
 
 @dataclass(frozen=True)

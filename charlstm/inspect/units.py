@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.errors import TextError
 from charlstm.inspect.hypotheses import Hypothesis
 from charlstm.inspect.subject import Subject
 from charlstm.inspect.trace import trace_windows
@@ -34,8 +33,6 @@ _BLOCK = 256
 """Units whose ranks are in memory at a time."""
 _RARE = 20
 """A property of yes and no is judged if each half has at least so many of both."""
-LEAST_TOKENS = 400
-"""Of a text that units are searched with."""
 
 
 @dataclass(frozen=True)
@@ -102,21 +99,13 @@ def find_units(subject: Subject, hypotheses: Sequence[Hypothesis], *, seed: int 
     """Look for the unit that follows each property best.
 
     Args:
-        subject: the network and the text; `LEAST_TOKENS` are needed, and 20,000 tell much more.
+        subject: the network and the text: of 400 tokens little can be told, of 20,000 much.
         hypotheses: the properties; one that a half of the text hardly has is left out.
         seed: of the shifts.
 
     Returns:
         A finding for each property that the text has, in the order of ``hypotheses``.
-
-    Raises:
-        TextError: the text is too short.
     """
-    if len(subject.ids) < LEAST_TOKENS:
-        raise TextError(
-            f"the text has {len(subject.ids)} tokens, and the search for units needs {LEAST_TOKENS}",
-            hint="20,000 tell much more.",
-        )
     units, bins = _binned_values(subject)
     middle = len(bins) // 2
     halves = bins[:middle], bins[middle : 2 * middle]

@@ -26,7 +26,7 @@ def test_a_network_without_recurrence_loses_nothing():
 def test_the_losses_are_those_of_the_text_cut_by_hand():
     model = network(**SHAPES["skip connections"])
     found = measure_memory(model, TEXT, None, places=5)
-    assert found.distances == (1, 2, 4, 8, 16, 32, 64, 128)
+    assert found.distances == (1, 3, 10, 30, 100)
     for place, end in enumerate(np.unique(np.linspace(200, 399, 5).astype(int))):
         for column, distance in enumerate((*found.distances, 200)):
             with torch.no_grad():
@@ -41,10 +41,10 @@ def test_shuffling_keeps_words_whole_and_the_last_tokens_in_place():
     model = network(cell="rnn")
     model.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0].numpy().copy()))
     measure_memory(model, TEXT, 4, places=3)
-    whole = [inputs for inputs in seen if inputs.shape[1] == 200][:8]  # one for each distance
+    whole = [inputs for inputs in seen if inputs.shape[1] == 200][:5]  # one for each distance
     original = TEXT[0:200]
-    assert len(whole) == 8
-    for inputs, distance in zip(whole, (1, 2, 4, 8, 16, 32, 64, 128), strict=True):
+    assert len(whole) == 5
+    for inputs, distance in zip(whole, (1, 3, 10, 30, 100), strict=True):
         np.testing.assert_array_equal(inputs[0, 200 - distance :], original[200 - distance :])
         early, mixed = (row[: 200 - distance].tolist() for row in (original, inputs[0]))
         assert sorted(early) == sorted(mixed)

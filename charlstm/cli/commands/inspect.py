@@ -99,7 +99,7 @@ def units(
     from charlstm.inspect.hypotheses import HYPOTHESES, own_hypothesis
 
     hypotheses = [*map(own_hypothesis, label or ()), *HYPOTHESES]
-    read = read_subject(Asked(checkpoint, text, file, unknown, root, cache), length, whole=True)
+    read = read_subject(Asked(checkpoint, text, file, unknown, root, cache), length, LEAST, whole=True)
     from charlstm.inspect.pages.units import units_page
     from charlstm.inspect.units import find_units, strength
 
@@ -115,6 +115,8 @@ def units(
     present_page(units_page(read.subject, told, left_out, foot=read.foot), html, png, as_json)
 
 
+LEAST = 400
+"""Tokens that the search for units needs; 20,000 tell much more."""
 _ABLATED = 2000
 """Tokens that are read with each unit held at its mean."""
 _HELD = 240

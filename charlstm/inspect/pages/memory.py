@@ -89,9 +89,9 @@ def _sentences(memory: Memory) -> list[str]:
     for extra, what in ((memory.cut, "is missing"), (memory.shuffled, "is in another order")):
         reach = memory.reach(extra)
         sentences.append(
-            f"If all but the last {reach} characters {what}, no more than a hundredth of a bit is lost."
+            f"If everything before the last {reach} characters {what}, no more than a hundredth of a bit is lost."
             if reach is not None
-            else f"Even at {memory.distances[-1]} characters more than a hundredth of a bit is lost if the rest {what}."
+            else f"If everything before the last {memory.distances[-1]} {what}, more than a hundredth of a bit is lost."
         )
     reach = gradient_reach(memory.gradient)
     sentences.append(f"The gradient falls below a hundredth of its value {reach + 1} characters back.")

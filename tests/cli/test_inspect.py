@@ -1,0 +1,144 @@
+"""``charlstm inspect``: every view in its forms, and one clear line for whatever cannot be looked into."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from charlstm.checkpoint.format import Checkpoint, write
+from charlstm.checkpoint.provenance import Provenance
+from charlstm.config import DataConfig, RunConfig
+from charlstm.nn.model import CharLM
+from charlstm.tokenizers import CharTokenizer
+from tests.command_line import Cli
+from tests.networks import architecture
+
+TEXT = "The ferryman wrote nothing down. He drew a boat,\nand a goose; 12 of them.\n" * 8
+VIEWS = ("step", "gates", "surprise", "embeddings", "memory", "units", "attention", "votes")
+QUICK = ("step", "gates", "surprise")
+SHAPES = {"attention": {"attention_window": 6}, "votes": {"ensemble": 2}}
+
+
+def make_checkpoint(path, *, text, **shape):
+    """Write a network with random weights that knows the characters of a text."""
+    tokenizer = CharTokenizer("".join(sorted(set(text))))
+    torch.manual_seed(1)
+    settings = {"vocab_size": tokenizer.vocab_size, "hidden_size": 8, "embedding_size": 6, "num_layers": 1, **shape}
+    model = CharLM(architecture(**settings))
+    windows = {"windows": "shuffled"} if shape.get("bidirectional") else {}
+    data = DataConfig(sources=("gone.txt",), seq_len=32, **windows)
+    run = RunConfig(name=path.stem, model=model.architecture, data=data)
+    write(path, Checkpoint("model", model.to_tensors(), run, tokenizer.to_state(), Provenance()))
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch, capsys):
+    (tmp_path / "text.txt").write_text(TEXT)
+    for view in VIEWS:
+        make_checkpoint(tmp_path / f"{view}.safetensors", text=TEXT, **SHAPES.get(view, {}))
+    monkeypatch.setenv("NO_COLOR", "1")
+    return Cli(tmp_path, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_has_its_four_forms(cli, view):
+    model = f"{view}.safetensors"
+    files = ("--html", "page.html", "--png", "page.png")
+    shown = cli("inspect", view, model, "--file", "text.txt", *files)
+    assert shown.code == 0, shown.err
+    assert "\x1b" not in shown.out
+    assert (cli.folder / "page.html").read_text("utf-8").startswith("<!doctype html>")
+    assert (cli.folder / "page.png").read_bytes().startswith(b"\x89PNG")
+    assert "written: page.html" in shown.err
+    data = cli("inspect", view, model, "--file", "text.txt", "--json")
+    assert json.loads(data.out)["model"] == view
+
+
+@pytest.mark.parametrize("view", QUICK)
+def test_a_text_may_be_typed(cli, view):
+    data = json.loads(cli("inspect", view, f"{view}.safetensors", "a boat", "--json").out)
+    assert {"step": len(data.get("steps", ())), "gates": len(data.get("text", ())),
+            "surprise": 1 + len(data.get("tokens", ()))}[view] == 6  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("step", "step.safetensors", "a ☃ boat"), 2, "☃"),
+        (("step", "step.safetensors", ""), 2, "the text is empty"),
+        (("surprise", "surprise.safetensors", "a"), 2, "needs 2"),
+        (("step", "step.safetensors", "a boat", "--at", "6"), 2, "no character 6"),
+        (("step", "step.safetensors", "a boat", "--layer", "9"), 2, "no layer 9"),
+        (("step", "step.safetensors", "a boat", "--unit", "999"), 2, "no unit 999"),
+        (("gates", "gates.safetensors", "--file", "none.txt"), 4, "no such text file"),
+        (("gates", "gates.safetensors", "a boat", "--file", "text.txt"), 2, "exclude each other"),
+        (("gates", "gates.safetensors", "a boat", "--html", "none/x.html"), 2, "its folder does not exist"),
+        (("gates", "no-such-run", "a boat"), 4, "no-such-run"),
+        (("gates", "gates.safetensors"), 2, "is not here any more"),
+        (("votes", "gates.safetensors", "a boat"), 2, "only an ensemble"),
+        (("attention", "gates.safetensors", "a boat"), 2, "has no attention"),
+        (("units", "units.safetensors", "a boat"), 2, "needs 400"),
+        (("units", "units.safetensors", "--file", "text.txt", "--label", "("), 2, "no regular expression"),
+        (("memory", "memory.safetensors", "a boat"), 2, "needs 20"),
+    ],
+)
+def test_what_cannot_be_looked_into_gets_one_line(cli, arguments, code, message):
+    shown = cli("inspect", *arguments)
+    assert shown.code == code
+    assert message in shown.err
+    assert len(shown.err.strip().splitlines()) == 1
+    assert shown.out == ""
+
+
+def test_unknown_characters_can_be_left_out(cli):
+    data = json.loads(cli("inspect", "step", "step.safetensors", "a ☃ boat", "--unknown", "skip", "--json").out)
+    assert "".join(step["token"] for step in data["steps"]) == "a  boat"
+
+
+def test_a_single_word_with_blanks_is_a_text_for_the_newest_run(cli):
+    data = json.loads(cli("inspect", "step", "The tide was out.", "--json").out)
+    assert data["model"] == "starter"
+    assert len(data["steps"]) == 17
+
+
+def test_without_a_text_a_run_reads_what_it_was_validated_on(cli):
+    trained = cli("train", "text.txt", "--max-steps", "3", "--hidden-size", "8", "--init-from", "none", "-q",
+                  "--num-layers", "1", "--ensemble", "1", "--name", "my run")  # fmt: skip
+    assert trained.code == 0, trained.err
+    data = json.loads(cli("inspect", "gates", "my run", "--json").out)
+    assert "".join(data["text"]) in TEXT
+    assert TEXT.endswith("".join(data["text"])) or len(data["text"]) == 160
+
+
+def test_a_text_that_is_too_long_is_cut_and_that_is_said(cli):
+    (cli.folder / "long.txt").write_text(TEXT * 4)
+    shown = cli("inspect", "gates", "gates.safetensors", "--file", "long.txt", "--json")
+    assert "the first 400 are shown" in shown.err
+    assert len(json.loads(shown.out)["text"]) == 400
+
+
+def test_nothing_of_a_text_or_a_name_commands_the_terminal_or_the_page(cli):
+    hostile = "<script>\x1b[31m\u202e"
+    make_checkpoint(cli.folder / "<b>\x1b[1m.safetensors", text=TEXT + hostile)
+    for view in QUICK:
+        shown = cli("inspect", view, "<b>\x1b[1m.safetensors", hostile, "--html", "page.html")
+        assert shown.code == 0, shown.err
+        page = (cli.folder / "page.html").read_text("utf-8")
+        for text in (shown.out, shown.err, page):
+            assert not set(text) & set("\x1b\u202e")
+        assert "<script" not in page
+        assert "<b>\u241b" not in page
+
+
+def test_a_network_of_both_directions(cli):
+    make_checkpoint(cli.folder / "both.safetensors", text=TEXT, bidirectional=True)
+    assert cli("inspect", "gates", "both.safetensors", "a boat").code == 0
+    memory = cli("inspect", "memory", "both.safetensors", "--file", "text.txt")
+    assert memory.code != 0
+    assert "reads both ways" in memory.err
+    units = cli("inspect", "units", "both.safetensors", "--file", "text.txt", "--json")
+    assert units.code == 0
+    assert "no unit is held" in units.err
+    assert all(unit["bits_lost"] is None for unit in json.loads(units.out)["units"])
