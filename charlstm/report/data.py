@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+_TEXT = 30
+"""Characters from which the longest value of a column makes it one of texts."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -66,6 +69,19 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Bars:
+    """Named shares, each a bar from 0 to 1."""
+
+    title: str
+    x_label: str
+    labels: tuple[str, ...]
+    values: tuple[float, ...]
+    """In [0, 1]."""
+    notes: tuple[str, ...]
+    """What stands at the end of each bar."""
+
+
+@dataclass(frozen=True)
 class Report:
     """The complete result of an experiment."""
 
@@ -75,12 +91,19 @@ class Report:
     """What is asked and how it is measured, in a few sentences."""
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    charts: tuple[Chart, ...]
+    charts: tuple[Chart | Bars, ...]
     findings: tuple[str, ...]
     """Plain sentences that claim no more than was measured."""
     settings: dict[str, Any] = field(default_factory=dict)
     partial: bool = False
     """Whether the experiment was stopped before its time was used up."""
+
+    @property
+    def text_columns(self) -> tuple[bool, ...]:
+        """Which columns of the table are texts, set flush left and folded, and not figures."""
+        return tuple(
+            max((len(row[column]) for row in self.rows), default=0) >= _TEXT for column in range(len(self.columns))
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The report as values that JSON can hold."""

@@ -19,6 +19,7 @@ table { border-collapse: collapse; font-size: .92rem; }
 th, td { padding: .35rem .9rem .35rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child { text-align: left; }
 td:first-child { font-weight: 600; }
+td.text { white-space: normal; text-align: left; vertical-align: top; min-width: 10rem; }
 img { max-width: 100%; height: auto; }
 li { margin: .35rem 0; }
 .partial { background: #fff3cd; padding: .5rem .8rem; }
@@ -61,7 +62,10 @@ def page(report: Report, picture: bytes | None) -> str:
 
 def _table(report: Report) -> list[str]:
     head = "".join(f"<th>{_escape(column)}</th>" for column in report.columns)
-    rows = ["".join(f"<td>{_escape(cell)}</td>" for cell in row) for row in report.rows]
+    cells = ['<td class="text">' if is_text else "<td>" for is_text in report.text_columns]
+    rows = [
+        "".join(f"{begin}{_escape(cell)}</td>" for begin, cell in zip(cells, row, strict=True)) for row in report.rows
+    ]
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return [f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>']
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from charlstm.errors import UsageError
-from charlstm.report.data import Chart, Curve, Report
+from charlstm.report.data import Bars, Chart, Curve, Report
 from charlstm.report.visible import visible
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ _COLORS = ("#c0504d", "#1f5fa8", "#2e8b57", "#8a5fb0")
 _MARKERS = ("o", "s", "^", "D")
 _MAX_MARKERS = 24
 """A curve of more points is drawn without markers."""
+_HEIGHT, _HEIGHT_OF_BAR = 5.0, 0.36
+"""Inches, of a picture at least, and of one more bar."""
+_LABEL_WIDTH = 46
+"""Characters of a line of a bar's label."""
 _FLOOR = 1e-8
 """The least value shown on a logarithmic axis: about the relative precision of fp32."""
 
@@ -46,11 +51,16 @@ def png(report: Report) -> bytes:
     from matplotlib.figure import Figure
 
     count = len(report.charts)
-    figure = Figure(figsize=(max(7.5, 5.2 * count), 5.0), dpi=130, layout="constrained")
+    bars = max((len(chart.labels) for chart in report.charts if isinstance(chart, Bars)), default=0)
+    size = max(7.5, 5.2 * count), max(_HEIGHT, 1.4 + _HEIGHT_OF_BAR * bars)
+    figure = Figure(figsize=size, dpi=130, layout="constrained")
     title = visible(report.title) + (" (stopped early)" if report.partial else "")
     figure.suptitle(title, fontsize=13, fontweight="bold", wrap=True, parse_math=False)  # a $ begins no formula
     explained: list[list[str]] = []
     for axes, chart in zip(figure.subplots(1, count, squeeze=False)[0], report.charts, strict=True):
+        if isinstance(chart, Bars):
+            _draw_bars(axes, chart)
+            continue
         lines = _draw(axes, chart)
         labels = [label for label, _ in lines]
         if labels not in explained:  # one legend is enough for charts of the same curves
@@ -86,6 +96,24 @@ def _draw(axes: Axes, chart: Chart) -> list[tuple[str, Artist]]:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     return lines
+
+
+def _draw_bars(axes: Axes, chart: Bars) -> None:
+    """Draw named shares, the first at the top, with each one's note at its end."""
+    places = range(len(chart.labels))
+    axes.set_title(chart.title, fontsize=11)
+    axes.set_xlabel(chart.x_label)
+    axes.barh(places, chart.values, height=0.55, color=_COLORS[1])
+    axes.axvline(0.5, linestyle=":", color="0.45", linewidth=1)
+    labels = ["\n".join(textwrap.wrap(visible(label), _LABEL_WIDTH)) for label in chart.labels]
+    for text in axes.set_yticks(places, labels, fontsize=8):
+        text.label1.set_parse_math(False)
+    for place, value, note in zip(places, chart.values, chart.notes, strict=True):
+        axes.annotate(visible(note), (value, place), (4, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.set_xlim(0, 1.28)  # room for the notes
+    axes.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _legend(axes: Axes, lines: list[tuple[str, Artist]]) -> None:

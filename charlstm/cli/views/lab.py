@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,8 +117,10 @@ def _print_report(report: Report) -> None:
 
 def _print_table(console: Console, report: Report) -> None:
     """Print the table as wide as the terminal allows: one row for each network, one column for each, or one block."""
-    rows = [report.columns, *report.rows]
-    table = _table(rows)
+    from rich.text import Text
+
+    rows, is_text = [report.columns, *report.rows], report.text_columns
+    table = _table(rows, is_text)
     width = _natural_width(console, table)
     if not is_terminal(sys.stdout):
         console.width = max(console.width, width)  # a file or pipe has no edge
@@ -130,24 +132,39 @@ def _print_table(console: Console, report: Report) -> None:
     for number, row in enumerate(report.rows):
         if number:
             console.print()
-        console.print(_table([(row[0], ""), *zip(report.columns[1:], row[1:], strict=True)]))
+        console.print(Text(visible(row[0]), style="bold"))
+        console.print(_block(report.columns[1:], row[1:], left=any(is_text[1:])))
 
 
 def _natural_width(console: Console, table: Table) -> int:
     return console.measure(table, options=console.options.update(max_width=10_000)).maximum
 
 
-def _table(rows: list[tuple[str, ...]]) -> Table:
-    """A table whose first row and first column are headings."""
+def _table(rows: list[tuple[str, ...]], is_text: tuple[bool, ...] = ()) -> Table:
+    """A table whose first row and first column are headings; columns of figures are set flush right."""
     from rich.table import Table
     from rich.text import Text
 
     heading, *body = ([Text(visible(value)) for value in row] for row in rows)
     table = Table(box=None, pad_edge=False)
     for number, value in enumerate(heading):
-        table.add_column(value, justify="right" if number else "left", style="" if number else "bold")
+        left = not number or (number < len(is_text) and is_text[number])
+        table.add_column(value, justify="left" if left else "right", style="" if number else "bold")
     for row in body:
         table.add_row(*row)
+    return table
+
+
+def _block(names: Sequence[str], values: Sequence[str], *, left: bool) -> Table:
+    """One row of a table as a table of two columns; ``left`` sets its values flush left."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(justify="left" if left else "right")
+    for name, value in zip(names, values, strict=True):
+        table.add_row(Text(visible(name)), Text(visible(value)))
     return table
 
 
