@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from charlstm.evaluation.windows import evaluation_mode
+from charlstm.evaluation.windows import LARGEST_ARRAY, evaluation_mode
 from charlstm.inspect.gradients import gradient_norms, relative_gradient
 from charlstm.lab.counting import MAX_N, count_b, counts_up_to
 from charlstm.lab.gradient import EXCERPTS, FAR, LENGTH
@@ -38,7 +38,6 @@ _MASKED_AT = WINDOW // 2
 _MOST_EXCERPTS = 400
 _ROWS = 32_000
 """Excerpts times candidates, at most, as every character of the vocabulary is a candidate in each excerpt."""
-_ROWS_AT_ONCE = 512
 _OPEN = 30.0
 """A bias at which a gate is 1 in fp32."""
 
@@ -121,11 +120,12 @@ def masked_losses(model: CharLM, text: Text) -> Tensor:
 
 
 def _joint_scores(model: CharLM, excerpt: Tensor) -> Tensor:
-    """Log p(c | l) + log p(r | l c) of every character c, (V,)."""
+    """The score of every character c, log p(c | l) + log p(r | l c), (V,)."""
     before, after = excerpt[None, :_MASKED_AT], excerpt[None, _MASKED_AT + 1 :]
     logits, state = model(before)
-    scores = []
-    for candidates in torch.split(torch.arange(logits.shape[2]), _ROWS_AT_ONCE):
+    vocab, scores = logits.shape[2], []
+    at_once = max(1, LARGEST_ARRAY // (4 * WINDOW * vocab))
+    for candidates in torch.split(torch.arange(vocab), at_once):
         rows = len(candidates)
         inputs = torch.cat((candidates[:, None], after[:, :-1].expand(rows, -1)), 1)
         expanded = state.map(lambda part, rows=rows: part.expand(rows, *part.shape[1:]).contiguous())

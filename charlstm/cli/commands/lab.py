@@ -200,13 +200,11 @@ def claims(
     json_out: Json = False,
     cache: Cache = None,
 ) -> None:
-    """Test what tutorials say of recurrent networks: that an LSTM bridges long gaps, that a GRU is faster, and so on.
+    """Test what tutorials say of recurrent networks.
 
-    Each of twelve claims is tested by networks trained here, side by side and for equal time. It is supported if every
-    seed of one kind of network beats every seed of the other, refuted if it is the other way round, and inconclusive
-    otherwise.
-
-    The whole table takes about 45 minutes.
+    "An LSTM bridges long gaps", "a GRU is faster", "attention helps": twelve claims, each tested by networks that are
+    trained here side by side. A claim is supported if every seed of one kind of network beats every seed of the other,
+    refuted if it is the other way round, and inconclusive otherwise. All of them take about 45 minutes.
     """
     from charlstm.cli.interrupts import load_torch
 
