@@ -212,6 +212,7 @@ def _report(
         charts=(_chart(outcomes),) if outcomes else (),
         findings=tuple(_findings(outcomes, tested, settings["seeds"])),
         settings=settings,
+        data={str(outcome.tested): dict((outcome.greater, outcome.smaller)) for outcome in outcomes},
         partial=partial,
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.functional import linear
 
 from charlstm.evaluation.windows import LARGEST_ARRAY, evaluation_mode
 from charlstm.inspect.gradients import gradient_norms, relative_gradient
@@ -19,7 +20,9 @@ from charlstm.lab.gradient import EXCERPTS, FAR, LENGTH
 from charlstm.lab.long_range import GAPS, longest_gap, recall_accuracy
 from charlstm.lab.texts import Text
 from charlstm.lab.variants import COUNT_TASK, RECALL_TASK, WINDOW, Trained
+from charlstm.nn.dropout import DropoutRng
 from charlstm.nn.model import CharLM
+from charlstm.nn.recurrence import RecurrentLayer
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ _MASKED_AT = WINDOW // 2
 _MOST_EXCERPTS = 400
 _ROWS = 32_000
 """Excerpts times candidates, at most, as every character of the vocabulary is a candidate in each excerpt."""
+_LINES = 100
+"""Lines of each gap over which the forget gate is averaged."""
 _OPEN = 30.0
 """A bias at which a gate is 1 in fp32."""
 
@@ -69,7 +74,17 @@ def recalled_percent(trained: Trained) -> float:
 
 def recalled_percent_without_forgetting(trained: Trained) -> float:
     """As `recalled_percent`, with the forget gate of an LSTM held at 1."""
-    return _recalled_percent(without_forgetting(trained.trainee.model))
+    model = trained.trainee.model
+    return _recalled_percent(hold_forget_gate(model, torch.full((model.architecture.hidden_size,), _OPEN)))
+
+
+def recalled_percent_with_even_forgetting(trained: Trained) -> float:
+    """As `recalled_percent`, with the forget gate of each unit of an LSTM held at its own mean: see `mean_forget_gate`.
+
+    The network then forgets as much as it does, but whatever it reads.
+    """
+    model = trained.trainee.model
+    return _recalled_percent(hold_forget_gate(model, mean_forget_gate(model).logit()))
 
 
 def highest_count(trained: Trained) -> float:
@@ -135,15 +150,42 @@ def _joint_scores(model: CharLM, excerpt: Tensor) -> Tensor:
     return joint
 
 
-def without_forgetting(model: CharLM) -> CharLM:
-    """A copy of an LSTM of one layer whose forget gate is 1 at every step, whatever it reads: see `nn.cells.lstm`."""
+def hold_forget_gate(model: CharLM, bias: Tensor) -> CharLM:
+    """A copy of an LSTM of one layer whose forget gate is the same at every step, whatever it reads.
+
+    Args:
+        model: the network; see `nn.cells.lstm` for its equations.
+        bias: the value of each unit's gate before the logistic function, (H,).
+
+    Returns:
+        The copy.
+    """
     changed = copy.deepcopy(model)
     gate = _forget_gate(changed)
     weights = changed.state_dict()  # shares the memory of the weights
     weights["layers.0.weight_ih"][gate] = 0
     weights["layers.0.weight_hh"][gate] = 0
-    weights["layers.0.bias"][gate] = _OPEN
+    weights["layers.0.bias"][gate] = bias
     return changed
+
+
+def mean_forget_gate(model: CharLM) -> Tensor:
+    """The forget gate of each unit of an LSTM of one layer, averaged over lines of the recall task, (H,).
+
+    Every gap of `long_range.GAPS` that is no longer than those in training has the same weight.
+    """
+    layer, gate = model.get_submodule("layers.0"), _forget_gate(model)
+    assert isinstance(layer, RecurrentLayer)
+    weight_ih, weight_hh, bias = (weight[gate] for weight in layer.weights)
+    means = []
+    with evaluation_mode(model), torch.no_grad():
+        for gap in _trained_gaps():
+            lines = torch.from_numpy(RECALL_TASK.lines(np.random.default_rng(gap), gap, _LINES))
+            x = model.embedding(lines.t())
+            outputs, _ = layer(x, layer.empty_state(_LINES), DropoutRng())
+            before = torch.cat((torch.zeros_like(outputs[:1]), outputs[:-1]))  # h' of each step
+            means.append((linear(x, weight_ih, bias) + linear(before, weight_hh)).sigmoid().mean((0, 1)))
+    return torch.stack(means).mean(0)
 
 
 def zero_forget_bias(model: CharLM) -> None:
@@ -158,8 +200,12 @@ def _forget_gate(model: CharLM) -> slice:
 
 
 def _recalled_percent(model: CharLM) -> float:
-    gaps = [gap for gap in GAPS if gap <= RECALL_TASK.longest]
+    gaps = _trained_gaps()
     return 100 * sum(recall_accuracy(model, RECALL_TASK, gap) for gap in gaps) / len(gaps)
+
+
+def _trained_gaps() -> list[int]:
+    return [gap for gap in GAPS if gap <= RECALL_TASK.longest]
 
 
 STEP_TIME = Quantity(step_milliseconds, "ms", "{:.1f}")
@@ -169,5 +215,6 @@ MASKED_LOSS = Quantity(masked_loss, "nats/char", "{:.3f}")
 LONGEST_GAP = Quantity(longest_gap_recalled, "characters", limit=GAPS[-1])
 RECALLED = Quantity(recalled_percent, "%")
 RECALLED_WITHOUT_FORGETTING = Quantity(recalled_percent_without_forgetting, "%")
+RECALLED_WITH_EVEN_FORGETTING = Quantity(recalled_percent_with_even_forgetting, "%")
 HIGHEST_COUNT = Quantity(highest_count, limit=MAX_N)
 FAR_GRADIENT = Quantity(far_gradient, "of the gradient", "{:.0e}")

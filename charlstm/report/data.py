@@ -95,6 +95,8 @@ class Report:
     findings: tuple[str, ...]
     """Plain sentences that claim no more than was measured."""
     settings: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    """What was measured, as values that JSON can hold, where the table has only their ranges."""
     partial: bool = False
     """Whether the experiment was stopped before its time was used up."""
 

@@ -119,6 +119,7 @@ def test_a_new_claim_is_a_row_with_its_verdict(new_claim, steps_take):
     assert report.findings[:3] == (
         f"Supported: {new_claim}a.", f"Refuted: {new_claim}b.", f"Inconclusive: {new_claim}c.",
     )  # fmt: skip
+    assert report.data[f"{new_claim}b"] == {"small": [3, 3], "large": [5, 5]}, "every seed's"
     (chart,) = report.charts
     assert chart.values == (1.0, 0.0, 0.5)
 
@@ -215,7 +216,7 @@ def test_the_characters_of_both_texts_are_in_the_table(steps_take):
 
 @pytest.mark.slow
 def test_the_whole_table_is_measured(steps_take):
-    steps_take(0.5)  # a training of few steps
+    steps_take(2.0)  # a training of few steps
     report = report_of(2, 2 * 16.6 * 8.5)
     assert [row[0].split()[0] for row in report.rows] == [str(row) for row in claims.numbered()]
     assert not report.partial

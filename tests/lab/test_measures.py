@@ -17,6 +17,7 @@ from charlstm.lab.side_by_side import config_of_size
 from charlstm.lab.texts import Text
 from charlstm.lab.trainee import Trainee
 from charlstm.lab.variants import RECALL, RECALL_TASK, TEXT, WINDOW, Trained, Variant, setups
+from charlstm.nn.cells import STEPS
 from charlstm.nn.model import CharLM
 from tests.lab.test_tasks import Machine
 
@@ -47,7 +48,7 @@ def trained(model, text=None):
 def test_without_forgetting_the_cell_state_is_the_sum_of_what_was_let_in():
     model = network()
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    changed = measures.without_forgetting(model)
+    changed = measures.hold_forget_gate(model, torch.full((model.architecture.hidden_size,), 30.0))
     ids = torch.tensor([[0, 3, 1, 1, 2, 0, 3]])
     weights = {name: weight.double() for name, weight in before.items()}
     h = c = torch.zeros(model.architecture.hidden_size, dtype=torch.float64)
@@ -62,6 +63,28 @@ def test_without_forgetting_the_cell_state_is_the_sum_of_what_was_let_in():
     with torch.no_grad():
         assert torch.allclose(changed(ids)[0][0].double(), torch.stack(logits), atol=1e-4)
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items()), "it is a copy"
+
+
+def test_the_mean_forget_gate_is_that_of_the_cell_step_by_step():
+    model = network(vocab=RECALL_TASK.vocab_size)
+    weights, gate = [weight.detach() for weight in model.layers[0].weights], measures._forget_gate(model)
+    means = []
+    for gap in (1, 2, 4, 8, 16, 32, 64):
+        lines = torch.from_numpy(RECALL_TASK.lines(np.random.default_rng(gap), gap, measures._LINES))
+        state = (torch.zeros(len(lines), model.architecture.hidden_size),) * 2
+        gates = []
+        for column in lines.t():
+            x = model.embedding(column).detach()
+            gates.append((x @ weights[0][gate].t() + state[0] @ weights[1][gate].t() + weights[2][gate]).sigmoid())
+            state = STEPS["lstm"](x, state, *weights)
+        means.append(torch.stack(gates).mean((0, 1)))
+    assert torch.allclose(measures.mean_forget_gate(model), torch.stack(means).mean(0), atol=1e-5)
+
+
+def test_a_gate_held_at_a_value_has_that_value_on_any_line():
+    model = network(vocab=RECALL_TASK.vocab_size)
+    value = torch.linspace(0.1, 0.9, model.architecture.hidden_size)
+    assert torch.allclose(measures.mean_forget_gate(measures.hold_forget_gate(model, value.logit())), value, atol=1e-6)
 
 
 def test_the_forget_bias_alone_becomes_zero():
