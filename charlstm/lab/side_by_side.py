@@ -60,14 +60,15 @@ class CellComparison:
             raise UsageError(f"{self.seeds} is too few", where="seeds", hint="At least 1 is needed.")
 
 
-def config_of_size(cell: str, parameters: int, vocab_size: int, embedding_size: int) -> Architecture:
-    """The one-layer network whose parameter count is nearest to a given one.
+def config_of_size(cell: str, parameters: int, vocab_size: int, embedding_size: int, **settings: Any) -> Architecture:
+    """The network, of one layer unless it is said, whose parameter count is nearest to a given one.
 
     Args:
         cell: the name of the cell.
         parameters: the parameter count wanted.
         vocab_size: characters in the vocabulary.
         embedding_size: features of a character's embedding.
+        settings: others of its architecture.
 
     Returns:
         The network's configuration.
@@ -75,7 +76,7 @@ def config_of_size(cell: str, parameters: int, vocab_size: int, embedding_size: 
 
     def with_hidden(hidden_size: int) -> Architecture:
         size = {"vocab_size": vocab_size, "embedding_size": embedding_size, "hidden_size": hidden_size}
-        return Architecture.from_settings({**size, "num_layers": 1, "cell": cell})
+        return Architecture.from_settings({**size, "num_layers": 1, "cell": cell, **settings})
 
     def error(hidden_size: int) -> int:
         return abs(parameter_count(with_hidden(hidden_size)) - parameters)

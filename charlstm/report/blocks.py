@@ -13,8 +13,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.report.data import Chart
+from charlstm.report.data import Bars, Chart
 from charlstm.report.scales import Scale
+
+_TEXT = 30
+"""Characters from which the longest value of a column makes it one of texts."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,13 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
+
+    @property
+    def text_columns(self) -> tuple[bool, ...]:
+        """Which columns are texts, set flush left and folded, and not figures."""
+        return tuple(
+            max((len(row[column]) for row in self.rows), default=0) >= _TEXT for column in range(len(self.columns))
+        )
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,7 @@ class Frames:
     """Number of the frame that is seen at first."""
 
 
-Block: TypeAlias = Text | Table | Chart | HeatMap | Shaded | Strip | Points | Frames
+Block: TypeAlias = Text | Table | Chart | Bars | HeatMap | Shaded | Strip | Points | Frames
 
 
 @dataclass(frozen=True)

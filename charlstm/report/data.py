@@ -76,6 +76,19 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Bars:
+    """Named shares, each a bar from 0 to 1."""
+
+    title: str
+    x_label: str
+    labels: tuple[str, ...]
+    values: tuple[float, ...]
+    """In [0, 1]."""
+    notes: tuple[str, ...]
+    """What stands at the end of each bar."""
+
+
+@dataclass(frozen=True)
 class Report:
     """The complete result of an experiment."""
 
@@ -85,10 +98,12 @@ class Report:
     """What is asked and how it is measured, in a few sentences."""
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    charts: tuple[Chart, ...]
+    charts: tuple[Chart | Bars, ...]
     findings: tuple[str, ...]
     """Plain sentences that claim no more than was measured."""
     settings: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    """What was measured, as values that JSON can hold, where the table has only their ranges."""
     partial: bool = False
     """Whether the experiment was stopped before its time was used up."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from charlstm.report import raster, svg
 from charlstm.report.blocks import Block, Frames, HeatMap, Page, Points, Shaded, Strip, Table, Text
-from charlstm.report.data import Chart
+from charlstm.report.data import Bars, Chart
 from charlstm.report.scales import Scale, Shade
 from charlstm.report.visible import cell_of, sign_of, visible
 
@@ -33,6 +33,10 @@ figcaption b { font-size: .95rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .92rem; }
 th, td { padding: .3rem .9rem .3rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid #8886; }
+td.text { white-space: normal; text-align: left; vertical-align: top; min-width: 10rem; font: inherit; }
+.bars { display: grid; grid-template-columns: minmax(8rem, 22rem) 1fr; gap: .25rem .8rem; align-items: center; }
+.bars b { display: block; height: .8rem; background: #2f6fb5; }
+.bars span { display: grid; grid-template-columns: 1fr auto; gap: .5rem; align-items: center; }
 th:first-child, td:first-child { text-align: left; font-weight: 600; }
 pre, .text, .strip, .keys label { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 pre { font-size: .88rem; line-height: 1.45; white-space: pre-wrap; overflow-wrap: anywhere; margin: .6rem 0; }
@@ -119,7 +123,8 @@ def _text(block: Text, numbers: Iterator[int]) -> str:
 
 def _table(block: Table, numbers: Iterator[int]) -> str:
     head = "".join(f"<th>{_escape(column)}</th>" for column in block.columns)
-    rows = ["".join(f"<td>{_escape(cell)}</td>" for cell in row) for row in block.rows]
+    begin = ['<td class="text">' if is_text else "<td>" for is_text in block.text_columns]
+    rows = ["".join(f"{cell}{_escape(text)}</td>" for cell, text in zip(begin, row, strict=True)) for row in block.rows]
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     return table + _caption(block.caption)
@@ -127,6 +132,17 @@ def _table(block: Table, numbers: Iterator[int]) -> str:
 
 def _chart(block: Chart, numbers: Iterator[int]) -> str:
     return f"<figure>{svg.chart(block)}</figure>"
+
+
+def _bars(block: Bars, numbers: Iterator[int]) -> str:
+    rows = "".join(
+        f'<div>{_escape(label)}</div><span><i><b style="width:{value:.1%}"></b></i>{_escape(note)}</span>'
+        for label, value, note in zip(block.labels, block.values, block.notes, strict=True)
+    )
+    return (
+        f"<figure><figcaption><b>{_escape(block.title)}</b></figcaption>"
+        f'<div class="bars">{rows}</div>{_caption(block.x_label)}</figure>'
+    )
 
 
 def _heat_map(block: HeatMap, numbers: Iterator[int]) -> str:
@@ -232,6 +248,7 @@ _DRAW: dict[type[Any], Callable[[Any, Iterator[int]], str]] = {
     Text: _text,
     Table: _table,
     Chart: _chart,
+    Bars: _bars,
     HeatMap: _heat_map,
     Shaded: _shaded,
     Strip: _strip,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from charlstm.report.blocks import Block, Frames, HeatMap, Page, Points, Shaded, Strip, Table, Text
-from charlstm.report.data import Chart
+from charlstm.report.data import Bars, Chart
 from charlstm.report.plots import check, draw_charts
 from charlstm.report.scales import Scale, Shade
 from charlstm.report.visible import cell_of, sign_of, visible
@@ -167,6 +167,31 @@ def _axes(figure: Figure, top: float, height: float, *, left: float, share: floa
     return figure.add_axes((box[0] / width, box[1] / whole, box[2] / width, box[3] / whole))
 
 
+def _bars(block: Bars) -> Iterator[_Item]:
+    yield _words(block.title, bold=True)
+    for label, value, note in zip(block.labels, block.values, block.notes, strict=True):
+        yield _bar(visible(label), value, visible(note))
+    yield from _paragraph(block.x_label)
+
+
+def _bar(label: str, value: float, note: str) -> _Item:
+    """A bar beside its label, half the width at most, with a note at its end."""
+    lines = textwrap.wrap(label, 44) or [""]
+
+    def draw(figure: Figure, top: float) -> None:
+        from matplotlib.patches import Rectangle
+
+        width, height = figure.get_size_inches()
+        for number, line in enumerate(lines):
+            _write(figure, _MARGIN, top + number * _LINE, line)
+        left, long = 0.45 * _WIDTH, value * 0.35 * _WIDTH
+        box = left / width, 1 - (top + 0.8 * _LINE) / height
+        figure.add_artist(Rectangle(box, long / width, 0.7 * _LINE / height, color="#1f5fa8", linewidth=0))
+        _write(figure, left + long + 0.06, top, note)
+
+    return _Item(_LINE * len(lines) * 1.1, draw)
+
+
 def _heat_map(block: HeatMap) -> Iterator[_Item]:
     yield _words(block.title, bold=True)
     names = [visible(name) + " " for name in block.rows]
@@ -292,6 +317,7 @@ def _legend(scale: Scale) -> _Item:
 _ITEMS: dict[type[Any], Callable[[Any], Iterator[_Item]]] = {
     Text: _text,
     Table: _table,
+    Bars: _bars,
     HeatMap: _heat_map,
     Shaded: _shaded,
     Strip: _strip,

@@ -109,6 +109,38 @@ def test_the_distances_of_a_byte_model_are_bytes(cli):
     assert "character" not in str(printed["findings"])
 
 
+def test_claims(cli):
+    result = cli("lab", "claims", "--only", "10,3", "--seeds", "1", "--max-time", "1s", "--json")
+    assert result.code == 0, result.err
+    printed = json.loads(result.out)
+    assert printed["columns"] == ["claim", "tested as", "figures", "verdict"]
+    assert [row[0].split()[0] for row in printed["rows"]] == ["3a", "3b", "10a", "10b", "10c"]
+    assert printed["settings"]["claims"] == [3, 10]
+    assert printed["settings"]["threads"] == 1
+    assert printed["settings"]["seconds_each"] == pytest.approx(1 / (2 + 2 * 0.2))
+    assert printed["charts"][0]["notes"] == [row[3].split(":")[0] for row in printed["rows"]]
+    names = {path.name for path in cli.folder.joinpath("lab").iterdir()}
+    assert names == {f"claims.{ending}" for ending in ("csv", "json", "html", "png")}
+
+
+@pytest.mark.parametrize(
+    ("options", "seeds", "seconds"),
+    [
+        ((), 5, 2400),
+        (("--quick",), 2, 270),
+        (("--quick", "--seeds", "3"), 3, 270),
+        (("--quick", "--max-time", "1m"), 2, 60),
+    ],
+)
+def test_quick_is_two_seeds_and_four_and_a_half_minutes_unless_others_are_given(
+    cli, monkeypatch, options, seeds, seconds
+):
+    called = []
+    monkeypatch.setattr("charlstm.lab.claims.run", lambda *arguments: called.append(arguments) or iter([GAP]))
+    assert cli("lab", "claims", *options).code == 0
+    assert called[0][1:4] == (seeds, seconds, [])
+
+
 def test_the_number_of_threads_is_restored(cli):
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -145,6 +177,20 @@ def test_ctrl_c_during_training_keeps_partial_results(tmp_path):
     assert json.loads((tmp_path / "lab" / "gradient.json").read_text())["partial"] is True
 
 
+def test_ctrl_c_leaves_the_claims_that_have_been_measured(tmp_path):
+    lab = start("lab", "claims", "--only", "2,6,9", "--seeds", "1", "--max-time", "5m", folder=tmp_path)
+    for line in lab.stderr:
+        if "count: " in line and "LSTM" in line:
+            break
+    lab.send_signal(signal.SIGINT)
+    out, err = lab.communicate(timeout=60)
+    assert lab.returncode == 130, err
+    assert "partial" in err
+    assert re.search("^6a A GRU cannot count", out, re.M)
+    assert "Not measured, as it was stopped before: 2, 9a, 9b." in out
+    assert json.loads((tmp_path / "lab" / "claims.json").read_text())["partial"] is True
+
+
 def test_ctrl_c_while_a_checkpoint_is_measured_stops_at_once(tmp_path):
     lab = start("lab", "gradient", "starter", "--seeds", "1000", folder=tmp_path)
     progress = lab.stderr.readline()
@@ -178,6 +224,14 @@ def test_options_of_a_comparison_are_refused_with_a_checkpoint(cli, option):
         (["gradient", "--out", "a-file"], 6, "a-file"),
         (["bake-off", "english", "--parameters", "many"], 2, "many"),
         (["bake-off", "english", "--cells", ""], 2, "cells"),
+        (["bake-off", "english", "--parameters", "0"], 2, "at least 1 parameter"),
+        (["claims", "--only", "0"], 2, "no claim 0"),
+        (["claims", "--only", "5,99"], 2, "no claim 99"),
+        (["claims", "--only", "lstm"], 2, "'lstm' is not a list"),
+        (["claims", "--seeds", "0"], 2, "seeds"),
+        (["claims", "--max-time", "soon"], 2, "length of time"),
+        (["claims", "--text", "nowhere.txt"], 4, "nowhere.txt"),
+        (["claims", "--text", "short.txt"], 2, "short: 10 characters are too few"),
         (["bake-off", "short.txt"], 2, "short: 10 characters are too few"),
     ],
 )
@@ -234,6 +288,23 @@ GAP = Report(
 )
 
 
+CLAIMS = Report(
+    name="claims",
+    title="What tutorials say, tested",
+    question="",
+    columns=("claim", "tested as", "figures", "verdict"),
+    rows=tuple(
+        (
+            f"{number} A claim that is as long as a sentence of a tutorial", f"statement {number} of quite some length",
+            f"LSTM {number}.5 (1 to 2), RNN {number}.7 characters", f"Inconclusive: reason {number} of them all",
+        )
+        for number in range(5)
+    ),
+    charts=(),
+    findings=("Inconclusive: 0, 1, 2, 3, 4.",),
+)  # fmt: skip
+
+
 def without_styles(text):
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
@@ -248,6 +319,18 @@ def test_every_value_of_a_wide_table_is_readable(terminal, columns, color):
     for value in {value for row in [GAP.columns[1:], *GAP.rows] for value in row}:
         count = sum(row.count(value) for row in GAP.rows)
         assert plain.count(value) >= max(count, 1)
+
+
+@pytest.mark.parametrize("columns", [40, 80, 100])
+def test_a_table_of_sentences_is_folded_between_words_with_each_value_beside_its_name(terminal, columns):
+    out = without_styles(terminal(CLAIMS, columns)[0])
+    assert max(map(len, out.splitlines())) <= columns
+    words = " ".join(out.split())
+    for row in CLAIMS.rows:
+        named = [f"{name} {value}" for name, value in zip(CLAIMS.columns[1:], row[1:], strict=True)]
+        assert " ".join([row[0], *named]) in words
+    starts = {len(line) - len(line.lstrip()) for line in out.splitlines() if line.startswith("   ")}
+    assert len(starts) <= 1, "what is folded stands below the beginning of the value"
 
 
 def test_off_a_terminal_every_network_is_one_line(capsys, tmp_path):

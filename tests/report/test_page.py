@@ -13,7 +13,7 @@ import pytest
 from matplotlib.image import imread
 
 from charlstm.report.blocks import Frames, HeatMap, Page, Points, Section, Shaded, Strip, Table, Text
-from charlstm.report.data import Chart, Curve
+from charlstm.report.data import Bars, Chart, Curve
 from charlstm.report.page import html_page
 from charlstm.report.picture import png
 from charlstm.report.raster import png as raster_png
@@ -28,6 +28,7 @@ BLOCKS = {
     "table": Table((HOSTILE, "b"), ((HOSTILE, HOSTILE),), HOSTILE),
     "chart": Chart(HOSTILE, HOSTILE, HOSTILE, (Curve.from_seeds(HOSTILE, [1, 2], [[1, 2]], 0),)),
     "map": HeatMap(HOSTILE, np.zeros((2, 3)), SCALE, ("<", "\x1b", "\u202e"), (HOSTILE, "b"), HOSTILE),
+    "bars": Bars(HOSTILE, HOSTILE, (HOSTILE, "b"), (0.2, 1.0), (HOSTILE, "")),
     "shaded": Shaded(HOSTILE, ((HOSTILE, 0.5), (HOSTILE, float("nan"))), SCALE, frozenset({0}), HOSTILE),
     "strip": Strip(HOSTILE, ("<", "\n"), (1.0, 9.0), SURPRISE, ((("<", 0.5),), (("\u202e", 0.1),)), HOSTILE),
     "points": Points(HOSTILE, (HOSTILE, "b"), (0.0, 1.0), (1.0, 0.0), ((0, 1),), HOSTILE),

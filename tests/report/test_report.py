@@ -8,9 +8,10 @@ import re
 import numpy as np
 import pytest
 
-from charlstm.report.data import Chart, Curve, Level, Report
+from charlstm.report.blocks import Table
+from charlstm.report.data import Bars, Chart, Curve, Level, Report
 from charlstm.report.experiment import experiment_page
-from charlstm.report.findings import format_range, judge
+from charlstm.report.findings import format_figures, format_range, judge, verdict
 from charlstm.report.page import html_page
 from charlstm.report.picture import png
 
@@ -48,6 +49,17 @@ def test_no_verdict_is_given_after_too_short_a_training(values):
     sentence = judge("a is more than b", ("a", values[0]), ("b", values[1]), too_short=True)
     assert sentence.startswith("Inconclusive: a is more than b")
     assert "too short to tell" in sentence
+
+
+@pytest.mark.parametrize("too_short", [False, True])
+def test_a_sentence_says_the_verdict_its_reason_and_the_figures(too_short):
+    word, reason = verdict([5, 7], [2, 3], too_short=too_short)
+    figures = format_figures(("a", [5, 7]), ("b", [2, 3]), number_format="{:.1f}", unit="s", limit=7)
+    assert figures == "a 6.0+ (5.0 to 7.0+), b 2.5 (2.0 to 3.0) s"
+    sentence = judge(
+        "a is more", ("a", [5, 7]), ("b", [2, 3]), number_format="{:.1f}", unit="s", limit=7, too_short=too_short
+    )
+    assert sentence == f"{word}: a is more ({figures}; {reason})."
 
 
 def test_a_range_shows_what_reached_the_limit_of_the_measurement():
@@ -109,3 +121,34 @@ def test_the_picture_shows_every_chart():
 def test_any_name_can_be_drawn_and_is_in_the_legend(label):
     assert not np.array_equal(picture(labelled(label)), picture(labelled("")))
     assert picture(report(title=label)).any()
+
+
+def bars(values, label="a claim"):
+    names = tuple(f"{number} {label}" for number in range(len(values)))
+    return report(charts=(Bars("", "share", names, tuple(values), ("note",) * len(values)),))
+
+
+def test_a_picture_of_bars_grows_with_their_number_and_shows_their_length():
+    few, many = picture(bars([0.5] * 3)), picture(bars([0.5] * 30))
+    assert few.shape[0] < many.shape[0]
+    blue = [
+        int(((abs(drawn[..., :3] - (0x1F / 255, 0x5F / 255, 0xA8 / 255))).max(2) < 0.02).sum())
+        for drawn in (picture(bars([0, 0, 0])), picture(bars([0.5, 0, 0])), picture(bars([0.5, 0.5, 1])))
+    ]
+    assert blue[0] < 50
+    assert blue[2] == pytest.approx(4 * blue[1], rel=0.05)
+
+
+@pytest.mark.parametrize("label", [HOSTILE, "$", "$\\frac$", "_hidden"])
+def test_any_name_of_a_bar_can_be_drawn(label):
+    assert not np.array_equal(picture(bars([0.5] * 2, label)), picture(bars([0.5] * 2, "")))
+
+
+def test_only_columns_of_sentences_are_texts():
+    columns, sentence = ("name", "figures", "verdict"), "a sentence of thirty characters"
+    rows = (("a", "1,000 (900 to 1,100)", "short"), ("b", "2", sentence))
+    assert Table(columns, rows).text_columns == (False, False, True)
+    text = page(report(columns=columns, rows=rows))
+    assert text.count('<td class="text">') == 2
+    assert f'<td class="text">{sentence}</td>' in text
+    assert Table(columns, ()).text_columns == (False, False, False)

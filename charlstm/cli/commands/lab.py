@@ -171,6 +171,55 @@ def bake_off(
     _perform(lambda should_stop: lab.run(text, comparison, sizes, should_stop), out, json_out)
 
 
+@app.command(
+    epilog=_examples(
+        "claims --quick",
+        "claims",
+        "claims --only 5,6 --max-time 10m",
+        "claims --text my.txt --seeds 3 --max-time 30m",
+        "claims --quick --json",
+    )
+)
+def claims(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Five minutes in all: two seeds, and 4m30s of training.")
+    ] = False,
+    only: Annotated[
+        str, typer.Option("--only", metavar="LIST", help="The claims to test, by their numbers: 5,6. [default: all]")
+    ] = "",
+    text: Annotated[str, typer.Option("--text", help="The text to train on: a file or a name.")] = "english",
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", help="Networks trained of each kind; more make the verdicts surer. [default: 5]"),
+    ] = None,
+    max_time: Annotated[
+        str | None,
+        typer.Option("--max-time", metavar="TIME", help="Training time of all networks together. [default: 40m]"),
+    ] = None,
+    out: Out = OUT,
+    json_out: Json = False,
+    cache: Cache = None,
+) -> None:
+    """Test what tutorials say of recurrent networks.
+
+    "An LSTM bridges long gaps", "a GRU is faster", "attention helps": twelve claims, each tested by networks that are
+    trained here side by side. A claim is supported if every seed of one kind of network beats every seed of the other,
+    refuted if it is the other way round, and inconclusive otherwise. All of them take about 45 minutes.
+    """
+    from charlstm.cli.interrupts import load_torch
+
+    numbers = _list(only, "--only", "5, or 5,6") if only else []
+    budget = seconds(max_time or ("4m30s" if quick else "40m"))
+    cache_folder = cache_or_default(cache)
+    load_torch()
+    from charlstm.lab import claims as lab
+
+    count = (2 if quick else 5) if seeds is None else seeds
+    lab.numbered(numbers)  # a wrong number costs no reading
+    read = _read_text(text, cache_folder)
+    _perform(lambda should_stop: lab.run(read, count, budget, numbers, should_stop), out, json_out)
+
+
 def _perform(start: Callable[[ShouldStop], Experiment], out: Path, json_out: bool) -> None:
     """Run an experiment that the first Ctrl-C ends with partial results."""
     from charlstm.cli.interrupts import StopRequest
@@ -195,14 +244,23 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _sizes(text: str) -> list[int]:
+def _list(text: str, option: str, example: str) -> list[int]:
+    """Whole numbers as they are typed for an option, in order, each once."""
     from charlstm.errors import UsageError
 
     words = [word.strip() for word in text.split(",")]
-    if not all(word.isascii() and word.isdigit() and int(word) for word in words):
-        hint = "Write it like 20000, or 7000,20000,60000."
-        raise UsageError(f"{text!r} is not a list of parameter counts", where="--parameters", hint=hint)
-    return sorted({int(word) for word in words})
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise UsageError(f"{text!r} is not a list of whole numbers", where=option, hint=f"Write it like {example}.")
+    return sorted(set(map(int, words)))
+
+
+def _sizes(text: str) -> list[int]:
+    from charlstm.errors import UsageError
+
+    sizes = _list(text, "--parameters", "20000, or 7000,20000,60000")
+    if not sizes[0]:
+        raise UsageError("a network has at least 1 parameter", where="--parameters")
+    return sizes
 
 
 def _measure_checkpoint(reference: str, root: Path, seeds: int) -> Experiment:

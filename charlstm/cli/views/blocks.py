@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from charlstm.cli.views import braille
 from charlstm.cli.views.folding import cells_of
 from charlstm.cli.views.terminal import can_redraw, fold, is_terminal, stdout_console, terminal_size, visible
 from charlstm.report.blocks import Block, Frames, HeatMap, Page, Points, Shaded, Strip, Table, Text
-from charlstm.report.data import Chart
+from charlstm.report.data import Bars, Chart
 from charlstm.report.raster import pooled
 from charlstm.report.scales import Scale, Shade
 from charlstm.report.visible import cell_of, sign_of
@@ -79,19 +79,19 @@ def _print_paragraph(console: Console, text: str) -> None:
 
 
 def _table(console: Console, block: Table) -> None:
-    print_table(console, block.columns, block.rows)
+    print_table(console, block)
     _caption(console, block.caption)
 
 
-def print_table(console: Console, columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> None:
+def print_table(console: Console, block: Table) -> None:
     """Print a table as the width allows: as it is, else turned by 90 degrees, else a block for each row.
 
     Args:
         console: where it is printed.
-        columns: the headings.
-        rows: the cells below them; the first of each row names it.
+        block: the table; its caption is not printed.
     """
-    table = _rich_table([columns, *rows])
+    columns, rows = block.columns, block.rows
+    table = _rich_table([columns, *rows], block.text_columns)
     width = _natural_width(console, table)
     if not is_terminal(sys.stdout):
         console.width = max(console.width, width)  # a file or pipe has no edge
@@ -103,25 +103,55 @@ def print_table(console: Console, columns: tuple[str, ...], rows: tuple[tuple[st
     for number, row in enumerate(rows):
         if number:
             console.print()
-        console.print(_rich_table([(row[0], ""), *zip(columns[1:], row[1:], strict=True)]))
+        console.print(_rich_text(row[0]), style="bold")
+        console.print(_pairs(columns[1:], row[1:], left=any(block.text_columns[1:])))
 
 
 def _natural_width(console: Console, table: Any) -> int:
     return console.measure(table, options=console.options.update(max_width=10_000)).maximum
 
 
-def _rich_table(rows: list[tuple[str, ...]]) -> Any:
-    """A table whose first row and first column are headings."""
-    from rich.table import Table as RichTable
+def _rich_text(text: str) -> RichText:
     from rich.text import Text as RichText
 
-    heading, *body = ([RichText(visible(value)) for value in row] for row in rows)
+    return RichText(visible(text))
+
+
+def _rich_table(rows: list[tuple[str, ...]], is_text: tuple[bool, ...] = ()) -> Any:
+    """A table whose first row and first column are headings; columns of figures are set flush right."""
+    from rich.table import Table as RichTable
+
+    heading, *body = (list(map(_rich_text, row)) for row in rows)
     table = RichTable(box=None, pad_edge=False)
     for number, value in enumerate(heading):
-        table.add_column(value, justify="right" if number else "left", style="" if number else "bold")
+        left = not number or (number < len(is_text) and is_text[number])
+        table.add_column(value, justify="left" if left else "right", style="" if number else "bold")
     for row in body:
         table.add_row(*row)
     return table
+
+
+def _pairs(names: Sequence[str], values: Sequence[str], *, left: bool) -> Any:
+    """One row of a table as a table of two columns; ``left`` sets its values flush left."""
+    from rich.table import Table as RichTable
+
+    table = RichTable(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(justify="left" if left else "right")
+    for name, value in zip(names, values, strict=True):
+        table.add_row(_rich_text(name), _rich_text(value))
+    return table
+
+
+def _bars(console: Console, block: Bars) -> None:
+    """Each bar below its label, so that labels of any length leave room for it."""
+    _heading(console, block.title)
+    room = max(10, _columns(console) - 2 - max(map(len, block.notes), default=0))
+    for label, value, note in zip(block.labels, block.values, block.notes, strict=True):
+        _print_paragraph(console, label)
+        sign = "█" if has_colour(console) else "#"
+        console.out(f"  {sign * round(value * min(room, 40))} {visible(note)}".rstrip(), highlight=False)
+    _caption(console, block.x_label)
 
 
 # ---- charts and maps --------------------------------------------------------------------------------------------
@@ -304,6 +334,7 @@ def _frames(console: Console, block: Frames) -> None:
 _SHOW: dict[type[Any], Callable[[Any, Any], None]] = {
     Text: _text,
     Table: _table,
+    Bars: _bars,
     Chart: _chart,
     HeatMap: _heat_map,
     Shaded: _shaded,

@@ -105,10 +105,11 @@ def _print_report(report: Report) -> None:
     from rich.text import Text
 
     from charlstm.cli.views.blocks import print_table
+    from charlstm.report.blocks import Table
 
     console = stdout_console()
     console.print(Text(visible(report.title), style="bold"))
-    print_table(console, report.columns, report.rows)
+    print_table(console, Table(report.columns, report.rows))
     print()
     for sentence in map(visible, report.findings):
         print("\n".join(fold(sentence, terminal_width(), "  ")) if is_terminal(sys.stdout) else sentence)
