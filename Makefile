@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test slow lint types starter clean
+.PHONY: demo test slow lint types starter pictures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/charlstm train --max-time 60s
@@ -42,6 +42,15 @@ $(VENV)/.dev: $(VENV)/.installed
 	$(BIN)/pip install --quiet "pip>=25.1"
 	$(BIN)/pip install --quiet -c constraints.txt --group dev
 	@touch $@
+
+# Makes the pictures of docs/inside.md again, with the starter.
+pictures: $(VENV)/.dev
+	mkdir -p docs/pictures
+	$(BIN)/charlstm inspect step starter "The tide was out." --at 4 --png docs/pictures/step.png
+	$(BIN)/charlstm inspect memory starter --png docs/pictures/memory.png
+	$(BIN)/charlstm inspect surprise starter '"Where have you been?" said Tom. "I was at the mill," she answered.' \
+		--png docs/pictures/surprise.png
+	$(BIN)/charlstm inspect embeddings starter --png docs/pictures/embeddings.png
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

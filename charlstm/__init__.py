@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from charlstm.evaluation.score import Score
     from charlstm.events import CheckpointSaved, EvalDone, Event, Notice, Preview, Started, StepDone, Stopped
     from charlstm.filling.config import FillConfig, Filling
+    from charlstm.inspect.trace import Trace
     from charlstm.nn.architecture import Architecture
     from charlstm.sampling.config import SampleConfig
 
@@ -81,6 +82,7 @@ __all__ = [
     "Stopped",
     "StorageError",
     "TextError",
+    "Trace",
     "TrainConfig",
     "UnknownCharacter",
     "UsageError",
@@ -105,6 +107,7 @@ _NAMES = {
     "charlstm.evaluation.score": "Score",
     "charlstm.events": "CheckpointSaved EvalDone Event Notice Preview Started StepDone Stopped",
     "charlstm.filling.config": "FillConfig Filling",
+    "charlstm.inspect.trace": "Trace",
     "charlstm.nn.architecture": "Architecture",
     "charlstm.sampling.config": "SampleConfig",
 }

@@ -34,6 +34,7 @@ from charlstm.sampling.sampler import sample
 from charlstm.sampling.words import Vocabulary, WordGuide
 
 if TYPE_CHECKING:
+    from charlstm.inspect.trace import Trace
     from charlstm.nn.model import CharLM
 
 Progress = Callable[[int], object]
@@ -342,6 +343,25 @@ class Model:
         return score_tokens(_reported(losses, progress), encoded, self.tokenizer, method)
 
     @suggest_names
+    def trace(self, text: str, *, unknown: Unknown = "error") -> Trace:
+        """Read a text and keep everything that is computed: gates, candidates, states, probabilities.
+
+        Args:
+            text: at least one character.
+            unknown: as in `stream`.
+
+        Returns:
+            The trace. It takes about 4 · layers · hidden_size · 40 bytes a token.
+
+        Raises:
+            UnknownCharacter: the text has a character outside the alphabet.
+            UsageError: the text is empty.
+        """
+        from charlstm.inspect.trace import trace
+
+        return trace(self._torch_model("cpu"), self._encoded(self._known(text, unknown)).ids)
+
+    @suggest_names
     def score_dynamic(
         self,
         text: str,
@@ -472,7 +492,7 @@ class Model:
         require_text("text", text)
         ids = self.tokenizer.encode(text)
         if not len(ids):
-            raise UsageError("an empty text has no score")
+            raise UsageError("the text is empty")
         return EncodedText(ids, len(text), len(text.encode("utf-8", "surrogateescape")))
 
     def _torch_model(self, device: str | None) -> CharLM:

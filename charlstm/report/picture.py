@@ -63,7 +63,7 @@ def png(page: Page) -> bytes:
     from matplotlib.figure import Figure
 
     items = [*_items(page)]
-    figure = Figure(figsize=(_WIDTH, sum(item.height for item in items) + 2 * _MARGIN), dpi=150, facecolor="white")
+    figure = Figure(figsize=(_WIDTH, sum(item.height for item in items) + 2 * _MARGIN), dpi=120, facecolor="white")
     top = _MARGIN
     for item in items:
         item.draw(figure, top)

@@ -225,3 +225,15 @@ def test_reprs_are_one_short_line(starter):
         assert "\n" not in repr(each)
     assert repr(reading).startswith("<charlstm.Reading of '…")
     assert repr(reading.state[0]) == f"<charlstm.HiddenState layers.0: h, c of {starter.architecture.hidden_size}>"
+
+
+def test_a_trace_has_the_losses_of_the_score(starter):
+    text = "The tide was out.\n"
+    trace = starter.trace(text)
+    after_newline = starter.trace("\n" + text).nats  # where a score begins
+    np.testing.assert_allclose(after_newline, starter.score(text).nats, atol=1e-5)
+    assert trace.layers["layers"][1].parts["c"].shape == (18, 512)
+    with pytest.raises(UnknownCharacter):
+        starter.trace("☃")
+    with pytest.raises(UsageError, match="empty"):
+        starter.trace("")

@@ -21,7 +21,7 @@ PUBLIC = """
     Architecture CharlstmError CheckpointError CheckpointSaved ConfigError CorruptError DataConfig DivergedError
     DynamicConfig EvalDone Event FillConfig Filling HiddenState IncompatibleError LostRankError Model NotFoundError
     Notice OutOfMemoryError Preview Provenance Reading RunConfig SampleConfig Score Settings Started StepDone Stopped
-    StorageError TextError TrainConfig UnknownCharacter UsageError __version__ fit load train
+    StorageError TextError Trace TrainConfig UnknownCharacter UsageError __version__ fit load train
 """
 
 
