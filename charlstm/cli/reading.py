@@ -75,7 +75,7 @@ def read_subject(asked: Asked, most: int, least: int = 2, *, whole: bool = False
     if len(ids) > most:
         say(f"the text has {counted(len(ids), 'token')}; the first {most:,} are shown")
         ids = ids[:most]
-    foot = f"{name} ({path}) · {what} · charlstm {__version__}"
+    foot = f"{name} · {what} · charlstm {__version__}"
     return Read(checkpoint, Subject(name, torch_model(checkpoint), tokenizer, ids), foot)
 
 

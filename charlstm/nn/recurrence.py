@@ -96,9 +96,12 @@ def torch_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -
 
 
 def cpu_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
-    """See `WindowFunction`: `cells.lstm` with oneDNN; large layers in half precision with our faster fused kernel."""
-    large = torch.is_autocast_enabled("cpu") and sum(weight.numel() for weight in weights) >= FUSED_FROM
-    return (fused.lstm if large else torch_lstm)(inputs, state, weights)
+    """See `WindowFunction`: `cells.lstm` with oneDNN; with our fused kernel in half precision, where it is faster for
+    large layers, and where oneDNN has no kernel, as on processors without AVX-512."""
+    half = torch.is_autocast_enabled("cpu")
+    large = sum(weight.numel() for weight in weights) >= FUSED_FROM
+    ours = half and (large or not torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return (fused.lstm if ours else torch_lstm)(inputs, state, weights)
 
 
 def torch_gru(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:

@@ -287,8 +287,9 @@ def test_ctrl_c_on_a_terminal_says_so_above_the_view_and_leaves_only_messages(tm
     screen = Screen()
     screen.write(shown.replace("\r\n", "\n"))
     lines = screen.lines()
-    assert lines[-2].startswith("finishing this step and saving; press Ctrl-C again")
-    assert lines[-1].startswith("saved. Continue with: charlstm train --resume my-1")
+    assert lines[-3].startswith("finishing this step and saving; press Ctrl-C again")
+    assert lines[-2].startswith("saved. Continue with: charlstm train --resume my-1")
+    assert lines[-1].startswith("How it went: checkpoints/my-1/report.html")
     assert lines[0].startswith("my.txt: 2.28 k characters")
     assert not any("━" in line for line in lines)
     assert "\x1b[?25l" not in shown, "the cursor is never hidden"

@@ -17,7 +17,7 @@ from charlstm.lab.side_by_side import config_of_size
 from charlstm.lab.texts import Text
 from charlstm.lab.trainee import Trainee
 from charlstm.lab.variants import RECALL, RECALL_TASK, TEXT, WINDOW, Trained, Variant, setups
-from charlstm.nn.cells import STEPS
+from charlstm.nn.cells import STEPS, next_state
 from charlstm.nn.model import CharLM
 from tests.lab.test_tasks import Machine
 
@@ -76,7 +76,7 @@ def test_the_mean_forget_gate_is_that_of_the_cell_step_by_step():
         for column in lines.t():
             x = model.embedding(column).detach()
             gates.append((x @ weights[0][gate].t() + state[0] @ weights[1][gate].t() + weights[2][gate]).sigmoid())
-            state = STEPS["lstm"](x, state, *weights)
+            state = next_state("lstm", STEPS["lstm"](x, state, *weights))
         means.append(torch.stack(gates).mean((0, 1)))
     assert torch.allclose(measures.mean_forget_gate(model), torch.stack(means).mean(0), atol=1e-5)
 

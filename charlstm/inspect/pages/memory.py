@@ -56,7 +56,7 @@ def memory_page(name: str, memory: Memory, *, foot: str = "") -> Page:
                 ),
                 Chart(
                     "Gradient of the prediction", "characters back, counting the last as 1",
-                    "norm, as a share of that of the last character", (gradient,), log_x=True, log_y=True,
+                    "norm, 1 at the last character", (gradient,), log_x=True, log_y=True,
                 ),
             )),
             Section("In numbers", (
