@@ -96,8 +96,10 @@ def torch_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -
 
 
 def cpu_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
-    """See `WindowFunction`: `cells.lstm` with oneDNN; with our fused kernel in half precision, where it is faster for
-    large layers, and where oneDNN has no kernel, as on processors without AVX-512."""
+    """See `WindowFunction`: `cells.lstm` with oneDNN, or in half precision with our fused kernel.
+
+    Ours is faster for large layers, and oneDNN has none on processors without AVX-512.
+    """
     half = torch.is_autocast_enabled("cpu")
     large = sum(weight.numel() for weight in weights) >= FUSED_FROM
     ours = half and (large or not torch.ops.mkldnn._is_mkldnn_bf16_supported())
