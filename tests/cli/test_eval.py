@@ -19,10 +19,12 @@ from rich.style import Style
 import charlstm
 from charlstm.checkpoint.format import write
 from charlstm.cli.views import surprise
+from charlstm.cli.views.blocks import style_of
 from charlstm.config import DataConfig
 from charlstm.evaluation.dynamic import DynamicConfig
 from charlstm.evaluation.score import EncodedText, Score
 from charlstm.nn.model import CharLM
+from charlstm.report.scales import SURPRISE
 from charlstm.tokenizers import CharTokenizer
 from charlstm.tokenizers.byte import Utf8Decoder
 from tests.command_line import Cli
@@ -97,8 +99,8 @@ def test_every_shade_can_be_read_on_dark_and_on_white_with_256_colours_and_with_
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
-    styles = [Style.parse(style) for _, style, _ in surprise.STYLES]
-    assert styles[0] == Style.parse("default"), "what is expected has the terminal's own colours"
+    styles = [Style.parse(style_of(shade)) for shade in SURPRISE.shades]
+    assert not styles[0], "what is expected has the terminal's own colours"
     for system in (ColorSystem.EIGHT_BIT, ColorSystem.STANDARD):
         shades = [(style.color.downgrade(system), style.bgcolor.downgrade(system)) for style in styles[1:]]
         for text, background in shades:

@@ -213,7 +213,7 @@ def _cells(scale: Scale, row: list[int], *, colour: bool) -> RichText:
     line = RichText()
     for step, group in groupby(row):
         shade, count = scale.shades[step], len(list(group))
-        line.append(*((" " * count, _style(shade)) if colour else (shade.sign * count, "")))
+        line.append(*((" " * count, style_of(shade)) if colour else (shade.sign * count, "")))
     return line
 
 
@@ -274,10 +274,10 @@ def _shaded_line(scale: Scale, line: list[_Cell], marks: frozenset[int], *, colo
         if character == "\n":
             # A line end has no colour of its own, so one with a shade gets a sign.
             if coloured and shade is not None and shade.background:
-                shown.append("⏎", _style(shade))
+                shown.append("⏎", style_of(shade))
             continue
         cell = " " if character == "\t" else character
-        style = f"{_style(shade) if shade else ''}{' underline' if marked else ''}".strip()
+        style = f"{style_of(shade) if shade else ''}{' underline' if marked else ''}".strip()
         shown.append(cell, style if coloured else "")
         sign = "_" if marked else shade.sign if shade else " "
         signs += sign * max(1, cells_of(character))
@@ -295,7 +295,7 @@ def _strip(console: Console, block: Strip) -> None:
         line = RichText()
         for character, value in zip(block.characters[part], block.values[part], strict=True):
             shade = block.scale.shade_of(value)
-            line.append(_letters((character,)), _style(shade) if coloured else "")
+            line.append(_letters((character,)), style_of(shade) if coloured else "")
         console.print(line, soft_wrap=True)
         for rank in range(len(block.guesses[0]) if block.guesses else 0):
             guesses = [row[rank] for row in block.guesses[part]]
@@ -347,7 +347,8 @@ _SHOW: dict[type[Any], Callable[[Any, Any], None]] = {
 # ---- what they share --------------------------------------------------------------------------------------------
 
 
-def _style(shade: Shade) -> str:
+def style_of(shade: Shade) -> str:
+    """The style of text on a shade, as rich writes it."""
     return f"{shade.color} on {shade.background}" if shade.background else ""
 
 
@@ -366,7 +367,7 @@ def _legend(console: Console, scale: Scale) -> None:
     for shade, label in zip(scale.shades, scale.labels, strict=True):
         sign = shade.sign if shade.sign.strip() else "blank"
         text = label if coloured else f"{sign} {label} " if label else ""
-        shown.append(f" {text} " if coloured else text, _style(shade) if coloured else "")
+        shown.append(f" {text} " if coloured else text, style_of(shade) if coloured else "")
     shown.rstrip()
     console.print(shown)
 

@@ -10,26 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from charlstm.cli.views.blocks import style_of
 from charlstm.cli.views.folding import cells_of
 from charlstm.cli.views.terminal import counted, stdout_console, visible
+from charlstm.report.scales import SURPRISE
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
     from charlstm.evaluation.score import Score
-
-_BLACK, _WHITE = "color(16)", "color(231)"
-STYLES = (
-    (1, "default", "under 1 bit"),
-    (2, f"{_BLACK} on color(187)", "1 to 2"),
-    (4, f"{_BLACK} on color(221)", "2 to 4"),
-    (6, f"{_BLACK} on color(209)", "4 to 6"),
-    (8, f"{_WHITE} on color(160)", "6 to 8"),
-    (math.inf, f"{_WHITE} on color(125)", "8 bits or more"),
-)
-"""Surprisal below which a style holds, in bits; style; label. A background has its own text colour, so that it can be
-read on a dark and on a white terminal; with 16 colours, too, no two of the nearest ones are the same."""
 
 _HARDEST = 5
 """How many places are listed at the end."""
@@ -128,7 +118,7 @@ def _that_fit(text: str, columns: int) -> str:
 
 
 def _style(bits: float) -> str:
-    return next((style for limit, style, _ in STYLES if bits < limit), STYLES[-1][1])  # NaN has the last
+    return style_of(SURPRISE.shade_of(bits))
 
 
 def _show_colours(console: Console, pieces: Iterable[tuple[str, float]]) -> None:
@@ -145,7 +135,8 @@ def _show_colours(console: Console, pieces: Iterable[tuple[str, float]]) -> None
     if line:
         console.print(line)
     console.print("\nsurprisal:")
-    console.print(Columns((Text(label, style) for _, style, label in STYLES), padding=(0, 2)))
+    legend = zip(SURPRISE.labels, SURPRISE.shades, strict=True)
+    console.print(Columns((Text(label, style_of(shade)) for label, shade in legend), padding=(0, 2)))
 
 
 def _show_digits(console: Console, pieces: Iterable[tuple[str, float]]) -> None:
