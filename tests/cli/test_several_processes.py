@@ -22,7 +22,7 @@ from tests.ranks import free_port
 TEXT = "The quick brown fox jumps over the lazy dog; 12 wizards (and 3 cats) watch.\n" * 30
 SMALL = ("my.txt", "--hidden-size", "8", "--num-layers", "1", "--batch-size", "4", "--seq-len", "16", "--preview", "0",
          "--threads", "1", "--device", "cpu", "--precision", "fp32", "--optimizer", "adamw", "--seed", "3")  # fmt: skip
-EVERYTHING = {"model.safetensors", "resume.safetensors", "metrics.jsonl", ".lock"}
+EVERYTHING = {"model.safetensors", "resume.safetensors", "metrics.jsonl", "report.html", ".lock"}
 
 
 @pytest.fixture
