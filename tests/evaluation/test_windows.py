@@ -5,10 +5,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from charlstm.evaluation import windows
 from charlstm.evaluation.calibration import calibrate
 from charlstm.evaluation.loss import causal_losses, evaluate
+from charlstm.evaluation.method import _computes_in_bf16
 from charlstm.evaluation.windows import LARGEST_ARRAY, STREAMS, evaluation_bytes, window_length
 from tests.evaluation.test_loss import random_model
 from tests.networks import architecture
@@ -96,6 +98,8 @@ print(status("VmHWM") - before)
 @pytest.mark.parametrize("function", ["evaluate", "calibrate"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_large_vocabulary_takes_the_stated_memory_and_no_more(function, precision):
+    if precision == "bf16" and not _computes_in_bf16(torch.device("cpu")):
+        pytest.skip("a processor without bf16 converts to fp32 and back, and no text is read in bf16 there")
     done = subprocess.run(
         [sys.executable, "-c", PEAK, function, precision], check=True, capture_output=True, text=True, timeout=110
     )

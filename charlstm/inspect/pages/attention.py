@@ -47,7 +47,8 @@ def attention_page(subject: Subject, at: int, *, foot: str = "") -> Page:
         ),))  # fmt: skip
     window = attention.shape[1]
     distances = np.arange(window)
-    full = attention[min(window, tokens) - 1 :].mean(0)[::-1]
+    by_distance = attention[:, ::-1]  # column d is the weight of the token d back, which the first d tokens have not
+    full = np.array([by_distance[distance:, distance].mean() if distance < tokens else 0.0 for distance in distances])
     mean = float((attention * distances[::-1]).sum(1).mean())
     on_itself = float(attention[:, -1].mean())
     rows = (
