@@ -81,6 +81,8 @@ def read_subject(asked: Asked, most: int, least: int = 2, *, whole: bool = False
 
 _SCREEN = 160
 """Tokens of a text that nobody chose."""
+_LINE = 200
+"""Tokens among which a line is expected to end."""
 
 
 def _text_without_model(asked: Asked) -> Asked:
@@ -141,4 +143,6 @@ def _validation_text(checkpoint: Checkpoint, asked: Asked, most: int) -> str:
     encoded = load_known_text(data, tokenizer, sha256, folder, sys.stdin.buffer, ("it has changed", ""))
     train, val = training_and_validation(encoded, data)
     ids = val if len(val) >= min(most, 100) else train
-    return tokenizer.decode(ids[:most])
+    text = tokenizer.decode(ids[: most + _LINE])
+    begin = text.find("\n", 0, _LINE) + 1  # where a line begins, if one ends near the border
+    return text[begin:].lstrip("\n")[:most]

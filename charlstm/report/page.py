@@ -47,7 +47,7 @@ pre { font-size: .88rem; line-height: 1.45; white-space: pre-wrap; overflow-wrap
 .strip b, .strip i { display: block; font-style: normal; padding: 0 1px; }
 .strip b { font-size: 1rem; }
 .legend { font-size: .82rem; margin-top: .3rem; }
-.legend span { padding: .1rem .45rem; }
+.legend span { padding: .1rem .45rem; display: inline-block; }
 .map { display: block; }
 .map text { font: 10px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: CanvasText;
   text-anchor: middle; }

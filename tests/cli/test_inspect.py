@@ -109,7 +109,7 @@ def test_without_a_text_a_run_reads_what_it_was_validated_on(cli):
     assert trained.code == 0, trained.err
     data = json.loads(cli("inspect", "gates", "my run", "--json").out)
     assert "".join(data["text"]) in TEXT
-    assert TEXT.endswith("".join(data["text"])) or len(data["text"]) == 160
+    assert 20 < len(data["text"]) <= 160
 
 
 def test_a_text_that_is_too_long_is_cut_and_that_is_said(cli):
