@@ -46,12 +46,17 @@ def write_atomically(path: Path, data: Bytes | Iterable[Bytes]) -> None:
     """Write a whole file or nothing; an existing file stays until the new one is safely on disk.
 
     Args:
-        path: the file; its folder must exist.
+        path: the file; its folder must exist. A symbolic link is followed.
         data: its bytes, in one piece or several.
 
     Raises:
-        StorageError: the disk is full, read-only or not writable by this user; nothing is left behind.
+        StorageError: the disk is full, read-only or not writable by this user; nothing is left behind. Or the path is
+            a device or a pipe, which a file would replace.
     """
+    path = Path(os.path.realpath(path))
+    # With os.path, since a method of Path raises for a name that is too long.
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise StorageError("is no file: a device or a pipe is not written to", where=path)
     pieces = (data,) if isinstance(data, Bytes) else data
     with suppress(OSError):  # a folder may be writable but not listable
         _remove_leftovers(path)

@@ -278,3 +278,16 @@ def test_sigkill_never_shows_half_a_file(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_sigkill_never_shows_half_a_file_however_often(tmp_path: Path) -> None:
     kill_at_random_moments(tmp_path, rounds=100)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and links of POSIX")
+def test_a_link_is_followed_and_a_pipe_is_left_as_it_is(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there" / "file")
+    write_atomically(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there" / "file").read_bytes() == b"new"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StorageError, match="no file"):
+        write_atomically(tmp_path / "pipe", b"new")
+    assert (tmp_path / "pipe").is_fifo()

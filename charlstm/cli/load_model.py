@@ -173,13 +173,14 @@ def _decoded(data: bytes, name: str, loaded: Loaded[Any]) -> str:
         raise
 
 
-def fit_prompt(tokenizer: Tokenizer, text: str, unknown: str) -> str:
+def fit_prompt(tokenizer: Tokenizer, text: str, unknown: str, what: str = "prompt") -> str:
     """Put a prompt into characters of the model's alphabet, and report what was replaced.
 
     Args:
         tokenizer: the model's.
         text: the prompt.
         unknown: what happens to other characters: ``error``, ``skip`` or ``map``.
+        what: the command's word for the prompt.
 
     Returns:
         The prompt, in characters of the alphabet.
@@ -190,9 +191,9 @@ def fit_prompt(tokenizer: Tokenizer, text: str, unknown: str) -> str:
     """
     from charlstm.sampling import prompts
 
-    fitted, notes = prompts.fit_prompt(tokenizer, text, prompts.parse_unknown(unknown))
+    fitted, notes = prompts.fit_prompt(tokenizer, text, prompts.parse_unknown(unknown), where=what)
     for note in notes:
-        say(f"prompt: {note}")
+        say(f"{what}: {note}")
     return fitted
 
 

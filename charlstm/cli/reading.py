@@ -69,7 +69,7 @@ def read_subject(asked: Asked, most: int, least: int = 2, *, whole: bool = False
     from charlstm.inspect.subject import Subject
 
     tokenizer = checkpoint.load_tokenizer()
-    ids = tokenizer.encode(fit_prompt(tokenizer, text, asked.unknown))
+    ids = tokenizer.encode(fit_prompt(tokenizer, text, asked.unknown, what="text"))
     if len(ids) < least:
         raise TextError(f"the text has {counted(len(ids), 'token')}, and this view needs {least}")
     if len(ids) > most:

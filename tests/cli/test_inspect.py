@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 import torch
@@ -75,6 +76,7 @@ def test_a_text_may_be_typed(cli, view):
         (("gates", "gates.safetensors", "--file", "none.txt"), 4, "no such text file"),
         (("gates", "gates.safetensors", "a boat", "--file", "text.txt"), 2, "exclude each other"),
         (("gates", "gates.safetensors", "a boat", "--html", "none/x.html"), 2, "its folder does not exist"),
+        (("gates", "gates.safetensors", "a boat", "--html", "x", "--png", "x"), 2, "files of their own"),
         (("gates", "no-such-run", "a boat"), 4, "no-such-run"),
         (("gates", "gates.safetensors"), 2, "is not here any more"),
         (("votes", "gates.safetensors", "a boat"), 2, "only an ensemble"),
@@ -142,3 +144,15 @@ def test_a_network_of_both_directions(cli):
     assert units.code == 0
     assert "no unit is held" in units.err
     assert all(unit["bits_lost"] is None for unit in json.loads(units.out)["units"])
+
+
+def test_a_page_goes_through_a_link_and_never_replaces_a_pipe(cli):
+    (cli.folder / "link.html").symlink_to("page.html")
+    assert cli("inspect", "gates", "gates.safetensors", "a boat", "--html", "link.html").code == 0
+    assert (cli.folder / "link.html").is_symlink()
+    assert (cli.folder / "page.html").read_bytes().startswith(b"<!doctype")
+    os.mkfifo(cli.folder / "pipe")
+    shown = cli("inspect", "gates", "gates.safetensors", "a boat", "--html", "pipe")
+    assert shown.code == 6
+    assert "is no file" in shown.err
+    assert (cli.folder / "pipe").is_fifo()

@@ -175,12 +175,13 @@ def memory(
     check_forms(html, png)
     from charlstm.checkpoint.format import check_causal
 
-    read = read_subject(Asked(checkpoint, text, file, unknown, root, cache), length, whole=True)
+    read = read_subject(Asked(checkpoint, text, file, unknown, root, cache), length, 20, whole=True)
     check_causal(read.checkpoint, lacking="reads both ways, so it has no distance back")
     from charlstm.inspect.memory import measure_memory
     from charlstm.inspect.pages.memory import memory_page
 
     subject = read.subject
+    say("reading with less and less of what stands before; half a minute or more")
     blank = None if subject.tokenizer.unknown_characters(" ") else int(subject.tokenizer.encode(" ")[0])
     found = measure_memory(subject.model, subject.ids, blank, seed=seed)
     present_page(memory_page(subject.name, found, foot=read.foot), html, png, as_json)

@@ -39,6 +39,8 @@ def check_forms(html: Path | None, png: Path | None) -> None:
             raise UsageError("its folder does not exist", where=path, hint=f"mkdir -p {path.parent}")
         if path is not None and path.is_dir():
             raise UsageError("is a folder, and a file is to be written", where=path)
+    if html is not None and html == png:
+        raise UsageError("the page and the picture need files of their own", where=html)
     if png is not None:
         from charlstm.report.plots import check
 
