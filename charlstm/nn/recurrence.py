@@ -102,8 +102,13 @@ def cpu_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> 
     """
     half = torch.is_autocast_enabled("cpu")
     large = sum(weight.numel() for weight in weights) >= FUSED_FROM
-    ours = half and (large or not torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    ours = half and (large or not onednn_has_half_lstm())
     return (fused.lstm if ours else torch_lstm)(inputs, state, weights)
+
+
+def onednn_has_half_lstm() -> bool:
+    """Whether oneDNN has an LSTM in bf16 for this processor."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def torch_gru(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> tuple[Tensor, LayerState]:
