@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import re
 import shutil
+from collections.abc import Callable, Iterator
+from functools import wraps
+from inspect import Parameter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -125,6 +130,48 @@ Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.
 def hidden(kind: Any, *names: str) -> Any:
     """An option that works and is not shown: the name another program has for it."""
     return Annotated[kind, typer.Option(*names, hidden=True)]
+
+
+def gathered(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take options that belong together as one value.
+
+    Args:
+        command: each parameter whose type is a dataclass receives one, made of the options that its fields declare.
+
+    Returns:
+        The function to register with Typer. In its help its own options stand first, then those of its groups, and
+        the folders last.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    shared = {name: each.annotation for name, each in signature.parameters.items() if _is_group(each.annotation)}
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        groups = {
+            name: group(**{field.name: values.pop(field.name) for field in dataclasses.fields(group)})
+            for name, group in shared.items()
+        }
+        command(**groups, **values)
+
+    parameters = sorted(signature.parameters.values(), key=lambda each: each.name in shared)
+    made = [one for each in parameters for one in _options_in(each)]
+    made.sort(key=lambda one: one.annotation.__metadata__[0].rich_help_panel == PLACES)
+    run.__signature__ = signature.replace(parameters=made)  # type: ignore[attr-defined]
+    return run
+
+
+def _is_group(annotation: Any) -> bool:
+    return isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
+
+
+def _options_in(parameter: Parameter) -> Iterator[Parameter]:
+    """A parameter of a command; or those that stand for it, if it is a dataclass of options."""
+    if not _is_group(parameter.annotation):
+        yield parameter.replace(kind=Parameter.KEYWORD_ONLY)
+        return
+    types = get_type_hints(parameter.annotation, include_extras=True)
+    for field in dataclasses.fields(parameter.annotation):
+        yield Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=types[field.name])
 
 
 EXTRA_WORDS = {"allow_extra_args": True}

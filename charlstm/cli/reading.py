@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from charlstm.cli import options
 from charlstm.cli.busy import yield_to_others
 from charlstm.cli.interrupts import load_torch
 from charlstm.cli.load_model import fit_prompt, prompt_text, read_model
-from charlstm.cli.options import cache_or_default
+from charlstm.cli.options import DEFAULT_ROOT, Cache, Root, cache_or_default
 from charlstm.cli.views.terminal import counted, say
 from charlstm.errors import CharlstmError, NotFoundError, TextError, UsageError
 from charlstm.paths import starter_folder
@@ -20,16 +23,25 @@ if TYPE_CHECKING:
     from charlstm.inspect.subject import Subject
 
 
+Text = Annotated[
+    str | None,
+    typer.Argument(metavar="TEXT", help="What it reads. [default: what it was validated on]", show_default=False),
+]
+File = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="Read the text of a file; - is stdin.", show_default=False)
+]
+
+
 @dataclass(frozen=True)
 class Asked:
-    """What a person asked to look into."""
+    """What a person asked to look into: the options that all views of ``inspect`` have."""
 
-    checkpoint: str | None
-    text: str | None
-    file: Path | None
-    unknown: str
-    root: Path
-    cache: Path | None
+    checkpoint: options.Model = None
+    text: Text = None
+    file: File = None
+    unknown: options.Unknown = "error"
+    root: Root = DEFAULT_ROOT
+    cache: Cache = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +108,7 @@ def _text_without_model(asked: Asked) -> Asked:
     try:
         find_model(Store(asked.root), only)
     except NotFoundError:
-        return Asked(None, only, None, asked.unknown, asked.root, asked.cache)
+        return replace(asked, checkpoint=None, text=only)
     return asked
 
 

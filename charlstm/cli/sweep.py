@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from charlstm.cli.load_model import Loaded
 from charlstm.cli.training_text import training_text
-from charlstm.cli.views.pages import present_page, write_page
+from charlstm.cli.views.pages import Forms, write_page
 from charlstm.cli.views.sweep import show_columns
 from charlstm.cli.views.terminal import is_terminal
 from charlstm.errors import NotFoundError
@@ -73,7 +73,7 @@ def present_sweep(
     title = f"{saved.run.name} at several values of {label}, seed {config.seed}"
     page = sweep_page(swept, name, title=title, prompt=echo, unit=unit, foot=f"charlstm sample · {loaded.path}")
     if json_out or not is_terminal(sys.stdout):
-        present_page(page, html, None, json_out)
+        Forms(html, as_json=json_out).present(page)
     else:
         show_columns(swept, label, echo, unit)
         write_page(page, html, None)

@@ -95,6 +95,19 @@ def strength(value: Any, *, graded: bool) -> Any:
     return abs(value) if graded else abs(value - 0.5) * 2
 
 
+def surest_first(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings in another order: those that stand out first, and of them those that tell most.
+
+    Args:
+        findings: in any order.
+    """
+    return sorted(
+        findings,
+        key=lambda each: (each.stands_out, strength(each.value, graded=each.hypothesis.graded)),
+        reverse=True,
+    )
+
+
 def find_units(subject: Subject, hypotheses: Sequence[Hypothesis], *, seed: int = 1) -> tuple[Finding, ...]:
     """Look for the unit that follows each property best.
 

@@ -10,7 +10,7 @@ import typer
 from charlstm.cli import options
 from charlstm.cli.load_model import Loaded, describe, load, read_model, seed_or_random
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
-from charlstm.cli.views.pages import Html, Json, Png, check_forms, present_page
+from charlstm.cli.views.pages import Forms
 from charlstm.cli.views.terminal import say
 from charlstm.errors import TextError, UsageError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from charlstm.cli.training_text import TrainingText
     from charlstm.engine.protocol import TextModel
     from charlstm.inspect.originality import Originality
+    from charlstm.report.blocks import Page
 
 EPILOG = """Examples:
 
@@ -41,7 +42,9 @@ _LISTED, _SHORTEST = 5, 16
 
 
 @app.command(epilog=EPILOG)
+@options.gathered
 def originality(
+    forms: Forms,
     checkpoint: options.Model = None,
     text: Annotated[
         str | None,
@@ -50,9 +53,6 @@ def originality(
     source: options.Source = None,
     length: Annotated[int, typer.Option("--length", "-l", help="Tokens of the sample.")] = _LENGTH,
     seed: options.Seed = None,
-    html: Html = None,
-    png: Png = None,
-    json_out: Json = False,
     root: Root = DEFAULT_ROOT,
     cache: Cache = None,
 ) -> None:
@@ -66,7 +66,7 @@ def originality(
     """
     from charlstm.cli.model_or_text import model_or_source
 
-    check_forms(html, png)
+    forms.check()
     if not 1 <= length <= _MOST:
         raise UsageError(f"--length {length} must be 1 to {_MOST:,}")
     folder = options.cache_or_default(cache)
@@ -76,7 +76,7 @@ def originality(
 
         trained = named_text(source, folder)
         written = _cut(_read(measured, None, folder), measured)
-        _present(written, trained, measured, None, html, png, json_out)
+        forms.present(_page(written, trained, measured, None))
         return
     from charlstm.cli.training_text import training_text
 
@@ -94,24 +94,16 @@ def originality(
     else:
         written, title = _cut(_read(measured, saved, folder), measured), measured
         say(f"beside the training text of {path.parent if path.name == 'model.safetensors' else path}")
-    _present(written, trained, title, saved, html, png, json_out)
+    forms.present(_page(written, trained, title, saved))
 
 
-def _present(
-    written: str,
-    trained: TrainingText,
-    title: str,
-    saved: Checkpoint | None,
-    html: Path | None,
-    png: Path | None,
-    json_out: bool,
-) -> None:
+def _page(written: str, trained: TrainingText, title: str, saved: Checkpoint | None) -> Page:
     from charlstm.inspect.pages.originality import originality_page
 
     of_bytes = saved is not None and saved.run.data.tokenizer == "byte"
     title = "standard input" if title == "-" else title
     found = _measure(written, trained)
-    page = originality_page(
+    return originality_page(
         found,
         title=title,
         source=trained.name,
@@ -119,7 +111,6 @@ def _present(
         notes=tuple(_notes(found, trained, saved)),
         foot=f"charlstm originality · {title} · {trained.name}",
     )
-    present_page(page, html, png, json_out)
 
 
 def _notes(found: Originality, trained: TrainingText, saved: Checkpoint | None) -> list[str]:

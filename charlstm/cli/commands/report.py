@@ -8,7 +8,7 @@ import typer
 
 from charlstm.cli import options
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
-from charlstm.cli.views.pages import Html, Json, Png
+from charlstm.cli.views.pages import Forms
 
 EPILOG = """Examples:
 
@@ -25,16 +25,15 @@ app = options.one_command()
 
 
 @app.command(epilog=EPILOG)
+@options.gathered
 def report(
+    forms: Forms,
     references: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="RUN", help="Names or folders of runs, or 'latest'. [default: the newest run]", show_default=False
         ),
     ] = None,
-    html: Html = None,
-    png: Png = None,
-    json_out: Json = False,
     root: Root = DEFAULT_ROOT,
     cache: Cache = None,
 ) -> None:
@@ -45,11 +44,10 @@ def report(
     """
     from charlstm.checkpoint.store import Store
     from charlstm.cli import reporting
-    from charlstm.cli.views.pages import check_forms, present_page
     from charlstm.inspect.pages.run import run_page
 
-    check_forms(html, png)
+    forms.check()
     store, folder = Store(root), options.cache_or_default(cache)
     folders = dict.fromkeys(reporting.find(store, reference) for reference in references or (None,))
     runs = [reporting.read(each, folder) for each in folders]
-    present_page(run_page(runs), html, png, json_out)
+    forms.present(run_page(runs))

@@ -245,10 +245,10 @@ def _swept(
         if source and no_copy is None:
             raise UsageError("--source is for --no-copy and --sweep", hint="Add --no-copy 40.")
         return None
-    from charlstm.cli.views.pages import check_forms
+    from charlstm.cli.views.pages import check_files
     from charlstm.inspect.sweep import parse_sweep
 
-    check_forms(html, None)
+    check_files(html, None)
     if samples not in (None, 1):
         raise UsageError(f"-n {samples}: --sweep draws one text at each value", hint="Leave -n out.")
     return parse_sweep(sweep)

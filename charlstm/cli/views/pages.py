@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,8 +23,40 @@ Png = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print everything measured as one JSON object.")]
 
 
-def check_forms(html: Path | None, png: Path | None) -> None:
-    """Check before the work that its files can be written.
+@dataclass(frozen=True)
+class Forms:
+    """The forms that a view is asked for in: the options that all views have."""
+
+    html: Html = None
+    png: Png = None
+    as_json: Json = False
+
+    def check(self) -> None:
+        """Check before the work that its files can be written.
+
+        Raises:
+            UsageError: there is no matplotlib, or a folder does not exist.
+        """
+        check_files(self.html, self.png)
+
+    def present(self, page: Page) -> None:
+        """Show a view on stdout, and write it where asked.
+
+        Args:
+            page: the view.
+
+        Raises:
+            StorageError: a file cannot be written.
+        """
+        write_page(page, self.html, self.png)  # first: whoever reads stdout may have seen enough and close it
+        if self.as_json:
+            print(json.dumps(page.data, default=_plain))  # in ASCII: a terminal obeys some characters beyond it
+        else:
+            show_page(page)
+
+
+def check_files(html: Path | None, png: Path | None) -> None:
+    """Check before the work that files can be written.
 
     Args:
         html: where the page is to go.
@@ -45,25 +78,6 @@ def check_forms(html: Path | None, png: Path | None) -> None:
         from charlstm.report.plots import check
 
         check()
-
-
-def present_page(page: Page, html: Path | None = None, png: Path | None = None, json_out: bool = False) -> None:
-    """Show a page on stdout, and write it where asked.
-
-    Args:
-        page: the view.
-        html: the file of the page, or none.
-        png: the file of the picture, or none.
-        json_out: whether stdout gets its data instead.
-
-    Raises:
-        StorageError: a file cannot be written.
-    """
-    write_page(page, html, png)  # first: whoever reads stdout may have seen enough and close it
-    if json_out:
-        print(json.dumps(page.data, default=_plain))  # in ASCII: a terminal obeys some characters beyond it
-    else:
-        show_page(page)
 
 
 def write_page(page: Page, html: Path | None, png: Path | None) -> None:

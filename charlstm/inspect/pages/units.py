@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from charlstm.inspect.subject import Subject
-from charlstm.inspect.trace import Floats
+from charlstm.inspect.telling import Told
 from charlstm.inspect.units import Finding, snippets
 from charlstm.report.blocks import Block, Page, Section, Shaded, Table, Text
 from charlstm.report.scales import signed
 
 _VALUE = signed(1, "value of the unit")
-
-
-@dataclass(frozen=True)
-class Told:
-    """A finding with what was found out about its unit."""
-
-    finding: Finding
-    values: Floats
-    """Of the unit over the text, c through tanh, (T,)."""
-    bits_lost: float | None
-    """Bits a token that are lost with the unit at its mean; None of a network that cannot be stepped."""
-    low: str = ""
-    """What the network writes while the unit is held low; empty if it was not asked to."""
-    high: str = ""
 
 
 def units_page(subject: Subject, told: Sequence[Told], left_out: Sequence[str], *, foot: str = "") -> Page:
