@@ -58,11 +58,11 @@ def torch_model(checkpoint: Checkpoint, device: str = "cpu") -> CharLM:
     """
     import torch
 
-    from charlstm.nn.device import parse_device
+    from charlstm.nn.device import parse_device, without_values
     from charlstm.nn.model import CharLM
 
     target = parse_device(device)
-    with torch.device("meta"):
+    with without_values():
         model = CharLM(checkpoint.architecture)
     tensors = {name: torch.from_numpy(np.array(each, np.float32)) for name, each in checkpoint.tensors.items()}
     model.load_state_dict({name: tensor.to(target) for name, tensor in tensors.items()}, assign=True)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
 import torch
+from torch.overrides import TorchFunctionMode
 
 from charlstm.cpu import cores, processor
 from charlstm.errors import UsageError
@@ -35,3 +40,30 @@ def describe(device: torch.device) -> str:
         return f"the GPU of {processor()}"
     count = cores()
     return f"{count} core{'s' * (count != 1)} of {processor()}"
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Let modules that are created here have the shapes of their parameters, without memory and initial values.
+
+    The device ``meta`` alone is not enough: drawing values there changes nothing, but first loads torch's compiler,
+    which takes two seconds.
+    """
+    with torch.device("meta"), _NothingDrawn():
+        yield
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """The functions of ``torch.nn.init`` leave their tensor as it is."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)

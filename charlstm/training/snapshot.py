@@ -27,6 +27,7 @@ from torch import Tensor
 
 from charlstm.checkpoint.format import Checkpoint, check_tokenizer
 from charlstm.errors import CorruptError
+from charlstm.nn.device import without_values
 from charlstm.nn.model import CharLM
 from charlstm.nn.state import State
 from charlstm.schemas import as_in_file
@@ -151,7 +152,7 @@ def verify(saved: Checkpoint) -> None:
     Cursor.from_json(saved.cursor)
     check_tokenizer(saved)
     run = saved.run
-    with torch.device("meta"):  # shapes without memory
+    with without_values():
         train_step = TrainStep(CharLM(run.model), run.train)
         ema = WeightEMA(train_step.model, run.train.ema_decay) if run.train.ema_decay else None
         states: list[State | None] = [None] * stream_groups(run.data)

@@ -1,10 +1,13 @@
 """A checkpoint as a torch module: the same logits as the engine's, and nothing drawn at random."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
-from charlstm.checkpoint.format import Checkpoint
+from charlstm.checkpoint.format import Checkpoint, write
 from charlstm.checkpoint.provenance import Provenance
 from charlstm.config import DataConfig, RunConfig
 from charlstm.engine.load import load_engine, torch_model
@@ -61,3 +64,16 @@ def test_the_module_has_weights_of_its_own():
 def test_a_missing_device_is_one_line():
     with pytest.raises(UsageError, match="no device 'tpu'"):
         torch_model(checkpoint(), "tpu")
+
+
+def test_loading_does_not_wait_for_torchs_compiler(tmp_path):
+    path = tmp_path / "model.safetensors"
+    write(path, checkpoint(ngram_order=3, ngram_buckets=20))
+    program = f"""
+import sys
+from charlstm.checkpoint.format import read
+from charlstm.engine.load import torch_model
+torch_model(read({str(path)!r}))
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
