@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from charlstm.cli.load_model import Loaded
 from charlstm.cli.training_text import training_text
-from charlstm.cli.views.pages import Forms, write_page
+from charlstm.cli.views.pages import Forms
 from charlstm.cli.views.sweep import show_columns
 from charlstm.cli.views.terminal import is_terminal
 from charlstm.errors import NotFoundError
@@ -27,25 +27,23 @@ def present_sweep(
     draw: Callable[[SampleConfig], Iterable[tuple[str, Sequence[Fragment]]]],
     config: SampleConfig,
     setting: tuple[str, Sequence[float]],
+    forms: Forms,
     *,
     echo: str,
     sources: list[str] | None,
     cache: Path,
-    html: Path | None,
-    json_out: bool,
 ) -> None:
-    """Draw the texts and show them: side by side on a terminal, as a page, as JSON.
+    """Draw the texts and show them: side by side on a terminal, as a page, as a picture, as JSON.
 
     Args:
         loaded: the model.
         draw: draws texts with some settings.
         config: all settings.
         setting: what is swept, and its values.
+        forms: the files that are written, and whether stdout gets the data.
         echo: the prompt, or nothing.
         sources: the training text, or None for where it was.
         cache: charlstm's cache folder.
-        html: the file of the page, or none.
-        json_out: whether stdout gets the data.
 
     Raises:
         UsageError: a value is out of range.
@@ -72,8 +70,8 @@ def present_sweep(
     label, unit = name.replace("_", "-"), "byte" if of_bytes else "character"
     title = f"{saved.run.name} at several values of {label}, seed {config.seed}"
     page = sweep_page(swept, name, title=title, prompt=echo, unit=unit, foot=f"charlstm sample · {loaded.path}")
-    if json_out or not is_terminal(sys.stdout):
-        Forms(html, as_json=json_out).present(page)
+    if forms.as_json or not is_terminal(sys.stdout):
+        forms.present(page)
     else:
         show_columns(swept, label, echo, unit)
-        write_page(page, html, None)
+        forms.write(page)

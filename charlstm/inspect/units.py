@@ -280,25 +280,41 @@ def _shifts(tokens: int, rng: np.random.Generator) -> NDArray[np.int64]:
 
 
 def snippets(
-    subject: Subject, values: NDArray[np.floating[Any]], *, count: int = 6, length: int = 70
+    tokens: Sequence[str], values: NDArray[np.floating[Any]], *, count: int = 6, length: int = 70
 ) -> Iterator[tuple[int, int]]:
     """Passages in which a unit does most: those with the widest spread of its values, apart from each other.
 
     Args:
-        subject: the text.
+        tokens: of the text, T.
         values: of the unit, (T,).
         count: how many passages.
-        length: tokens of each.
+        length: tokens of each, at most: it begins and ends between words, if one ends near enough.
 
     Yields:
         Where each begins and ends, in the order of the text.
     """
-    tokens = len(values)
-    length = min(length, tokens)
-    starts = np.arange(0, tokens - length + 1, max(1, length // 2))
+    length = min(length, len(tokens))
+    starts = np.arange(0, len(tokens) - length + 1, max(1, length // 2))
     spread = np.array([values[start : start + length].std() for start in starts])
     chosen: list[int] = []
     for start in starts[np.argsort(-spread, kind="stable")].tolist():
         if len(chosen) < count and all(abs(start - other) >= length for other in chosen):
             chosen.append(start)
-    yield from ((start, start + length) for start in sorted(chosen))
+    for start in sorted(chosen):
+        yield _next_word(tokens, start), _word_end(tokens, start + length)
+
+
+def _next_word(tokens: Sequence[str], place: int) -> int:
+    """Where the next word begins, or the place itself if that is far away or where the text begins."""
+    near = range(place, min(place + _LONG_WORD, len(tokens)))
+    return next((at for at in near if at == 0 or tokens[at - 1].isspace()), place)
+
+
+def _word_end(tokens: Sequence[str], place: int) -> int:
+    """Where the word before ended, or the place itself if that is far away or where the text ends."""
+    near = range(place, place - _LONG_WORD, -1)
+    return next((at for at in near if at >= len(tokens) or tokens[at].isspace()), place)
+
+
+_LONG_WORD = 16
+"""Tokens that a word is not expected to have."""

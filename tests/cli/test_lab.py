@@ -92,11 +92,12 @@ def test_gradient_compares_the_cells(cli):
 
 
 def test_gradient_of_a_checkpoint_as_json(cli):
-    result = cli("lab", "gradient", "starter", "--seeds", "1", "--json", "--out", "here")
+    make_checkpoint(cli.folder / "m" / "model.safetensors")
+    result = cli("lab", "gradient", "m/model.safetensors", "--seeds", "1", "--json", "--out", "here")
     assert result.code == 0, result.err
     printed = json.loads(result.out)
     assert printed == json.loads(cli.folder.joinpath("here", "gradient.json").read_text())
-    assert [row[:2] for row in printed["rows"]] == [["starter", "lstm"], ["untrained", "lstm"]]
+    assert [row[:2] for row in printed["rows"]] == [["fake", "lstm"], ["untrained", "lstm"]]
 
 
 def test_the_distances_of_a_byte_model_are_bytes(cli):

@@ -22,7 +22,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 def test_a_sweep_as_json_and_as_a_page(cli: Cli) -> None:
     trained_on(cli.folder, prose(3000).encode())
     options = ("sample", "my-1", "--length", "60", "--seed", "5", "--prompt", "ab")
-    result = cli(*options, "--sweep", "temperature=0,1,2", "--json", "--html", "my sweep.html")
+    result = cli(*options, "--sweep", "temperature=0,1,2", "--json", "--html", "my sweep.html", "--png", "a.png")
     assert result.code == 0, result.err
     data = json.loads(result.out)
     assert data["setting"] == "temperature"
@@ -32,6 +32,7 @@ def test_a_sweep_as_json_and_as_a_page(cli: Cli) -> None:
         assert value["copy"] is not None
         assert value["real_words"] is None
     assert "temperature 2" in (cli.folder / "my sweep.html").read_text("utf-8")
+    assert (cli.folder / "a.png").read_bytes().startswith(b"\x89PNG")
     shown = cli(*options, "--sweep", "min_p=0.1..0.5")
     assert re.search(r"^min-p +bits per character +repeated trigrams +longest copy$", shown.out, re.M)
     assert shown.out.count("\nmin-p 0.") == 5
@@ -74,6 +75,7 @@ def test_columns_fit_the_terminal(cli: Cli, columns: int, monkeypatch: pytest.Mo
         (("--sweep", "temperature=0..1", "-n", "3"), "--sweep draws one text"),
         (("--sweep", "temperature=0..1", "--length", "0"), "--sweep needs texts that end"),
         (("--html", "a.html"), "--html is for --sweep"),
+        (("--png", "a.png"), "--png is for --sweep"),
     ],
 )
 def test_mistakes_with_sweep(cli: Cli, words: tuple[str, ...], message: str) -> None:

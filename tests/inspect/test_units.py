@@ -131,9 +131,13 @@ def test_a_byte_inside_a_character_has_the_label_of_the_character_before():
 def test_telling_passages_are_apart_and_where_the_unit_moves():
     values = np.zeros(1000, np.float32)
     values[300:340:2] = values[800:840:2] = 1
-    chosen = [*snippets(None, values, count=2, length=50)]
+    tokens = [*("a quick word " * 77)[:1000]]
+    chosen = [*snippets(tokens, values, count=2, length=50)]
     assert all(begin < end <= 1000 for begin, end in chosen)
     assert [any(begin <= at < end for begin, end in chosen) for at in (320, 820)] == [True, True]
+    assert all(tokens[begin - 1] == tokens[end] == " " for begin, end in chosen)
+    of_one_word = [*snippets("a" * 1000, values, count=2, length=50)]
+    assert [end - begin for begin, end in of_one_word] == [50, 50]
 
 
 @pytest.mark.parametrize(

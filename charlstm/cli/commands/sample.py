@@ -28,6 +28,7 @@ from charlstm.cli.load_model import (
     word_guide,
 )
 from charlstm.cli.options import DEFAULT_ROOT, Root
+from charlstm.cli.views.pages import Forms
 from charlstm.cli.views.stream import Output
 from charlstm.cli.views.terminal import is_terminal, say
 from charlstm.errors import CharlstmError, UsageError
@@ -125,6 +126,9 @@ def sample(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="With --sweep: also as one page for a browser.")
     ] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", metavar="FILE", help="With --sweep: also as a picture; needs matplotlib.")
+    ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Bytes as they are drawn, into a file or pipe; only for models of bytes.")
     ] = False,
@@ -164,7 +168,8 @@ def sample(
 
     reject_prompt_words("sample", checkpoint, context.args)
     _check_numbers(samples, threads)
-    swept = _swept(sweep, source, no_copy, html, samples)
+    forms = Forms(html, png, json_out)
+    swept = _swept(sweep, source, no_copy, forms, samples)
     filters = reject_filters(
         unfiltered, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
         repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run,
@@ -203,8 +208,7 @@ def sample(
 
         folder = options.cache_or_default(cache)
         present_sweep(
-            loaded, drawing.each, config, swept,
-            echo=echo, sources=source, cache=folder, html=html, json_out=json_out,
+            loaded, drawing.each, config, swept, forms, echo=echo, sources=source, cache=folder
         )  # fmt: skip
         return
     _write(drawing, echo, as_list=as_list, new_only=new, raw=raw, cuts_are_told=bool(lines) and length is None)
@@ -236,19 +240,19 @@ def _check_numbers(samples: int | None, threads: int | None) -> None:
 
 
 def _swept(
-    sweep: str | None, source: list[str] | None, no_copy: int | None, html: Path | None, samples: int | None
+    sweep: str | None, source: list[str] | None, no_copy: int | None, forms: Forms, samples: int | None
 ) -> tuple[str, tuple[float, ...]] | None:
     """What is swept and its values; None without ``--sweep``, and then no option that is only for it."""
     if sweep is None:
-        if html is not None:
-            raise UsageError("--html is for --sweep", hint="Add --sweep temperature=0.2..1.4.")
+        for option, file in (("--html", forms.html), ("--png", forms.png)):
+            if file is not None:
+                raise UsageError(f"{option} is for --sweep", hint="Add --sweep temperature=0.2..1.4.")
         if source and no_copy is None:
             raise UsageError("--source is for --no-copy and --sweep", hint="Add --no-copy 40.")
         return None
-    from charlstm.cli.views.pages import check_files
     from charlstm.inspect.sweep import parse_sweep
 
-    check_files(html, None)
+    forms.check()
     if samples not in (None, 1):
         raise UsageError(f"-n {samples}: --sweep draws one text at each value", hint="Leave -n out.")
     return parse_sweep(sweep)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charlstm.cli.views.blocks import show_page
 from charlstm.cli.views.terminal import say
-from charlstm.report.blocks import Page
+
+if TYPE_CHECKING:
+    from charlstm.report.blocks import Page
 
 Html = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write it as one page for a browser.", show_default=False)
@@ -37,7 +38,19 @@ class Forms:
         Raises:
             UsageError: there is no matplotlib, or a folder does not exist.
         """
-        check_files(self.html, self.png)
+        from charlstm.errors import UsageError
+
+        for path in (self.html, self.png):
+            if path is not None and not path.absolute().parent.is_dir():
+                raise UsageError("its folder does not exist", where=path, hint=f"mkdir -p {path.parent}")
+            if path is not None and path.is_dir():
+                raise UsageError("is a folder, and a file is to be written", where=path)
+        if self.html is not None and self.html == self.png:
+            raise UsageError("the page and the picture need files of their own", where=self.html)
+        if self.png is not None:
+            from charlstm.report.plots import check
+
+            check()
 
     def present(self, page: Page) -> None:
         """Show a view on stdout, and write it where asked.
@@ -48,56 +61,29 @@ class Forms:
         Raises:
             StorageError: a file cannot be written.
         """
-        write_page(page, self.html, self.png)  # first: whoever reads stdout may have seen enough and close it
+        from charlstm.cli.views.blocks import show_page
+
+        self.write(page)  # first: whoever reads stdout may have seen enough and close it
         if self.as_json:
             print(json.dumps(page.data, default=_plain))  # in ASCII: a terminal obeys some characters beyond it
         else:
             show_page(page)
 
+    def write(self, page: Page) -> None:
+        """Write a view where asked.
 
-def check_files(html: Path | None, png: Path | None) -> None:
-    """Check before the work that files can be written.
+        Args:
+            page: the view.
 
-    Args:
-        html: where the page is to go.
-        png: where the picture is to go.
+        Raises:
+            StorageError: a file cannot be written.
+        """
+        from charlstm.files import write_atomically
 
-    Raises:
-        UsageError: there is no matplotlib, or a folder does not exist.
-    """
-    from charlstm.errors import UsageError
-
-    for path in (html, png):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise UsageError("its folder does not exist", where=path, hint=f"mkdir -p {path.parent}")
-        if path is not None and path.is_dir():
-            raise UsageError("is a folder, and a file is to be written", where=path)
-    if html is not None and html == png:
-        raise UsageError("the page and the picture need files of their own", where=html)
-    if png is not None:
-        from charlstm.report.plots import check
-
-        check()
-
-
-def write_page(page: Page, html: Path | None, png: Path | None) -> None:
-    """Write a page where asked.
-
-    Args:
-        page: the view.
-        html: the file of the page, or none.
-        png: the file of the picture, or none.
-
-    Raises:
-        StorageError: a file cannot be written.
-    """
-    from charlstm.files import write_atomically
-
-    for path, draw in ((html, _html), (png, _png)):
-        if path is None:
-            continue
-        write_atomically(path, draw(page))
-        say(f"written: {path}")
+        for path, draw in ((self.html, _html), (self.png, _png)):
+            if path is not None:
+                write_atomically(path, draw(page))
+                say(f"written: {path}")
 
 
 def _html(page: Page) -> bytes:

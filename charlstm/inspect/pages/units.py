@@ -64,7 +64,7 @@ def _heading(told: Told) -> str:
 
 def _blocks(subject: Subject, told: Told) -> list[Block]:
     pieces: list[tuple[str, float]] = []
-    for begin, end in snippets(subject, told.values):
+    for begin, end in snippets(subject.tokens, told.values):
         pieces += [(subject.tokens[place], float(told.values[place])) for place in range(begin, end)]
         pieces.append(("\n", float("nan")))
     direction = "high" if told.finding.sign > 0 else "low"
