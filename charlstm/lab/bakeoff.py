@@ -25,7 +25,8 @@ from charlstm.lab.side_by_side import (
 )
 from charlstm.lab.texts import EMBEDDING, TRAIN, Text
 from charlstm.lab.trainee import Trainee
-from charlstm.report.data import Chart, Curve, Report
+from charlstm.report.charts import Chart, Curve
+from charlstm.report.experiment import Result
 from charlstm.report.findings import format_range, judge
 
 EVALUATIONS = 8
@@ -67,7 +68,7 @@ def run(text: Text, comparison: CellComparison, sizes: Sequence[int], should_sto
         should_stop: ends the training early when it returns True.
 
     Yields:
-        The progress, and last the report.
+        The progress, and last the result.
     """
     budget = comparison.seconds / (len(comparison.cells) * comparison.seeds * len(sizes))
     trainees = {
@@ -93,16 +94,16 @@ def run(text: Text, comparison: CellComparison, sizes: Sequence[int], should_sto
         if curve.losses:  # stopped in the first round, some may not have trained yet
             by_size.setdefault((size, cell), []).append(curve)
     partial = not all(trainee.finished for trainee in trainees.values())
-    yield _report(text, comparison, sizes, budget, by_size, partial)
+    yield _result(text, comparison, sizes, budget, by_size, partial)
 
 
-def _report(
+def _result(
     text: Text, comparison: CellComparison, sizes: Sequence[int], budget: float, curves: LossCurves, partial: bool
-) -> Report:
+) -> Result:
     middle = sizes[len(sizes) // 2]
     at_middle = {cell: curves[middle, cell] for cell in comparison.cells if (middle, cell) in curves}
     threads = torch.get_num_threads()
-    return Report(
+    return Result(
         name="bake-off",
         title=f"Bake-off on {text.name}: which cell learns it best",
         question=(

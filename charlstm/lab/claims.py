@@ -29,7 +29,8 @@ from charlstm.lab.variants import (
     setups,
     train_variants,
 )
-from charlstm.report.data import Bars, Report
+from charlstm.report.charts import Bars
+from charlstm.report.experiment import Result
 from charlstm.report.findings import TOO_SHORT, Verdict, format_figures, verdict
 
 _VERDICTS: tuple[Verdict, ...] = ("Supported", "Refuted", "Inconclusive")
@@ -111,7 +112,7 @@ def run(
         should_stop: ends the training early when it returns True; what was trained until then is measured.
 
     Yields:
-        The progress, and last the report.
+        The progress, and last the result.
 
     Raises:
         UsageError: there is no claim of a number, or no seed.
@@ -150,7 +151,7 @@ def _run(text: Text, seeds: int, seconds: float, tested: Sequence[Numbered], sho
         "text": text.name, "claims": list(dict.fromkeys(each.claim for each in tested)), "seeds": seeds,
         "seconds_each": budget, "threads": torch.get_num_threads(), "optimizer": TRAIN.optimizer, "lr": TRAIN.lr,
     }  # fmt: skip
-    yield _report(every, outcomes, tested, settings, partial)
+    yield _result(every, outcomes, tested, settings, partial)
 
 
 def _measure(
@@ -185,16 +186,16 @@ def _named(side: Measured | Threshold, values: Values, seeds: int) -> tuple[str,
     return side.name, [side.value] * seeds if isinstance(side, Threshold) else values[side]
 
 
-def _report(
+def _result(
     every: Mapping[str, Setup],
     outcomes: Sequence[Outcome],
     tested: Sequence[Numbered],
     settings: dict[str, Any],
     partial: bool,
-) -> Report:
+) -> Result:
     sizes = {name: len(setup.text.train) for name, setup in every.items() if setup.text is not None}
     texts = {"small": f"{sizes[SMALL_TEXT]:,}", "large": f"{sizes[TEXT]:,}"}
-    return Report(
+    return Result(
         name="claims",
         title="What tutorials say of recurrent networks, tested",
         question=(

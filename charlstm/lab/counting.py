@@ -28,7 +28,8 @@ from charlstm.lab.side_by_side import (
 from charlstm.lab.tasks import AnBn
 from charlstm.lab.trainee import Trainee
 from charlstm.nn.model import CharLM
-from charlstm.report.data import Chart, Curve, Report
+from charlstm.report.charts import Chart, Curve
+from charlstm.report.experiment import Result
 from charlstm.report.findings import format_range, judge
 
 TRAIN = TrainConfig(optimizer="soap", lr=0.01, grad_clip=1.0, weight_decay=0.0)
@@ -87,19 +88,19 @@ def run(comparison: CellComparison, parameters: int, should_stop: ShouldStop = n
         should_stop: ends the training early when it returns True.
 
     Yields:
-        The progress, and last the report.
+        The progress, and last the result.
     """
     task = AnBn()
     trainees = make_trainees(comparison, parameters, task.vocab_size, EMBEDDING, TRAIN, task.batches)
     counts = yield from train_and_test(trainees, lambda model: count_b(model, task, MAX_N), should_stop)
     partial = not all(trainee.finished for trainee in trainees)
     settings = settings_of(comparison, trainees[0].budget, TRAIN, parameters=parameters, batch=task.batch_size)
-    yield _report(task, trainees, counts, settings, partial)
+    yield _result(task, trainees, counts, settings, partial)
 
 
-def _report(
+def _result(
     task: AnBn, trainees: list[Trainee], counts: list[list[int]], settings: dict[str, Any], partial: bool
-) -> Report:
+) -> Result:
     of_cell = by_cell(trainees, counts)
     limits = {cell: [float(counts_up_to(seed)) for seed in seeds] for cell, seeds in of_cell.items()}
     models = {trainee.cell: trainee.model for trainee in trainees}
@@ -112,7 +113,7 @@ def _report(
         )
         for cell, model in models.items()
     )  # fmt: skip
-    return Report(
+    return Result(
         name="count",
         title="Counting aⁿbⁿ, by cell",
         question=(

@@ -27,7 +27,8 @@ from charlstm.lab.side_by_side import (
 from charlstm.lab.texts import EMBEDDING, TRAIN, Text
 from charlstm.lab.trainee import Trainee
 from charlstm.nn.model import CharLM
-from charlstm.report.data import Chart, Curve, Level, Report
+from charlstm.report.charts import Chart, Curve, Level
+from charlstm.report.experiment import Result
 from charlstm.report.findings import format_range, judge
 
 MAX_DISTANCE = 100
@@ -60,7 +61,7 @@ def compare_cells(
         should_stop: ends the training early when it returns True.
 
     Yields:
-        The progress, and last the report.
+        The progress, and last the result.
     """
     excerpts = text.excerpts(EXCERPTS, LENGTH)
     trainees = make_trainees(comparison, parameters, text.vocab_size, EMBEDDING, TRAIN, text.batches)
@@ -70,7 +71,7 @@ def compare_cells(
     partial = not all(trainee.finished for trainee in trainees)
     trained = yield from _measure_all(models, excerpts, "trained", 1.0)
     settings = settings_of(comparison, trainees[0].budget, TRAIN, parameters=parameters)
-    yield _report(trainees, untrained, trained, text, settings, partial)
+    yield _result(trainees, untrained, trained, text, settings, partial)
 
 
 def measure_checkpoint(
@@ -79,14 +80,14 @@ def measure_checkpoint(
     """Measure a trained network, and for comparison the same architecture untrained.
 
     Args:
-        name: the network's name in the report.
+        name: the network's name in the result.
         model: the network, on the CPU.
         excerpts: token ids, (N, `LENGTH`).
         seeds: number of untrained networks.
         unit: what one token is, in the singular.
 
     Yields:
-        The progress, and last the report.
+        The progress, and last the result.
     """
     part = 1 / (seeds + 1)
     trained = yield from _measure(model, excerpts, f"measuring {name}", 0.0, part)
@@ -97,7 +98,7 @@ def measure_checkpoint(
             network = CharLM(model.architecture)
         text = f"measuring untrained network {seed} of {seeds}"
         untrained.append((yield from _measure(network, excerpts, text, seed * part, (seed + 1) * part)))
-    yield _checkpoint_report(name, model, trained, untrained, len(excerpts), unit)
+    yield _checkpoint_result(name, model, trained, untrained, len(excerpts), unit)
 
 
 def _measure_all(
@@ -122,14 +123,14 @@ def _measure(
     return relative_gradient(np.stack(norms))
 
 
-def _report(
+def _result(
     trainees: list[Trainee],
     untrained: list[Norms],
     trained: list[Norms],
     text: Text,
     settings: dict[str, Any],
     partial: bool,
-) -> Report:
+) -> Result:
     before, after = by_cell(trainees, untrained), by_cell(trainees, trained)
     note = short_training_note(trainees)
     rows = []
@@ -140,7 +141,7 @@ def _report(
             cell, str(model.architecture.hidden_size), f"{model.parameter_count():,}", f"{characters:,.0f}",
             _format_reach(before[cell]), _format_reach(after[cell]),
         ))  # fmt: skip
-    return Report(
+    return Result(
         name="gradient",
         title="The vanishing gradient, by cell",
         question=_QUESTION.format(
@@ -158,14 +159,14 @@ def _report(
     )
 
 
-def _checkpoint_report(
+def _checkpoint_result(
     name: str, model: CharLM, trained: Norms, untrained: list[Norms], excerpts: int, unit: str
-) -> Report:
+) -> Result:
     config, cell = model.architecture, model.architecture.cell
     layers = f"{config.ensemble} × {config.num_layers}" if config.ensemble > 1 else str(config.num_layers)
     reach, reach_untrained = _format_reach([trained]), _format_reach(untrained)
     shares = ", ".join(f"{trained[k]:.2g} at k = {k}" for k in (1, 10, 30, MAX_DISTANCE))
-    return Report(
+    return Result(
         name="gradient",
         title=f"Gradient reach of {name}",
         question=_QUESTION.format(unit=unit, excerpts=excerpts, text="text that it generated", max=MAX_DISTANCE),

@@ -27,7 +27,8 @@ from charlstm.lab.side_by_side import (
 from charlstm.lab.tasks import DelayedRecall
 from charlstm.lab.trainee import Trainee
 from charlstm.nn.model import CharLM
-from charlstm.report.data import Chart, Curve, Level, Report
+from charlstm.report.charts import Chart, Curve, Level
+from charlstm.report.experiment import Result
 from charlstm.report.findings import format_range, judge
 
 TRAIN = TrainConfig(optimizer="soap", lr=0.01, grad_clip=1.0, weight_decay=0.0)
@@ -75,7 +76,7 @@ def run(comparison: CellComparison, parameters: int, should_stop: ShouldStop = n
         should_stop: ends the training early when it returns True.
 
     Yields:
-        The progress, and last the report.
+        The progress, and last the result.
     """
     task = DelayedRecall()
     trainees = make_trainees(comparison, parameters, task.vocab_size, EMBEDDING, TRAIN, task.batches)
@@ -84,17 +85,17 @@ def run(comparison: CellComparison, parameters: int, should_stop: ShouldStop = n
     )
     partial = not all(trainee.finished for trainee in trainees)
     settings = settings_of(comparison, trainees[0].budget, TRAIN, parameters=parameters, batch=task.batch_size)
-    yield _report(task, trainees, accuracies, settings, partial)
+    yield _result(task, trainees, accuracies, settings, partial)
 
 
-def _report(
+def _result(
     task: DelayedRecall, trainees: list[Trainee], accuracies: list[list[float]], settings: dict[str, Any], partial: bool
-) -> Report:
+) -> Result:
     of_cell = by_cell(trainees, accuracies)
     longest = {cell: [float(longest_gap(seed)) for seed in seeds] for cell, seeds in of_cell.items()}
     models = {trainee.cell: trainee.model for trainee in trainees}
     note = short_training_note(trainees)
-    return Report(
+    return Result(
         name="gap",
         title="Recall across a growing gap, by cell",
         question=(

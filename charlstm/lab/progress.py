@@ -1,4 +1,4 @@
-"""How an experiment runs: it yields its progress and last its report, and can be stopped."""
+"""How an experiment runs: it yields its progress and last its result, and can be stopped."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from charlstm.report.data import Report
+from charlstm.report.experiment import Result
 
-Experiment: TypeAlias = Iterator["Progress | Report"]
-"""A running experiment: any number of `Progress`, then one `Report`."""
+Experiment: TypeAlias = Iterator["Progress | Result"]
+"""A running experiment: any number of `Progress`, then one `Result`."""
 
 ShouldStop: TypeAlias = Callable[[], bool]
-"""Called often by an experiment: when it returns True, training ends and the report is partial."""
+"""Called often by an experiment: when it returns True, training ends and the result is partial."""
 
 
 @dataclass(frozen=True)

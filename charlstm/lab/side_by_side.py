@@ -174,7 +174,7 @@ def short_training_note(trainees: Sequence[Trainee]) -> tuple[str, ...]:
 
 
 def settings_of(comparison: CellComparison, budget: float, train: TrainConfig, **others: object) -> dict[str, Any]:
-    """The settings that a report states.
+    """The settings that a result states.
 
     Args:
         comparison: which cells, how many seeds.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from charlstm.report.data import Chart
+from charlstm.report.charts import Chart
 
 FLOOR = 1e-8
 """The least value shown on a logarithmic axis: about the relative precision of fp32."""

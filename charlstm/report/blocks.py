@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.report.data import Bars, Chart
+from charlstm.report.charts import Bars, Chart
 from charlstm.report.scales import Scale
 
 _TEXT = 30

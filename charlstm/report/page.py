@@ -14,7 +14,7 @@ from typing import Any
 
 from charlstm.report import raster, svg
 from charlstm.report.blocks import Block, Frames, HeatMap, Page, Points, Shaded, Strip, Table, Text
-from charlstm.report.data import Bars, Chart
+from charlstm.report.charts import Bars, Chart
 from charlstm.report.scales import Scale, Shade
 from charlstm.report.visible import cell_of, sign_of, visible
 

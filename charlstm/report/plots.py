@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from charlstm.errors import UsageError
 from charlstm.report.axes import FLOOR, number
 from charlstm.report.axes import axes as axes_of
-from charlstm.report.data import COLORS, Chart, Curve
+from charlstm.report.charts import COLORS, Chart, Curve
 from charlstm.report.visible import visible
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from charlstm.report.axes import Axis, axes, number
-from charlstm.report.data import COLORS, Chart, Curve
+from charlstm.report.charts import COLORS, Chart, Curve
 from charlstm.report.visible import visible
 
 WIDTH, HEIGHT = 1000, 240

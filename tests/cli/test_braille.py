@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from charlstm.cli.views import braille
 from charlstm.cli.views.folding import cells_of
-from charlstm.report.data import Chart, Curve, Level
+from charlstm.report.charts import Chart, Curve, Level
 
 
 def curve(x, y, label="a", *, dashed=False) -> Curve:

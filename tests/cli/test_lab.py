@@ -25,7 +25,7 @@ from charlstm.corpora import synthetic
 from charlstm.events import Notice
 from charlstm.lab.progress import Progress
 from charlstm.report import plots
-from charlstm.report.data import Report
+from charlstm.report.experiment import Result
 from charlstm.tokenizers import ByteTokenizer
 from tests.command_line import Cli, start
 from tests.fake_checkpoints import make_checkpoint
@@ -275,7 +275,7 @@ def terminal(monkeypatch, tmp_path):
     return show
 
 
-GAP = Report(
+GAP = Result(
     name="gap",
     title="Recall across a growing gap, by cell",
     question="",
@@ -289,7 +289,7 @@ GAP = Report(
 )
 
 
-CLAIMS = Report(
+CLAIMS = Result(
     name="claims",
     title="What tutorials say, tested",
     question="",
@@ -341,20 +341,20 @@ def test_off_a_terminal_every_network_is_one_line(capsys, tmp_path):
 
 
 def hostile_report():
-    return Report(HOSTILE, HOSTILE, HOSTILE, (HOSTILE, "n"), ((HOSTILE, HOSTILE),), (), (HOSTILE,))
+    return Result(HOSTILE, HOSTILE, HOSTILE, (HOSTILE, "n"), ((HOSTILE, HOSTILE),), (), (HOSTILE,))
 
 
 @pytest.mark.parametrize("columns", [40, 200])
 def test_a_hostile_name_is_shown_and_not_obeyed(terminal, columns, monkeypatch):
     report = hostile_report()
-    out, err = terminal(Report(**{**vars(report), "name": "x"}), columns, color=True)
+    out, err = terminal(Result(**{**vars(report), "name": "x"}), columns, color=True)
     for text in (without_styles(out), err):
         assert not set(text) & set("\x1b\x07\u202e\x9b")
     assert without_styles(out).count("[red]n") >= 4, "the title, two values and the finding"
 
 
 def test_json_on_stdout_is_ascii(capsys, tmp_path):
-    report = Report(**{**vars(hostile_report()), "name": "x"})
+    report = Result(**{**vars(hostile_report()), "name": "x"})
     present(iter([report]), tmp_path, json_out=True)
     out = capsys.readouterr().out
     assert out.isascii()

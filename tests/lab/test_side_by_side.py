@@ -21,7 +21,7 @@ from charlstm.lab.side_by_side import (
 )
 from charlstm.lab.trainee import Trainee
 from charlstm.nn.model import CharLM
-from charlstm.report.data import Report
+from charlstm.report.experiment import Result
 from charlstm.training.batches import Batch
 
 TRAIN = TrainConfig(optimizer="adamw", lr=1e-2)
@@ -132,6 +132,6 @@ def test_an_experiment_does_not_change_the_callers_threads_or_generator(experime
     running = experiment.run(CellComparison(("rnn",), seeds=1, seconds=0.1), 100)
     next(running)
     assert torch.get_num_threads() == threads, "neither while it is suspended"
-    assert isinstance(list(running)[-1], Report)
+    assert isinstance(list(running)[-1], Result)
     assert torch.get_num_threads() == threads
     assert torch.equal(generator, torch.random.get_rng_state())

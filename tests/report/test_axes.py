@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.report.axes import FLOOR, Axis, axes, number
-from charlstm.report.data import COLORS, Chart, Curve, Level
+from charlstm.report.charts import COLORS, Chart, Curve, Level
 
 POSITIVE = st.floats(1e-7, 1e12)
 

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.image import imread
 
 from charlstm.report.blocks import Frames, HeatMap, Page, Points, Section, Shaded, Strip, Table, Text
-from charlstm.report.data import Bars, Chart, Curve
+from charlstm.report.charts import Bars, Chart, Curve
 from charlstm.report.page import html_page
 from charlstm.report.picture import png
 from charlstm.report.raster import png as raster_png

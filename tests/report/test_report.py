@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from charlstm.report.blocks import Table
-from charlstm.report.data import Bars, Chart, Curve, Level, Report
-from charlstm.report.experiment import experiment_page
+from charlstm.report.charts import Bars, Chart, Curve, Level
+from charlstm.report.experiment import Result, experiment_page
 from charlstm.report.findings import format_figures, format_range, judge, verdict
 from charlstm.report.page import html_page
 from charlstm.report.picture import png
@@ -24,7 +24,7 @@ def report(**changes):
     chart = Chart("a & b", "x", "y", (curve,), log_x=True, mark=2, levels=(Level(2, "a"), Level(3, "b")))
     values = {"name": "x", "title": "<T>", "question": "Q?", "columns": ("cell", "n"), "rows": (("lstm", "1,000"),)}
     values |= {"charts": (chart, chart), "findings": ("a < b.",), "settings": {"seeds": 2}}
-    return Report(**{**values, **changes})
+    return Result(**{**values, **changes})
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.report import svg
-from charlstm.report.data import COLORS, Chart, Curve, Level
+from charlstm.report.charts import COLORS, Chart, Curve, Level
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 

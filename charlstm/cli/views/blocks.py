@@ -11,7 +11,7 @@ from charlstm.cli.views import braille
 from charlstm.cli.views.folding import cells_of
 from charlstm.cli.views.terminal import can_redraw, fold, is_terminal, stdout_console, terminal_size, visible
 from charlstm.report.blocks import Block, Frames, HeatMap, Page, Points, Shaded, Strip, Table, Text
-from charlstm.report.data import Bars, Chart
+from charlstm.report.charts import Bars, Chart
 from charlstm.report.raster import pooled
 from charlstm.report.scales import Scale, Shade
 from charlstm.report.visible import cell_of, sign_of

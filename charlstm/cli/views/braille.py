@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from charlstm.cli.views.folding import cells_of
 from charlstm.report.axes import Axis, axes, number
 from charlstm.report.blocks import Table
-from charlstm.report.data import Chart, Curve
+from charlstm.report.charts import Chart, Curve
 from charlstm.report.visible import visible
 
 _BLANK = 0x2800

@@ -14,14 +14,14 @@ from charlstm.cli.views.terminal import fold, is_terminal, say, stdout_console, 
 
 if TYPE_CHECKING:
     from charlstm.lab.progress import Experiment, Progress
-    from charlstm.report.data import Report
+    from charlstm.report.experiment import Result
 
 _LINE_EVERY = 5.0
 """Seconds between progress lines where there is no terminal."""
 
 
 def present(experiment: Experiment, out: Path, *, json_out: bool) -> None:
-    """Run an experiment, show its progress and its report, and write its files.
+    """Run an experiment, show its progress and its result, and write its files.
 
     Args:
         experiment: the experiment; it has not started yet.
@@ -38,13 +38,13 @@ def present(experiment: Experiment, out: Path, *, json_out: bool) -> None:
     except OSError as error:
         raise storage_error(out, error, "cannot be made") from error
     with_picture = _can_draw()
-    report = _run(experiment)
+    result = _run(experiment)
     if json_out:
-        print(json.dumps(report.to_json()))  # in ASCII: a terminal obeys some characters beyond it
+        print(json.dumps(result.to_json()))  # in ASCII: a terminal obeys some characters beyond it
     else:
-        _print_report(report)
-    files = _write(report, out, with_picture)
-    if report.partial:
+        _print_result(result)
+    files = _write(result, out, with_picture)
+    if result.partial:
         say("stopped early: these are partial results, of the training done until then")
     say(f"written: {files}")
 
@@ -62,7 +62,7 @@ def _can_draw() -> bool:
     return True
 
 
-def _run(experiment: Experiment) -> Report:
+def _run(experiment: Experiment) -> Result:
     from charlstm.lab.progress import Progress
 
     with _progress_display() as show:
@@ -70,7 +70,7 @@ def _run(experiment: Experiment) -> Report:
             if not isinstance(event, Progress):
                 return event
             show(event)
-    raise AssertionError("an experiment ends with its report")
+    raise AssertionError("an experiment ends with its result")
 
 
 @contextmanager
@@ -101,36 +101,36 @@ def _progress_display() -> Iterator[Callable[[Progress], None]]:
     yield print_line
 
 
-def _print_report(report: Report) -> None:
+def _print_result(result: Result) -> None:
     from rich.text import Text
 
     from charlstm.cli.views.blocks import print_table
     from charlstm.report.blocks import Table
 
     console = stdout_console()
-    console.print(Text(visible(report.title), style="bold"))
-    print_table(console, Table(report.columns, report.rows))
+    console.print(Text(visible(result.title), style="bold"))
+    print_table(console, Table(result.columns, result.rows))
     print()
-    for sentence in map(visible, report.findings):
+    for sentence in map(visible, result.findings):
         print("\n".join(fold(sentence, terminal_width(), "  ")) if is_terminal(sys.stdout) else sentence)
 
 
-def _write(report: Report, out: Path, with_picture: bool) -> str:
-    """Write the report's files and return their names."""
+def _write(result: Result, out: Path, with_picture: bool) -> str:
+    """Write the result's files and return their names."""
     from charlstm.files import write_atomically
     from charlstm.report.experiment import experiment_page
     from charlstm.report.page import html_page
     from charlstm.report.picture import png
 
-    page = experiment_page(report)
+    page = experiment_page(result)
     picture = png(page) if with_picture else None
     files = {
-        "csv": report.to_csv().encode(),
-        "json": json.dumps(report.to_json(), ensure_ascii=False, indent=1).encode(),
+        "csv": result.to_csv().encode(),
+        "json": json.dumps(result.to_json(), ensure_ascii=False, indent=1).encode(),
         "html": html_page(page).encode(),
     }
     if picture is not None:
         files["png"] = picture
     for ending, data in files.items():
-        write_atomically(out / f"{report.name}.{ending}", data)
-    return f"{out / report.name}.{{{','.join(files)}}}"
+        write_atomically(out / f"{result.name}.{ending}", data)
+    return f"{out / result.name}.{{{','.join(files)}}}"

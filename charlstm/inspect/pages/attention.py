@@ -8,7 +8,7 @@ from charlstm.errors import UsageError
 from charlstm.inspect.subject import Subject
 from charlstm.inspect.trace import Floats, trace
 from charlstm.report.blocks import Block, Frames, Page, Section, Shaded, Table
-from charlstm.report.data import Chart, Curve
+from charlstm.report.charts import Chart, Curve
 from charlstm.report.scales import rising
 
 MOST_CHARACTERS = 200

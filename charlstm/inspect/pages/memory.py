@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from charlstm.inspect.gradients import gradient_reach
 from charlstm.inspect.memory import WHOLE, Memory
 from charlstm.report.blocks import Page, Section, Table, Text
-from charlstm.report.data import Chart, Curve, Level
+from charlstm.report.charts import Chart, Curve, Level
 
 Figures: TypeAlias = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from charlstm.inspect.originality import LENGTHS, Copies, Originality, Passage, verdict
 from charlstm.report.blocks import Block, Page, Section, Shaded, Table, Text
-from charlstm.report.data import Chart, Curve
+from charlstm.report.charts import Chart, Curve
 from charlstm.report.scales import COPIED
 
 _SHOWN = 32

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from charlstm.inspect.runs import RunRecord
-from charlstm.report.data import Chart, Curve, Level
+from charlstm.report.charts import Chart, Curve, Level
 
 Against: TypeAlias = Literal["text", "time"]
 

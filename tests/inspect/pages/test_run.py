@@ -17,7 +17,7 @@ from charlstm.inspect.pages.run import best_bits, run_page
 from charlstm.inspect.pages.run_charts import common_baselines, loss_chart, step_charts, units_of
 from charlstm.inspect.runs import RunRecord, read_run
 from charlstm.report.blocks import Frames, Page, Table, Text
-from charlstm.report.data import Chart
+from charlstm.report.charts import Chart
 from charlstm.report.page import html_page
 from tests.checkpoint_samples import model
 

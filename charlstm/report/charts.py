@@ -1,12 +1,9 @@
-"""The result of an experiment as plain values: a table, charts and sentences."""
+"""Charts as plain values: curves over their axes, and bars."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 COLORS = ("#d55e00", "#0f7fc0", "#00926b", "#c26b98", "#a07800")
 """The palette of curves, after Okabe and Ito: it is told apart by colour-blind readers, too, and has a contrast of at
@@ -86,35 +83,3 @@ class Bars:
     """In [0, 1]."""
     notes: tuple[str, ...]
     """What stands at the end of each bar."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """The complete result of an experiment."""
-
-    name: str
-    title: str
-    question: str
-    """What is asked and how it is measured, in a few sentences."""
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    charts: tuple[Chart | Bars, ...]
-    findings: tuple[str, ...]
-    """Plain sentences that claim no more than was measured."""
-    settings: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
-    """What was measured, as values that JSON can hold, where the table has only their ranges."""
-    partial: bool = False
-    """Whether the experiment was stopped before its time was used up."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as values that JSON can hold."""
-        return asdict(self)
-
-    def to_csv(self) -> str:
-        """The table as CSV."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(self.rows)
-        return text.getvalue()
