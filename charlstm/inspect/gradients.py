@@ -17,7 +17,7 @@ from charlstm.nn.state import State
 
 THRESHOLD = 0.01
 """The gradient reaches as far as its norm is at least this share of the norm at distance 0."""
-_ROWS = 256
+_ROWS = 64
 """Rows of a Jacobian that are computed in one batch, to bound the memory."""
 
 

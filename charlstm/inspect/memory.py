@@ -8,7 +8,7 @@ come down to it, the network looks no further.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from charlstm.errors import TextError, UsageError
 from charlstm.inspect.gradients import gradient_norms, relative_gradient
 from charlstm.nn.model import CharLM
+from charlstm.nn.state import State
 
 DISTANCES = (1, 3, 10, 30, 100, 300)
 """The distances, in tokens, that are measured."""
@@ -28,6 +29,8 @@ PLACES = 128
 """At how many places of the text the loss is measured."""
 _ROWS = 64
 """Places that are read side by side."""
+_WINDOW = 128
+"""Tokens that are read at a time, to bound the memory."""
 _GRADIENT_PLACES = 4
 
 
@@ -59,7 +62,13 @@ class Memory:
 
 
 def measure_memory(
-    model: CharLM, ids: NDArray[np.integer[Any]], blank: int | None, *, places: int = PLACES, seed: int = 1
+    model: CharLM,
+    ids: NDArray[np.integer[Any]],
+    blank: int | None,
+    *,
+    places: int = PLACES,
+    seed: int = 1,
+    progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Memory:
     """Measure how far back a network looks.
 
@@ -69,6 +78,7 @@ def measure_memory(
         blank: the token that separates words, which shuffling keeps whole; None shuffles tokens.
         places: at how many places, spread over the text.
         seed: of the orders.
+        progress: is called with the tokens read so far and in all; a step of a gradient counts as three.
 
     Returns:
         The losses and gradients.
@@ -87,24 +97,41 @@ def measure_memory(
     contexts = np.stack([ids[end - whole : end] for end in ends]).astype(np.int64)
     targets = ids[ends].astype(np.int64)
     rng = np.random.default_rng(seed)
-    cut = [_bits(model, contexts[:, whole - distance :], targets) for distance in distances]
-    shuffled = []
-    for distance in distances:
-        mixed = contexts.copy()
-        for row in mixed:
-            early = row[: whole - distance]
-            row[: whole - distance] = _shuffled(early, blank, rng)
-        shuffled.append(_bits(model, mixed, targets))
+    cut = [contexts[:, whole - distance :] for distance in distances]
+    shuffled = [_with_early_shuffled(contexts, whole - distance, blank, rng) for distance in distances]
     longest = distances[-1]
     picked = contexts[np.linspace(0, len(contexts) - 1, min(_GRADIENT_PLACES, len(contexts))).astype(int)]
-    norms = gradient_norms(model, picked, longest)
+    of_a_gradient = 3 * longest * min(model.head.weight.shape)
+    total = sum(each.size for each in (*cut, *shuffled, contexts)) + of_a_gradient * len(picked)
+    done = 0
+
+    def told(tokens: int) -> None:
+        nonlocal done
+        done += tokens
+        progress(done, total)
+
+    losses = [_bits(model, each, targets, told) for each in (*cut, *shuffled, contexts)]
+    norms = []
+    for context in picked:
+        norms.append(gradient_norms(model, context[None], longest))
+        told(of_a_gradient)
     return Memory(
         distances,
-        np.stack(cut, 1),
-        np.stack(shuffled, 1),
-        _bits(model, contexts, targets),
-        relative_gradient(norms),
+        np.stack(losses[: len(cut)], 1),
+        np.stack(losses[len(cut) : -1], 1),
+        losses[-1],
+        relative_gradient(np.concatenate(norms)),
     )
+
+
+def _with_early_shuffled(
+    contexts: NDArray[np.int64], early: int, blank: int | None, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Contexts of which the first ``early`` tokens are in another order."""
+    mixed = contexts.copy()
+    for row in mixed:
+        row[:early] = _shuffled(row[:early], blank, rng)
+    return mixed
 
 
 def _shuffled(tokens: NDArray[np.int64], blank: int | None, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -117,15 +144,22 @@ def _shuffled(tokens: NDArray[np.int64], blank: int | None, rng: np.random.Gener
 
 
 @torch.no_grad()
-def _bits(model: CharLM, contexts: NDArray[np.int64], targets: NDArray[np.int64]) -> NDArray[np.float64]:
+def _bits(
+    model: CharLM, contexts: NDArray[np.int64], targets: NDArray[np.int64], told: Callable[[int], None]
+) -> NDArray[np.float64]:
     """The loss of the token after each context, each read from the state before any text: (places,)."""
-    return np.concatenate([*_losses(model, contexts, targets)]) / math.log(2)
+    return np.concatenate([*_losses(model, contexts, targets, told)]) / math.log(2)
 
 
-def _losses(model: CharLM, contexts: NDArray[np.int64], targets: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
+def _losses(
+    model: CharLM, contexts: NDArray[np.int64], targets: NDArray[np.int64], told: Callable[[int], None]
+) -> Iterator[NDArray[np.float64]]:
     device = next(model.parameters()).device
     for begin in range(0, len(contexts), _ROWS):
         rows = slice(begin, begin + _ROWS)
-        logits, _ = model(torch.from_numpy(contexts[rows]).to(device))
+        state: State | None = None
+        for window in torch.split(torch.from_numpy(contexts[rows]).to(device), _WINDOW, dim=1):
+            logits, state = model(window, state)
+            told(window.numel())
         log_probs = logits[:, -1].double().cpu().log_softmax(-1).numpy()
         yield -log_probs[np.arange(len(log_probs)), targets[rows]]

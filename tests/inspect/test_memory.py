@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -41,7 +43,8 @@ def test_shuffling_keeps_words_whole_and_the_last_tokens_in_place():
     model = network(cell="rnn")
     model.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0].numpy().copy()))
     measure_memory(model, TEXT, 4, places=3)
-    whole = [inputs for inputs in seen if inputs.shape[1] == 200][:5]  # one for each distance
+    read = ((first, rest) for first, rest in pairwise(seen) if first.shape[1] + rest.shape[1] == 200)
+    whole = [np.concatenate(windows, 1) for windows in read][:5]  # one for each distance
     original = TEXT[0:200]
     assert len(whole) == 5
     for inputs, distance in zip(whole, (1, 3, 10, 30, 100), strict=True):
@@ -60,3 +63,12 @@ def test_a_bidirectional_network_and_a_short_text_are_refused():
         measure_memory(network(**SHAPES["bidirectional"]), TEXT, None)
     with pytest.raises(TextError, match="5 tokens"):
         measure_memory(network(cell="rnn"), TEXT[:5], None)
+
+
+def test_what_is_done_is_told_to_the_end():
+    told: list[tuple[int, int]] = []
+    measure_memory(network(cell="gru"), TEXT, None, places=3, progress=lambda *done: told.append(done))
+    done, totals = zip(*told, strict=True)
+    assert len(set(totals)) == 1
+    assert list(done) == sorted(set(done))
+    assert done[-1] == totals[0]

@@ -10,6 +10,7 @@ from charlstm.cli.lazy_group import LINES
 from charlstm.cli.options import gathered
 from charlstm.cli.reading import Asked, read_subject
 from charlstm.cli.views.pages import Forms
+from charlstm.cli.views.progress import tokens_bar
 from charlstm.cli.views.terminal import say
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=LINES["inspect"])
@@ -131,9 +132,10 @@ def memory(
     from charlstm.inspect.pages.memory import memory_page
 
     subject = read.subject
-    say("reading with less and less of what stands before; half a minute or more")
+    say("reading with less and less of what stands before")
     blank = None if subject.tokenizer.unknown_characters(" ") else int(subject.tokenizer.encode(" ")[0])
-    found = measure_memory(subject.model, subject.ids, blank, seed=seed)
+    with tokens_bar("reading") as progress:
+        found = measure_memory(subject.model, subject.ids, blank, seed=seed, progress=progress)
     forms.present(memory_page(subject.name, found, foot=read.foot))
 
 

@@ -32,10 +32,30 @@ def bytes_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]
     Yields:
         A function to call with the bytes done and the bytes in all.
     """
+    with _bar(what, "B", quiet=quiet) as show:
+        yield show
+
+
+@contextmanager
+def tokens_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar of tokens on a terminal, as `bytes_bar` does of bytes.
+
+    Args:
+        what: the work, in a word or two.
+
+    Yields:
+        A function to call with the tokens done and the tokens in all.
+    """
+    with _bar(what, " tokens", quiet=False) as show:
+        yield show
+
+
+@contextmanager
+def _bar(what: str, unit: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     from tqdm import tqdm
 
     with tqdm(
-        desc=what, unit="B", unit_scale=True, delay=0.5, leave=False, file=sys.stderr,
+        desc=what, unit=unit, unit_scale=True, delay=0.5, leave=False, file=sys.stderr,
         disable=quiet or not can_redraw(sys.stderr), dynamic_ncols=True,
     ) as bar:  # fmt: skip
 
