@@ -98,6 +98,8 @@ _REDS = ("#fddbc7", "#f4a582", "#d6604d", "#b2182b", "#67001f")
 def signed(limit: float, unit: str) -> Scale:
     """A scale around zero: blue below, red above (the RdBu scheme of Brewer 2003), no shade near zero.
 
+    Without colour letters stand below zero, digits above it.
+
     Args:
         limit: the value of full colour, above 0.
         unit: what the value is.
@@ -105,7 +107,7 @@ def signed(limit: float, unit: str) -> Scale:
     count = len(_BLUES)
     edges = [limit * (2 * step + 1) / (2 * count + 1) for step in range(count)]
     limits = (*(-edge for edge in reversed(edges)), *edges)
-    shades = (*_shades(_BLUES, "@%*=-"), Shade("", "", " "), *_shades(_REDS, "-=*%@"))
+    shades = (*_shades(_BLUES, "edcba"), Shade("", "", " "), *_shades(_REDS, "12345"))
     labels = (f"{-limit:.2g} or less", *[""] * (count - 1), "0", *[""] * (count - 1), f"{limit:.2g} or more")
     return Scale(limits, shades, labels, unit)
 

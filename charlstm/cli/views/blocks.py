@@ -362,14 +362,14 @@ def _heading(console: Console, text: str) -> None:
 def _legend(console: Console, scale: Scale) -> None:
     from rich.text import Text as RichText
 
-    shown = RichText(f"{scale.unit}: ")
-    coloured = has_colour(console)
-    for shade, label in zip(scale.shades, scale.labels, strict=True):
-        sign = shade.sign if shade.sign.strip() else "blank"
-        text = label if coloured else f"{sign} {label} " if label else ""
-        shown.append(f" {text} " if coloured else text, style_of(shade) if coloured else "")
-    shown.rstrip()
-    console.print(shown)
+    steps = [*zip(scale.shades, scale.labels, strict=True)]
+    if has_colour(console):
+        pieces = [(f" {label} ", style_of(shade)) for shade, label in steps]
+        console.print(RichText.assemble(f"{scale.unit}: ", *pieces))
+        return
+    signs = ((shade.sign if shade.sign.strip() else "blank", label) for shade, label in steps)
+    meanings = ", ".join(f"{sign} = {label}" for sign, label in signs if label)
+    console.print(RichText(f"{scale.unit}: {meanings}"))
 
 
 def _caption(console: Console, text: str) -> None:

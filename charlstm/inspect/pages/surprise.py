@@ -47,7 +47,7 @@ def surprise_page(subject: Subject, traced: Trace, saved: dict[str, Floats], *, 
         Strip(
             f"The {_GUESSES} likeliest characters under each one, the likeliest first",
             tokens[shown], tuple(bits[shown].tolist()), SURPRISE, guesses[shown],
-            "Pale guesses are unlikely ones.",
+            "The paler a guess, the less likely it was.",
         ),
     ]  # fmt: skip
     more: list[Block] = [
@@ -65,7 +65,7 @@ def surprise_page(subject: Subject, traced: Trace, saved: dict[str, Floats], *, 
         Shaded(
             f"What {_SIDE.get(name, name)} saved",
             before + _shade(tokens, nats / math.log(2)), signed(4, "bits saved"),
-            caption="Red characters would have been more surprising without it, blue ones less.",
+            caption="Above zero: without it the character would have been more surprising. Below zero: less.",
         )
         for name, nats in saved.items()
     ]  # fmt: skip
