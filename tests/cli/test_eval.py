@@ -15,7 +15,6 @@ import pytest
 from rich.color import ColorSystem
 from rich.console import Console
 from rich.style import Style
-from rich.style import Style
 
 import charlstm
 from charlstm.checkpoint.format import write
@@ -137,6 +136,7 @@ def test_digits_are_whole_bits_and_wide_characters_keep_their_column(monkeypatch
 
 
 def test_in_colour_the_text_is_whole_and_controls_are_not_obeyed(monkeypatch):
+    Style._add.cache_clear()
     Style.parse.cache_clear()  # a style keeps the codes of the colours that it was first drawn in
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, color_system="256", width=80)
