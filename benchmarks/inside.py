@@ -1,16 +1,20 @@
-"""How long does each view of `charlstm inspect` take, and how much memory?
+"""How long does each view of a network take, and how much memory?
 
-Run: ``python -m benchmarks.inside [--hidden-size 512] [--num-layers 1] [--rounds 5]``
+Run: ``python -m benchmarks.inside [--hidden-size 512] [--num-layers 1] [--rounds 5] [--megabytes 100]``
 
 The network has random weights of the given shape and the bundled text's alphabet: what a view costs does not depend on
 what was learned. Each command is a process of its own, JSON to nowhere: its seconds and its largest resident memory are
 those of a person's command, with the start of Python and torch, which the row "nothing but the start" has alone. The
 first row is the data behind the views: a trace of 200 characters, in this process, in milliseconds.
+
+``originality`` compares 2,000 characters with a text of so many megabytes: the bundled one's words in a random order.
+``report`` is of a run of 200 steps on the bundled text.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -32,7 +36,8 @@ from charlstm.nn.model import CharLM
 from charlstm.tokenizers import CharTokenizer
 
 VIEWS = ("step", "gates", "surprise", "embeddings", "units", "memory", "attention", "votes")
-_TRACED = 200
+_TRACED, _WRITTEN = 200, 2000
+"""Characters that are traced, and that are compared with a large text."""
 _MIB = 1 << 20
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes of the unit of ``ru_maxrss``."""
@@ -44,6 +49,7 @@ def main() -> None:
     parser.add_argument("--hidden-size", type=int, default=512)
     parser.add_argument("--num-layers", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--megabytes", type=int, default=100)
     options = parser.parse_args()
     record = records.begin("inside")
     text = "".join(path.read_text("utf-8") for path in bundled().values())
@@ -60,6 +66,9 @@ def main() -> None:
         place = Path(folder)
         (place / "text.txt").write_text(text, "utf-8")
         commands = {"nothing but the start": ["-c", "import torch"]}
+        large = f"{_WRITTEN:,} characters beside {options.megabytes} MB"
+        commands[f"originality, {large}"] = _originality(place, text, options.megabytes)
+        commands["report"] = _report(place)
         for view in VIEWS:
             extra = {"attention": {"attention_window": 64}, "votes": {"ensemble": 4}}.get(view, {})
             _write(place / f"{view}.safetensors", settings | extra, tokenizer)
@@ -74,6 +83,34 @@ def main() -> None:
         record.add(row, "memory", "MiB", [memory for _, memory in values])
     record.show()
     record.finish(options)
+
+
+def _originality(folder: Path, text: str, megabytes: int) -> list[str]:
+    """The command that compares the beginning of a text with a large one, which is written here."""
+    words, rng = text.split(" "), random.Random(1)
+    (folder / "written.txt").write_text(text[:_WRITTEN], "utf-8")
+    with (folder / "large.txt").open("w", encoding="utf-8") as large:
+        while large.tell() < megabytes * 1_000_000:
+            large.write(" ".join(rng.choices(words, k=100_000)) + "\n")
+    return ["-m", "charlstm", "originality", "written.txt", "--source", "large.txt", "--json"]
+
+
+def _report(folder: Path) -> list[str]:
+    """The command that reports on a run, which is trained here."""
+    settings = [
+        "--max-steps",
+        "200",
+        "--hidden-size",
+        "64",
+        "--init-from",
+        "none",
+        "--no-report",
+        "-q",
+        "--name",
+        "run",
+    ]
+    _run(["-m", "charlstm", "train", "text.txt", *settings], folder)
+    return ["-m", "charlstm", "report", "run", "--json"]
 
 
 def _milliseconds(model: CharLM, ids: NDArray[Any]) -> float:
