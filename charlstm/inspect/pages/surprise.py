@@ -100,9 +100,7 @@ def surprise_page(subject: Subject, traced: Trace, saved: dict[str, Floats], *, 
     )
 
 
-_RANKS = (
-    "Rank 1 is the character that was thought the likeliest. What the network expects is the mean of its own surprisal."
-)
+_RANKS = "Rank 1 is the character that was thought the likeliest."
 _SIDE = {"ngrams": "n-gram embeddings", "match": "the match memory"}
 
 
