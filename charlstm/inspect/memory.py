@@ -49,15 +49,20 @@ class Memory:
     gradient: NDArray[np.float64]
     """The mean norm of the gradient at each distance from 0, as a share of that at 0: (longest distance + 1,)."""
 
+    def errors(self, extra: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The standard error of the bits lost at each distance, over the places."""
+        spread: NDArray[np.float64] = (extra - self.whole[:, None]).std(0)
+        return spread / math.sqrt(len(self.whole))
+
     def reach(self, extra: NDArray[np.float64], margin: float = 0.01) -> int | None:
-        """The first distance at which no more than ``margin`` bits a token are lost, or None if there is none.
+        """The first distance at which no more is lost than can be measured, or None if there is none.
 
         Args:
             extra: `cut` or `shuffled`.
-            margin: bits.
+            margin: bits a token that are nothing even if they could be measured; else two standard errors are.
         """
         lost = extra.mean(0) - self.whole.mean()
-        near = np.flatnonzero(lost <= margin)
+        near = np.flatnonzero(lost <= np.maximum(margin, 2 * self.errors(extra)))
         return int(self.distances[near[0]]) if len(near) else None
 
 

@@ -36,22 +36,20 @@ def png(values: NDArray[np.floating[Any]], scale: Scale) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in (*chunks, (b"IEND", b"")))
 
 
-def pooled(values: NDArray[np.floating[Any]], rows: int) -> NDArray[np.floating[Any]]:
-    """Average neighbouring rows, so that a map has at most so many.
+def spread_rows(values: NDArray[np.floating[Any]], rows: int) -> NDArray[np.floating[Any]]:
+    """Choose rows at equal distances, the first and the last among them, so that a map has at most so many.
+
+    Means of neighbouring rows would hide what a map shows: units that are open or shut come out half open.
 
     Args:
         values: (any number of rows, columns).
         rows: at most how many rows the result has, at least one.
 
     Returns:
-        The means, (at most ``rows``, columns).
+        The chosen rows, (at most ``rows``, columns).
     """
     count = len(values)
-    if count <= rows:
-        return values
-    edges = np.arange(rows) * count // rows
-    sums = np.add.reduceat(values, edges, axis=0)
-    return sums / np.diff([*edges, count])[:, None]
+    return values if count <= rows else values[np.linspace(0, count - 1, rows).round().astype(int)]
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:

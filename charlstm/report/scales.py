@@ -93,9 +93,10 @@ RAMP = " .:-=+*#%@"
 
 _BLUES = ("#053061", "#2166ac", "#4393c3", "#92c5de", "#d1e5f0")
 _REDS = ("#fddbc7", "#f4a582", "#d6604d", "#b2182b", "#67001f")
+_NEAR_WHITE = "#f7f7f7"
 
 
-def signed(limit: float, unit: str) -> Scale:
+def signed(limit: float, unit: str, *, filled: bool = False) -> Scale:
     """A scale around zero: blue below, red above (the RdBu scheme of Brewer 2003), no shade near zero.
 
     Without colour letters stand below zero, digits above it.
@@ -103,11 +104,13 @@ def signed(limit: float, unit: str) -> Scale:
     Args:
         limit: the value of full colour, above 0.
         unit: what the value is.
+        filled: whether zero is white on any ground, as a map needs it; text is left as it is there.
     """
     count = len(_BLUES)
     edges = [limit * (2 * step + 1) / (2 * count + 1) for step in range(count)]
     limits = (*(-edge for edge in reversed(edges)), *edges)
-    shades = (*_shades(_BLUES, "edcba"), Shade("", "", " "), *_shades(_REDS, "12345"))
+    middle = _shades((_NEAR_WHITE if filled else "",), " ")
+    shades = (*_shades(_BLUES, "edcba"), *middle, *_shades(_REDS, "12345"))
     labels = (f"{-limit:.2g} or less", *[""] * (count - 1), "0", *[""] * (count - 1), f"{limit:.2g} or more")
     return Scale(limits, shades, labels, unit)
 

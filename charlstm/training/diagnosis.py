@@ -32,11 +32,17 @@ def diagnose(
         return ""
     passes = tokens / max(1, train_tokens)
     best, last = min(val_losses), val_losses[-1]
-    overfitting = last > best + _WORSE or (last - train_loss > _GAP and passes > _MANY_PASSES)
-    if overfitting and train_tokens >= _HARDLY_ANY:
+    rose = last > best + _WORSE
+    if rose and passes < 1:  # what was read once is not memorised
         return (
-            f"Overfitting: after {passes:.0f} passes over the training text the loss on it is {train_loss:.2f}, but "
-            f"{last:.2f} on the validation text. The best weights are kept; more text or more `dropout` helps."
+            f"Too early to tell: after {passes:.0%} of the text the loss on the validation text was {last:.2f} nats "
+            f"per token, more than the {best:.2f} before. The best weights are kept; a longer `max_time` helps."
+        )
+    if (rose or (last - train_loss > _GAP and passes > _MANY_PASSES)) and train_tokens >= _HARDLY_ANY:
+        return (
+            f"Overfitting: after {passes:.0f} passes over the training text the loss on it is {train_loss:.2f} nats "
+            f"per token, but {last:.2f} on the validation text. The best weights are kept; more text or more `dropout` "
+            "helps."
         )
     if train_tokens < _LITTLE_TEXT and not fine_tuned:
         return (

@@ -66,12 +66,15 @@ def test_a_wide_heat_map_is_folded_at_the_width():
     assert [len(line) for line in lines if set(line) == {"x"}] == [40, 40, 10]
 
 
-def test_many_rows_are_averaged_to_as_many_as_fit():
-    values = np.repeat(np.linspace(0, 1, 512), 2).reshape(512, 2)
+def test_of_many_rows_as_many_as_fit_are_shown_as_they_are():
+    values = np.repeat(np.arange(512) % 2, 2).reshape(512, 2)  # a mean of neighbours is 0.5, which no row has
     lines = shown(HeatMap("M", values, rising(0, 1, "share"), ("a", "b"))).splitlines()
-    maps = [line for line in lines if len(line) == 2 and line[0] == line[1] and line not in {"aa"}]
-    assert len(maps) in (15, 16)  # of 16 rows the first is blank
-    assert "".join(line[0] for line in maps) == "".join(sorted((line[0] for line in maps), key=" .:-=+*#%@".index))
+    begin = lines.index("M") + 1
+    rows = lines[begin : lines.index("ab")]
+    assert len(rows) == 16
+    assert {*rows} == {"  ", "@@"}
+    assert "16 of the 512 rows, evenly chosen; a page or picture has all." in lines
+    assert not any("evenly" in line for line in shown(HeatMap("M", values[:9], SCALE, ("a", "b"))).splitlines())
 
 
 def test_in_colour_two_rows_share_a_line():
@@ -79,6 +82,24 @@ def test_in_colour_two_rows_share_a_line():
     assert "▀" in text
     assert "38;2;4;31;64" in text  # the ink of 1, #041f40
     assert "48;2;247;252;240" in text  # the background of 0, #f7fcf0
+
+
+def test_half_a_cell_without_a_shade_has_the_ground_of_the_terminal():
+    rows = np.array([[0.0, 1.0, 0.0, 1.0], [1.0, 0.0, 0.0, 1.0]])
+    line = shown(HeatMap("M", rows, SCALE, tuple("abcd")), colour=True).splitlines()[2]
+    red = "2;103;0;31"  # of 1, #67001f
+    assert line == f"\x1b[38;{red}m▄\x1b[0m\x1b[38;{red}m▀\x1b[0m \x1b[38;{red};48;{red}m▀\x1b[0m"
+
+
+def test_a_map_of_signed_values_has_a_white_zero_where_asked():
+    line = shown(HeatMap("M", np.zeros((2, 1)), signed(1, "value", filled=True), ("a",)), colour=True).splitlines()[2]
+    assert "38;2;247;247;247;48;2;247;247;247" in line
+
+
+def test_signs_tell_above_from_below_zero_and_the_legend_names_them():
+    lines = shown(HeatMap("M", np.array([[-1.0, -0.2, 0.0, 0.2, 1.0]]), SCALE, tuple("vwxyz"))).splitlines()
+    assert lines[lines.index("vwxyz") - 1] == "ea 15"
+    assert lines[-1] == "value: e = -1 or less, blank = 0, 5 = 1 or more"
 
 
 def test_shades_without_colour_are_signs_below_the_line():

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from charlstm.errors import TextError, UsageError
-from charlstm.inspect.memory import measure_memory
+from charlstm.inspect.memory import Memory, measure_memory
 from tests.inspect.test_trace import SHAPES, network
 
 TEXT = np.random.default_rng(3).integers(0, 9, 400)
@@ -36,6 +36,18 @@ def test_the_losses_are_those_of_the_text_cut_by_hand():
             bits = float(-logits[0, -1].double().log_softmax(-1)[TEXT[end]]) / np.log(2)
             expected = found.whole[place] if distance == 200 else found.cut[place, column]
             assert expected == pytest.approx(bits, abs=1e-5)
+
+
+def test_a_loss_within_two_standard_errors_is_none():
+    whole = np.ones(100)
+    noisy = np.where(np.arange(100) % 2, 3.1, -0.9)  # 0.1 bits more, with a standard error of 0.2
+    surely = np.where(np.arange(100) % 2, 1.11, 1.09)  # 0.1 more, with one of 0.001
+    slightly = np.where(np.arange(100) % 2, 1.006, 1.004)  # surely more, but half a hundredth of a bit
+    found = Memory((1, 3), np.stack([surely, noisy], 1), np.stack([slightly, surely], 1), whole, np.ones(4))
+    np.testing.assert_allclose(found.errors(found.cut), [0.001, 0.2])
+    assert found.reach(found.cut) == 3
+    assert found.reach(found.shuffled) == 1
+    assert found.reach(np.stack([surely, surely], 1)) is None
 
 
 def test_shuffling_keeps_words_whole_and_the_last_tokens_in_place():

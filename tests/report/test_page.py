@@ -17,7 +17,7 @@ from charlstm.report.charts import Bars, Chart, Curve
 from charlstm.report.page import html_page
 from charlstm.report.picture import png
 from charlstm.report.raster import png as raster_png
-from charlstm.report.raster import pooled
+from charlstm.report.raster import spread_rows
 from charlstm.report.scales import BANDS, SURPRISE, rising, signed
 
 HOSTILE = "<script>alert(1)</script>&\x1b[31m\u202e\x9b\"'</style><!--"
@@ -113,13 +113,15 @@ def test_the_picture_of_a_heat_map_is_in_the_page():
 
 
 @pytest.mark.parametrize(("rows", "most"), [(10, 4), (10, 10), (10, 20), (7, 3), (5, 1)])
-def test_pooled_rows_are_means_of_neighbours(rows, most):
+def test_rows_are_chosen_at_equal_distances(rows, most):
     values = np.random.default_rng(2).normal(size=(rows, 3))
-    got = pooled(values, most)
+    got = spread_rows(values, most)
     assert len(got) == min(rows, most)
-    edges = [at * rows // len(got) for at in range(len(got) + 1)]
-    for row, (begin, end) in enumerate(pairwise(edges)):
-        np.testing.assert_allclose(got[row], values[begin:end].mean(0))
+    places = [next(place for place in range(rows) if np.array_equal(values[place], row)) for row in got]
+    assert places[0] == 0
+    assert places[-1] == (rows - 1 if most > 1 else 0)
+    steps = [after - before for before, after in pairwise(places)]
+    assert not steps or 0 < min(steps) <= max(steps) <= min(steps) + 1
 
 
 @pytest.mark.parametrize("scale", [SURPRISE, BANDS, SCALE, rising(0, 1, "share")], ids=lambda scale: scale.unit)

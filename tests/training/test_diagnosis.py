@@ -10,6 +10,7 @@ CASES = {
         (0.6, (1.6, 1.4, 1.4), 20_000_000, 1_000_000),  # training knows far more than validation
         (0.9, (1.6, 1.4, 1.5), 200_000, 10_000),  # on a short text too
     ],
+    "Too early to tell: after 10% of the text": [(1.7, (1.3, 1.9), 5_000, 50_000)],  # read once, and not memorised
     "Too little text": [
         (1.9, (2.1, 2.0), 200_000, 10_000),
         (0.1, (3.1, 2.9, 4.4), 20_000, 54),  # so little can only be memorised

@@ -12,7 +12,7 @@ from charlstm.cli.views.folding import cells_of
 from charlstm.cli.views.terminal import can_redraw, fold, is_terminal, stdout_console, terminal_size, visible
 from charlstm.report.blocks import Block, Frames, HeatMap, Page, Points, Shaded, Strip, Table, Text
 from charlstm.report.charts import Bars, Chart
-from charlstm.report.raster import pooled
+from charlstm.report.raster import spread_rows
 from charlstm.report.scales import Scale, Shade
 from charlstm.report.visible import cell_of, sign_of
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text as RichText
 
 _MOST_ROWS = 32
-"""Rows of a heat map; taller ones are averaged to so many. Two share a line where there is colour."""
+"""Rows of a heat map; of taller ones so many are shown. Two share a line where there is colour."""
 _CHART_HEIGHT = 12
 _PLANE_LINES = 24
 
@@ -176,7 +176,7 @@ def _heat_map(console: Console, block: HeatMap) -> None:
     _heading(console, block.title)
     colour = has_colour(console)
     rows = len(block.values) if block.rows else _MOST_ROWS if colour else _MOST_ROWS // 2
-    values = pooled(block.values, rows)
+    values = spread_rows(block.values, rows)
     names = [f"{visible(name)} " for name in block.rows]
     left = max(map(len, names), default=0)
     room = max(10, _columns(console) - left)
@@ -192,6 +192,8 @@ def _heat_map(console: Console, block: HeatMap) -> None:
                 console.print(RichText(name) + _cells(block.scale, row[part], colour=colour), soft_wrap=True)
         console.out(" " * left + _letters(block.columns[part]), highlight=False)
     _legend(console, block.scale)
+    if len(values) < len(block.values):
+        _caption(console, f"{len(values)} of the {len(block.values):,} rows, evenly chosen; a page or picture has all.")
     _caption(console, block.caption)
 
 
@@ -201,9 +203,11 @@ def _half_blocks(scale: Scale, upper: list[int], lower: list[int] | None) -> Ric
 
     line = RichText()
     for (top, bottom), group in groupby(zip(upper, lower or [-1] * len(upper), strict=True)):
-        ink = scale.shades[top].background
-        back = scale.shades[bottom].background if bottom >= 0 else ""
-        line.append("▀" * len(list(group)), f"{ink or 'default'}{f' on {back}' if back else ''}")
+        above = scale.shades[top].background
+        below = scale.shades[bottom].background if bottom >= 0 else ""
+        # What has no colour must stay the ground of the terminal, so the half that has one is the ink.
+        sign = "▀" if above else "▄" if below else " "
+        line.append(sign * len(list(group)), f"{above} on {below}" if above and below else above or below)
     return line
 
 

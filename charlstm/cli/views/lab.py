@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlstm.cli.views.terminal import fold, is_terminal, say, stdout_console, terminal_width, visible
+from charlstm.cli.views.terminal import can_redraw, fold, is_terminal, say, stdout_console, terminal_width, visible
 
 if TYPE_CHECKING:
     from charlstm.lab.progress import Experiment, Progress
@@ -104,15 +104,24 @@ def _progress_display() -> Iterator[Callable[[Progress], None]]:
 def _print_result(result: Result) -> None:
     from rich.text import Text
 
-    from charlstm.cli.views.blocks import print_table
+    from charlstm.cli.views.blocks import print_table, show_block
     from charlstm.report.blocks import Table
 
     console = stdout_console()
     console.print(Text(visible(result.title), style="bold"))
+    print("\n".join(_folded(result.question)) + "\n")
     print_table(console, Table(result.columns, result.rows))
+    for chart in result.charts if can_redraw(sys.stdout) else ():
+        show_block(console, chart)
     print()
-    for sentence in map(visible, result.findings):
-        print("\n".join(fold(sentence, terminal_width(), "  ")) if is_terminal(sys.stdout) else sentence)
+    for sentence in result.findings:
+        print("\n".join(_folded(sentence, "  ")))
+
+
+def _folded(sentence: str, indent: str = "") -> list[str]:
+    """The lines of a sentence: as wide as a terminal, one in a pipe."""
+    shown = visible(sentence)
+    return list(fold(shown, terminal_width(), indent)) if is_terminal(sys.stdout) else [shown]
 
 
 def _write(result: Result, out: Path, with_picture: bool) -> str:

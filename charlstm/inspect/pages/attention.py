@@ -10,10 +10,13 @@ from charlstm.inspect.trace import Floats, trace
 from charlstm.report.blocks import Block, Frames, Page, Section, Shaded, Table
 from charlstm.report.charts import Chart, Curve
 from charlstm.report.scales import rising
+from charlstm.report.visible import sign_of
 
 MOST_CHARACTERS = 200
 """Tokens of a text that a page has frames for."""
-_SCALE = rising(0, 0.5, "share of the attention")
+_FULL = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Weights that can be the full colour of a frame: the first that no weight in it is above."""
+_HEAVIEST = 5
 
 
 def attention_page(subject: Subject, at: int, *, foot: str = "") -> Page:
@@ -38,18 +41,12 @@ def attention_page(subject: Subject, at: int, *, foot: str = "") -> Page:
     if not 0 <= at < tokens:
         raise UsageError(f"there is no character {at}", hint=f"The text has the characters 0 to {tokens - 1}.")
     weights = by_place(attention)
-    frames: list[tuple[Block, ...]] = []
-    for place in range(tokens):
-        row = [float(weights[place, other]) if other <= place else float("nan") for other in range(tokens)]
-        pieces = tuple(zip(subject.tokens, row, strict=True))
-        frames.append((Shaded(
-            "When it has read the marked character, it weighs", pieces, _SCALE, frozenset({place})
-        ),))  # fmt: skip
+    frames = [_frame(subject, weights[place], place) for place in range(tokens)]
     window = attention.shape[1]
-    distances = np.arange(window)
+    distances = np.arange(min(window, tokens))  # nothing stands farther back in this text
     by_distance = attention[:, ::-1]  # column d is the weight of the token d back, which the first d tokens have not
-    full = np.array([by_distance[distance:, distance].mean() if distance < tokens else 0.0 for distance in distances])
-    mean = float((attention * distances[::-1]).sum(1).mean())
+    full = np.array([by_distance[distance:, distance].mean() for distance in distances])
+    mean = float((attention * np.arange(window)[::-1]).sum(1).mean())
     on_itself = float(attention[:, -1].mean())
     rows = (
         ("mean distance", f"{mean:.1f} characters"),
@@ -71,6 +68,38 @@ def attention_page(subject: Subject, at: int, *, foot: str = "") -> Page:
         ),
         {"model": subject.name, "text": list(subject.tokens), "weights": attention.round(5).tolist()},
         foot,
+    )  # fmt: skip
+
+
+def _frame(subject: Subject, weights: Floats, place: int) -> tuple[Block, ...]:
+    """What is weighed at one place: the text, as dark as the weights of the place allow, and the heaviest characters.
+
+    Args:
+        subject: the network and the text.
+        weights: of every place of the text, (T,).
+        place: where the network has come to.
+
+    Returns:
+        The blocks.
+    """
+    row = [float(weight) if other <= place else float("nan") for other, weight in enumerate(weights)]
+    largest = float(weights.max())
+    scale = rising(0, next(full for full in _FULL if largest <= full or full == 1), "share of the attention")
+    heaviest = np.argsort(-weights[: place + 1], kind="stable")[:_HEAVIEST].tolist()
+    lines = tuple(
+        (
+            sign_of(subject.tokens[other]),
+            "itself" if other == place else f"{place - other}",
+            f"{row[other]:.1%}",
+        )
+        for other in heaviest
+    )
+    return (
+        Shaded(
+            "When it has read the marked character, it weighs", tuple(zip(subject.tokens, row, strict=True)), scale,
+            frozenset({place}),
+        ),
+        Table(("weighed most", "characters back", "share"), lines),
     )  # fmt: skip
 
 

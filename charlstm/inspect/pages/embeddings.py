@@ -58,7 +58,7 @@ def embeddings_page(subject: Subject, *, foot: str = "") -> Page:
         (
             Section("In a plane", (
                 Points(
-                    f"The two directions in which they differ most, {plane:.0%} of all of it", labels, x, y, pairs,
+                    f"The two directions of most difference: {plane:.0%} of all", labels, x, y, pairs,
                     "A line joins a small letter with its capital.",
                 ),
             )),

@@ -14,7 +14,7 @@ from charlstm.report.scales import rising, signed
 MOST_CHARACTERS = 400
 """Tokens of a text that a page shows."""
 _OPEN = rising(0, 1, "how open the gate is")
-_SIGNED = signed(1, "value")
+_SIGNED = signed(1, "value", filled=True)
 
 
 def gates_page(subject: Subject, *, foot: str = "") -> Page:

@@ -28,9 +28,7 @@ def memory_page(name: str, memory: Memory, *, foot: str = "") -> Page:
     """
     cut, shuffled = (extra.mean(0) - memory.whole.mean() for extra in (memory.cut, memory.shuffled))
     x = [float(distance) for distance in memory.distances]
-    errors = [
-        (extra - memory.whole[:, None]).std(0) / np.sqrt(len(memory.whole)) for extra in (memory.cut, memory.shuffled)
-    ]
+    errors = [memory.errors(extra) for extra in (memory.cut, memory.shuffled)]
     curves = (
         _with_error("earlier context missing", x, cut, errors[0], 0),
         _with_error("earlier words shuffled", x, shuffled, errors[1], 1),
@@ -89,10 +87,15 @@ def _sentences(memory: Memory) -> list[str]:
     for extra, what in ((memory.cut, "is missing"), (memory.shuffled, "is in another order")):
         reach = memory.reach(extra)
         sentences.append(
-            f"If everything before the last {reach} characters {what}, no more than a hundredth of a bit is lost."
+            f"If everything before the last {_last(reach)} {what}, nothing measurable is lost."
             if reach is not None
-            else f"If everything before the last {memory.distances[-1]} {what}, more than a hundredth of a bit is lost."
+            else f"Even if only what stands before the last {_last(memory.distances[-1])} {what}, something is lost."
         )
+    sentences.append("Measurable is more than a hundredth of a bit and more than two standard errors.")
     reach = gradient_reach(memory.gradient)
     sentences.append(f"The gradient falls below a hundredth of its value {reach + 1} characters back.")
     return sentences
+
+
+def _last(distance: int) -> str:
+    return "character" if distance == 1 else f"{distance} characters"

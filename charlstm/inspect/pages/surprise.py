@@ -65,21 +65,28 @@ def surprise_page(subject: Subject, traced: Trace, saved: dict[str, Floats], *, 
         Shaded(
             f"What {_SIDE.get(name, name)} saved",
             before + _shade(tokens, nats / math.log(2)), signed(4, "bits saved"),
-            caption="Above zero: without it the character would have been more surprising. Below zero: less.",
+            caption="Above 0, a character would have been more surprising without it; below 0, less.",
         )
         for name, nats in saved.items()
     ]  # fmt: skip
-    figures = [("bits per character", f"{bits.mean():.2f}"), ("expected by the network", f"{expected.mean():.2f}")]
+    figures = [("bits per character", f"{bits.mean():.2f}"), ("bits that it expected", f"{expected.mean():.2f}")]
     for name, nats in saved.items():
-        figures.append((f"saved by {_SIDE.get(name, name)}", f"{nats.mean() / math.log(2):.2f}"))
-    figures += [(f"of rank {label}", f"{share:.1%}") for label, share in _bands(traced.ranks)]
+        figures.append((f"bits saved by {_SIDE.get(name, name)}", f"{nats.mean() / math.log(2):.2f}"))
+    figures += [(f"characters of rank {label}", f"{share:.1%}") for label, share in _bands(traced.ranks)]
     return Page(
         "surprise",
         f"What surprised {subject.name}",
         "The surprisal of a character is -log₂ of the probability that the network gave it: 1 bit is as surprising as "
         "a coin's fall, and a character that was certain has 0."
-        + ("" if skipped == 0 else " The first character has none: nothing was read before it."),
-        (Section("", (*blocks, Table(("", "value"), tuple(figures)))), Section("More ways to look at it", tuple(more))),
+        + (
+            " The first character has none: nothing was read before it."
+            if skipped
+            else " This network reads both ways, so each character was guessed from what stands before and behind it."
+        ),
+        (
+            Section("", (*blocks, Table(("", "value"), tuple(figures), _RANKS))),
+            Section("More ways to look at it", tuple(more)),
+        ),
         {
             "model": subject.name,
             "tokens": list(tokens),
@@ -93,6 +100,7 @@ def surprise_page(subject: Subject, traced: Trace, saved: dict[str, Floats], *, 
     )
 
 
+_RANKS = "Rank 1 is the character that was thought the likeliest."
 _SIDE = {"ngrams": "n-gram embeddings", "match": "the match memory"}
 
 

@@ -40,7 +40,7 @@ def units_page(subject: Subject, told: Sequence[Told], left_out: Sequence[str], 
         "Each unit was chosen on the first half of the text; the figure is that of the second half. Chance is the best "
         "that any unit comes to there with the property shifted in time. AUC: 1 or 0 is perfect, 0.5 tells nothing; "
         "rank correlation (ρ): 1 or -1 is perfect, 0 tells nothing. Bits lost are per character, with the unit held "
-        "at its mean."
+        "at its mean; below 0 it reads better so. Of a unit, (c) is its cell state, (h) its hidden state."
     )
     if left_out:
         caption += f" Hardly in this text, so not searched: {', '.join(left_out)}."
@@ -65,8 +65,9 @@ def _heading(told: Told) -> str:
 def _blocks(subject: Subject, told: Told) -> list[Block]:
     pieces: list[tuple[str, float]] = []
     for begin, end in snippets(subject.tokens, told.values):
-        pieces += [(subject.tokens[place], float(told.values[place])) for place in range(begin, end)]
-        pieces.append(("\n", float("nan")))
+        pieces.append(("… ", float("nan")))
+        pieces += [(subject.tokens[place].replace("\n", "⏎"), float(told.values[place])) for place in range(begin, end)]
+        pieces.append((" …\n", float("nan")))
     direction = "high" if told.finding.sign > 0 else "low"
     graded = told.finding.hypothesis.graded
     sentence = (

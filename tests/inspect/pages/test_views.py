@@ -22,7 +22,9 @@ from charlstm.inspect.subject import Subject
 from charlstm.inspect.surprise import nats_saved
 from charlstm.inspect.trace import trace
 from charlstm.report.blocks import Frames, HeatMap, Points, Shaded
+from charlstm.report.charts import Chart
 from charlstm.report.page import html_page
+from charlstm.report.visible import sign_of
 from charlstm.tokenizers import CharTokenizer
 from tests.inspect.test_trace import SHAPES, network
 
@@ -144,6 +146,17 @@ def test_attention_by_place():
     shown = [value for _, value in frames.frames[3][0].pieces]
     np.testing.assert_allclose(shown[:4], weights[3, :4])
     assert all(value != value for value in shown[4:])
+    for place, (text, table) in enumerate(frames.frames):
+        full = float(text.scale.labels[-1])
+        assert weights[place].max() <= full  # the full colour of a frame is near its largest weight
+        assert weights[place].max() > full * 0.39
+        heaviest = np.argsort(-weights[place, : place + 1], kind="stable")[:5]
+        assert [cells[0] for cells in table.rows] == [sign_of(TEXT[other]) for other in heaviest]
+        assert table.rows[0][2] == f"{weights[place].max():.1%}"
+    (chart,) = blocks(page, Chart)
+    assert len(chart.curves[0].x) == 5
+    (chart,) = blocks(attention_page(subject("attention", "abb"), 2), Chart)
+    assert len(chart.curves[0].x) == 3  # nothing stands farther back in so short a text
     with pytest.raises(UsageError, match="no attention"):
         attention_page(subject("lstm"), 0)
 
