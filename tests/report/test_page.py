@@ -85,6 +85,12 @@ def test_every_block_can_be_drawn_as_a_picture(block):
     assert (drawn[empty.shape[0] // 2 :] != 1).any()
 
 
+@pytest.mark.parametrize("value", [1e308, -1e308, float("nan"), float("inf")])
+def test_a_value_that_no_axis_has_room_for_is_left_out_of_a_picture(value):
+    charts = [Chart("T", "x", "y", (Curve.from_seeds("a", [1, 2, 3], [[1, each, 2]], 0),)) for each in (value, -value)]
+    assert png(page(*charts)).startswith(b"\x89PNG")
+
+
 def rows_of_ink(picture):
     """How many lines of a picture have ink, each apart from the next by white."""
     inked = (imread(io.BytesIO(picture))[:, :, :3] < 0.9).any((1, 2))
