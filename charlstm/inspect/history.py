@@ -26,6 +26,8 @@ _FEWEST_BINS, _BINS, _SMOOTHED = 40, 240, 5
 """Points of a curve of steps: one for each step where they are few, else one for so many of them, up to a limit."""
 _EARLY = 1.5
 """Above 1, the first points stand for fewer steps than the last: losses fall fastest at first."""
+_LARGEST = 1e18
+"""No training has so many steps, tokens or seconds: a number beyond it is damage."""
 _MOST_STEPS = 20_000
 """Steps that are read, at most, so that a training of weeks is shown as fast as one of hours."""
 
@@ -183,7 +185,12 @@ def read_event(line: bytes | str) -> Event | None:
         event: Event = msgspec.convert(values, kind)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return event
+    return event if _has_place(event) else None
+
+
+def _has_place(event: Event) -> bool:
+    """Whether its step, its text and its time, as far as it has them, are numbers that can be drawn."""
+    return all(abs(getattr(event, name, 0)) < _LARGEST for name in ("step", "tokens", "seconds"))  # NaN is not
 
 
 _NUMBERS = {

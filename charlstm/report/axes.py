@@ -10,7 +10,7 @@ from charlstm.report.charts import Chart
 
 FLOOR = 1e-8
 """The least value shown on a logarithmic axis: about the relative precision of fp32."""
-_LARGEST = 1e100
+LARGEST = 1e100
 """What is larger is taken for infinite, as the loss of a run that diverged."""
 _MARGIN = 0.04
 """Share of an axis that stays free at either end, so that no line runs along the frame."""
@@ -52,7 +52,7 @@ class Axis:
 
     def can_show(self, value: float) -> bool:
         """Whether a value has a place: it is finite, and on a logarithmic axis above 0."""
-        return abs(value) <= _LARGEST and (value > 0 or not self.log)  # NaN is not
+        return abs(value) <= LARGEST and (value > 0 or not self.log)  # NaN is not
 
     def _multiples(self, factor: int, exponent: int) -> tuple[float, ...]:
         """The multiples of ``factor`` times a power of ten on the axis."""
@@ -92,7 +92,7 @@ def _given(value: float | None) -> Iterator[float]:
 
 def _axis(values: Iterable[float], log: bool, margin: float) -> Axis:
     """An axis over all values that can stand on it."""
-    shown = [value for value in values if abs(value) <= _LARGEST]
+    shown = [value for value in values if abs(value) <= LARGEST]
     if log:
         shown = [max(value, FLOOR) for value in shown if value > 0]
     low, high = min(shown, default=1.0), max(shown, default=1.0)

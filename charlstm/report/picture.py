@@ -32,6 +32,8 @@ _POINTS = 9.5
 """Size of the text: as wide as its cells."""
 _CHART, _PLANE = 3.6, 5.0
 """Inches of the height of a chart, and of a plane of points."""
+_HIGHEST = 250.0
+"""Inches of the height of a picture, at most: 30,000 pixels, which most programs can still show."""
 
 _PALE = Shade("", "#999999", " ")
 """Of guesses that are unlikely."""
@@ -62,7 +64,7 @@ def png(page: Page) -> bytes:
     check()
     from matplotlib.figure import Figure
 
-    items = [*_items(page)]
+    items = [*_as_many_as_fit(_items(page))]
     figure = Figure(figsize=(_WIDTH, sum(item.height for item in items) + 2 * _MARGIN), dpi=120, facecolor="white")
     top = _MARGIN
     for item in items:
@@ -73,6 +75,17 @@ def png(page: Page) -> bytes:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a text may have any character
         figure.savefig(out, format="png")
     return out.getvalue()
+
+
+def _as_many_as_fit(items: Iterator[_Item]) -> Iterator[_Item]:
+    """The items from the top that fit in a picture; if some do not, a last line says so."""
+    height = 0.0
+    for item in items:
+        height += item.height
+        if height > _HIGHEST:
+            yield _words("The picture ends here: there is more than one has room for. The HTML page has all of it.")
+            return
+        yield item
 
 
 def _items(page: Page) -> Iterator[_Item]:
@@ -253,7 +266,7 @@ def _strip(block: Strip) -> Iterator[_Item]:
         yield _row([(cell_of(character), block.scale.shade_of(value), False) for character, value in shown])
         for rank in range(len(block.guesses[0]) if block.guesses else 0):
             guesses = [row[rank] for row in block.guesses[part]]
-        yield _row([(cell_of(guess), _PALE if share < 0.1 else None, False) for guess, share in guesses])
+            yield _row([(cell_of(guess), _PALE if share < 0.1 else None, False) for guess, share in guesses])
         yield _gap()
     yield _legend(block.scale)
     yield from _paragraph(block.caption) if block.caption else ()

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from charlstm.errors import UsageError
-from charlstm.report.axes import FLOOR, number
+from charlstm.report.axes import FLOOR, LARGEST, number
 from charlstm.report.axes import axes as axes_of
 from charlstm.report.charts import COLORS, Chart, Curve
 from charlstm.report.visible import visible
@@ -90,11 +90,18 @@ def _draw_curve(axes: Axes, curve: Curve) -> Line2D:
     """Draw the mean as a line and the range of the seeds as a band; return the line."""
     number, few = curve.color % len(COLORS), len(curve.x) <= _MAX_MARKERS
     (line,) = axes.plot(
-        curve.x, curve.mean, color=COLORS[number], linewidth=1.8, linestyle="--" if curve.dashed else "-",
+        curve.x, _drawable(curve.mean), color=COLORS[number], linewidth=1.8, linestyle="--" if curve.dashed else "-",
         marker=_MARKERS[number] if few else "", markersize=4.5,
     )  # fmt: skip
-    axes.fill_between(curve.x, curve.low, curve.high, color=COLORS[number], alpha=0.15, linewidth=0)
+    axes.fill_between(
+        curve.x, _drawable(curve.low), _drawable(curve.high), color=COLORS[number], alpha=0.15, linewidth=0
+    )
     return line
+
+
+def _drawable(values: Sequence[float]) -> list[float]:
+    """Values without those that matplotlib's arithmetic has no room for, such as the loss of a run that diverged."""
+    return [value if abs(value) <= LARGEST else math.nan for value in values]
 
 
 def _log_x(axes: Axes, chart: Chart) -> None:

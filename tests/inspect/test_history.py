@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -58,7 +59,10 @@ def test_no_file_and_an_empty_one_are_an_empty_history(tmp_path: Path) -> None:
     "damage",
     [b'{"event": "StepDone", "step": 15, "lo', b"\n\n", b"\xff\xfe\x00", b"[]\n5\nnull\n",
      b'{"event": "Later", "step": 1}\n',
-     b'{"event": "StepDone", "step": "x"}\n', b'{"event": ["a"], "step": 1}\n', b"[" * 100_000, b'{"step": 3}\n'],
+     b'{"event": "StepDone", "step": "x"}\n', b'{"event": ["a"], "step": 1}\n', b"[" * 100_000, b'{"step": 3}\n',
+     to_json(dataclasses.replace(RUN[7], seconds=math.nan)).encode() + b"\n",
+     to_json(dataclasses.replace(RUN[7], tokens=10**400)).encode() + b"\n",
+     to_json(dataclasses.replace(RUN[7], step=10**20)).encode() + b"\n"],
 )  # fmt: skip
 def test_lines_that_are_no_events_are_passed_over(tmp_path: Path, damage: bytes) -> None:
     assert read_history(written(tmp_path, RUN, damage)).steps == (RUN[1], RUN[2], RUN[7])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from charlstm.report import picture
 from charlstm.report.blocks import Frames, HeatMap, Page, Points, Section, Shaded, Strip, Table, Text
 from charlstm.report.charts import Bars, Chart, Curve
 from charlstm.report.page import html_page
@@ -82,6 +83,44 @@ def test_every_block_can_be_drawn_as_a_picture(block):
     drawn, empty = (imread(io.BytesIO(png(each)), format="png") for each in (page(block), page()))
     assert drawn.shape[0] > empty.shape[0]
     assert (drawn[empty.shape[0] // 2 :] != 1).any()
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, float("nan"), float("inf")])
+def test_a_value_that_no_axis_has_room_for_is_left_out_of_a_picture(value):
+    charts = [Chart("T", "x", "y", (Curve.from_seeds("a", [1, 2, 3], [[1, each, 2]], 0),)) for each in (value, -value)]
+    assert png(page(*charts)).startswith(b"\x89PNG")
+
+
+def rows_of_ink(picture):
+    """How many lines of a picture have ink, each apart from the next by white."""
+    inked = (imread(io.BytesIO(picture))[:, :, :3] < 0.9).any((1, 2))
+    return int((inked[1:] & ~inked[:-1]).sum())
+
+
+@pytest.mark.parametrize("ranks", [0, 1, 4])
+def test_a_picture_has_every_rank_of_guesses(ranks):
+    letters = "n" * 12  # without ascenders, so that white is between the lines
+    strip = Strip("T", tuple(letters), (0.0,) * 12, SURPRISE, ((("n", 0.5),) * ranks,) * 12)
+    without = Strip("T", tuple(letters), (0.0,) * 12, SURPRISE, ((),) * 12)
+    one, other = (rows_of_ink(png(Page("t", "T", "", (Section("", (each,)),)))) for each in (strip, without))
+    assert one == other + ranks
+
+
+def test_a_picture_that_would_have_no_end_says_that_it_ends(monkeypatch):
+    monkeypatch.setattr(picture, "_HIGHEST", 3.0)
+    written = []
+    write = picture._write
+    monkeypatch.setattr(picture, "_write", lambda figure, left, top, text, **look: (
+        written.append(text), write(figure, left, top, text, **look)
+    ))  # fmt: skip
+    long = Page("t", "T", "", (Section("", (Text("a line\n" * 500),)),))
+    height, width, _ = imread(io.BytesIO(png(long))).shape
+    assert height < 4.2 * 120
+    assert width > 1000
+    assert "ends here" in written[-1]
+    short = Page("t", "T", "", (Section("", (Text("a line\n" * 3),)),))
+    png(short)
+    assert "ends here" not in written[-1]
 
 
 def test_the_reader_moves_through_frames_without_scripts():
