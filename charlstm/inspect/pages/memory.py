@@ -91,7 +91,7 @@ def _sentences(memory: Memory) -> list[str]:
             if reach is not None
             else f"Even if only what stands before the last {_last(memory.distances[-1])} {what}, something is lost."
         )
-    sentences.append("Measurable is more than a hundredth of a bit and more than two standard errors.")
+    sentences.append("A loss is measurable if it is more than a hundredth of a bit and more than two standard errors.")
     reach = gradient_reach(memory.gradient)
     sentences.append(f"The gradient falls below a hundredth of its value {reach + 1} characters back.")
     return sentences

@@ -81,7 +81,7 @@ def surprise_page(subject: Subject, traced: Trace, saved: dict[str, Floats], *, 
         + (
             " The first character has none: nothing was read before it."
             if skipped
-            else " This network reads both ways, so each character was guessed from what stands before and behind it."
+            else " This network reads both ways, so each character was guessed from what stands before and after it."
         ),
         (
             Section("", (*blocks, Table(("", "value"), tuple(figures), _RANKS))),
