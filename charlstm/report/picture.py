@@ -253,7 +253,7 @@ def _strip(block: Strip) -> Iterator[_Item]:
         yield _row([(cell_of(character), block.scale.shade_of(value), False) for character, value in shown])
         for rank in range(len(block.guesses[0]) if block.guesses else 0):
             guesses = [row[rank] for row in block.guesses[part]]
-        yield _row([(cell_of(guess), _PALE if share < 0.1 else None, False) for guess, share in guesses])
+            yield _row([(cell_of(guess), _PALE if share < 0.1 else None, False) for guess, share in guesses])
         yield _gap()
     yield _legend(block.scale)
     yield from _paragraph(block.caption) if block.caption else ()
