@@ -84,7 +84,8 @@ def numbers(chart: Chart) -> Table:
         chart: what it shows.
 
     Returns:
-        A row for the first x and each doubling up to the last, with the latest value of every curve there; the baselines below.
+        A row for the first x and each doubling up to the last, with the latest value of every curve there; the
+        baselines below.
     """
     places = sorted({x for curve in chart.curves for x in curve.x if math.isfinite(x)})
     last = places[-1] if places else 0.0
