@@ -145,6 +145,18 @@ def test_a_heat_map_has_a_pixel_of_its_shade_for_each_value():
                 np.testing.assert_allclose(pixels[row, column, :3], expected, atol=1e-6)
 
 
+def test_a_picture_has_a_row_for_each_rank_of_guesses():
+    def drawn(*ranks):
+        guesses = (tuple((guess, 0.5) for guess in ranks),)
+        return imread(io.BytesIO(png(page(Strip("S", ("x",), (1.0,), SURPRISE, guesses)))), format="png")
+
+    one, two, three = drawn("M"), drawn("M", "W"), drawn("M", "W", "X")
+    assert len(three) - len(two) == pytest.approx(len(two) - len(one), abs=1)
+    assert len(two) > len(one)
+    assert not np.array_equal(two, drawn("I", "W"))
+    assert not np.array_equal(two, drawn("M", "I"))
+
+
 def test_the_picture_of_a_heat_map_is_in_the_page():
     text = html_page(page(BLOCKS["map"]))
     (data,) = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", text)

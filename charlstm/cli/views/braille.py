@@ -84,14 +84,15 @@ def numbers(chart: Chart) -> Table:
         chart: what it shows.
 
     Returns:
-        A row for each doubling up to the last x, with the latest value of every curve there; the baselines below.
+        A row for the first x and each doubling up to the last, with the latest value of every curve there; the
+        baselines below.
     """
     places = sorted({x for curve in chart.curves for x in curve.x if math.isfinite(x)})
     last = places[-1] if places else 0.0
     first = next((x for x in places if x > 0), last)
     count = min(_MOST_ROWS, math.ceil(math.log2(last) - math.log2(first)) + 1 if 0 < first < last else 1)
     rows = []
-    for x in sorted({last / 2**power for power in range(count)}) if places else ():
+    for x in sorted({max(first, last / 2**power) for power in range(count)}) if places else ():
         rows.append((number(x), *(_latest(curve, x) for curve in chart.curves)))
     caption = ", ".join(f"{level.label} {number(level.y)}" for level in chart.levels)
     names = [curve.label if len(chart.curves) > 1 else chart.y_label for curve in chart.curves]
