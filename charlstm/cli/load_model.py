@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from charlstm.cli.options import DEFAULT_ROOT
 from charlstm.cli.views.terminal import is_terminal, say
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from charlstm.tokenizers import Tokenizer
 
 _Model = TypeVar("_Model")
+_Piece = TypeVar("_Piece", str, bytes)
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,9 @@ def one_of(*given: str | None, name: str) -> str | None:
     return values[0] if values else None
 
 
-def prompt_text(text: str | None, file: Path | None, loaded: Loaded[Any], what: str = "prompt") -> str:
+def prompt_text(
+    text: str | None, file: Path | None, loaded: Loaded[Any], what: str = "prompt", *, most: int | None = None
+) -> str:
     """Return a prompt as typed, or read it from a file or standard input the way training reads a text.
 
     Args:
@@ -138,21 +143,24 @@ def prompt_text(text: str | None, file: Path | None, loaded: Loaded[Any], what: 
         file: the file to read instead; ``-`` is standard input.
         loaded: the model.
         what: the command's word for the prompt.
+        most: characters, or bytes, after which no more of a file is read; None reads all of it.
 
     Raises:
         NotFoundError, StorageError, TextError: the file cannot be read, or not as text.
         UsageError: both a text and a file are given.
     """
     if text is not None and file is not None:
-        raise UsageError("--prompt and --prompt-file exclude each other", hint="Leave one of them out.")
+        both = "--prompt and --prompt-file" if what == "prompt" else f"a typed {what} and --file"
+        raise UsageError(f"{both} exclude each other", hint="Leave one of them out.")
     if text == "-" or (file is not None and str(file) == "-"):
         if is_terminal(sys.stdin):
             say(f"type the {what}; Ctrl-D on a line of its own ends it")
-        return _decoded(sys.stdin.buffer.read(), f"the {what}", loaded)
+        return _decoded(sys.stdin.buffer, f"the {what}", loaded, most)
     if file is None:
         return text or ""
     try:
-        return _decoded(file.read_bytes(), str(file), loaded)
+        with file.open("rb") as opened:
+            return _decoded(opened, str(file), loaded, most)
     except FileNotFoundError as fault:
         raise NotFoundError(f"no such {what} file", where=file) from fault
     except OSError as fault:
@@ -161,15 +169,45 @@ def prompt_text(text: str | None, file: Path | None, loaded: Loaded[Any], what: 
         raise StorageError(f"cannot be read ({fault.strerror})", where=file) from fault
 
 
-def _decoded(data: bytes, name: str, loaded: Loaded[Any]) -> str:
+def _decoded(file: IO[bytes], name: str, loaded: Loaded[Any], most: int | None) -> str:
+    blocks = iter(lambda: file.read(_BLOCK), b"")
     if loaded.model.tokenizer.kind == "byte":
-        return data.decode("utf-8", "surrogateescape")
+        return b"".join(_until(blocks, most)).decode("utf-8", "surrogateescape")
     from charlstm.corpora.decode import TextDecoder
 
+    with hints_without_encoding():
+        return "".join(_until((text for text, _ in TextDecoder(name, None, loaded.newlines).decode(blocks)), most))
+
+
+_BLOCK = 1 << 18
+"""Bytes of a file that are read at a time."""
+
+
+def _until(pieces: Iterable[_Piece], most: int | None) -> Iterator[_Piece]:
+    """The pieces up to the one that makes them ``most`` long, or all of them."""
+    size = 0
+    for piece in pieces:
+        yield piece
+        size += len(piece)
+        if most is not None and size >= most:
+            return
+
+
+@contextmanager
+def hints_without_encoding() -> Iterator[None]:
+    """Let no error of an encoding name the option for it: in a ``with`` block of a command that lacks it.
+
+    Raises:
+        TextError: as in the block, with another hint.
+    """
     try:
-        return "".join(text for text, _ in TextDecoder(name, None, loaded.newlines).decode([data]))
+        yield
     except TextError as fault:
-        fault.hint = "It has to be text in UTF-8."  # the corpus's hint names options that these commands lack
+        reads_well, option, _ = fault.hint.partition(": use `encoding")
+        if option:
+            fault.hint = f"{reads_well}: convert it to UTF-8, for example with iconv."
+        elif "`encoding`" in fault.hint:
+            fault.hint = "It has to be text in UTF-8: convert it, for example with iconv."
         raise
 
 

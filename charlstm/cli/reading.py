@@ -70,10 +70,15 @@ def read_subject(asked: Asked, most: int, least: int = 2, *, whole: bool = False
     Raises:
         CharlstmError: there is no such model or text, or the text cannot be used.
     """
+    if most < least:
+        raise UsageError(f"--length {most} must be {least} or more")
     asked = _text_without_model(asked)
     path, checkpoint = read_model(asked.checkpoint, asked.root)
     name = path.parent.name if path.name == "model.safetensors" else path.stem
-    text, what = _text(asked, checkpoint, path, most if whole else min(most, _SCREEN))
+    if asked.text is None and asked.file is None:
+        text, what = _own_text(asked, checkpoint, path, most if whole else min(most, _SCREEN))
+    else:
+        text, what = _given_text(asked, checkpoint, path, most)
     load_torch()
     yield_to_others()
     from charlstm import __version__
@@ -83,9 +88,10 @@ def read_subject(asked: Asked, most: int, least: int = 2, *, whole: bool = False
     tokenizer = checkpoint.load_tokenizer()
     ids = tokenizer.encode(fit_prompt(tokenizer, text, asked.unknown, what="text"))
     if len(ids) < least:
-        raise TextError(f"the text has {counted(len(ids), 'token')}, and this view needs {least}")
+        few = f"the text has {counted(len(ids), 'token')}, and this view needs {least}"
+        raise TextError(few, hint="Give a longer one.")
     if len(ids) > most:
-        say(f"the text has {counted(len(ids), 'token')}; the first {most:,} are shown")
+        say(f"the text is longer than {most:,} tokens; the first {most:,} are shown")
         ids = ids[:most]
     foot = f"{name} · {what} · charlstm {__version__}"
     return Read(checkpoint, Subject(name, torch_model(checkpoint), tokenizer, ids), foot)
@@ -93,6 +99,8 @@ def read_subject(asked: Asked, most: int, least: int = 2, *, whole: bool = False
 
 _SCREEN = 160
 """Tokens of a text that nobody chose."""
+_LONGEST = 64
+"""Characters, or bytes, of a token, at most: no more of a file is read than may be shown."""
 _LINE = 200
 """Tokens among which a line is expected to end."""
 
@@ -112,16 +120,19 @@ def _text_without_model(asked: Asked) -> Asked:
     return asked
 
 
-def _text(asked: Asked, checkpoint: Checkpoint, path: Path, most: int) -> tuple[str, str]:
-    """The text, and what it is called."""
-    if asked.text is not None or asked.file is not None:
-        from charlstm.cli.load_model import Loaded
+def _given_text(asked: Asked, checkpoint: Checkpoint, path: Path, most: int) -> tuple[str, str]:
+    """The text that was typed, or the beginning of the file, and what it is called."""
+    from charlstm.cli.load_model import Loaded
 
-        loaded = Loaded(path, checkpoint, _HasTokenizer(checkpoint))
-        text = prompt_text(asked.text, asked.file, loaded, what="text")
-        if not text:
-            raise TextError("the text is empty", where=asked.file or "")
-        return text, "the text typed" if asked.file is None else str(asked.file)
+    loaded = Loaded(path, checkpoint, _HasTokenizer(checkpoint))
+    text = prompt_text(asked.text, asked.file, loaded, what="text", most=_LONGEST * (most + 1))
+    if not text:
+        raise TextError("the text is empty", where=asked.file or "", hint="Give one with some characters.")
+    return text, "the text typed" if asked.file is None else str(asked.file)
+
+
+def _own_text(asked: Asked, checkpoint: Checkpoint, path: Path, most: int) -> tuple[str, str]:
+    """What a network is looked into with where no text is given, and what it is called."""
     if path.parent != starter_folder():
         try:
             return _validation_text(checkpoint, asked, most), "what it was validated on"

@@ -27,6 +27,8 @@ class Text:
     text: str
     is_code: bool = False
     """Whether it is preformatted: equations, commands, samples; its lines are kept."""
+    is_command: bool = False
+    """Whether it is to be copied: then a narrow terminal does not fold its lines either."""
 
 
 @dataclass(frozen=True)

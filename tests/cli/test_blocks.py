@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
+import sys
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
-from charlstm.cli.views import blocks
+from charlstm.cli.views import blocks, terminal
 from charlstm.report.blocks import HeatMap, Points, Shaded, Strip, Text
 from charlstm.report.scales import SURPRISE, rising, signed
 from tests.report.test_page import BLOCKS
@@ -42,6 +45,8 @@ WIDE = (
     Strip("Its title", tuple(letter for letter, _ in LONG), (1.0,) * len(LONG), SURPRISE, GUESSES),
     HeatMap("Its title", np.zeros((3, 99)), SCALE, ("x",) * 99, ("first row", "b", "c")),
     Points("Its title", ("a", "b"), (0.0, 1.0), (1.0, 0.0)),
+    Text("f = σ(W_f x + U_f h' + b_f)   σ(0.10 + 0.20 - 0.30) = 0.50\n    " + "What this means. " * 4, is_code=True),
+    Text("天地玄黄" * 20, is_code=True),
 )
 
 
@@ -50,7 +55,35 @@ def test_no_line_is_wider_than_40_columns(block, monkeypatch):
     monkeypatch.setattr(blocks, "is_terminal", lambda stream: True)
     lines = shown(block, width=40).splitlines()
     assert len(lines) > 1
-    assert max(map(len, lines)) <= 40
+    assert max(map(cell_len, lines)) <= 40
+
+
+def test_a_command_is_left_whole_so_that_it_can_be_copied(monkeypatch):
+    monkeypatch.setattr(blocks, "is_terminal", lambda stream: True)
+    command = "charlstm train " + "some.txt " * 9
+    assert shown(Text(command, is_code=True, is_command=True), width=40).strip() == command.strip()
+
+
+def test_the_sign_of_a_line_end_is_not_beyond_the_last_column(monkeypatch):
+    monkeypatch.setattr(blocks, "is_terminal", lambda stream: True)
+    block = Shaded("T", tuple((letter, 9.0) for letter in "x" * 20 + "\n"), SURPRISE)
+    lines = re.sub("\x1b[^m]*m", "", shown(block, width=20, colour=True)).splitlines()
+    assert "⏎" in "".join(lines)
+    assert max(map(cell_len, lines)) <= 20
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_without_styles_has_its_own_width(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys, "stdout", Screen())
+    assert terminal.stdout_console().width == 40
 
 
 def test_a_heat_map_in_signs_has_a_row_for_each_and_the_letters_below():

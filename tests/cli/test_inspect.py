@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -84,6 +86,15 @@ def test_a_text_may_be_typed(cli, view):
         (("units", "units.safetensors", "a boat"), 2, "needs 400"),
         (("units", "units.safetensors", "--file", "text.txt", "--label", "("), 2, "no regular expression"),
         (("memory", "memory.safetensors", "a boat"), 2, "needs 20"),
+        (("gates", "gates.safetensors", "a boat", "--file", "text.txt"), 2, "a typed text and --file exclude"),
+        (("gates", "gates.safetensors", "a boat", "--html", "-"), 2, "is standard output"),
+        (("gates", "gates.safetensors", "a boat", "--png", "-"), 2, "is standard output"),
+        (("gates", "gates.safetensors", "a boat", "--html", "text.txt/x.html"), 2, "part of its path is a file"),
+        (("gates", "gates.safetensors", "a boat", "--html", "no such/x.html"), 2, "mkdir -p 'no such'"),
+        (("gates", "gates.safetensors", "a boat", "--html", 300 * "x"), 6, "the name is too long"),
+        (("units", "units.safetensors", "--file", "text.txt", "--length", "10"), 2, "--length 10 must be 400 or more"),
+        (("units", "units.safetensors", "--file", "text.txt", "--seed", "-1"), 2, "--seed -1 must be from 0"),
+        (("memory", "memory.safetensors", "--file", "text.txt", "--seed", "-1"), 2, "--seed -1 must be from 0"),
     ],
 )
 def test_what_cannot_be_looked_into_gets_one_line(cli, arguments, code, message):
@@ -119,6 +130,36 @@ def test_a_text_that_is_too_long_is_cut_and_that_is_said(cli):
     shown = cli("inspect", "gates", "gates.safetensors", "--file", "long.txt", "--json")
     assert "the first 400 are shown" in shown.err
     assert len(json.loads(shown.out)["text"]) == 400
+
+
+class _Endless:
+    """A file without end, of which no more is to be read than is shown."""
+
+    given = 0
+
+    def read(self, size=-1):
+        assert size > 0
+        self.given += size
+        assert self.given < 5_000_000
+        return (TEXT * (1 + size // len(TEXT))).encode()[:size]
+
+
+def test_no_more_of_a_file_is_read_than_may_be_shown(cli, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=_Endless(), isatty=lambda: False))
+    shown = cli("inspect", "gates", "gates.safetensors", "--file", "-", "--json")
+    assert shown.code == 0, shown.err
+    assert len(json.loads(shown.out)["text"]) == 400
+
+
+def test_a_byte_that_is_not_utf_8_is_named_with_what_to_do(cli):
+    (cli.folder / "latin.txt").write_bytes(b"The ferryman ate at a caf\xe9 and drew a boat.\n")
+    (cli.folder / "utf8.txt").write_bytes(("é" * 9).encode() + b"\xff")
+    shown = cli("inspect", "gates", "gates.safetensors", "--file", "latin.txt")
+    assert shown.code == 2
+    assert "byte 25 is 0xE9" in shown.err
+    assert "reads well as cp1252: convert it to UTF-8" in shown.err
+    assert "--encoding" not in shown.err
+    assert "this place is damaged" in cli("inspect", "gates", "gates.safetensors", "--file", "utf8.txt").err
 
 
 def test_nothing_of_a_text_or_a_name_commands_the_terminal_or_the_page(cli):

@@ -121,16 +121,20 @@ def test_the_parts_of_a_list_are_those_of_training(cli: Cli) -> None:
         (("my-1", "binary.bin"), 2, "binary.bin"),
         (("my-1", "--html", "no/such/place.html"), 2, "its folder does not exist"),
         (("my-1", "book.txt", "--source", "missing.txt"), 4, "missing.txt"),
+        (("my-1", "latin.txt"), 2, "cp1252: convert it to UTF-8"),
+        (("book.txt", "--source", "latin.txt"), 2, "cp1252: convert it to UTF-8"),
     ],
 )
 def test_mistakes_are_one_line(cli: Cli, words: tuple[str, ...], code: int, message: str) -> None:
     trained_on(cli.folder, prose(3000).encode())
     (cli.folder / "empty.txt").touch()
     (cli.folder / "binary.bin").write_bytes(bytes(range(256)))
+    (cli.folder / "latin.txt").write_bytes(b"The ferryman ate at a caf\xe9 and drew a boat.\n" * 4)
     result = cli("originality", *words)
     assert (result.code, result.out) == (code, "")
     assert message in result.err
     assert result.err.count("\n") == 1
+    assert "--encoding" not in result.err
 
 
 def test_short_texts(cli: Cli) -> None:

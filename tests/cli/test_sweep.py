@@ -67,6 +67,9 @@ def test_columns_fit_the_terminal(cli: Cli, columns: int, monkeypatch: pytest.Mo
     assert "".join(lines).count("x") >= 5 * 70
 
 
+LATIN = b"The ferryman ate at a caf\xe9 and drew a boat.\n" * 4
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -76,10 +79,18 @@ def test_columns_fit_the_terminal(cli: Cli, columns: int, monkeypatch: pytest.Mo
         (("--sweep", "temperature=0..1", "--length", "0"), "--sweep needs texts that end"),
         (("--html", "a.html"), "--html is for --sweep"),
         (("--png", "a.png"), "--png is for --sweep"),
+        (("--sweep", "temperature=0..1", "--html", "-"), "is standard output"),
+        (("--sweep", "temperature=0..1", "-t", "0.5"), "--temperature and --sweep temperature=… exclude each other"),
+        (("--sweep", "top_p=0.5,1", "--top-p", "1"), "--top-p and --sweep top_p=… exclude each other"),
+        (("--sweep", "temperature=0..1", "--new"), "--new and --sweep exclude each other"),
+        (("--sweep", "temperature=1", "--source", "latin.txt"), "cp1252: convert it to UTF-8"),
+        (("--no-copy", "40", "--source", "latin.txt"), "cp1252: convert it to UTF-8"),
     ],
 )
 def test_mistakes_with_sweep(cli: Cli, words: tuple[str, ...], message: str) -> None:
     trained_on(cli.folder, prose(3000).encode())
-    result = cli("sample", "my-1", *words)
+    (cli.folder / "latin.txt").write_bytes(LATIN)
+    result = cli("sample", "my-1", "--length", "20", *words)
     assert (result.code, result.out) == (2, "")
+    assert "--encoding" not in result.err
     assert message in result.err

@@ -11,7 +11,7 @@ from charlstm.cli.options import gathered
 from charlstm.cli.reading import Asked, read_subject
 from charlstm.cli.views.pages import Forms
 from charlstm.cli.views.progress import tokens_bar
-from charlstm.cli.views.terminal import say
+from charlstm.cli.views.terminal import counted, say
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=LINES["inspect"])
 
@@ -83,14 +83,15 @@ def units(
     """
     forms.check()
     from charlstm.inspect.hypotheses import HYPOTHESES, own_hypothesis
+    from charlstm.sampling.config import require_seed, settings_for
 
+    require_seed(seed)
     hypotheses = [*map(own_hypothesis, label or ()), *HYPOTHESES]
     read = read_subject(asked, length, _LEAST, whole=True)
     from charlstm.engine.network import Engine
     from charlstm.inspect.pages.units import units_page
     from charlstm.inspect.telling import tell
     from charlstm.inspect.units import find_units, surest_first
-    from charlstm.sampling.config import settings_for
 
     subject, checkpoint = read.subject, read.checkpoint
     say(f"reading {len(subject.ids):,} tokens")
@@ -101,7 +102,7 @@ def units(
         say("a network that reads both ways cannot be stepped: no unit is held")
         engine = None
     else:
-        say(f"reading without each of {len(findings)} units")
+        say(f"reading with {counted(len(findings), 'unit')} held, one at a time")
         engine = Engine.from_checkpoint(checkpoint)
     config = settings_for(checkpoint.writing, length=_WRITTEN, seed=seed) if hold else None
     told = [*tell(subject, findings, engine, config, checkpoint.writing.starts)]
@@ -125,7 +126,9 @@ def memory(
     """How far back it looks: what is lost if earlier text is missing or shuffled, and the gradient by distance."""
     forms.check()
     from charlstm.checkpoint.format import check_causal
+    from charlstm.sampling.config import require_seed
 
+    require_seed(seed)
     read = read_subject(asked, length, 20, whole=True)
     check_causal(read.checkpoint, lacking="reads both ways, so it has no distance back")
     from charlstm.inspect.memory import measure_memory

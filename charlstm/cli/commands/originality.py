@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlstm.cli import options
-from charlstm.cli.load_model import Loaded, describe, load, read_model, seed_or_random
+from charlstm.cli.load_model import Loaded, describe, hints_without_encoding, load, read_model, seed_or_random
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
 from charlstm.cli.views.pages import Forms
 from charlstm.cli.views.terminal import say
@@ -64,20 +64,24 @@ def originality(
 
     Without TEXT the network writes a sample, with the settings that are stored with it.
     """
-    from charlstm.cli.model_or_text import model_or_source
-
     forms.check()
     if not 1 <= length <= _MOST:
         raise UsageError(f"--length {length} must be 1 to {_MOST:,}")
-    folder = options.cache_or_default(cache)
-    reference, measured = model_or_source([word for word in (checkpoint, text) if word is not None], root)
+    words = [word for word in (checkpoint, text) if word is not None]
+    with hints_without_encoding():
+        forms.present(_found(words, source, length, seed, root, options.cache_or_default(cache)))
+
+
+def _found(words: list[str], source: list[str] | None, length: int, seed: int | None, root: Path, folder: Path) -> Page:
+    """What is asked for, as a page; ``words`` are what was typed, ``folder`` the cache."""
+    from charlstm.cli.model_or_text import model_or_source
+
+    reference, measured = model_or_source(words, root)
     if measured is not None and reference is None and source:
         from charlstm.cli.training_text import named_text
 
         trained = named_text(source, folder)
-        written = _cut(_read(measured, None, folder), measured)
-        forms.present(_page(written, trained, measured, None))
-        return
+        return _page(_cut(_read(measured, None, folder), measured), trained, measured, None)
     from charlstm.cli.training_text import training_text
 
     if measured is None:
@@ -94,7 +98,7 @@ def originality(
     else:
         written, title = _cut(_read(measured, saved, folder), measured), measured
         say(f"beside the training text of {path.parent if path.name == 'model.safetensors' else path}")
-    forms.present(_page(written, trained, title, saved))
+    return _page(written, trained, title, saved)
 
 
 def _page(written: str, trained: TrainingText, title: str, saved: Checkpoint | None) -> Page:

@@ -18,6 +18,7 @@ from charlstm.cli.load_model import (
     Loaded,
     describe,
     fit_prompt,
+    hints_without_encoding,
     load,
     no_copy_guide,
     one_of,
@@ -170,6 +171,8 @@ def sample(
     _check_numbers(samples, threads)
     forms = Forms(html, png, json_out)
     swept = _swept(sweep, source, no_copy, forms, samples)
+    if swept:
+        _check_sweep(swept[0], new, temperature=temperature, top_p=top_p, min_p=min_p)
     filters = reject_filters(
         unfiltered, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
         repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run,
@@ -207,9 +210,10 @@ def sample(
         from charlstm.cli.sweep import present_sweep
 
         folder = options.cache_or_default(cache)
-        present_sweep(
-            loaded, drawing.each, config, swept, forms, echo=echo, sources=source, cache=folder
-        )  # fmt: skip
+        with hints_without_encoding():
+            present_sweep(
+                loaded, drawing.each, config, swept, forms, echo=echo, sources=source, cache=folder
+            )  # fmt: skip
         return
     _write(drawing, echo, as_list=as_list, new_only=new, raw=raw, cuts_are_told=bool(lines) and length is None)
 
@@ -258,6 +262,15 @@ def _swept(
     return parse_sweep(sweep)
 
 
+def _check_sweep(swept: str, new: bool, **given: float | None) -> None:
+    """Check that nothing is asked for that a sweep leaves aside; ``given`` are the settings that can be swept."""
+    if new:
+        raise UsageError("--new and --sweep exclude each other", hint="Leave one of them out.")
+    if given[swept] is not None:
+        option = f"--{swept.replace('_', '-')}"
+        raise UsageError(f"{option} and --sweep {swept}=… exclude each other", hint=f"Leave {option} out.")
+
+
 def _guide(
     loaded: Loaded[TextModel],
     text: str,
@@ -270,7 +283,8 @@ def _guide(
     guide = word_guide(loaded)(text) if words else None
     if no_copy is None:
         return guide
-    return no_copy_guide(loaded, no_copy, text, guide, source, options.cache_or_default(cache))
+    with hints_without_encoding():
+        return no_copy_guide(loaded, no_copy, text, guide, source, options.cache_or_default(cache))
 
 
 def _check_ends(config: SampleConfig, tokenizer: Tokenizer, needs_end: str) -> None:

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from charlstm.cli.views import braille
-from charlstm.cli.views.folding import cells_of
+from charlstm.cli.views.folding import cells_of, fold_text
 from charlstm.cli.views.terminal import can_redraw, fold, is_terminal, stdout_console, terminal_size, visible
 from charlstm.report.blocks import Block, Frames, HeatMap, Page, Points, Shaded, Strip, Table, Text
 from charlstm.report.charts import Bars, Chart
@@ -58,7 +58,7 @@ def has_colour(console: Console) -> bool:
 
 def _columns(console: Console) -> int:
     """The columns to write in; the last one stays free."""
-    return max(20, console.width - 1)
+    return max(10, console.width - 1)
 
 
 # ---- text and tables --------------------------------------------------------------------------------------------
@@ -66,8 +66,10 @@ def _columns(console: Console) -> int:
 
 def _text(console: Console, block: Text) -> None:
     if block.is_code:
+        width = 0 if block.is_command or not is_terminal(sys.stdout) else _columns(console) - 2
         for line in visible(block.text).split("\n"):
-            console.out("  " + line if line else "", highlight=False)
+            for part in fold_text(line, width) if width else [line]:
+                console.out("  " + part if part else "", highlight=False)
         return
     _print_paragraph(console, block.text)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charlstm.cli.views.terminal import say
+from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlstm.report.blocks import Page
@@ -38,13 +41,9 @@ class Forms:
         Raises:
             UsageError: there is no matplotlib, or a folder does not exist.
         """
-        from charlstm.errors import UsageError
-
         for path in (self.html, self.png):
-            if path is not None and not path.absolute().parent.is_dir():
-                raise UsageError("its folder does not exist", where=path, hint=f"mkdir -p {path.parent}")
-            if path is not None and path.is_dir():
-                raise UsageError("is a folder, and a file is to be written", where=path)
+            if path is not None:
+                _check_file(path)
         if self.html is not None and self.html == self.png:
             raise UsageError("the page and the picture need files of their own", where=self.html)
         if self.png is not None:
@@ -84,6 +83,18 @@ class Forms:
             if path is not None:
                 write_atomically(path, draw(page))
                 say(f"written: {path}")
+
+
+def _check_file(path: Path) -> None:
+    # With os.path, since a method of Path raises for a name that is too long.
+    if str(path) == "-":
+        raise UsageError("is standard output, which is for the view itself", where=path, hint="Give the file a name.")
+    if os.path.isfile(path.parent):
+        raise UsageError("part of its path is a file, not a folder", where=path, hint="Choose another place.")
+    if not os.path.isdir(path.parent):
+        raise UsageError("its folder does not exist", where=path, hint=f"mkdir -p {shlex.quote(str(path.parent))}")
+    if os.path.isdir(path):
+        raise UsageError("is a folder, and a file is to be written", where=path)
 
 
 def _html(page: Page) -> bytes:

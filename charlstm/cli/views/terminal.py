@@ -42,7 +42,12 @@ def stdout_console() -> Console:
     """Create a console for results; in a pipe it is 120 columns wide, so that tables are not folded at 80."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if is_terminal(sys.stdout) else 120)
+    if not is_terminal(sys.stdout):
+        return Console(highlight=False, width=120)
+    if can_redraw(sys.stdout):
+        return Console(highlight=False)
+    columns, lines = terminal_size()  # rich takes every terminal that says it is dumb for one of 80 columns
+    return Console(highlight=False, width=columns, height=lines)
 
 
 def say(text: str, *, indent: int = 0) -> None:

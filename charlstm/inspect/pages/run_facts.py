@@ -65,7 +65,7 @@ def commands(runs: Sequence[RunRecord]) -> Iterator[Block]:
         lines = list(dict.fromkeys(([made] if made else []) + resumed))
         if lines:
             yield Text("Made by:")
-            yield Text("\n".join(lines), is_code=True)
+            yield Text("\n".join(lines), is_code=True, is_command=True)
         if run.continue_with:
             yield Text("Continue it with:")
-            yield Text(run.continue_with, is_code=True)
+            yield Text(run.continue_with, is_code=True, is_command=True)
