@@ -6,6 +6,7 @@ Texts of a model of bytes are read as bytes, one character for each (Latin-1), s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from charlstm.corpora.known_text import as_list, training_and_validation
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.scan import Progress
 from charlstm.corpora.sources import STDIN, open_sources
-from charlstm.errors import NotFoundError
+from charlstm.errors import NotFoundError, UnknownCharacter
 from charlstm.tokenizers import Tokenizer, from_state
 
 Parts = Iterator[tuple[str, str]]
@@ -117,7 +118,8 @@ def training_text(saved: Checkpoint, sources: Sequence[str] | None, cache: Path)
         return TrainingText(name, lambda: _decoded(encoded, name), size, of_border, data.lists_records)
     assert corpus is not None
     read = (lambda: _raw_parts(corpus)) if raw else corpus.named_chunks
-    size, of_border = _size_and_border(corpus, read, data, tokenizer, cache)
+    with _of_this_text(saved, corpus):
+        size, of_border = _size_and_border(corpus, read, data, tokenizer, cache)
     return TrainingText(corpus.name, read, size, of_border, data.lists_records, is_changed=not same)
 
 
@@ -146,7 +148,22 @@ def training_ids(
     corpus = _open(saved.run.data, sources, cache)
     if corpus is None:
         raise _gone(saved)
-    return encode(corpus, saved.run.data, cache, tokenizer=tokenizer, progress=progress)
+    with _of_this_text(saved, corpus):
+        return encode(corpus, saved.run.data, cache, tokenizer=tokenizer, progress=progress)
+
+
+@contextmanager
+def _of_this_text(saved: Checkpoint, corpus: Corpus) -> Iterator[None]:
+    """Take a character that the model does not know, in a ``with`` block, for the sign of another text.
+
+    Raises:
+        NotFoundError: there was one.
+    """
+    try:
+        yield
+    except UnknownCharacter as fault:
+        what = f"{corpus.name} is not, or no longer, the text it was trained on: {fault.what}"
+        raise NotFoundError(what, where=saved.run.name, hint="Name it with --source TEXT.") from fault
 
 
 def _gone(saved: Checkpoint) -> NotFoundError:

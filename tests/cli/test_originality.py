@@ -9,7 +9,7 @@ import pytest
 
 from charlstm.cli.training_text import training_text
 from charlstm.errors import NotFoundError
-from charlstm.tokenizers import ByteTokenizer
+from charlstm.tokenizers import ByteTokenizer, CharTokenizer
 from tests.command_line import Cli
 from tests.trained_checkpoints import prose, trained_on
 
@@ -93,6 +93,21 @@ def test_where_the_training_text_is_gone(cli: Cli) -> None:
     assert "is not, or no longer, the text" in changed.err
     with pytest.raises(NotFoundError):
         training_text(saved, None, cli.folder / "cache")
+
+
+def test_where_another_text_has_its_place(cli: Cli) -> None:
+    trained_on(cli.folder, b"abc\nbca\ncab\n" * 100, CharTokenizer("\nabc"), records="lines", val_fraction=0.2)
+    for file in (cli.folder / "cache" / "encoded").iterdir():
+        file.unlink()
+    (cli.folder / "book.txt").write_text("xyz\nzyx\n" * 100)
+    for command in (("originality", "my-1", "--length", "9"), ("sample", "my-1", "--no-copy", "40")):
+        result = cli(*command)
+        assert result.code == 4
+        assert "no longer, the text it was trained on: character 'x'" in result.err
+        assert "--source TEXT" in result.err
+    swept = cli("sample", "my-1", "--sweep", "temperature=1", "--json")
+    assert swept.code == 0, swept.err
+    assert json.loads(swept.out)["values"][0]["copy"] is None
 
 
 def test_the_parts_of_a_list_are_those_of_training(cli: Cli) -> None:
