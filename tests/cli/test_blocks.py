@@ -45,6 +45,9 @@ WIDE = (
     Strip("Its title", tuple(letter for letter, _ in LONG), (1.0,) * len(LONG), SURPRISE, GUESSES),
     HeatMap("Its title", np.zeros((3, 99)), SCALE, ("x",) * 99, ("first row", "b", "c")),
     Points("Its title", ("a", "b"), (0.0, 1.0), (1.0, 0.0)),
+    Points("Its title", ("天", "地"), (0.0, 1.0), (1.0, 0.0)),
+    HeatMap("Its title", np.zeros((3, 99)), SCALE, ("天", "x", "\u0301") * 33, ("first row", "b", "c")),
+    Strip("Its title", ("天", "x") * 40, (1.0,) * 80, SURPRISE, ((("地", 0.5),),) * 80),
     Text("f = σ(W_f x + U_f h' + b_f)   σ(0.10 + 0.20 - 0.30) = 0.50\n    " + "What this means. " * 4, is_code=True),
     Text("天地玄黄" * 20, is_code=True),
 )
@@ -159,3 +162,12 @@ def test_the_guesses_stand_below_their_characters():
 
 def test_code_keeps_its_lines():
     assert shown(Text("a = b\n  c", is_code=True)) == "  a = b\n    c\n"
+
+
+def test_wide_characters_stand_below_their_column_and_above_their_guesses():
+    lines = shown(
+        HeatMap("M", np.array([[0.0, 1.0, 0.0]]), rising(0, 1, "share"), ("天", "b", "地"), ("m",))
+    ).splitlines()
+    assert lines[2:4] == ["m   @@  ", "  天b 地"]
+    strip = Strip("S", ("天", "b"), (1.0, 9.0), SURPRISE, ((("地", 0.5),), (("玄", 0.5),)))
+    assert shown(strip).splitlines()[2:4] == ["天b ", "地玄"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -181,18 +181,19 @@ def _heat_map(console: Console, block: HeatMap) -> None:
     values = spread_rows(block.values, rows)
     names = [f"{visible(name)} " for name in block.rows]
     left = max(map(len, names), default=0)
-    room = max(10, _columns(console) - left)
-    steps = [[block.scale.step_of(value) for value in row] for row in values.tolist()]
+    width = _cell_width(block.columns)
+    room = max(10, _columns(console) - left) // width
+    steps = [[block.scale.step_of(value) for value in row for _ in range(width)] for row in values.tolist()]
     for begin in range(0, len(block.columns), room):
-        part = slice(begin, begin + room)
+        cells = slice(begin * width, (begin + room) * width)
         if colour and not names:
             for upper, lower in zip(steps[::2], [*steps[1::2], None][: (len(steps) + 1) // 2], strict=True):
-                console.print(_half_blocks(block.scale, upper[part], lower and lower[part]), soft_wrap=True)
+                console.print(_half_blocks(block.scale, upper[cells], lower and lower[cells]), soft_wrap=True)
         else:
             for number, row in enumerate(steps):
                 name = names[number].rjust(left) if names else ""
-                console.print(RichText(name) + _cells(block.scale, row[part], colour=colour), soft_wrap=True)
-        console.out(" " * left + _letters(block.columns[part]), highlight=False)
+                console.print(RichText(name) + _cells(block.scale, row[cells], colour=colour), soft_wrap=True)
+        console.out(" " * left + _letters(block.columns[begin : begin + room], width).rstrip(), highlight=False)
     _legend(console, block.scale)
     if len(values) < len(block.values):
         _caption(console, f"{len(values)} of the {len(block.values):,} rows, evenly chosen; a page or picture has all.")
@@ -223,9 +224,15 @@ def _cells(scale: Scale, row: list[int], *, colour: bool) -> RichText:
     return line
 
 
-def _letters(columns: tuple[str, ...]) -> str:
-    """The characters under a map, each in one cell; one of two cells would move all that follow."""
-    return "".join(shown if cells_of(shown := cell_of(character)) == 1 else "□" for character in columns)
+def _cell_width(characters: Iterable[str]) -> int:
+    """The columns of a terminal that each character gets: two if one of them needs two, as those of Chinese do."""
+    return max((cells_of(cell_of(character)) for character in characters), default=1) or 1
+
+
+def _letters(characters: Iterable[str], width: int) -> str:
+    """Characters in equally many columns each, so that what stands above them stays above them."""
+    shown = (cell_of(character) for character in characters)
+    return "".join(f"{each}{' ' * (width - cells_of(each))}" if cells_of(each) else "□".ljust(width) for each in shown)
 
 
 # ---- shaded text ------------------------------------------------------------------------------------------------
@@ -295,20 +302,22 @@ def _strip(console: Console, block: Strip) -> None:
 
     _heading(console, block.title)
     coloured = has_colour(console)
-    room = _columns(console)
+    width = _cell_width((*block.characters, *(guess for row in block.guesses for guess, _ in row)))
+    room = max(1, _columns(console) // width)
     for begin in range(0, len(block.characters), room):
         part = slice(begin, begin + room)
         line = RichText()
         for character, value in zip(block.characters[part], block.values[part], strict=True):
             shade = block.scale.shade_of(value)
-            line.append(_letters((character,)), style_of(shade) if coloured else "")
+            line.append(_letters((character,), width), style_of(shade) if coloured else "")
         console.print(line, soft_wrap=True)
         for rank in range(len(block.guesses[0]) if block.guesses else 0):
             guesses = [row[rank] for row in block.guesses[part]]
             likely = RichText()
             for guess, share in guesses:
                 shown = "bold" if share >= 0.5 else "" if share >= 0.1 else "dim"
-                likely.append(_letters((guess,)) if coloured or share >= 0.02 else " ", shown if coloured else "")
+                letter = _letters((guess,), width) if coloured or share >= 0.02 else " " * width
+                likely.append(letter, shown if coloured else "")
             console.print(likely, soft_wrap=True)
         console.print()
     _legend(console, block.scale)
@@ -324,8 +333,10 @@ def _points(console: Console, block: Points) -> None:
     across, up = (max(block.x) - left) or 1, (max(block.y) - low) or 1
     for label, x, y in zip(block.labels, block.x, block.y, strict=True):
         row, column = round((1 - (y - low) / up) * (height - 1)), round((x - left) / across * (width - 1))
-        if grid[row][column] == " ":
-            grid[row][column] = _letters((label,))
+        size = _cell_width((label,))
+        cells = slice(min(column, width - size), min(column, width - size) + size)
+        if set(grid[row][cells]) == {" "}:
+            grid[row][cells] = [_letters((label,), size), *[""] * (size - 1)]
     for line in grid:
         console.out("".join(line).rstrip(), highlight=False)
 
