@@ -87,7 +87,7 @@ def numbered(numbers: Sequence[int] = ()) -> list[Numbered]:
     """
     unknown = [number for number in numbers if not 1 <= number <= len(CLAIMS)]
     if unknown:
-        raise UsageError(f"there is no claim {unknown[0]}", where="only", hint=f"They are 1 to {len(CLAIMS)}.")
+        raise UsageError(f"`only={unknown[0]}`: there is no such claim", hint=f"They are 1 to {len(CLAIMS)}.")
     chosen = []
     for number, claim in enumerate(CLAIMS, 1):
         letters = "abcdefgh" if len(claim.comparisons) > 1 else [""]
@@ -118,7 +118,7 @@ def run(
         UsageError: there is no claim of a number, or no seed.
     """
     if seeds < 1:
-        raise UsageError(f"{seeds} is too few", where="seeds", hint="At least 1 is needed.")
+        raise UsageError(f"`seeds={seeds}` is too few", hint="At least 1 is needed.")
     return _run(text, seeds, seconds, numbered(numbers), should_stop)
 
 

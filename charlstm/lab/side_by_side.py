@@ -53,11 +53,11 @@ class CellComparison:
         unknown = [cell for cell in self.cells if cell not in CELLS]
         if unknown or not self.cells:
             what = f"there is no cell {unknown[0]!r}" if unknown else "no cell is named"
-            raise UsageError(what, where="cells", hint=f"Choose from {', '.join(CELL_NAMES)}.")
+            raise UsageError(f"`cells`: {what}", hint=f"Choose from {', '.join(CELL_NAMES)}.")
         if len(set(self.cells)) < len(self.cells):
-            raise UsageError("a cell is named twice", where="cells", hint="Name each cell once.")
+            raise UsageError("`cells`: one is named twice", hint="Name each cell once.")
         if self.seeds < 1:
-            raise UsageError(f"{self.seeds} is too few", where="seeds", hint="At least 1 is needed.")
+            raise UsageError(f"`seeds={self.seeds}` is too few", hint="At least 1 is needed.")
 
 
 def config_of_size(cell: str, parameters: int, vocab_size: int, embedding_size: int, **settings: Any) -> Architecture:

@@ -101,7 +101,7 @@ def test_the_seed_gives_the_initial_weights_and_torchs_generator_stays():
 def test_an_impossible_comparison_is_an_error_of_one_line(options, where):
     with pytest.raises(CharlstmError) as error:
         CellComparison(**options)
-    assert error.value.where == where
+    assert error.value.what.startswith(f"`{where}")
     assert "\n" not in str(error.value)
 
 

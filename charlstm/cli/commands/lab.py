@@ -185,8 +185,9 @@ def claims(
         bool, typer.Option("--quick", help="Five minutes in all: two seeds, and 4m30s of training.")
     ] = False,
     only: Annotated[
-        str, typer.Option("--only", metavar="LIST", help="The claims to test, by their numbers: 5,6. [default: all]")
-    ] = "",
+        str | None,
+        typer.Option("--only", metavar="LIST", help="The claims to test, by their numbers: 5,6. [default: all]"),
+    ] = None,
     text: Annotated[str, typer.Option("--text", help="The text to train on: a file or a name.")] = "english",
     seeds: Annotated[
         int | None,
@@ -208,7 +209,7 @@ def claims(
     """
     from charlstm.cli.interrupts import load_torch
 
-    numbers = _list(only, "--only", "5, or 5,6") if only else []
+    numbers = _list(only, "--only", "5, or 5,6") if only is not None else []
     budget = seconds(max_time or ("4m30s" if quick else "40m"))
     cache_folder = cache_or_default(cache)
     load_torch()
