@@ -136,7 +136,7 @@ def train_side_by_side(
         for number, trainee in enumerate(trainees, 1):
             trainee.train_until(trainee.budget * until)
             share = begin + (end - begin) * (turn - 1 + number / len(trainees)) / rounds
-            yield Progress(share, f"loss in nats: {' · '.join(_losses(trainees))}")
+            yield Progress(share, f"loss in nats {' · '.join(_losses(trainees))}")
             if should_stop():
                 return
 

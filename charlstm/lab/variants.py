@@ -204,7 +204,7 @@ def _train(variants: TrainedVariants, part: tuple[float, float], should_stop: Sh
     for index in range(EVALUATIONS):
         between = index / EVALUATIONS, (index + 1) / EVALUATIONS
         for event in train_side_by_side([each.trainee for each in networks], should_stop, part=between):
-            text = f"{next(iter(variants)).setup}, loss in nats: {' · '.join(_losses(variants))}"
+            text = f"{next(iter(variants)).setup}: loss in nats {' · '.join(_losses(variants))}"
             yield Progress(begin + (end - begin) * event.share, text)
         for network in networks:
             if network.trainee.steps:
