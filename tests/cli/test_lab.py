@@ -181,7 +181,7 @@ def test_ctrl_c_during_training_keeps_partial_results(tmp_path):
 def test_ctrl_c_leaves_the_claims_that_have_been_measured(tmp_path):
     lab = start("lab", "claims", "--only", "2,6,9", "--seeds", "1", "--max-time", "5m", folder=tmp_path)
     for line in lab.stderr:
-        if "count, " in line and "LSTM" in line:
+        if "count: " in line and "LSTM" in line:
             break
     lab.send_signal(signal.SIGINT)
     out, err = lab.communicate(timeout=60)
