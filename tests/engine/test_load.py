@@ -71,9 +71,10 @@ def test_loading_does_not_wait_for_torchs_compiler(tmp_path):
     write(path, checkpoint(ngram_order=3, ngram_buckets=20))
     program = f"""
 import sys
+from pathlib import Path
 from charlstm.checkpoint.format import read
 from charlstm.engine.load import torch_model
-torch_model(read({str(path)!r}))
+torch_model(read(Path({str(path)!r})))
 sys.exit("torch._dynamo" in sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
