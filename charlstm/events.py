@@ -48,8 +48,8 @@ class EvalDone:
     """One pass over the validation text."""
 
     step: int
-    train_loss: float
-    """Nats per token, a running mean over recent steps."""
+    train_loss: float | None
+    """Nats per token, a running mean over recent steps; None before the first, of a network that is trained further."""
     val_loss: float
     """Nats per token over every validation token."""
     bits_per_char: float

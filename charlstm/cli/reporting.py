@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from dataclasses import replace
@@ -118,7 +119,8 @@ def _diagnosis(run: RunRecord) -> str:
     fine_tuned = run.header is not None and bool(run.header.provenance.init_from)
     losses = [each.val_loss for each in history.evaluations]
     last, train_tokens = history.evaluations[-1], history.sessions[-1].train_tokens
-    return with_options(diagnose(last.train_loss, losses, round(run.tokens), train_tokens, fine_tuned=fine_tuned))
+    train_loss = math.nan if last.train_loss is None else last.train_loss
+    return with_options(diagnose(train_loss, losses, round(run.tokens), train_tokens, fine_tuned=fine_tuned))
 
 
 def _continue_with(run: RunRecord) -> str:

@@ -20,7 +20,8 @@ def diagnose(
 
     Args:
         train_loss: nats per token at the end, a running mean over recent steps.
-        val_losses: nats per token at each evaluation, in order; may be empty.
+        val_losses: nats per token at each evaluation, in order, the first of a fine-tuned network before any step; may
+            be empty.
         tokens: training tokens processed, over all passes.
         train_tokens: tokens in the training text.
         fine_tuned: whether the run began from a trained network, whose shape is given and which needs little text.
@@ -33,6 +34,12 @@ def diagnose(
     passes = tokens / max(1, train_tokens)
     best, last = min(val_losses), val_losses[-1]
     rose = last > best + _WORSE
+    if fine_tuned and best == val_losses[0] and len(val_losses) > 1:
+        return (
+            f"Nothing was gained: the network that it began with has a loss of {best:.2f} nats per token on the "
+            f"validation text, and none since was better ({last:.2f} at the end). It is kept as it was. "
+            "A longer `max_time` or a lower `lr` helps."
+        )
     if rose and passes < 1:  # what was read once is not memorised
         return (
             f"Too early to tell: after {passes:.0%} of the text the loss on the validation text was {last:.2f} nats "

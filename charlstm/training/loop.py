@@ -358,8 +358,10 @@ class Training:
     def _evaluation_due(self) -> bool:
         cursor = self.cursor
         share, train = self._progress(), self.run.train
-        if not cursor.step or cursor.evaluated == cursor.step or share >= _NEARLY_OVER:
+        if cursor.evaluated == cursor.step or share >= _NEARLY_OVER:
             return False
+        if not cursor.step:  # a network that was trained before may be better than after any step
+            return self._fine_tuned and bool(len(self._val_ids))
         if train.eval_every is not None:
             return cursor.step % train.eval_every == 0
         interval = 1 / _EVALUATIONS
@@ -398,7 +400,8 @@ class Training:
         cursor.stale_evals = 0 if best else cursor.stale_evals + 1
         if best:
             cursor.best_val_loss = val_loss
-        yield EvalDone(cursor.step, cursor.train_loss, val_loss, bits, variant.weights, best, self._clock.seconds)
+        train_loss = cursor.train_loss if cursor.step else None
+        yield EvalDone(cursor.step, train_loss, val_loss, bits, variant.weights, best, self._clock.seconds)
         if best:
             yield self._save_model(variant, val_loss, bits)
         yield from self._preview()

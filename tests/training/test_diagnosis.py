@@ -30,6 +30,12 @@ def test_a_network_that_was_trained_before_needs_little_text_and_has_its_shape()
     assert text == "Only 30% of the text was used in this time. A longer `max_time` helps."
 
 
+def test_a_network_that_was_better_before_is_said_to_be_kept():
+    text = diagnose(1.5, (1.43, 1.73), 46_000, 240_000, fine_tuned=True)
+    assert text.startswith("Nothing was gained: the network that it began with has a loss of 1.43 nats per token")
+    assert diagnose(1.5, (1.43,), 0, 240_000, fine_tuned=True).startswith("Only 0%")
+
+
 @pytest.mark.parametrize(("diagnosis", "run"), [(name, run) for name, runs in CASES.items() for run in runs])
 def test_each_run_gets_its_diagnosis(diagnosis, run):
     text = diagnose(*run)

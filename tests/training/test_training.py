@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from charlstm.checkpoint import format as checkpoint_format
+from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.run import METRICS, MODEL, RESUME
 from charlstm.config import RunConfig
 from charlstm.engine.load import torch_model
@@ -47,6 +48,7 @@ def training(
     ranks=SINGLE_PROCESS,
     begun=None,
     new_tokens=(),
+    begin_with=None,
 ):
     folder.mkdir(exist_ok=True)
     shape = {"vocab_size": 8, "embedding_size": 4, "hidden_size": 12, "num_layers": 2, "dropout": 0.1}
@@ -61,9 +63,10 @@ def training(
     ids = ids_of(length)
     val_ids = ids_of(400, seed=1) if val else ids[:0]
     text = TrainingText(CharTokenizer(ALPHABET), ids, val_ids, len(val_ids))
-    return Training(
-        run, text, folder, Beginning(resume=resume, new_tokens=new_tokens), Session(ranks, write_preview, begun)
-    )
+    beginning = Beginning(resume=resume, new_tokens=new_tokens)
+    if begin_with is not None:
+        beginning = Beginning(Provenance(init_from="another run"), begin_with.tensors)
+    return Training(run, text, folder, beginning, Session(ranks, write_preview, begun))
 
 
 def weights(trained):
@@ -95,6 +98,35 @@ def test_the_same_seed_gives_the_same_losses_and_another_seed_others(tmp_path):
     other = run_through(training(tmp_path / "c", train={"seed": 2}))
     assert losses(first) == losses(again)
     assert losses(first) != losses(other)
+
+
+def test_a_network_that_training_makes_worse_is_kept_as_it_was(tmp_path):
+    run_through(training(tmp_path / "before"))
+    before = checkpoint_format.read(tmp_path / "before" / MODEL)
+    worse = training(tmp_path / "after", begin_with=before, train={"lr": 3.0})
+    events = run_through(worse)
+    evaluations = [event for event in events if isinstance(event, EvalDone)]
+    assert [(event.step, event.train_loss is None, event.best) for event in evaluations] == [
+        (0, True, True), (10, False, False), (20, False, False), (30, False, False),
+    ]  # fmt: skip
+    assert evaluations[0].val_loss == pytest.approx(before.provenance.val_loss, abs=0.01)
+    after = checkpoint_format.read(tmp_path / "after" / MODEL)
+    assert after.provenance.step == 0
+    for name in ("layers.0.weight_hh", "embedding.weight"):
+        np.testing.assert_array_equal(after.tensors[name], before.tensors[name])
+    assert any(isinstance(event, Notice) and event.text.startswith("Nothing was gained") for event in events)
+
+
+def test_a_run_that_begins_from_another_resumes_exactly_from_before_its_first_step(tmp_path):
+    run_through(training(tmp_path / "before"))
+    before = checkpoint_format.read(tmp_path / "before" / MODEL)
+    whole = training(tmp_path / "whole", begin_with=before)
+    run_through(whole)
+    events = run_through(training(tmp_path / "half", begin_with=before), stop_after_windows=1)
+    assert not any(isinstance(event, EvalDone | StepDone) for event in events)
+    resumed = training(tmp_path / "half", resume=checkpoint_format.read(tmp_path / "half" / RESUME), begin_with=None)
+    run_through(resumed)
+    assert same(weights(whole), weights(resumed))
 
 
 def test_events_start_and_stop_and_are_in_the_metrics_log(tmp_path):

@@ -139,7 +139,7 @@ def _of_steps(
 def _of_evaluations(
     run: RunRecord, label: str, color: int, against: Against, runs: Sequence[RunRecord]
 ) -> Iterator[Curve]:
-    evaluations = run.history.evaluations
+    evaluations = [each for each in run.history.evaluations if each.step or against == "time"]  # 0 has no logarithm
     if evaluations:
         places = [run.history.place(each.step) for each in evaluations]
         x = _x(run, [place.tokens for place in places], [place.seconds for place in places], against, runs)
