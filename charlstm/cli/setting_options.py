@@ -61,7 +61,7 @@ _FLAGS = {"attention": 256}
 _AUTOMATIC = {
     *("max_time", "epochs", "eval_every", "patience", "records", "val_fraction", "device", "precision"),
     *("hidden_size", "num_layers", "ensemble", "cell", "embedding_size", "skip_connections", "dropout", "weight_drop"),
-    *("batch_size", "seq_len", "streams", "optimizer", "lr", "beta2", "weight_decay"),
+    *("batch_size", "seq_len", "streams", "optimizer", "lr", "warmup", "beta2", "weight_decay"),
 }
 """Settings that `training.plan` chooses, besides those of side inputs: their defaults are not what a user gets."""
 

@@ -178,6 +178,7 @@ def test_ctrl_c_during_training_keeps_partial_results(tmp_path):
     assert json.loads((tmp_path / "lab" / "gradient.json").read_text())["partial"] is True
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_claims_that_have_been_measured(tmp_path):
     lab = start("lab", "claims", "--only", "2,6,9", "--seeds", "1", "--max-time", "5m", folder=tmp_path)
     for line in lab.stderr:

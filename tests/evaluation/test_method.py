@@ -55,6 +55,7 @@ def test_bf16_needs_instructions_and_agreement_with_fp32(monkeypatch, native):
     assert method_of(random_model(2), LONG).precision == "fp32", "its state is chaotic: small errors grow"
 
 
+@pytest.mark.slow
 def test_a_long_text_in_parallel_comes_within_a_thousandth_of_the_exact_loss():
     # The starter without its match memory, which is read in order.
     starter = charlstm.load("starter").checkpoint

@@ -94,6 +94,7 @@ print(status("VmHWM") - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 @pytest.mark.parametrize("function", ["evaluate", "calibrate"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -65,6 +65,7 @@ def test_other_texts_begin_from_nothing(starter: Checkpoint, tmp_path: Path, tex
     assert "bits per character" in start.reason
 
 
+@pytest.mark.slow
 def test_much_text_and_much_time_teach_a_fresh_network_more(starter: Checkpoint, tmp_path: Path) -> None:
     much = corpus(tmp_path, "It was a dark and stormy night, and nobody came. " * 420_000)
     assert choose_start(starter, much).from_starter
@@ -82,7 +83,7 @@ def test_much_text_and_much_time_teach_a_fresh_network_more(starter: Checkpoint,
 )  # fmt: skip
 def test_a_longer_and_a_stranger_text_is_held_less_to_the_start(tokens: int, bits: float, decay: float) -> None:
     model, train = Choices({"dropout": 0.4}), Choices({})
-    fine_tuning(model, train, tokens, bits, 5.0)
+    fine_tuning(model, train, tokens, bits, 5.0, 300)
     assert train.values["weight_decay"] == decay
     assert model.values["dropout"] == 0.4  # what is asked for stays
 
@@ -105,8 +106,24 @@ def test_a_short_text_is_read_more_often_by_a_network_that_was_trained_before(
 @pytest.mark.parametrize(("read", "dropout"), [(0.3, 0.15), (12, 0.15), (24, 0.25), (36, 0.3), (400, 0.3)])
 def test_the_more_passes_the_more_dropout(read: float, dropout: float) -> None:
     model = Choices({})
-    fine_tuning(model, Choices({}), 10_000, 1.4, read)
+    fine_tuning(model, Choices({}), 10_000, 1.4, read, 300)
     assert model.values["dropout"] == dropout
+
+
+@pytest.mark.parametrize(
+    ("steps", "bits", "lr", "warmup"),
+    [
+        (45, 1.4, 4.5e-4, 0.4),
+        (45, 2.4, 3e-3, 0.4),
+        (300, 1.4, 3e-3, 0.2),
+        (1000, 1.4, 3e-3, 0.06),
+        (9000, 1.4, 3e-3, 0.03),
+    ],
+)
+def test_few_steps_are_small_ones(steps: int, bits: float, lr: float, warmup: float) -> None:
+    train = Choices({})
+    fine_tuning(Choices({}), train, 100_000, bits, 1.0, steps)
+    assert (train.values["lr"], train.values["warmup"]) == (pytest.approx(lr), warmup)
 
 
 def test_bits_are_those_of_the_starter_and_unknown_characters_cost_a_lot(starter: Checkpoint) -> None:

@@ -112,7 +112,7 @@ def choose(
     rules.regularise(model, matmul_weight_count(single), passes, train_tokens)
     rules.optimizer(train, model.values["hidden_size"], steps, train_tokens, tokens - train_tokens, speed, rows)
     if begun_at is not None:
-        rules.fine_tuning(model, train, train_tokens, begun_at, passes)
+        rules.fine_tuning(model, train, train_tokens, begun_at, passes, steps)
     sections = {"model": {**model.all, "vocab_size": vocab_size}, "data": data.all, "train": train.all}
     run = RunConfig.from_plain({"name": name, **sections})
     memory = costs.memory(run)

@@ -39,6 +39,10 @@ four times the tokens can train twice the weights."""
 _LIKE_WHAT_WAS_READ = 1.4
 """Bits per character at which the starter reads a novel that is new to it: little in such a text must be learnt."""
 
+_SETTLED, _RISE = 300, 60
+"""Steps of a fine-tuning from which on the learning rate is as high for a text like what was read before as for any
+other; and steps in which it rises, if there are enough."""
+
 _LIKE_ENGLISH = 2.0
 """Bits per character at which it reads most other English: a text that it reads worse is held less to it, whatever its
 length."""
@@ -184,7 +188,7 @@ def shape(model: Choices, effective_vocab_size: int) -> None:
     model.set_default("skip_connections", layers > 1, "helps from two layers on, does nothing for one")
 
 
-def fine_tuning(model: Choices, train: Choices, train_tokens: int, bits: float, passes: float) -> None:
+def fine_tuning(model: Choices, train: Choices, train_tokens: int, bits: float, passes: float, steps: float) -> None:
     """Fill in what is special about a run that begins from a trained network: it must not forget more than it learns.
 
     Source: ``docs/decisions/fine-tuning.md``.
@@ -195,6 +199,7 @@ def fine_tuning(model: Choices, train: Choices, train_tokens: int, bits: float, 
         train_tokens: tokens of the training text.
         bits: bits per character at which the network reads the text before, as in `Start.bits`.
         passes: predicted passes over the training text.
+        steps: predicted steps.
     """
     doublings = math.log2(max(1.0, passes / _MAX_PASSES))
     dropout = min(0.3, 0.15 + 0.1 * doublings)
@@ -208,7 +213,10 @@ def fine_tuning(model: Choices, train: Choices, train_tokens: int, bits: float, 
     read = f", read at {bits:.2f} bits per character," if bits else ""
     reason = f"{train_tokens:,} tokens{read} teach that much of their own"
     train.set_default("weight_decay", float(f"{decay:.2g}"), reason)
-    train.set_default("lr", 3e-3, "small: the network was trained before")
+    rate = 3e-3 * min(1.0, steps / _SETTLED) if bits < _LIKE_ENGLISH else 3e-3
+    train.set_default("lr", float(f"{rate:.2g}"), f"small: the network was trained before; {steps:.0f} steps")
+    warmup = min(0.4, max(0.03, _RISE / max(1.0, steps)))
+    train.set_default("warmup", round(warmup, 2), "the first steps, of a direction not yet known, are small")
 
 
 def networks(
