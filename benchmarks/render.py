@@ -262,11 +262,11 @@ def with_block(page: str, block: str) -> str:
 
 def main() -> None:
     """Write ``docs/RESULTS.md`` and the block of each page with markers."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     (ROOT / "docs" / "RESULTS.md").write_text(results_page(), "utf-8")
     for page in pages():
         page.write_text(with_block(page.read_text("utf-8"), readme_block()), "utf-8")
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     main()

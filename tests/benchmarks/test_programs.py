@@ -1,8 +1,8 @@
 """Every benchmark starts, explains itself, and can leave its record out."""
 
+import importlib
 import json
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_a_benchmark_explains_itself(program, monkeypatch, capsys):
     monkeypatch.syspath_prepend(ROOT)
     monkeypatch.setattr(sys, "argv", [f"{program}.py", "--help"])
     with pytest.raises(SystemExit) as ended:  # in this process: a new one would load torch each time
-        runpy.run_module(f"benchmarks.{program}", run_name="__main__")
+        importlib.import_module(f"benchmarks.{program}").main()
     assert ended.value.code == 0
     help_page = capsys.readouterr().out
     assert f"python -m benchmarks.{program}" in help_page
