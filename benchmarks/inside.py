@@ -13,7 +13,6 @@ first row is the data behind the views: a trace of 200 characters, in this proce
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -41,6 +40,16 @@ _TRACED, _WRITTEN = 200, 2000
 _MIB = 1 << 20
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes of the unit of ``ru_maxrss``."""
+_WATCH = """
+import os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(time.perf_counter() - start, usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+"""Runs a command and prints its seconds and memory. A process counts the memory of the one that started it, up to its
+own start, as its own: so it is started by this small one."""
 
 
 def main() -> None:
@@ -128,13 +137,13 @@ def _write(path: Path, settings: dict[str, object], tokenizer: CharTokenizer) ->
 
 def _run(arguments: list[str], folder: Path) -> tuple[float, float]:
     """The seconds of a command, and its largest resident memory in MiB."""
-    start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *arguments], cwd=folder, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(arguments)} ended with {process.returncode}")
-    return time.perf_counter() - start, usage.ru_maxrss * _RSS_UNIT / _MIB
+    done = subprocess.run(
+        [sys.executable, "-c", _WATCH, sys.executable, *arguments], cwd=folder, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
+    seconds, memory = done.stdout.split()
+    return float(seconds), int(memory) * _RSS_UNIT / _MIB
 
 
 if __name__ == "__main__":
