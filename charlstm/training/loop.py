@@ -383,8 +383,9 @@ class Training:
             yield from self._preview()
             return True
         seconds = _VALIDATION_SHARE * (self.run.train.max_time or math.inf)
+        ema = self._ema if cursor.step else None  # of no step there is no average
         chosen = self.ranks.on_rank_zero(
-            lambda: self._validation.choose(self.model, self._ema, stop, tokens=cursor.val_tokens, seconds=seconds)
+            lambda: self._validation.choose(self.model, ema, stop, tokens=cursor.val_tokens, seconds=seconds)
         )
         if chosen is None:
             return False
