@@ -26,6 +26,7 @@ from charlstm.lab.variants import (
     TEXT,
     Setup,
     TrainedVariants,
+    Variant,
     setups,
     train_variants,
 )
@@ -99,6 +100,20 @@ def numbered(numbers: Sequence[int] = ()) -> list[Numbered]:
     return chosen
 
 
+def share_of_all(text: Text, numbers: Sequence[int]) -> float:
+    """How much of the training of all claims some of them need, from 0 to 1.
+
+    Args:
+        text: what networks learn.
+        numbers: the claims, from 1; empty for all.
+    """
+    every = setups(text)
+    wanted, all_of_them = (
+        sum(every[variant.setup].share for variant in _variants(numbered(which))) for which in (numbers, ())
+    )
+    return wanted / all_of_them
+
+
 def run(
     text: Text, seeds: int, seconds: float, numbers: Sequence[int] = (), should_stop: ShouldStop = never
 ) -> Experiment:
@@ -125,8 +140,7 @@ def run(
 def _run(text: Text, seeds: int, seconds: float, tested: Sequence[Numbered], should_stop: ShouldStop) -> Experiment:
     every = setups(text)
     measured = list(dict.fromkeys(side for each in tested for side in each.comparison.measured))
-    variants = dict.fromkeys(side.variant for side in measured)
-    variants |= dict.fromkeys(variant.steps_of for variant in variants if variant.steps_of is not None)
+    variants = _variants(tested)
     total = sum(every[variant.setup].share for variant in variants)
     budget = seconds / (seeds * total)
     values: Values = {}
@@ -152,6 +166,12 @@ def _run(text: Text, seeds: int, seconds: float, tested: Sequence[Numbered], sho
         "seconds_each": budget, "threads": torch.get_num_threads(), "optimizer": TRAIN.optimizer, "lr": TRAIN.lr,
     }  # fmt: skip
     yield _result(every, outcomes, tested, settings, partial)
+
+
+def _variants(tested: Sequence[Numbered]) -> list[Variant]:
+    """The kinds of networks that some comparisons need, each once."""
+    compared = dict.fromkeys(side.variant for each in tested for side in each.comparison.measured)
+    return [*(compared | dict.fromkeys(each.steps_of for each in compared if each.steps_of is not None))]
 
 
 def _measure(

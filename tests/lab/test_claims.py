@@ -221,3 +221,11 @@ def test_the_whole_table_is_measured(steps_take):
     assert [row[0].split()[0] for row in report.rows] == [str(row) for row in claims.numbered()]
     assert not report.partial
     assert not any("too short" in value for row in report.rows for value in row)
+
+
+def test_some_claims_have_their_share_of_the_time():
+    text = some_text()
+    shares = [claims.share_of_all(text, [number]) for number in range(1, 13)]
+    assert claims.share_of_all(text, []) == claims.share_of_all(text, range(1, 13)) == 1
+    assert all(0 < share < 0.6 for share in shares)
+    assert sum(shares) >= 1  # some need the same networks

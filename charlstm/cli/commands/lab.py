@@ -195,7 +195,9 @@ def claims(
     ] = None,
     max_time: Annotated[
         str | None,
-        typer.Option("--max-time", metavar="TIME", help="Training time of all networks together. [default: 40m]"),
+        typer.Option(
+            "--max-time", metavar="TIME", help="Training time of all networks together. [default: 40m for all claims]"
+        ),
     ] = None,
     out: Out = OUT,
     json_out: Json = False,
@@ -205,12 +207,13 @@ def claims(
 
     "An LSTM bridges long gaps", "a GRU is faster", "attention helps": twelve claims, each tested by networks that are
     trained here side by side. A claim is supported if every seed of one kind of network beats every seed of the other,
-    refuted if it is the other way round, and inconclusive otherwise. All of them take about 45 minutes.
+    refuted if it is the other way round, and inconclusive otherwise. All of them take about 45 minutes, some their
+    share of that.
     """
     from charlstm.cli.interrupts import load_torch
 
     numbers = _list(only, "--only", "5, or 5,6") if only is not None else []
-    budget = seconds(max_time or ("4m30s" if quick else "40m"))
+    budget = seconds(max_time) if max_time is not None else None
     cache_folder = cache_or_default(cache)
     load_torch()
     from charlstm.lab import claims as lab
@@ -218,7 +221,13 @@ def claims(
     count = (2 if quick else 5) if seeds is None else seeds
     lab.numbered(numbers)  # a wrong number costs no reading
     read = _read_text(text, cache_folder)
+    if budget is None:
+        budget = (_QUICK if quick else _WHOLE) * lab.share_of_all(read, numbers)
     _perform(lambda should_stop: lab.run(read, count, budget, numbers, should_stop), out, json_out)
+
+
+_QUICK, _WHOLE = 270.0, 2400.0
+"""Seconds of training for all claims."""
 
 
 def _perform(start: Callable[[ShouldStop], Experiment], out: Path, json_out: bool) -> None:

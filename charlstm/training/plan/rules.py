@@ -216,7 +216,7 @@ def fine_tuning(model: Choices, train: Choices, train_tokens: int, bits: float, 
     rate = 3e-3 * min(1.0, steps / _SETTLED) if bits < _LIKE_ENGLISH else 3e-3
     train.set_default("lr", float(f"{rate:.2g}"), f"small: the network was trained before; {steps:.0f} steps")
     warmup = min(0.4, max(0.03, _RISE / max(1.0, steps)))
-    train.set_default("warmup", round(warmup, 2), "the first steps, of a direction not yet known, are small")
+    train.set_default("warmup", round(warmup, 2), "the first steps, whose direction is not yet known, are small")
 
 
 def networks(
