@@ -19,6 +19,7 @@ from charlstm.corpora.read import Corpus
 from charlstm.corpora.scan import Progress
 from charlstm.corpora.sources import STDIN, open_sources
 from charlstm.errors import NotFoundError, UnknownCharacter
+from charlstm.paths import starter_folder
 from charlstm.tokenizers import Tokenizer, from_state
 
 Parts = Iterator[tuple[str, str]]
@@ -167,6 +168,10 @@ def _of_this_text(saved: Checkpoint, corpus: Corpus) -> Iterator[None]:
 
 
 def _gone(saved: Checkpoint) -> NotFoundError:
+    if saved.run.name == starter_folder().name:  # its one file was made from them
+        what = "the books it was trained on do not come with it"
+        hint = "Fetch them: charlstm corpora fetch classics. Then add --source classics."
+        return NotFoundError(what, where=saved.run.name, hint=hint)
     what = f"the text it was trained on, {', '.join(saved.run.data.sources)}, is not here"
     return NotFoundError(what, where=saved.run.name, hint="Name it with --source TEXT.")
 

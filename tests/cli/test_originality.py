@@ -161,3 +161,10 @@ def test_short_texts(cli: Cli) -> None:
     result = cli("originality", "my-1", "--length", "200")
     assert result.code == 0, result.err
     assert "The held-out text is shorter" in result.out
+
+
+def test_the_starter_says_how_to_get_what_it_has_read(cli: Cli) -> None:
+    gone = cli("originality", "starter")
+    assert gone.code == 4
+    assert "charlstm corpora fetch classics. Then add --source classics." in gone.err
+    assert gone.err.count("\n") == 1

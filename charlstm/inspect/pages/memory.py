@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from charlstm.inspect.gradients import gradient_reach
 from charlstm.inspect.memory import WHOLE, Memory
 from charlstm.report.blocks import Page, Section, Table, Text
-from charlstm.report.charts import Chart, Curve, Level
+from charlstm.report.charts import Chart, Curve
 
 Figures: TypeAlias = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ def memory_page(name: str, memory: Memory, *, foot: str = "") -> Page:
                 *(Text(sentence) for sentence in _sentences(memory)),
                 Chart(
                     "Bits lost without the earlier context", "characters that are as they were",
-                    "bits per character", curves, log_x=True, levels=(Level(0, "nothing lost"),),
+                    "bits per character", curves, log_x=True,
                 ),
                 Chart(
                     "Gradient of the prediction", "characters back, counting the last as 1",
