@@ -140,7 +140,8 @@ def test_a_default_is_shown_where_it_is_what_a_user_gets(monkeypatch: pytest.Mon
     machine = Machine("cpu", "fp32", 1e11, 1 << 36, "measured")
     plan = choose("my", 1_000_000, 80, machine, {"train": {"max_time": 3600.0}})
     short = choose("my", 1_000, 80, machine, {})
-    automatic = plan.reasons.keys() | short.reasons.keys() | {"vocab_size", "epochs"}
+    begun = choose("my", 1_000_000, 80, machine, {}, begun_at=1.5)
+    automatic = plan.reasons.keys() | short.reasons.keys() | begun.reasons.keys() | {"vocab_size", "epochs"}
     values = {name: value for section in SECTIONS for name, value in plan.run.to_plain()[section].items()}
     page = " ".join(help_page(80, monkeypatch).split())
     for setting in SETTINGS:
