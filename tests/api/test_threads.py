@@ -33,7 +33,9 @@ def at_once(calls):
         return list(pool.map(run, calls))
 
 
-@pytest.mark.parametrize("kind", CAUSAL)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.slow] if kind == "starter" else []) for kind in CAUSAL]
+)
 def test_texts_written_at_once_are_those_written_alone(kind):
     model = CAUSAL[kind]()
     write = [partial(model.generate, length=LENGTH, seed=seed, temperature=1.0) for seed in range(THREADS)]

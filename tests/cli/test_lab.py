@@ -165,6 +165,7 @@ def test_without_matplotlib_everything_but_the_picture_is_written(cli, monkeypat
 # ---- Ctrl-C -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ctrl_c_during_training_keeps_partial_results(tmp_path):
     lab = start("lab", "gradient", "--cells", "rnn,gru", "--parameters", "500", "--max-time", "5m", folder=tmp_path)
     for line in lab.stderr:
