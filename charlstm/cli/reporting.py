@@ -120,7 +120,11 @@ def _diagnosis(run: RunRecord) -> str:
     losses = [each.val_loss for each in history.evaluations]
     last, train_tokens = history.evaluations[-1], history.sessions[-1].train_tokens
     train_loss = math.nan if last.train_loss is None else last.train_loss
-    return with_options(diagnose(train_loss, losses, round(run.tokens), train_tokens, fine_tuned=fine_tuned))
+    start_loss = None if history.evaluations[0].step else losses[0]
+    said = diagnose(
+        train_loss, losses, round(run.tokens), train_tokens, fine_tuned=fine_tuned, start_loss=start_loss
+    )  # fmt: skip
+    return with_options(said)
 
 
 def _continue_with(run: RunRecord) -> str:

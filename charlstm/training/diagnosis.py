@@ -14,17 +14,23 @@ _STILL_FALLING = 0.03
 
 
 def diagnose(
-    train_loss: float, val_losses: Sequence[float], tokens: int, train_tokens: int, *, fine_tuned: bool = False
+    train_loss: float,
+    val_losses: Sequence[float],
+    tokens: int,
+    train_tokens: int,
+    *,
+    fine_tuned: bool = False,
+    start_loss: float | None = None,
 ) -> str:
     """Describe how a run went in one or two sentences.
 
     Args:
         train_loss: nats per token at the end, a running mean over recent steps.
-        val_losses: nats per token at each evaluation, in order, the first of a fine-tuned network before any step; may
-            be empty.
+        val_losses: nats per token at each evaluation, in order; may be empty.
         tokens: training tokens processed, over all passes.
         train_tokens: tokens in the training text.
         fine_tuned: whether the run began from a trained network, whose shape is given and which needs little text.
+        start_loss: the first of ``val_losses``, if it is of that network before any step.
 
     Returns:
         The sentences; empty if nothing stands out.
@@ -34,7 +40,7 @@ def diagnose(
     passes = tokens / max(1, train_tokens)
     best, last = min(val_losses), val_losses[-1]
     rose = last > best + _WORSE
-    if fine_tuned and best == val_losses[0] and len(val_losses) > 1:
+    if best == start_loss and len(val_losses) > 1:
         return (
             f"Nothing was gained: the network that it began with has a loss of {best:.2f} nats per token on the "
             f"validation text, and none since was better ({last:.2f} at the end). It is kept as it was. "

@@ -324,6 +324,7 @@ class Training:
                 self.cursor.tokens,
                 len(self._train_ids),
                 fine_tuned=self._fine_tuned,
+                start_loss=losses[0] if self._fine_tuned and losses else None,
             )
             if text:
                 yield Notice(self.cursor.step, text)
