@@ -21,8 +21,8 @@ from pathlib import Path
 import charlstm
 from benchmarks import records
 from benchmarks.records import ROOT
-from benchmarks.writing import figures_of, texts
-from charlstm.evaluation.writing import known_words, words_of
+from benchmarks.writing import figures_of, real_words
+from charlstm.evaluation.writing import words_of
 
 _WRITTEN = ("real words", "own 5-grams", "in circles", "repeated trigrams", "longest run")
 _SHOWN = 400
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--checkout", type=Path, default=ROOT)
     options = parser.parse_args()
     record = records.begin("kinds", options.seeds)
-    lexicon = known_words(texts(options.classics), least=3) if options.classics else set()
+    lexicon = real_words(options.classics)
     earlier = "" if options.checkout == ROOT else f", at {records.commit(options.checkout)}"
     samples = record.details["samples"] = {}
     for file in options.files:

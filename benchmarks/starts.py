@@ -26,10 +26,9 @@ from pathlib import Path
 import charlstm
 from benchmarks import records
 from benchmarks.runs import CHARLSTM, cache, validation_loss
-from benchmarks.writing import figures_of, texts, write
+from benchmarks.writing import figures_of, real_words, write
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.corpora.sources import open_sources
-from charlstm.evaluation.writing import known_words
 from charlstm.training.plan.start import choose_start
 
 STARTS = {"from nothing": "none", "from the starter": "starter"}
@@ -46,7 +45,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=8000)
     options = parser.parse_args()
     record = records.begin("starts", options.seeds)
-    lexicon = known_words(texts(options.classics), least=3) if options.classics else set()
+    lexicon = real_words(options.classics)
     starter = charlstm.load("starter")
     for file in options.files:
         compare(file, options, starter.checkpoint, lexicon, record)

@@ -67,7 +67,7 @@ def main() -> None:
     options = parser.parse_args()
     record = records.begin("writing", options.seeds)
     source = options.text.read_text("utf-8")
-    lexicon = known_words(texts(options.classics), least=3) if options.classics else set()
+    lexicon = real_words(options.classics)
     judge = charlstm.load(options.judge) if options.judge else None
     model = charlstm.load(options.model)
     pieces = list(spread(source, options.length, len(options.seeds)))
@@ -117,10 +117,18 @@ def spread(text: str, length: int, count: int) -> Iterator[str]:
         yield text[start : start + length]
 
 
-def texts(folder: Path) -> Iterator[str]:
-    """The texts of a folder."""
-    for path in sorted(folder.rglob("*.txt")):
-        yield path.read_text("utf-8")
+def real_words(folder: Path | None) -> set[str]:
+    """The words that occur three times in the texts of a folder; none without a folder.
+
+    Raises:
+        SystemExit: there is no text in it, so that every word would count as none.
+    """
+    if folder is None:
+        return set()
+    paths = sorted(folder.rglob("*.txt"))
+    if not paths:
+        raise SystemExit(f"no .txt in {folder}: name the folder that `charlstm corpora fetch classics` prints")
+    return known_words((path.read_text("utf-8") for path in paths), least=3)
 
 
 def figures_of(text: str, source: str, lexicon: set[str]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.writing import figures_of, in_circles, spread, typed
+from benchmarks.writing import figures_of, in_circles, real_words, spread, typed
 
 
 def test_a_passage_said_again_is_a_circle():
@@ -30,3 +30,12 @@ def test_pieces_are_spread_over_a_text():
 def test_settings_are_typed_as_on_the_command_line():
     off = {"top_k": 0, "top_p": 1, "min_p": 0, "repetition_penalty": 1, "longest_run": 0}
     assert typed("-t 0.5 --no-repeat 8") == {"temperature": 0.5, "no_repeat": 8, **off}
+
+
+def test_a_folder_without_texts_is_refused(tmp_path):
+    (tmp_path / "book.md").write_text("a book\n")
+    with pytest.raises(SystemExit, match=r"no \.txt in"):
+        real_words(tmp_path)
+    (tmp_path / "book.txt").write_text("a book, a book, and a book\n")
+    assert real_words(tmp_path) == {"a", "book"}
+    assert real_words(None) == set()
