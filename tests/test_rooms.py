@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "charlstm"
 
 ROOMS = (
     "errors schemas durations events files paths cpu",
-    "tokenizers nn report",
+    "tokenizers nn report page",
     "config settings_file",
     "checkpoint corpora",
     "engine evaluation",
@@ -28,7 +28,7 @@ ORDER = {room: place for place, room in enumerate(" ".join(ROOMS).split())}
 README_LINE = " → ".join(f"`{row}`" for row in ROOMS)
 
 TORCH_FREE = {
-    *("errors", "schemas", "durations", "events", "files", "paths", "cpu", "tokenizers", "report", "config"),
+    *("errors", "schemas", "durations", "events", "files", "paths", "cpu", "tokenizers", "report", "page", "config"),
     *("settings_file", "checkpoint", "corpora", "sampling", "filling"),
 }
 """Rooms whose modules import no torch, not even inside a function."""

@@ -1,0 +1,118 @@
+import { Attention } from "./attention.js";
+import { concatenate, Matrix } from "./matrix.js";
+import { SideInputs } from "./side_inputs.js";
+import { Stack } from "./stack.js";
+
+/**
+ * A causal network, one token at a time: embedding (and side inputs) → recurrent layers (→ attention) → softmax.
+ *
+ * The state is a value: it goes in by argument, comes out by return, and is never changed, so any number of texts can
+ * go on from one state.
+ *
+ * @typedef {object} State
+ * @property {import("./stack.js").StackState[]} layers of each stack
+ * @property {import("./attention.js").Memory} attention
+ * @property {import("./side_inputs.js").SideState} side
+ * @property {boolean} frozen whether the match memory stores nothing more of what is read
+ *
+ * @typedef {object} Step
+ * @property {Float32Array} logits of the next token, (V,)
+ * @property {State} state after the token
+ * @property {import("./cells.js").Parts[][]} parts what each layer of each stack computed
+ * @property {Float32Array[]} features of each stack
+ *
+ * @typedef {{stack: number, layer: number, part: string, unit: number, value: number}} Hold a unit and what it is held at
+ */
+export class Network {
+  /** @param {import("./checkpoint.js").Checkpoint} checkpoint */
+  constructor({ architecture, tensors }) {
+    this.architecture = architecture;
+    this.vocabSize = architecture.vocab_size;
+    this.embedding = /** @type {import("./checkpoint.js").Tensor} */ (tensors.get("embedding.weight"));
+    this.stackNames = stackNames(architecture);
+    this.stacks = this.stackNames.map((name) => new Stack(name, architecture, tensors));
+    this.side = new SideInputs(architecture, tensors);
+    const window = architecture.attention_window;
+    this.attention = window ? new Attention(window, tensors) : null;
+    this.head = Matrix.of(/** @type {import("./checkpoint.js").Tensor} */ (tensors.get("head.weight")));
+    this.headBias = /** @type {import("./checkpoint.js").Tensor} */ (tensors.get("head.bias")).numbers();
+  }
+
+  /** The state before any text. @returns {State} */
+  empty() {
+    return {
+      layers: this.stacks.map((stack) => stack.empty()),
+      attention: [],
+      side: this.side.empty(),
+      frozen: false,
+    };
+  }
+
+  /**
+   * Read one token.
+   * @param {number} token
+   * @param {State} before
+   * @returns {Step}
+   */
+  step(token, before) {
+    const embedded = new Float32Array(this.architecture.embedding_size);
+    this.embedding.row(token, embedded);
+    const side = this.side.step(token, before.side, before.frozen, embedded);
+    let attention = before.attention;
+    const members = this.stacks.map((stack, member) => {
+      const { parts, state } = stack.step(embedded, before.layers[member]);
+      const hidden = parts.map(({ h }) => h);
+      if (this.attention) {
+        const step = this.attention.step(hidden[hidden.length - 1], attention);
+        hidden[hidden.length - 1] = step.attended;
+        attention = step.memory;
+      }
+      return { parts, state, features: stack.features(hidden) };
+    });
+    const features = members.map((member) => member.features);
+    return {
+      logits: this.predict(features),
+      state: { layers: members.map(({ state }) => state), attention, side, frozen: before.frozen },
+      parts: members.map(({ parts }) => parts),
+      features,
+    };
+  }
+
+  /**
+   * The logits of the next token: of an ensemble the mean of its members' (1/K) Σ_k (W_k h_k + c).
+   * @param {Float32Array[]} features of each member
+   */
+  predict(features) {
+    const all = concatenate(features);
+    const read = features.length > 1 ? all.map((each) => each / features.length) : all;
+    return this.head.times(read, this.headBias).slice();
+  }
+
+  /**
+   * Let a text go on from a state with a unit held at a value. What the unit computes at a step still reaches the
+   * softmax there, and is forgotten after it.
+   * @param {State} state
+   * @param {Hold} hold
+   * @returns {State}
+   */
+  hold(state, { stack, layer, part, unit, value }) {
+    const place = this.stacks[stack].cell.state.indexOf(part);
+    const layers = state.layers.map((each, s) =>
+      each.map((parts, k) =>
+        s === stack && k === layer
+          ? parts.map((values, p) => (p === place ? values.map((old, u) => (u === unit ? value : old)) : values))
+          : parts,
+      ),
+    );
+    return { ...state, layers };
+  }
+}
+
+/**
+ * The prefix of the tensors of each stack: one, or one for each member of an ensemble or for each direction.
+ * @param {Record<string, any>} architecture
+ */
+export function stackNames({ bidirectional, ensemble }) {
+  if (bidirectional) return ["layers", "backwards"];
+  return Array.from({ length: ensemble }, (_, member) => (member ? `layers_${member + 1}` : "layers"));
+}

@@ -1,0 +1,69 @@
+import { CELLS } from "./cells.js";
+import { concatenate, Matrix } from "./matrix.js";
+
+/**
+ * The recurrent layers of one direction, or of one member of an ensemble. With skip connections every layer also reads
+ * the embedding, and the softmax reads every layer (Graves 2013).
+ *
+ * @typedef {Float32Array[][]} StackState for each layer, from the lowest, the parts of its state; a value, never changed
+ */
+export class Stack {
+  /**
+   * @param {string} prefix of the names of its tensors
+   * @param {Record<string, any>} architecture
+   * @param {Map<string, import("./checkpoint.js").Tensor>} tensors
+   */
+  constructor(prefix, architecture, tensors) {
+    this.skip = architecture.skip_connections;
+    this.size = architecture.hidden_size;
+    this.cell = CELLS[/** @type {keyof typeof CELLS} */ (architecture.cell)];
+    this.layers = Array.from({ length: architecture.num_layers }, (_, k) => {
+      /** @param {string} name */
+      const tensor = (name) => /** @type {import("./checkpoint.js").Tensor} */ (tensors.get(`${prefix}.${k}.${name}`));
+      /** @type {Record<string, Float32Array>} */
+      const vectors = {};
+      for (const name of this.cell.vectors) vectors[name] = tensor(name).numbers();
+      return {
+        input: Matrix.of(tensor("weight_ih")),
+        recurrent: Matrix.of(tensor("weight_hh")),
+        bias: tensor("bias").numbers(),
+        vectors,
+      };
+    });
+  }
+
+  /** The state before any text. @returns {StackState} */
+  empty() {
+    return this.layers.map(() => this.cell.state.map(() => new Float32Array(this.size)));
+  }
+
+  /**
+   * Read the embedding of one token.
+   * @param {Float32Array} embedded
+   * @param {StackState} state
+   * @returns {{parts: import("./cells.js").Parts[], state: StackState}} what each layer computed, and the next state
+   */
+  step(embedded, state) {
+    let x = embedded;
+    const parts = this.layers.map(({ input, recurrent, bias, vectors }, k) => {
+      const below = k && this.skip ? concatenate([x, embedded]) : x;
+      const computed = this.cell.equations({
+        fromInput: input.times(below, bias),
+        fromState: recurrent.times(state[k][0]),
+        state: state[k],
+        vectors,
+      });
+      x = computed.h;
+      return computed;
+    });
+    return { parts, state: parts.map((computed) => this.cell.state.map((part) => computed[part])) };
+  }
+
+  /**
+   * What the softmax reads: h of the top layer, with skip connections h of every layer.
+   * @param {Float32Array[]} hidden of each layer
+   */
+  features(hidden) {
+    return this.skip ? concatenate(hidden) : hidden[hidden.length - 1];
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * Where networks are computed: by a server, or here. Both backends have the methods of `engine/player.js`, and the same
+ * data goes in and comes out.
+ *
+ * @typedef {object} Backend
+ * @property {string} place where it computes, in words
+ * @property {() => Promise<any>} models
+ * @property {(request: any, signal: AbortSignal) => Promise<any>} score
+ * @property {(request: any, signal: AbortSignal) => AsyncIterable<{event: string, data: any}>} generate
+ * @property {(request: any, signal: AbortSignal) => Promise<any>} fan
+ * @property {(request: any, signal: AbortSignal) => Promise<any>} trace
+ * @property {(request: any, signal: AbortSignal) => Promise<any>} fill
+ * @property {(request: any, signal: AbortSignal) => Promise<any>} units
+ */
+
+/** What went wrong, in one line for a person. */
+export class Fault extends Error {
+  /** @param {{message: string, code?: string | null, at?: number}} error */
+  constructor({ message, code = null, at }) {
+    super(message);
+    this.code = code;
+    this.at = at;
+  }
+}
+
+/** The server of `charlstm serve`. @implements {Backend} */
+export class HttpBackend {
+  constructor() {
+    this.place = "on the server";
+    const token = new URLSearchParams(location.hash.slice(1)).get("token");
+    if (token) {
+      sessionStorage.setItem("token", token);
+      history.replaceState(null, "", location.pathname);
+    }
+    this.token = sessionStorage.getItem("token");
+  }
+
+  async models() {
+    return (await this.ask("models", null)).json();
+  }
+
+  /** @param {any} request @param {AbortSignal} signal */
+  async score(request, signal) {
+    return (await this.ask("score", request, signal)).json();
+  }
+
+  /** @param {any} request @param {AbortSignal} signal */
+  async *generate(request, signal) {
+    const response = await this.ask("generate", request, signal);
+    const stream = /** @type {ReadableStream<Uint8Array>} */ (response.body);
+    for await (const { event, data } of serverSentEvents(stream)) {
+      if (event === "error") throw new Fault(data.error);
+      yield { event, data };
+    }
+  }
+
+  /** @param {any} request @param {AbortSignal} signal */
+  async fan(request, signal) {
+    return (await this.ask("fan", request, signal)).json();
+  }
+
+  /** @param {any} request @param {AbortSignal} signal */
+  async trace(request, signal) {
+    const bytes = await (await this.ask("trace", request, signal)).arrayBuffer();
+    const length = new DataView(bytes).getUint32(0, true);
+    const header = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, length)));
+    return { ...header, planes: new Uint8Array(bytes, 4 + length) };
+  }
+
+  /** @param {any} request @param {AbortSignal} signal */
+  async fill(request, signal) {
+    return (await this.ask("fill", request, signal)).json();
+  }
+
+  /** @param {any} request @param {AbortSignal} signal */
+  async units(request, signal) {
+    return (await this.ask("units", request, signal)).json();
+  }
+
+  /** @param {string} what @param {any} request @param {AbortSignal} [signal] */
+  async ask(what, request, signal) {
+    /** @type {Record<string, string>} */
+    const headers = request ? { "Content-Type": "application/json" } : {};
+    if (this.token) headers.Authorization = `Bearer ${this.token}`;
+    const body = request ? JSON.stringify(request) : undefined;
+    let response;
+    try {
+      response = await fetch(`api/${what}`, { method: request ? "POST" : "GET", headers, body, signal });
+    } catch (fault) {
+      if (signal?.aborted) throw fault;
+      throw new Fault({ message: "The server does not answer: is `charlstm serve` still running?" });
+    }
+    if (response.ok) return response;
+    const answer = await response.json().catch(() => ({ error: { message: `The server answered ${response.status}.` } }));
+    throw new Fault(answer.error);
+  }
+}
+
+/** @param {ReadableStream<Uint8Array>} stream @returns {AsyncGenerator<{event: string, data: any}>} */
+async function* serverSentEvents(stream) {
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  let waiting = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const blocks = (waiting + value).split("\n\n");
+    waiting = /** @type {string} */ (blocks.pop());
+    for (const block of blocks) {
+      const lines = block.split("\n").map((line) => line.split(/: ?(.*)/s));
+      const event = lines.find(([name]) => name === "event")?.[1] ?? "message";
+      const data = lines.filter(([name]) => name === "data").map(([, text]) => text);
+      if (data.length) yield { event, data: JSON.parse(data.join("\n")) };
+    }
+  }
+}
+
+/** The engine of this page: in a worker, or if the browser refuses one, between the page's own tasks. @implements {Backend} */
+export class LocalBackend {
+  /** @param {{postMessage: (message: any, transfer?: Transferable[]) => void, onmessage: any}} engine */
+  constructor(engine) {
+    this.place = "in this page";
+    this.engine = engine;
+    this.newest = 0;
+    /** @type {Map<number, (message: any) => void>} */
+    this.waiting = new Map();
+    engine.onmessage = (/** @type {MessageEvent} */ { data }) => this.waiting.get(data.id)?.(data);
+  }
+
+  models() {
+    return this.ask("models", null);
+  }
+
+  /** @param {any} request @param {AbortSignal} signal */
+  score(request, signal) {
+    return this.ask("score", request, signal);
+  }
+
+  /** @param {any} request @param {AbortSignal} signal @returns {AsyncGenerator<{event: string, data: any}>} */
+  async *generate(request, signal) {
+    /** @type {any[]} */
+    const items = [];
+    let wake = () => {};
+    let over = false;
+    const end = this.ask("generate", request, signal, (item) => {
+      items.push(item);
+      wake();
+    }).finally(() => {
+      over = true;
+      wake();
+    });
+    end.catch(() => {}); // it is awaited below, when everything before it has been taken
+    while (items.length || !over) {
+      if (items.length) yield items.shift();
+      else await new Promise((resolve) => (wake = () => resolve(null)));
+    }
+    await end;
+  }
+
+  /** @param {any} request @param {AbortSignal} signal */
+  fan(request, signal) {
+    return this.ask("fan", request, signal);
+  }
+
+  /** @param {any} request @param {AbortSignal} signal */
+  trace(request, signal) {
+    return this.ask("trace", request, signal);
+  }
+
+  /** @param {any} request @param {AbortSignal} signal */
+  fill(request, signal) {
+    return this.ask("fill", request, signal);
+  }
+
+  /** @param {any} request @param {AbortSignal} signal */
+  units(request, signal) {
+    return this.ask("units", request, signal);
+  }
+
+  /**
+   * @param {string} method
+   * @param {any} request
+   * @param {AbortSignal} [signal]
+   * @param {(item: any) => void} [take] each event of a stream
+   * @returns {Promise<any>}
+   */
+  ask(method, request, signal, take) {
+    const id = ++this.newest;
+    return new Promise((resolve, reject) => {
+      const stop = () => this.engine.postMessage({ id, stop: true });
+      signal?.addEventListener("abort", stop, { once: true });
+      this.waiting.set(id, (message) => {
+        if ("item" in message) {
+          take?.(message.item);
+          return;
+        }
+        this.waiting.delete(id);
+        signal?.removeEventListener("abort", stop);
+        if ("result" in message) resolve(message.result);
+        else if (signal?.aborted) reject(signal.reason);
+        else reject(new Fault(message.error));
+      });
+      this.engine.postMessage({ id, method, request });
+    });
+  }
+}

@@ -1,0 +1,451 @@
+/**
+ * What a person does on the page, and what becomes of the text. It knows nothing of how things look: whoever shows them
+ * is told of each change.
+ *
+ * Places count characters (code points).
+ */
+import { marksOf } from "./marks.js";
+import { append, branch, branches, choose, chooseById, edit, flat, forks, mark, path, prune, onId, textOf, treeOf, TYPED } from "./tree.js";
+
+const PIECE = 1000; // characters that are scored at a time
+const TYPING = 1000; // milliseconds: typing that goes on sooner is undone at once
+const PAUSE = 60; // milliseconds without a change before a text is scored
+
+export class Session {
+  /**
+   * @param {import("./backends.js").Backend} backend
+   * @param {() => void} changed
+   */
+  constructor(backend, changed) {
+    this.backend = backend;
+    this.changed = changed;
+    this.root = treeOf("");
+    this.caret = 0;
+    /** @type {{root: import("./tree.js").Passage, caret: number}[]} */
+    this.past = [];
+    /** @type {{root: import("./tree.js").Passage, caret: number}[]} */
+    this.future = [];
+    /** @type {any[]} */
+    this.models = [];
+    this.model = "";
+    /** @type {{model: string, weight: number}[] | null} */
+    this.mix = null;
+    /** @type {Record<string, any>} */
+    this.settings = { length: 200, seed: null };
+    /** @type {any} */
+    this.hold = null;
+    this.speed = 0; // characters a second; 0 is as fast as it goes
+    this.status = "";
+    this.fault = "";
+    /** @type {AbortController | null} */
+    this.writing = null;
+    this.begun = 0; // where the last writing began
+    /** @type {number[]} */
+    this.waysOn = []; // the passages that are offered side by side
+    /** @type {{at: number, next: any} | null} */
+    this.here = null; // the distribution at the caret
+    this.lastTyped = 0;
+    this.scoring = new AbortController();
+    this.looking = new AbortController();
+    this.timer = 0;
+  }
+
+  async open() {
+    const { models, default: first } = await this.backend.models();
+    this.models = models;
+    this.model = first;
+  }
+
+  /** The facts of the network that is asked. */
+  get facts() {
+    return this.models.find(({ id }) => id === this.model) ?? this.models[0];
+  }
+
+  /** The id that is never drawn, if there is one. */
+  get unknown() {
+    return this.mix ? null : this.facts.unknown;
+  }
+
+  /** The text of each id of the network, or of the mix. @returns {string[]} */
+  get vocabulary() {
+    return this.mix ? mixedVocabulary(this.models, this.mix) : this.facts.vocabulary;
+  }
+
+  /** Which network a request asks. */
+  get asked() {
+    return this.mix ? { mix: this.mix } : { model: this.model };
+  }
+
+  get text() {
+    return textOf(this.root);
+  }
+
+  /** The characters of the text. */
+  characters() {
+    return flat(this.root).characters;
+  }
+
+  /** The length of the text, in characters. */
+  get length() {
+    return path(this.root).reduce((sum, { characters }) => sum + characters.length, 0);
+  }
+
+  /** @param {string} text */
+  begin(text) {
+    this.stop();
+    this.commit(treeOf(text), Array.from(text).length);
+    this.rescore();
+  }
+
+  // ---- what a person does ------------------------------------------------------------------------------------------
+
+  /**
+   * @param {number} from
+   * @param {number} to
+   * @param {string[]} characters
+   */
+  type(from, to, characters) {
+    this.stop();
+    const now = performance.now();
+    const goesOn = now - this.lastTyped < TYPING && this.past.length > 0;
+    this.commit(edit(this.root, from, to, characters), from + characters.length, !goesOn);
+    this.lastTyped = now;
+    this.rescore();
+  }
+
+  /** Write on at the caret. @param {{length?: number, again?: boolean}} how */
+  async write({ length, again = false } = {}) {
+    this.stop();
+    const at = again ? Math.min(this.begun, this.length) : this.caret;
+    this.commit(branch(this.root, at, [], []), at);
+    const target = /** @type {import("./tree.js").Passage} */ (path(this.root).at(-1));
+    await this.stream([target.id], at, length);
+  }
+
+  /** Write several ways on at the caret, side by side. @param {number} count */
+  async writeWays(count) {
+    this.stop();
+    const at = this.caret;
+    this.commit(branches(this.root, at, count), at);
+    const fork = path(this.root).at(-2) ?? this.root;
+    this.waysOn = fork.ways.slice(-count).map(({ id }) => id);
+    await this.stream(this.waysOn, at);
+  }
+
+  /** Take one of the ways that are offered side by side. @param {number} number */
+  pick(number) {
+    const id = this.waysOn[number];
+    if (id !== undefined) this.visit(id);
+  }
+
+  /** The passage that the text goes on with where ways are offered. */
+  chosenWay() {
+    return path(this.root).find(({ id }) => this.waysOn.includes(id))?.id;
+  }
+
+  /** Fill the blanks of the text: the likeliest answer, and two more as other ways. */
+  async fill() {
+    this.stop();
+    const control = new AbortController();
+    this.writing = control;
+    this.say("filling the blanks");
+    await this.attempt(control.signal, async () => {
+      const { answers } = await this.backend.fill({ model: this.model, text: this.text, count: 3 }, control.signal);
+      if (control.signal.aborted) return;
+      const all = [...answers].reverse(); // the likeliest is taken last, and so is the one that is shown
+      for (const { text } of all) this.commit(branch(this.root, 0, Array.from(text), Array.from(text, () => TYPED)), 0);
+      this.caret = this.length;
+      this.say(`the likeliest of ${answers.length}, ${Math.round(answers[0].share * 100)} % of what was found`);
+    });
+    if (this.writing === control) this.writing = null;
+    this.rescore();
+  }
+
+  /**
+   * Draw texts into passages.
+   * @param {number[]} targets one passage for each text
+   * @param {number} at where they begin
+   * @param {number} length
+   */
+  async stream(targets, at, length = this.settings.length) {
+    const control = new AbortController();
+    this.writing = control;
+    this.begun = at;
+    const text = Array.from(this.text).slice(0, at).join("");
+    const request = { ...this.asked, ...this.settings, length, text, rows: targets.length, hold: this.hold };
+    const begun = performance.now();
+    let count = 0;
+    this.say("writing");
+    await this.attempt(control.signal, async () => {
+      for await (const { event, data } of this.backend.generate(request, control.signal)) {
+        if (control.signal.aborted) return;
+        if (event === "end") this.say(finish(data, count, performance.now() - begun));
+        if (event !== "text") continue;
+        const { characters, marks } = marksOf(data, true);
+        for (const [from, to] of pieces(characters.length, this.speed)) {
+          this.grow(targets[data.row], characters.slice(from, to), marks.slice(from, to));
+          count += to - from;
+          if (this.speed) await pause(1000 / this.speed, control.signal);
+        }
+      }
+    });
+    if (this.writing === control) this.writing = null;
+    if (control.signal.aborted && !this.writing) this.say(`stopped after ${count} characters`);
+    this.rescore();
+  }
+
+  /** @param {number} id @param {string[]} characters @param {import("./tree.js").Marks[]} marks */
+  grow(id, characters, marks) {
+    const follows = this.caret === this.length;
+    this.root = append(this.root, id, characters, marks);
+    if (follows) this.caret = this.length;
+    this.changed();
+  }
+
+  stop() {
+    this.writing?.abort();
+    this.writing = null;
+  }
+
+  /** Put another token at a place, as a new way. @param {number} at @param {number} id @param {boolean} writeOn */
+  async take(at, id, writeOn) {
+    this.stop();
+    const characters = Array.from(this.vocabulary[id]);
+    const marks = characters.map(() => ({ ...unscored(), drawn: true }));
+    this.commit(branch(this.root, at, characters, marks), at + characters.length);
+    if (writeOn) await this.write();
+    else this.rescore();
+  }
+
+  /** Put a piece of text at a place, as a new way. @param {number} at @param {string} text */
+  put(at, text) {
+    this.stop();
+    const characters = Array.from(text);
+    const marks = characters.map(() => ({ ...unscored(), drawn: true }));
+    this.commit(branch(this.root, at, characters, marks), at + characters.length);
+    this.rescore();
+  }
+
+  /** The fork at or before the caret. */
+  fork() {
+    return forks(this.root)
+      .filter(({ at }) => at <= this.caret)
+      .at(-1);
+  }
+
+  /** Flip to another way at the fork left of the caret. @param {number} by */
+  flip(by) {
+    const fork = this.fork();
+    if (!fork) return;
+    this.stop();
+    const chosen = (fork.chosen + by + fork.ways) % fork.ways;
+    const atEnd = this.caret === this.length;
+    this.commit(choose(this.root, fork.at, chosen), fork.at);
+    if (atEnd) this.caret = this.length;
+    this.rescore();
+  }
+
+  /** Go to a passage of the tree. @param {number} id */
+  visit(id) {
+    const root = chooseById(this.root, id);
+    if (!root) return;
+    this.stop();
+    this.commit(root, 0);
+    this.caret = this.length;
+    this.rescore();
+  }
+
+  /** @param {number} id */
+  star(id) {
+    this.commit(onId(this.root, id, (each) => ({ ...each, starred: !each.starred })), this.caret);
+  }
+
+  /** @param {number} id */
+  prune(id) {
+    this.stop();
+    this.commit(prune(this.root, id), 0);
+    this.caret = this.length;
+    this.rescore();
+  }
+
+  undo() {
+    this.restore(this.past, this.future);
+  }
+
+  redo() {
+    this.restore(this.future, this.past);
+  }
+
+  /** @param {number} place */
+  moveTo(place) {
+    if (place === this.caret) return;
+    this.caret = place;
+    this.lookHere();
+    this.changed();
+  }
+
+  /** Ask another network, or another mix. @param {string} model @param {{model: string, weight: number}[] | null} mix */
+  ask(model, mix) {
+    const goesOn = this.writing !== null;
+    this.stop();
+    this.model = model;
+    this.mix = mix;
+    this.hold = null;
+    this.root = unscoredTree(this.root);
+    if (goesOn) this.write();
+    else this.rescore();
+  }
+
+  /** Change how it writes; what is being written goes on in the new way. @param {Record<string, any>} settings */
+  set(settings) {
+    this.settings = { ...this.settings, ...settings };
+    this.goOn();
+    this.changed();
+  }
+
+  /** @param {any} hold a unit and a value, or null */
+  holdUnit(hold) {
+    this.hold = hold;
+    this.goOn();
+    this.changed();
+  }
+
+  /** Write the rest of what is being written with the settings as they are now. */
+  goOn() {
+    if (!this.writing || this.waysOn.length) return;
+    this.stop();
+    this.caret = this.length;
+    const target = /** @type {import("./tree.js").Passage} */ (path(this.root).at(-1));
+    const begun = this.begun;
+    this.stream([target.id], this.caret).then(() => (this.begun = begun));
+  }
+
+  // ---- what follows from it ----------------------------------------------------------------------------------------
+
+  /** @param {import("./tree.js").Passage} root @param {number} caret @param {boolean} undoable */
+  commit(root, caret, undoable = true) {
+    if (undoable) this.past.push({ root: this.root, caret: this.caret });
+    this.future = [];
+    this.root = root;
+    this.caret = caret;
+    this.waysOn = [];
+    this.lastTyped = 0;
+    this.fault = "";
+    this.changed();
+  }
+
+  /** @param {{root: any, caret: number}[]} from @param {{root: any, caret: number}[]} to */
+  restore(from, to) {
+    const then = from.pop();
+    if (!then) return;
+    this.stop();
+    to.push({ root: this.root, caret: this.caret });
+    this.root = then.root;
+    this.caret = Math.min(then.caret, this.length);
+    this.waysOn = [];
+    this.rescore();
+    this.changed();
+  }
+
+  /** Score what is not scored yet, a piece at a time, after a short pause; then look at the caret. */
+  rescore() {
+    clearTimeout(this.timer);
+    this.scoring.abort();
+    this.timer = setTimeout(() => this.scoreNow(), PAUSE);
+    this.changed();
+  }
+
+  async scoreNow() {
+    const control = new AbortController();
+    this.scoring = control;
+    await this.attempt(control.signal, async () => {
+      while (!this.facts.bidirectional) {
+        const { characters, marks } = flat(this.root);
+        const from = marks.findIndex((each) => !each.scored);
+        if (from < 0) break;
+        const text = characters.slice(0, from + PIECE).join("");
+        const scored = await this.backend.score({ ...this.asked, text, from }, control.signal);
+        const { characters: read, marks: known } = marksOf(scored, false);
+        const now = flat(this.root).characters;
+        if (control.signal.aborted || read.some((each, k) => now[scored.from + k] !== each)) return;
+        this.root = mark(this.root, scored.from, known);
+        this.changed();
+      }
+    });
+    if (!control.signal.aborted) this.lookHere();
+  }
+
+  /** Ask for the distribution at the caret. */
+  async lookHere() {
+    this.looking.abort();
+    const control = new AbortController();
+    this.looking = control;
+    if (this.facts.bidirectional) return;
+    const at = this.caret;
+    const text = Array.from(this.text).slice(0, at).join("");
+    await this.attempt(control.signal, async () => {
+      const { next } = await this.backend.score({ ...this.asked, text, from: at }, control.signal);
+      if (control.signal.aborted) return;
+      this.here = { at, next };
+      this.changed();
+    });
+  }
+
+  /** @param {AbortSignal} signal @param {() => Promise<void>} work */
+  async attempt(signal, work) {
+    try {
+      await work();
+    } catch (fault) {
+      if (signal.aborted) return;
+      this.fault = fault instanceof Error ? fault.message : String(fault);
+      this.changed();
+    }
+  }
+
+  /** @param {string} status */
+  say(status) {
+    this.status = status;
+    this.changed();
+  }
+}
+
+/** @returns {import("./tree.js").Marks} */
+function unscored() {
+  return { drawn: false, scored: false, nats: null, rank: null, entropy: null, alternatives: [] };
+}
+
+/** @param {import("./tree.js").Passage} root @returns {import("./tree.js").Passage} */
+function unscoredTree(root) {
+  return {
+    ...root,
+    marks: root.marks.map(({ drawn }) => ({ ...unscored(), drawn })),
+    ways: root.ways.map(unscoredTree),
+  };
+}
+
+/** @param {any[]} models @param {{model: string}[]} mix @returns {string[]} */
+function mixedVocabulary(models, mix) {
+  const known = mix.flatMap(({ model }) => {
+    const { vocabulary, unknown } = models.find(({ id }) => id === model);
+    return vocabulary.filter((/** @type {string} */ _, /** @type {number} */ id) => id !== unknown);
+  });
+  return [...new Set(known)].sort((a, b) => (a.codePointAt(0) ?? 0) - (b.codePointAt(0) ?? 0));
+}
+
+/** @param {any} end @param {number} count @param {number} ms */
+function finish({ reason, bits_per_char: bits }, count, ms) {
+  const why = reason === "stop" ? ", to the end of a text" : reason === "lines" ? ", to the end of a line" : "";
+  return `${count} characters${why} · ${bits.toFixed(2)} bits each · ${Math.round((count / ms) * 1000)} a second`;
+}
+
+/** @param {number} length @param {number} speed @returns {[number, number][]} */
+function pieces(length, speed) {
+  if (!speed) return length ? [[0, length]] : [];
+  return Array.from({ length }, (_, k) => [k, k + 1]);
+}
+
+/** @param {number} ms @param {AbortSignal} signal */
+async function pause(ms, signal) {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  signal.throwIfAborted();
+}

@@ -1,0 +1,65 @@
+/** Units that follow something, found by `charlstm inspect units`, and a slider that holds one while the network writes. */
+import { element } from "../dom.js";
+
+/** @param {HTMLElement} panel @param {import("../session.js").Session} session @param {(unit: any) => void} shown */
+export function unitsView(panel, session, shown) {
+  const list = element("div", {});
+  const note = element("p", { class: "soft" });
+  panel.replaceChildren(element("h2", {}, "Units"), note, list);
+  /** @type {string | null} */
+  let of = null;
+  return async () => {
+    if (panel.hidden || of === session.model) return;
+    const model = session.model;
+    of = model;
+    list.replaceChildren();
+    note.textContent = "Looking for units that follow something …";
+    await session.attempt(new AbortController().signal, async () => {
+      const { units } = await session.backend.units({ model }, new AbortController().signal);
+      if (session.model !== model) return;
+      note.textContent = units.length
+        ? "What each unit follows, and how well (1 is always, 0.5 is chance). Hold one, and see what it does to the text."
+        : "No units are named for this network.";
+      list.replaceChildren(...units.map((/** @type {any} */ unit) => card(unit, session, shown)));
+    });
+  };
+}
+
+/** @param {any} unit @param {import("../session.js").Session} session @param {(unit: any) => void} shown */
+function card(unit, session, shown) {
+  const middle = (unit.low + unit.high) / 2;
+  const range = unit.high - unit.low || 1;
+  const name = `${unit.label}: unit ${unit.unit} of layer ${unit.layer + 1}`;
+  const held = element("input", { type: "checkbox" });
+  const output = element("output", {}, "free");
+  const slider = element("input", {
+    type: "range", min: String(unit.low - range / 2), max: String(unit.high + range / 2), step: String(range / 100),
+    value: String(middle), "aria-label": `Hold ${name}`,
+  });
+  const hold = () => {
+    const value = Number(slider.value);
+    output.textContent = held.checked ? value.toFixed(2) : "free";
+    for (const other of held.closest("section")?.querySelectorAll("input[type=checkbox]") ?? []) {
+      if (other !== held && held.checked) /** @type {HTMLInputElement} */ (other).checked = false;
+    }
+    session.holdUnit(held.checked ? { stack: unit.stack, layer: unit.layer, part: unit.part, unit: unit.unit, value } : null);
+  };
+  slider.addEventListener("input", () => {
+    held.checked = true;
+    hold();
+  });
+  held.addEventListener("change", hold);
+  return element(
+    "div",
+    { class: "unit" },
+    element("div", { class: "row" }, element("strong", {}, unit.label), element("small", {}, `${unit.value.toFixed(2)}, by chance ${unit.chance.toFixed(2)}`)),
+    element(
+      "div",
+      { class: "row" },
+      element("small", {}, `unit ${unit.unit}, layer ${unit.layer + 1}, ${unit.part}`),
+      element("button", { type: "button", onclick: () => shown(unit) }, "Colour the text"),
+    ),
+    element("label", { class: "row" }, held, "hold it at", output),
+    slider,
+  );
+}
