@@ -52,6 +52,9 @@ def standalone_page(models: Sequence[Embedded]) -> str:
 
     Returns:
         HTML.
+
+    Raises:
+        ValueError: a file of the page holds what would end its element, so it cannot stand in one file.
     """
     style, script = read("page.css"), bundle(ENTRY, read)
     if "</script" in script or "</style" in style:

@@ -205,7 +205,9 @@ def test_a_text_is_scored_as_in_python_wherever_scoring_begins(tmp_path):
     const signal = new AbortController().signal;
     const whole = await player.score({ text: given.text }, signal);
     const parts = [];
-    for (const from of [0, 1, 31, 32, 33, 100, 199, 200, 999]) parts.push(await player.score({ text: given.text, from }, signal));
+    for (const from of [0, 1, 31, 32, 33, 100, 199, 200, 999]) {
+      parts.push(await player.score({ text: given.text, from }, signal));
+    }
     console.log(JSON.stringify({ whole, parts }));
     """
     answer = evaluate(script, {"file": str(tmp_path / "model.safetensors"), "text": text})
