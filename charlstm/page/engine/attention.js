@@ -14,10 +14,11 @@ export class Attention {
   /**
    * @param {number} window W
    * @param {Map<string, import("./checkpoint.js").Tensor>} tensors
+   * @param {import("./memory.js").Memory} memory
    */
-  constructor(window, tensors) {
+  constructor(window, tensors, memory) {
     const [query, key, value, out] = ["query", "key", "value", "out"].map((name) =>
-      Matrix.of(/** @type {import("./checkpoint.js").Tensor} */ (tensors.get(`attention.${name}`))),
+      Matrix.of(/** @type {import("./checkpoint.js").Tensor} */ (tensors.get(`attention.${name}`)), memory),
     );
     this.window = window;
     this.query = query;
@@ -32,7 +33,7 @@ export class Attention {
    * @returns {{attended: Float32Array, memory: Memory, weights: Float32Array}} m, and how much each step counted
    */
   step(h, before) {
-    const step = { key: this.key.times(h).slice(), value: this.value.times(h).slice() };
+    const step = { key: this.key.times(h), value: this.value.times(h) };
     const memory = [...before.slice(-(this.window - 1) || before.length), step];
     const query = this.query.times(h);
     const scale = 1 / Math.sqrt(query.length);

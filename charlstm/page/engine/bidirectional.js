@@ -1,4 +1,5 @@
 import { concatenate, Matrix } from "./matrix.js";
+import { Memory } from "./memory.js";
 import { stackNames } from "./network.js";
 import { Stack } from "./stack.js";
 
@@ -10,8 +11,8 @@ import { Stack } from "./stack.js";
  *     logits_t = W m_t + c
  */
 export class BidirectionalNetwork {
-  /** @param {import("./checkpoint.js").Checkpoint} checkpoint */
-  constructor({ architecture, tensors, reach }) {
+  /** @param {import("./checkpoint.js").Checkpoint} checkpoint @param {Memory} memory */
+  constructor({ architecture, tensors, reach }, memory = new Memory()) {
     /** @param {string} name */
     const tensor = (name) => /** @type {import("./checkpoint.js").Tensor} */ (tensors.get(name));
     this.architecture = architecture;
@@ -19,12 +20,12 @@ export class BidirectionalNetwork {
     this.mask = this.vocabSize;
     this.reach = reach;
     this.embedding = tensor("embedding.weight");
-    const [forward, backward] = stackNames(architecture).map((name) => new Stack(name, architecture, tensors));
+    const [forward, backward] = stackNames(architecture).map((name) => new Stack(name, architecture, tensors, memory));
     this.forward = forward;
     this.backward = backward;
-    this.merge = Matrix.of(tensor("merge.weight"));
+    this.merge = Matrix.of(tensor("merge.weight"), memory);
     this.mergeBias = tensor("merge.bias").numbers();
-    this.head = Matrix.of(tensor("head.weight"));
+    this.head = Matrix.of(tensor("head.weight"), memory);
     this.headBias = tensor("head.bias").numbers();
   }
 
@@ -84,7 +85,7 @@ export class BidirectionalNetwork {
   predict(left, future) {
     const past = this.forward.features(left.map(([h]) => h));
     const merged = this.merge.times(concatenate([past, future]), this.mergeBias).map(Math.tanh);
-    return this.head.times(merged, this.headBias).slice();
+    return this.head.times(merged, this.headBias);
   }
 
   /** @param {number} token */

@@ -1,5 +1,6 @@
 import { Attention } from "./attention.js";
 import { concatenate, Matrix } from "./matrix.js";
+import { Memory } from "./memory.js";
 import { SideInputs } from "./side_inputs.js";
 import { Stack } from "./stack.js";
 
@@ -24,17 +25,17 @@ import { Stack } from "./stack.js";
  * @typedef {{stack: number, layer: number, part: string, unit: number, value: number}} Hold a unit and what it is held at
  */
 export class Network {
-  /** @param {import("./checkpoint.js").Checkpoint} checkpoint */
-  constructor({ architecture, tensors }) {
+  /** @param {import("./checkpoint.js").Checkpoint} checkpoint @param {Memory} memory */
+  constructor({ architecture, tensors }, memory = new Memory()) {
     this.architecture = architecture;
     this.vocabSize = architecture.vocab_size;
     this.embedding = /** @type {import("./checkpoint.js").Tensor} */ (tensors.get("embedding.weight"));
     this.stackNames = stackNames(architecture);
-    this.stacks = this.stackNames.map((name) => new Stack(name, architecture, tensors));
+    this.stacks = this.stackNames.map((name) => new Stack(name, architecture, tensors, memory));
     this.side = new SideInputs(architecture, tensors);
     const window = architecture.attention_window;
-    this.attention = window ? new Attention(window, tensors) : null;
-    this.head = Matrix.of(/** @type {import("./checkpoint.js").Tensor} */ (tensors.get("head.weight")));
+    this.attention = window ? new Attention(window, tensors, memory) : null;
+    this.head = Matrix.of(/** @type {import("./checkpoint.js").Tensor} */ (tensors.get("head.weight")), memory);
     this.headBias = /** @type {import("./checkpoint.js").Tensor} */ (tensors.get("head.bias")).numbers();
   }
 
@@ -85,7 +86,7 @@ export class Network {
   predict(features) {
     const all = concatenate(features);
     const read = features.length > 1 ? all.map((each) => each / features.length) : all;
-    return this.head.times(read, this.headBias).slice();
+    return this.head.times(read, this.headBias);
   }
 
   /**

@@ -81,22 +81,34 @@ export class SideInputs {
    * @param {number} token
    * @param {SideState} state
    * @param {boolean} frozen whether the match memory stores nothing
-   * @param {Float32Array} embedded to which the rows are added
-   * @returns {SideState}
+   * @returns {{state: SideState, ngrams: number[], matches: number[]}} the memories after it, and the rows of each table
    */
-  step(token, { history: before, slots }, frozen, embedded) {
+  rows(token, { history: before, slots }, frozen) {
+    if (!this.length) return { state: { history: before, slots }, ngrams: [], matches: [] };
     const numbers = [token + 1, ...before.numbers.slice(0, -1)];
     const history = { numbers, hashes: ngramHashes(numbers), previous: before.hashes };
-    if (this.ngrams) {
-      for (let n = 2; n <= this.order; n++) this.add(this.ngrams, history.hashes[n - 2] % this.buckets, embedded);
-    }
-    if (!this.matches) return { history, slots };
+    const ngrams = this.order ? history.hashes.slice(0, this.order - 1).map((hash) => hash % this.buckets) : [];
     const after = frozen ? slots : [...slots];
-    this.matchOrders.forEach((n, k) => {
+    const matches = this.matchOrders.map((n, k) => {
       const follower = this.follow(after, k, history.previous[n - 2], history.hashes[n - 2], token + 1, frozen);
-      this.add(/** @type {any} */ (this.matches), k * (this.vocabSize + 1) + follower, embedded);
+      return k * (this.vocabSize + 1) + follower;
     });
-    return { history, slots: after };
+    return { state: { history, slots: after }, ngrams, matches };
+  }
+
+  /**
+   * Read a token, and add its rows to its embedding.
+   * @param {number} token
+   * @param {SideState} before
+   * @param {boolean} frozen
+   * @param {Float32Array} embedded
+   * @returns {SideState}
+   */
+  step(token, before, frozen, embedded) {
+    const { state, ngrams, matches } = this.rows(token, before, frozen);
+    for (const row of ngrams) this.add(this.ngrams, row, embedded);
+    for (const row of matches) this.add(this.matches, row, embedded);
+    return state;
   }
 
   /**
@@ -128,12 +140,12 @@ export class SideInputs {
   }
 
   /**
-   * @param {import("./checkpoint.js").Tensor} table
+   * @param {import("./checkpoint.js").Tensor | undefined} table
    * @param {number} row
    * @param {Float32Array} embedded
    */
   add(table, row, embedded) {
-    table.row(row, this.scratch);
+    table?.row(row, this.scratch);
     for (let k = 0; k < embedded.length; k++) embedded[k] += this.scratch[k];
   }
 }

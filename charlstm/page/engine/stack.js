@@ -12,8 +12,9 @@ export class Stack {
    * @param {string} prefix of the names of its tensors
    * @param {Record<string, any>} architecture
    * @param {Map<string, import("./checkpoint.js").Tensor>} tensors
+   * @param {import("./memory.js").Memory} memory
    */
-  constructor(prefix, architecture, tensors) {
+  constructor(prefix, architecture, tensors, memory) {
     this.skip = architecture.skip_connections;
     this.size = architecture.hidden_size;
     this.cell = CELLS[/** @type {keyof typeof CELLS} */ (architecture.cell)];
@@ -24,8 +25,8 @@ export class Stack {
       const vectors = {};
       for (const name of this.cell.vectors) vectors[name] = tensor(name).numbers();
       return {
-        input: Matrix.of(tensor("weight_ih")),
-        recurrent: Matrix.of(tensor("weight_hh")),
+        input: Matrix.of(tensor("weight_ih"), memory),
+        recurrent: Matrix.of(tensor("weight_hh"), memory),
         bias: tensor("bias").numbers(),
         vectors,
       };
