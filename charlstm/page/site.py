@@ -60,9 +60,9 @@ def standalone_page(models: Sequence[Embedded]) -> str:
     if "</script" in script or "</style" in style:
         raise ValueError("the page's own text would end its element")
     policy = (
-        f"default-src 'none'; script-src {_hash(script)} 'wasm-unsafe-eval' blob:; style-src {_hash(style)}; worker-src blob:; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; "
-        "trusted-types charlstm"
+        f"default-src 'none'; script-src {_hash(script)} 'wasm-unsafe-eval' blob:; style-src {_hash(style)}; "
+        "worker-src blob:; img-src data: blob:; base-uri 'none'; form-action 'none'; "
+        "require-trusted-types-for 'script'; trusted-types charlstm"
     )
     head = (
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'

@@ -1,5 +1,6 @@
 """Modules joined to one script: the same values, in the right order, and what cannot be joined is refused."""
 
+import base64
 import json
 import re
 import subprocess
@@ -8,7 +9,7 @@ import pytest
 
 from charlstm.page.bundle import bundle
 from charlstm.page.site import Embedded, read, served_files, standalone_page
-from tests.page.node import needs_node
+from tests.page.node import evaluate, needs_node
 
 MODULES = {
     "app.js": 'import { two as deux, Box } from "./lib/two.js";\nimport { one } from "./one.js";\n'
@@ -46,6 +47,16 @@ def test_the_whole_page_is_one_script_without_syntax_errors(tmp_path):
     path = tmp_path / "page.js"
     path.write_text(bundle("ui/app.js", read), "utf-8")
     subprocess.run(["node", "--check", str(path)], check=True, capture_output=True, timeout=60)
+
+
+@needs_node
+def test_weights_are_packed_as_the_page_unpacks_them():
+    data = bytes(range(256)) * 3 + b"ab"
+    script = """
+    const { fromBase85 } = await import(`${page}/ui/embedded.js`);
+    console.log(JSON.stringify([...fromBase85(given)]));
+    """
+    assert bytes(evaluate(script, base64.b85encode(data).decode().replace("<", ","))) == data
 
 
 def test_every_module_that_is_served_is_reached_from_the_first():

@@ -33,7 +33,8 @@ console.log(JSON.stringify(given.files.map((path) => {
   const states = given.lanes.map(() => learner.empty());
   const losses = [];
   for (let k = 0; k < given.steps; k++) {
-    const cut = (shift) => given.lanes.map((ids) => ids.slice(k * given.window + shift, (k + 1) * given.window + shift));
+    const begin = k * given.window;
+    const cut = (shift) => given.lanes.map((ids) => ids.slice(begin + shift, begin + given.window + shift));
     losses.push(learner.step(cut(0), cut(1), states, given.rate));
   }
   const evaluating = learner.evaluate(given.lanes[0].slice(0, 90));

@@ -9,6 +9,7 @@ import { readCheckpoint } from "./checkpoint.js";
 import { fan } from "./fan.js";
 import { fill } from "./fill.js";
 import { logSoftmax, NO_FILTER } from "./filters.js";
+import { lesson } from "./lesson.js";
 import { Mix } from "./mix.js";
 import { Network } from "./network.js";
 import { random } from "./random.js";
@@ -20,6 +21,7 @@ import { write } from "./write.js";
 
 const SLICE = 10; // milliseconds of work between two breaths
 const FLUSH = 16; // milliseconds between two events of text
+const PROGRESS = 200; // milliseconds between two events of a lesson
 const WHOLE_VOCABULARY = 2048;
 const LIKELIEST = 256;
 
@@ -180,6 +182,52 @@ export class Player {
       if (done) return { answers: value };
       await breathe();
     }
+  }
+
+  /**
+   * Learn a text, and keep the network that has learnt it beside the one that it was.
+   * @param {{model: string, text: string, seconds: number}} request
+   * @param {AbortSignal} signal
+   * @returns {AsyncGenerator<{event: string, data: any}>}
+   */
+  async *learn({ model, text, seconds }, signal) {
+    const { checkpoint, tokenizer } = this.load(model);
+    const known = new Set(tokenizer.vocabulary);
+    const characters = Array.from(text);
+    const kept = tokenizer.kind === "char" && tokenizer.unknown === null ? characters.filter((each) => known.has(each)) : characters;
+    const learning = lesson(checkpoint, tokenizer.encode(kept.join("")), seconds, () => performance.now());
+    const breathe = breather(signal);
+    let told = 0;
+    for (;;) {
+      const { value, done } = learning.next();
+      if (done) {
+        const { file, ...result } = value;
+        const before = /** @type {any} */ (this.files.get(model));
+        const [id, name] = this.free(before.id, before.facts.name ?? before.id);
+        const bits = (result.after / Math.LN2 / kept.length) * tokenizer.encode(kept.join("")).length;
+        this.files.set(id, { id, file: file.buffer, facts: { ...before.facts, name, bits_per_char: bits, units: [] } });
+        yield { event: "learnt", data: { id, name, left: characters.length - kept.length, ...result } };
+        return;
+      }
+      if (performance.now() - told > PROGRESS) {
+        told = performance.now();
+        yield { event: "progress", data: { ...value } };
+      }
+      await breathe();
+    }
+  }
+
+  /** An id and a name that no network has yet. @param {string} id @param {string} name */
+  free(id, name) {
+    for (let number = 1; ; number++) {
+      const end = number > 1 ? `-${number}` : "";
+      if (!this.files.has(`${id}-learnt${end}`)) return [`${id}-learnt${end}`, `${name}, your text${number > 1 ? ` ${number}` : ""}`];
+    }
+  }
+
+  /** The file of a network's checkpoint. @param {{model: string}} request */
+  file({ model }) {
+    return this.files.get(model)?.file.slice(0);
   }
 
   /** @param {{model: string}} request */

@@ -11,6 +11,8 @@
  * @property {(request: any, signal: AbortSignal) => Promise<any>} trace
  * @property {(request: any, signal: AbortSignal) => Promise<any>} fill
  * @property {(request: any, signal: AbortSignal) => Promise<any>} units
+ * @property {(request: any, signal: AbortSignal) => AsyncIterable<{event: string, data: any}>} [learn] here only
+ * @property {(model: string) => Promise<ArrayBuffer>} [file] of a network, here only
  */
 
 /** What went wrong, in one line for a person. */
@@ -135,13 +137,33 @@ export class LocalBackend {
     return this.ask("score", request, signal);
   }
 
-  /** @param {any} request @param {AbortSignal} signal @returns {AsyncGenerator<{event: string, data: any}>} */
-  async *generate(request, signal) {
+  /** @param {any} request @param {AbortSignal} signal @returns {AsyncIterable<{event: string, data: any}>} */
+  generate(request, signal) {
+    return this.stream("generate", request, signal);
+  }
+
+  /** @param {any} request @param {AbortSignal} signal @returns {AsyncIterable<{event: string, data: any}>} */
+  learn(request, signal) {
+    return this.stream("learn", request, signal);
+  }
+
+  /** @param {string} model @returns {Promise<ArrayBuffer>} */
+  file(model) {
+    return this.ask("file", { model });
+  }
+
+  /**
+   * @param {string} method
+   * @param {any} request
+   * @param {AbortSignal} signal
+   * @returns {AsyncGenerator<{event: string, data: any}>}
+   */
+  async *stream(method, request, signal) {
     /** @type {any[]} */
     const items = [];
     let wake = () => {};
     let over = false;
-    const end = this.ask("generate", request, signal, (item) => {
+    const end = this.ask(method, request, signal, (item) => {
       items.push(item);
       wake();
     }).finally(() => {

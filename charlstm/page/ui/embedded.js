@@ -1,6 +1,10 @@
 /** Networks that are part of the page, and the worker that computes with them. */
 import { serveMessages } from "../engine/worker.js";
-import { byId } from "./dom.js";
+import { byId, element } from "./dom.js";
+
+const PIECE = 800_000; // bytes in one element, a multiple of 4
+/** @type {HTMLElement | null} the page as it was before anything changed, without networks */
+let pristine = null;
 
 /**
  * The networks of the page: each is a checkpoint, compressed, in base85, cut into pieces of a megabyte, as long texts in
@@ -9,6 +13,8 @@ import { byId } from "./dom.js";
  */
 export async function embeddedModels() {
   const list = JSON.parse(byId("models").textContent);
+  pristine = /** @type {HTMLElement} */ (document.documentElement.cloneNode(true));
+  for (const old of pristine.querySelectorAll("#models, [id^=weights-]")) old.remove();
   return Promise.all(
     list.map(async (/** @type {any} */ { id, pieces, ...facts }) => {
       const bytes = pieces.map((/** @type {string} */ piece) => fromBase85(byId(piece).textContent));
@@ -23,10 +29,32 @@ const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#
 
 /**
  * Five digits stand for four bytes; the last group may be shorter. It is RFC 1924's alphabet, with a comma for "<".
+ * @param {Uint8Array} bytes
+ */
+export function toBase85(bytes) {
+  const missing = (4 - (bytes.length % 4)) % 4;
+  const padded = new Uint8Array(bytes.length + missing);
+  padded.set(bytes);
+  const view = new DataView(padded.buffer);
+  let text = "";
+  for (let at = 0; at < padded.length; at += 4) {
+    let number = view.getUint32(at);
+    let group = "";
+    for (let k = 0; k < 5; k++) {
+      group = DIGITS[number % 85] + group;
+      number = Math.floor(number / 85);
+    }
+    text += group;
+  }
+  return missing ? text.slice(0, -missing) : text;
+}
+
+/**
+ * The inverse of `toBase85`.
  * @param {string} text
  * @returns {Uint8Array}
  */
-function fromBase85(text) {
+export function fromBase85(text) {
   const values = new Uint8Array(128);
   Array.from(DIGITS, (digit, value) => (values[digit.charCodeAt(0)] = value));
   const missing = (5 - (text.length % 5)) % 5;
@@ -38,6 +66,32 @@ function fromBase85(text) {
     bytes.setUint32((at / 5) * 4, number);
   }
   return new Uint8Array(bytes.buffer, 0, bytes.byteLength - missing);
+}
+
+/**
+ * This page again, with the networks that it has now.
+ * @param {any[]} models what it tells of each
+ * @param {import("./backends.js").Backend} backend
+ * @returns {Promise<string>} HTML
+ */
+export async function standalone(models, backend) {
+  const page = /** @type {HTMLElement} */ (pristine?.cloneNode(true));
+  const script = /** @type {Element} */ (page.querySelector("#script"));
+  /** @param {string} id @param {string} text */
+  const block = (id, text) => script.before(element("script", { type: "text/plain", id, textContent: text }), "\n");
+  const listed = [];
+  for (const [number, { id, name, bits_per_char, opening, units }] of models.entries()) {
+    const file = await /** @type {any} */ (backend).file(id);
+    const packed = await new Response(new Blob([file]).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer();
+    const pieces = [];
+    for (let begin = 0; begin < packed.byteLength; begin += PIECE) {
+      pieces.push(`weights-${number}-${pieces.length}`);
+      block(pieces[pieces.length - 1], toBase85(new Uint8Array(packed.slice(begin, begin + PIECE))));
+    }
+    listed.push({ id, pieces, name, bits_per_char, opening, units });
+  }
+  block("models", JSON.stringify(listed).replaceAll("<", "\\u003c"));
+  return `<!doctype html>\n${page.outerHTML}\n`;
 }
 
 /** The engine in a worker, made of this page's own script; without one it takes turns with the page. @returns {any} */

@@ -9,6 +9,7 @@ import { Session } from "./session.js";
 import { flat, forks } from "./tree.js";
 import { branchesView } from "./views/branches.js";
 import { fanView } from "./views/fan.js";
+import { learnView } from "./views/learn.js";
 import { mixView } from "./views/mix.js";
 import { moveAlong, nextView } from "./views/next.js";
 import { stripView } from "./views/strip.js";
@@ -102,6 +103,7 @@ function facts(session, marks) {
   const own = bits ? ` · ${bits.toFixed(2)} bits on unseen text` : "";
   byId("facts").textContent = `${shape}${own}${Number.isNaN(here) ? "" : ` · this text ${here.toFixed(2)} bits`}`;
   byId("status").textContent = session.fault || session.status;
+  byId("model").value = session.model;
 }
 
 /** @param {import("./session.js").Session} session */
@@ -166,6 +168,7 @@ function tabs(session, coloured) {
     ["units", "Units", (panel) => unitsView(panel, session, (unit) => coloured.by(unit))],
     ["mix", "Mix", (panel) => mixView(panel, session)],
   ];
+  if (session.backend.learn) all.push(["learn", "Learn", (panel) => learnView(panel, session, () => joined(session))]);
   const list = byId("tabs");
   const buttons = all.map(([id, name]) => element("button", { type: "button", role: "tab", id: `tab-${id}`, "aria-controls": `panel-${id}` }, name));
   list.replaceChildren(...buttons);
@@ -200,7 +203,13 @@ function chooser(session) {
   select.value = session.model;
   byId("model-field").hidden = session.models.length < 2;
   document.title = session.models.length < 2 ? `${session.facts.name} · charlstm` : "charlstm";
-  select.addEventListener("change", () => session.ask(select.value, null));
+  select.onchange = () => session.ask(select.value, null);
+}
+
+/** A network has joined the others. @param {import("./session.js").Session} session */
+function joined(session) {
+  chooser(session);
+  mixView(byId("panel-mix"), session);
 }
 
 /** @param {import("./session.js").Session} session */
