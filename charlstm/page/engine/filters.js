@@ -96,5 +96,7 @@ export function ranking(logits) {
 
 /** @param {Float32Array | Float64Array} logits */
 function largest(logits) {
-  return logits.reduce((most, logit) => Math.max(most, logit), -Infinity);
+  let most = -Infinity;
+  for (const logit of logits) if (logit > most) most = logit;
+  return most;
 }

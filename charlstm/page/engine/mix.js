@@ -27,7 +27,7 @@ export class Mix {
       return this.vocabulary.map((text) => own.get(text) ?? -1);
     });
     /** What a member reads for a character that it does not know: its unknown symbol, a blank, or its first token. */
-    this.strangers = members.map(({ tokenizer }, k) => {
+    this.strangers = members.map(({ tokenizer }) => {
       const blank = tokenizer.vocabulary.indexOf(" ");
       return tokenizer.unknown ?? (blank >= 0 ? blank : 0);
     });

@@ -205,7 +205,7 @@ export class Player {
         const before = /** @type {any} */ (this.files.get(model));
         const [id, name] = this.free(before.id, before.facts.name ?? before.id);
         const bits = (result.after / Math.LN2 / kept.length) * tokenizer.encode(kept.join("")).length;
-        this.files.set(id, { id, file: file.buffer, facts: { ...before.facts, name, bits_per_char: bits, units: [] } });
+        this.files.set(id, { id, file: /** @type {ArrayBuffer} */ (file.buffer), facts: { ...before.facts, name, bits_per_char: bits, units: [] } });
         yield { event: "learnt", data: { id, name, left: characters.length - kept.length, ...result } };
         return;
       }

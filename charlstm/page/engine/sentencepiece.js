@@ -9,7 +9,9 @@ const LONGEST_RUN = 4096;
 const NORMAL = 1, UNKNOWN = 2, USER_DEFINED = 4, BYTE = 6; // sentencepiece_model.proto, ModelProto.SentencePiece.Type
 const BPE = 2; // TrainerSpec.ModelType
 
-/** @implements {import("./tokenizers.js").Tokenizer} */
+/** @typedef {import("./tokenizers.js").Tokenizer} Tokenizer */
+
+/** @implements {Tokenizer} */
 export class SentencePieces {
   /** @param {string} model the serialised model in base64 */
   constructor(model) {

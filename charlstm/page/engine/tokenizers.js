@@ -68,6 +68,7 @@ class Bytes {
   constructor() {
     this.kind = /** @type {const} */ ("byte");
     this.vocabSize = 256;
+    /** @type {number | null} */
     this.unknown = null;
     this.vocabulary = Array.from({ length: 256 }, (_, byte) =>
       byte < 128 ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, "0")}`,

@@ -4,7 +4,7 @@
  * Their instructions stand below, as functions of a very small assembler: an instruction is a list of bytes, and a list
  * of instructions is one, too. https://webassembly.github.io/spec/core/binary has the bytes.
  *
- * @typedef {number | Code[]} Code
+ * @typedef {any} Code a number, or a list of codes
  */
 
 /** @param {number} value @returns {number[]} an unsigned number in LEB128 */

@@ -100,7 +100,7 @@ export class HttpBackend {
 
 /** @param {ReadableStream<Uint8Array>} stream @returns {AsyncGenerator<{event: string, data: any}>} */
 async function* serverSentEvents(stream) {
-  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = stream.pipeThrough(/** @type {any} */ (new TextDecoderStream())).getReader();
   let waiting = "";
   for (;;) {
     const { value, done } = await reader.read();

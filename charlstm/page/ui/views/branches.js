@@ -102,7 +102,7 @@ function markdown(root) {
   return texts(root, "", "");
 }
 
-/** @param {string} name @param {string} text */
+/** @param {string} name @param {string | ArrayBuffer} text */
 export function save(name, text) {
   const url = URL.createObjectURL(new Blob([text]));
   element("a", { href: url, download: name }).click();

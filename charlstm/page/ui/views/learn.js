@@ -5,6 +5,7 @@ import { save } from "./branches.js";
 
 /** @param {HTMLElement} panel @param {import("../session.js").Session} session @param {() => void} joined */
 export function learnView(panel, session, joined) {
+  const backend = /** @type {Required<import("../backends.js").Backend>} */ (session.backend);
   const area = element("textarea", { class: "paste", rows: 8, placeholder: "Paste a text: a diary, letters, songs …" });
   area.setAttribute("aria-label", "The text to learn");
   const file = element("input", { type: "file", accept: "text/*,.txt,.md" });
@@ -39,7 +40,7 @@ export function learnView(panel, session, joined) {
     const { signal } = control;
     const request = { model: session.model, text: area.value.replaceAll("\r\n", "\n"), seconds: Number(seconds.value) };
     try {
-      for await (const { event, data } of session.backend.learn(request, signal)) {
+      for await (const { event, data } of backend.learn(request, signal)) {
         if (event === "progress") show(data);
         else await done(data);
       }
@@ -51,6 +52,8 @@ export function learnView(panel, session, joined) {
       bar.hidden = true;
     }
   });
+
+  return () => {};
 
   /** @param {any} progress */
   function show({ share, read, passes, before, now }) {
@@ -65,10 +68,10 @@ export function learnView(panel, session, joined) {
     session.ask(id, null);
     const unknown = left ? ` ${left} characters that it does not know were left out.` : "";
     note.textContent = `On the end of the text, which it has not read: ${bits(before)} bits per character before, ${bits(after)} after.${unknown} It writes as “${name}” now; choose the other one above to compare.`;
-    const file = await session.backend.file(id);
+    const file = await backend.file(id);
     saved.replaceChildren(
       element("button", { type: "button", onclick: () => save(`${id}.safetensors`, file) }, "Save the network"),
-      element("button", { type: "button", onclick: async () => save(`${id}.html`, await standalone(session.models, session.backend)) }, "Save this page with it"),
+      element("button", { type: "button", onclick: async () => save(`${id}.html`, await standalone(session.models, backend)) }, "Save this page with it"),
     );
   }
 }

@@ -54,7 +54,10 @@ export function nextView(panel, session) {
     const current = character === undefined ? null : vocabulary.indexOf(character);
     const focused = list.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.id : null;
     list.replaceChildren(...barList(bars, vocabulary, current, (id) => session.take(caret, id, true)));
-    if (focused) (list.querySelector(`[data-id="${focused}"]`) ?? list.querySelector("button"))?.focus();
+    if (focused) {
+      const again = list.querySelector(`[data-id="${focused}"]`) ?? list.querySelector("button");
+      /** @type {HTMLElement | null} */ (again)?.focus();
+    }
     note.textContent = `Above each other: the network, and what temperature and filters leave. It expects ${(here.next.entropy / Math.LN2).toFixed(1)} bits.`;
   };
 }
