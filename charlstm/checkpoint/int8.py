@@ -66,6 +66,19 @@ def unpack(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return unpacked
 
 
+def pack_matrix(matrix: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Return the integers q and the scales s of one matrix, so that q · s is what `pack` and `unpack` make of it.
+
+    Args:
+        matrix: (R, C), floating-point and finite.
+
+    Returns:
+        q, (R, C), and s, (R,).
+    """
+    packed = pack({"": matrix})
+    return packed[""], _from_upper_halves(packed[_SCALE])
+
+
 def packed_names(layout: Mapping[str, tuple[bool, tuple[int, ...]]]) -> list[str]:
     """Return the names of the matrices that are packed.
 

@@ -20,6 +20,7 @@ LINES = {
     "report": "Show how a training went: its curves, and what it wrote.",
     "inspect": "Look into a network: its gates, units, memory and surprise.",
     "originality": "Find what a text copies from the training text.",
+    "export": "Write a network as an ONNX file, or as a program of NumPy.",
     "tune": "Search for the settings that learn a text best.",
     "checkpoints": "List, check, compare, copy and remove checkpoints.",
     "corpora": "List, show, fetch, measure, check and clean up texts.",

@@ -76,9 +76,10 @@ def read_subject(asked: Asked, most: int, least: int = 2, *, whole: bool = False
     path, checkpoint = read_model(asked.checkpoint, asked.root)
     name = path.parent.name if path.name == "model.safetensors" else path.stem
     if asked.text is None and asked.file is None:
-        text, what = _own_text(asked, checkpoint, path, most if whole else min(most, _SCREEN))
+        own = most if whole else min(most, _SCREEN)
+        text, what = own_text(checkpoint, path, own, asked.cache, hint=_GIVE_ONE)
     else:
-        text, what = _given_text(asked, checkpoint, path, most)
+        text, what = given_text(asked.text, asked.file, checkpoint, path, most)
     load_torch()
     yield_to_others()
     from charlstm import __version__
@@ -97,6 +98,7 @@ def read_subject(asked: Asked, most: int, least: int = 2, *, whole: bool = False
     return Read(checkpoint, Subject(name, torch_model(checkpoint), tokenizer, ids), foot)
 
 
+_GIVE_ONE = 'Give one: charlstm inspect VIEW RUN "some text", or --file FILE.'
 _SCREEN = 160
 """Tokens of a text that nobody chose."""
 _LONGEST = 64
@@ -120,27 +122,47 @@ def _text_without_model(asked: Asked) -> Asked:
     return asked
 
 
-def _given_text(asked: Asked, checkpoint: Checkpoint, path: Path, most: int) -> tuple[str, str]:
-    """The text that was typed, or the beginning of the file, and what it is called."""
+def given_text(text: str | None, file: Path | None, checkpoint: Checkpoint, path: Path, most: int) -> tuple[str, str]:
+    """The text that was typed, or the beginning of the file, and what it is called.
+
+    Args:
+        text: as typed.
+        file: to read instead.
+        checkpoint: the network that is to read it.
+        path: of its model.
+        most: tokens that are wanted.
+
+    Raises:
+        TextError: it is empty.
+        CharlstmError: the file cannot be read.
+    """
     from charlstm.cli.load_model import Loaded
 
     loaded = Loaded(path, checkpoint, _HasTokenizer(checkpoint))
-    text = prompt_text(asked.text, asked.file, loaded, what="text", most=_LONGEST * (most + 1))
+    text = prompt_text(text, file, loaded, what="text", most=_LONGEST * (most + 1))
     if not text:
-        raise TextError("the text is empty", where=asked.file or "", hint="Give one with some characters.")
-    return text, "the text typed" if asked.file is None else str(asked.file)
+        raise TextError("the text is empty", where=file or "", hint="Give one with some characters.")
+    return text, "the text typed" if file is None else str(file)
 
 
-def _own_text(asked: Asked, checkpoint: Checkpoint, path: Path, most: int) -> tuple[str, str]:
-    """What a network is looked into with where no text is given, and what it is called."""
+def own_text(checkpoint: Checkpoint, path: Path, most: int, cache: Path | None, *, hint: str) -> tuple[str, str]:
+    """The text that a network reads where none is given, and what that is called.
+
+    Args:
+        checkpoint: the network.
+        path: of its model.
+        most: tokens that are wanted.
+        cache: charlstm's cache folder; None is the system's.
+        hint: how a text is given, if this one is not here.
+
+    Raises:
+        UsageError: the text that it was trained on is not here any more.
+    """
     if path.parent != starter_folder():
         try:
-            return _validation_text(checkpoint, asked, most), "what it was validated on"
+            return _validation_text(checkpoint, cache, most), "what it was validated on"
         except CharlstmError as fault:
-            raise UsageError(
-                "the text that this network was trained on is not here any more",
-                hint='Give one: charlstm inspect VIEW RUN "some text", or --file FILE.',
-            ) from fault
+            raise UsageError("the text that this network was trained on is not here any more", hint=hint) from fault
     from charlstm.corpora.catalogue import bundled
 
     english = "".join(part.read_text("utf-8") for part in bundled().values())
@@ -156,13 +178,13 @@ class _HasTokenizer:
         self.tokenizer = checkpoint.load_tokenizer()
 
 
-def _validation_text(checkpoint: Checkpoint, asked: Asked, most: int) -> str:
+def _validation_text(checkpoint: Checkpoint, cache: Path | None, most: int) -> str:
     """The beginning of what the run was validated on, decoded."""
     from charlstm.corpora.known_text import load_known_text, training_and_validation
 
     data, tokenizer = checkpoint.run.data, checkpoint.load_tokenizer()
     sha256 = checkpoint.provenance.corpus.sha256
-    folder = cache_or_default(asked.cache)
+    folder = cache_or_default(cache)
     encoded = load_known_text(data, tokenizer, sha256, folder, sys.stdin.buffer, ("it has changed", ""))
     train, val = training_and_validation(encoded, data)
     ids = val if len(val) >= min(most, 100) else train

@@ -46,9 +46,9 @@ class Search:
         self._texts: list[list[int]] = [tokenizer.encode(text).tolist() for text in blanked.texts]
         opening = prompt_ids(tokenizer, blanked.texts[0], record).tolist()
         self._opening: list[int] = opening or bos_ids(tokenizer)
-        self._banned = _banned_ids(tokenizer, config.newlines)
+        self._banned = never_in_blanks(tokenizer, newlines=config.newlines)
         # After a blank at the end of the text a word has to end.
-        self._word_ends = [] if self._texts[-1] else _word_end_ids(tokenizer)
+        self._word_ends = [] if self._texts[-1] else word_end_ids(tokenizer)
         self._rng = np.random.default_rng(config.seed)
 
     def run(self) -> list[tuple[tuple[str, ...], float]]:
@@ -121,8 +121,16 @@ class Search:
         return tokens + [MASK] * bool(self._word_ends)
 
 
-def _banned_ids(tokenizer: Tokenizer, newlines: bool) -> list[int]:
-    """The ids that may not stand in a blank."""
+def never_in_blanks(tokenizer: Tokenizer, *, newlines: bool = False) -> list[int]:
+    """The ids that may not stand in a blank.
+
+    Args:
+        tokenizer: the network's.
+        newlines: whether a newline may.
+
+    Raises:
+        UsageError: no other is left.
+    """
     banned = list(banned_ids(tokenizer))
     if not newlines:
         banned += [token for token in range(tokenizer.vocab_size) if b"\n" in tokenizer.token_bytes(token)]
@@ -131,7 +139,7 @@ def _banned_ids(tokenizer: Tokenizer, newlines: bool) -> list[int]:
     return banned
 
 
-def _word_end_ids(tokenizer: Tokenizer) -> list[int]:
+def word_end_ids(tokenizer: Tokenizer) -> list[int]:
     """The ids of tokens that begin with white space or a punctuation mark."""
     texts = ((token, tokenizer.decode((token,))) for token in range(tokenizer.vocab_size))
     return [token for token, text in texts if text and (text[0].isspace() or unicodedata.category(text[0])[0] == "P")]

@@ -24,6 +24,9 @@ from charlstm.tokenizers.char import UNKNOWN
 LONGEST_RUN = 4096
 """Characters: text without a newline is cut there, so that encoding takes bounded memory and time."""
 
+FIXED = ("\n", "\t")
+"""Pieces that are not learnt."""
+
 _SPACE = "\u2581"  # SentencePiece's representation of a space
 _FOREIGN = re.compile(f"([{_SPACE}\udc80-\udcff]+)")
 _LONE_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
@@ -97,6 +100,17 @@ class SentencePieceTokenizer:
     def token_bytes(self, token: int) -> bytes:
         """The UTF-8 bytes of one piece, or the one byte."""
         return self._bytes[token]
+
+    @property
+    def byte_ids(self) -> tuple[int, ...]:
+        """The id of each single byte, from 0 to 255."""
+        return tuple(self._byte_ids)
+
+    def scored_pieces(self) -> dict[str, tuple[int, float]]:
+        """The id and the score of each learnt piece, with spaces as spaces; those of `FIXED` have no score."""
+        unlearnt = {self.unknown_id, *self._byte_ids, *map(self._pieces.piece_to_id, FIXED)}
+        learnt = (token for token in range(self.vocab_size) if token not in unlearnt)
+        return {self._bytes[token].decode("utf-8"): (token, self._pieces.get_score(token)) for token in learnt}
 
     def encode_cut(self, text: str) -> Ids:
         """The ids of text between two cuts of a `LineEncoder`, which no further text can change."""

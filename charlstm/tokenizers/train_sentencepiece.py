@@ -12,7 +12,7 @@ from typing import Literal
 import sentencepiece as spm
 
 from charlstm.errors import TextError, UsageError
-from charlstm.tokenizers.sentencepiece import LONGEST_RUN, SentencePieceTokenizer
+from charlstm.tokenizers.sentencepiece import FIXED, LONGEST_RUN, SentencePieceTokenizer
 
 DEFAULT_VOCAB_SIZE = 1024
 SMALLEST_VOCAB_SIZE = 260
@@ -135,7 +135,7 @@ def _learn(sample: list[str], counts: Counter[str], most: int, model: str, vocab
             remove_extra_whitespaces=False,
             allow_whitespace_only_pieces=True,
             byte_fallback=True,
-            user_defined_symbols=["\n", "\t"],
+            user_defined_symbols=list(FIXED),
             unk_id=0,
             bos_id=-1,
             eos_id=-1,

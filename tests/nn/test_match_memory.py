@@ -95,10 +95,10 @@ def test_rows_of_a_batch_have_separate_memories():
 @given(st.integers(0, 2**31 - 1), st.integers(1, 0x10FFFF + 1), st.integers(1, 1 << 20))
 def test_a_slot_fits_31_bits_and_matches_only_its_own_n_gram(hashed, number, slots):
     match = match_of((2,), slots)
-    slot = match._slot(hashed, number)
+    slot = match.slot(hashed, number)
     assert 0 <= slot < 2**31
-    assert match._number(slot, hashed) == number
-    assert match._number(slot, hashed + slots) == 0, "another n-gram of the same slot"
+    assert match.number(slot, hashed) == number
+    assert match.number(slot, hashed + slots) == 0, "another n-gram of the same slot"
 
 
 def test_the_initial_network_ignores_it_and_training_uses_it():

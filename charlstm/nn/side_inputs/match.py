@@ -89,7 +89,7 @@ class MatchMemory(SideInput, frozen=True, kw_only=True):
         tokens = history.numbers[:, None, -history.time :]
         if frozen:
             stored = slots.gather(2, hashes[..., 1:] % self.match_slots).to(torch.int64)
-            return self._number(stored, hashes[..., 1:]).transpose(1, 2) + first_rows, memory
+            return self.number(stored, hashes[..., 1:]).transpose(1, 2) + first_rows, memory
         chunks = []
         for begin in range(0, history.time, _CHUNK):
             end = min(begin + _CHUNK, history.time)
@@ -112,14 +112,14 @@ class MatchMemory(SideInput, frozen=True, kw_only=True):
 
         places = hashes % self.match_slots
         # The value that each token writes, and which tokens of this chunk write to the same place.
-        written = self._slot(hashes[..., :-1], tokens)
+        written = self.slot(hashes[..., :-1], tokens)
         same = places[..., :, None] == places[..., None, :-1]
         latest_before, latest = _last_true(same[..., 1:, :].tril()), _last_true(same[..., :-1, :])
         stored = slots.gather(2, places[..., 1:]).to(torch.int64)
         slot = torch.where(latest_before < 0, stored, written.gather(2, latest_before.clamp(min=0)))
         # All tokens with one place write the value of the last of them, so the order of writes does not matter.
         slots = slots.scatter(2, places[..., :-1], written.gather(2, latest).to(slots.dtype))
-        return self._number(slot, hashes[..., 1:]), slots
+        return self.number(slot, hashes[..., 1:]), slots
 
     # ---- one step of one text, in Python integers -------------------------------------------------------------------
 
@@ -138,21 +138,31 @@ class MatchMemory(SideInput, frozen=True, kw_only=True):
             if not frozen:
                 index, offset = divmod(previous % self.match_slots, _BLOCK)
                 block = blocks[k * blocks_per_order + index][:]
-                block[offset] = self._slot(previous, history.numbers[0])
+                block[offset] = self.slot(previous, history.numbers[0])
                 blocks[k * blocks_per_order + index] = block
             index, offset = divmod(current % self.match_slots, _BLOCK)
             slot = blocks[k * blocks_per_order + index][offset]
-            rows.append(k * (vocab_size + 1) + self._number(slot, current))
+            rows.append(k * (vocab_size + 1) + self.number(slot, current))
         return rows, blocks
 
-    # ---- both: on Python integers or 64-bit tensors -----------------------------------------------------------------
+    # ---- all: on Python integers, 64-bit tensors or nodes of a graph -------------------------------------------------
 
-    def _slot(self, hashed: Any, number: Any) -> Any:
-        """Return the 31-bit value of a slot: the tag of an n-gram and the number of its successor."""
+    def slot(self, hashed: Any, number: Any) -> Any:
+        """Return the 31-bit value of a slot: the tag of an n-gram and the number of its successor.
+
+        Args:
+            hashed: of the n-gram.
+            number: of its successor.
+        """
         return (self._tag(hashed) << _NUMBER_BITS) + number
 
-    def _number(self, slot: Any, hashed: Any) -> Any:
-        """Return the number in a slot, or 0 if the slot belongs to another n-gram."""
+    def number(self, slot: Any, hashed: Any) -> Any:
+        """Return the number in a slot, or 0 if the slot belongs to another n-gram.
+
+        Args:
+            slot: its value.
+            hashed: of the n-gram that is looked up.
+        """
         return (slot & ((1 << _NUMBER_BITS) - 1)) * (slot >> _NUMBER_BITS == self._tag(hashed))
 
     def _tag(self, hashed: Any) -> Any:

@@ -1,0 +1,30 @@
+"""Files that an export makes: they replace nothing unless that is asked for."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from charlstm.errors import UsageError
+
+
+def check_target(path: Path, *, force: bool) -> None:
+    """Check before the work that a file can be written.
+
+    Args:
+        path: the file.
+        force: whether it may replace another.
+
+    Raises:
+        UsageError: it exists, or its folder does not.
+    """
+    # With os.path, since a method of Path raises for a name that is too long.
+    if os.path.isdir(path):
+        raise UsageError("is a folder, and a file is to be written", where=path)
+    if os.path.lexists(path) and not force:
+        hint = "Choose another place, or add `force` to replace it."
+        raise UsageError("exists already", where=path, hint=hint)
+    if not os.path.isdir(path.parent):
+        hint = f"mkdir -p {shlex.quote(str(path.parent))}"
+        raise UsageError("its folder does not exist", where=path, hint=hint)
