@@ -22,15 +22,15 @@ Letters: B texts side by side, V the vocabulary of the mix.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.engine.bidirectional import BidirectionalEngine
-from charlstm.engine.protocol import AnyTokenIds, TextModel, TokenIds, as_token_ids
+from charlstm.engine.protocol import AnyTokenIds, Logits, TextModel, TokenIds, as_token_ids
 from charlstm.engine.softmax import Nats, log_softmax
 from charlstm.errors import IncompatibleError, UsageError
 from charlstm.tokenizers import CharTokenizer, Tokenizer
@@ -41,8 +41,21 @@ _NEVER = -1e30
 _KINDS = {"char": "characters", "byte": "bytes", "sentencepiece": "subwords"}
 
 
+class Heard(NamedTuple):
+    """What one network of a mix has come to."""
+
+    state: Any
+    """Its own state of B rows."""
+    logits: Logits
+    """What it said last, (B, its own vocabulary)."""
+
+
+MixState: TypeAlias = tuple[Heard, ...]
+"""Of every network; no weight is in it."""
+
+
 class MixedEngine:
-    """Several networks as one `TextModel`: its state is a tuple of theirs.
+    """Several networks as one `TextModel`.
 
     Args:
         parts: each network with its weight, 0 or more, not all 0. Their architectures may differ; they read characters,
@@ -67,7 +80,9 @@ class MixedEngine:
         self._set_weights([weight for _, weight in parts])
 
     def weighted(self, weights: Sequence[float]) -> MixedEngine:
-        """Return the same networks with other weights; a state of one is a state of the other.
+        """Return the same networks with other weights: for each step, if need be.
+
+        A state of one is a state of the other; `logits` gives what the other expects at it.
 
         Args:
             weights: one for each network, as in the constructor.
@@ -79,7 +94,7 @@ class MixedEngine:
         other._set_weights(weights)
         return other
 
-    def step(self, tokens: AnyTokenIds, state: Any) -> tuple[Nats, tuple[Any, ...]]:
+    def step(self, tokens: AnyTokenIds, state: MixState | None) -> tuple[Nats, MixState]:
         """Feed every network one token of each text.
 
         Args:
@@ -93,29 +108,42 @@ class MixedEngine:
             UsageError: ``tokens`` is a text, or otherwise not a list of ids.
         """
         ids = tokens if isinstance(tokens, np.ndarray) else as_token_ids(tokens)
-        mixed, after = np.tile(self._together, (len(ids), 1)), []
-        before = (None,) * len(self._parts) if state is None else state
-        for part, shares, part_state in zip(self._parts, self._shares, before, strict=True):
-            nats, next_state = part.step(ids, part_state)
-            mixed += shares * nats
-            after.append(next_state)
-        return mixed, tuple(after)
+        before = [None] * len(self._parts) if state is None else [heard.state for heard in state]
+        after = tuple([part.step(ids, each) for part, each in zip(self._parts, before, strict=True)])
+        return self.logits(after), after
 
-    def freeze(self, state: Any, frozen: bool = True) -> tuple[Any, ...]:
-        """See `Stepper`."""
-        return tuple(part.engine.freeze(each, frozen) for part, each in zip(self._parts, state, strict=True))
+    def logits(self, state: MixState) -> Nats:
+        """Return what the mix expects next, (B, V), by its own weights, whichever the state was reached with."""
+        mixed = np.tile(self._together, (len(state[0].logits), 1))
+        for part, shares, heard in zip(self._parts, self._shares, state, strict=True):
+            mixed += shares * log_softmax(heard.logits)[:, part.own]
+        return mixed
 
-    def expand(self, state: Any, rows: int) -> tuple[Any, ...]:
+    def freeze(self, state: MixState, frozen: bool = True) -> MixState:
         """See `Stepper`."""
-        return tuple(part.engine.expand(each, rows) for part, each in zip(self._parts, state, strict=True))
+        return self._map(lambda engine, heard: heard._replace(state=engine.freeze(heard.state, frozen)), state)
 
-    def select(self, state: Any, rows: Sequence[int]) -> tuple[Any, ...]:
+    def expand(self, state: MixState, rows: int) -> MixState:
         """See `Stepper`."""
-        return tuple(part.engine.select(each, rows) for part, each in zip(self._parts, state, strict=True))
+        return self._map(
+            lambda engine, heard: Heard(engine.expand(heard.state, rows), heard.logits.repeat(rows, 0)), state
+        )
 
-    def join(self, states: Sequence[Any]) -> tuple[Any, ...]:
+    def select(self, state: MixState, rows: Sequence[int]) -> MixState:
         """See `Stepper`."""
-        return tuple(part.engine.join(each) for part, each in zip(self._parts, zip(*states, strict=True), strict=True))
+        index = np.asarray(rows)
+        return self._map(lambda engine, heard: Heard(engine.select(heard.state, rows), heard.logits[index]), state)
+
+    def join(self, states: Sequence[MixState]) -> MixState:
+        """See `Stepper`."""
+        joined = []
+        for part, several in zip(self._parts, zip(*states, strict=True), strict=True):
+            logits = np.concatenate([heard.logits for heard in several])
+            joined.append(Heard(part.engine.join([heard.state for heard in several]), logits))
+        return tuple(joined)
+
+    def _map(self, function: Callable[[TextModel, Heard], Heard], state: MixState) -> MixState:
+        return tuple([function(part.engine, heard) for part, heard in zip(self._parts, state, strict=True)])
 
     def _set_weights(self, weights: Sequence[float]) -> None:
         self.weights = _normalised(weights, len(self._parts))
@@ -135,6 +163,7 @@ class _Part:
     Attributes:
         engine: the network.
         knows: which tokens of the mix it knows, (V,).
+        own: its own ids of these tokens, (V,); any id for one that it does not know.
     """
 
     def __init__(self, engine: TextModel, tokenizer: Tokenizer) -> None:
@@ -143,10 +172,10 @@ class _Part:
         if isinstance(tokenizer, CharTokenizer) and isinstance(engine.tokenizer, CharTokenizer):
             ids = tokenizer.ids_in(engine.tokenizer)
         self.knows: NDArray[np.bool_] = ids >= 0
-        self._own = np.maximum(ids, 0)
+        self.own = np.maximum(ids, 0)
         self._fed = ids
 
-    def step(self, tokens: TokenIds, state: Any) -> tuple[Nats, Any]:
+    def step(self, tokens: TokenIds, state: Any) -> Heard:
         """Feed the network a token of each text.
 
         Args:
@@ -154,8 +183,7 @@ class _Part:
             state: the network's own.
 
         Returns:
-            The log-probabilities of the tokens of the mix, (B, V), and its next state. Those of tokens that it does not
-            know mean nothing.
+            What it has come to.
         """
         fed = self._fed[tokens]
         if fed.min(initial=0) < 0:  # looked for only when it occurs: alphabets may have thousands of characters
@@ -163,7 +191,7 @@ class _Part:
                 self._fed[token] = self._stand_in(token)
             fed = self._fed[tokens]
         logits, after = self.engine.step(fed, state)
-        return log_softmax(logits)[:, self._own], after
+        return Heard(after, logits)
 
     def _stand_in(self, token: int) -> int:
         """The id that the network is fed for a token of the mix that it does not know."""

@@ -116,6 +116,7 @@ def test_the_weights_change_from_step_to_step():
         fresh = MixedEngine([(one, weights[0]), (other, weights[1])])
         assert with_others.weights == fresh.weights == pytest.approx([weight / sum(weights) for weight in weights])
         assert np.array_equal(with_others.step([2], state)[0], fresh.step([2], state)[0])
+        assert np.array_equal(with_others.logits(state), fresh.step([1], None)[0])
     alone, _ = one.step([2], one.step([1], None)[1])
     np.testing.assert_allclose(both.step([2], state)[0], alone - np.logaddexp.reduce(alone[0]), atol=1e-6)
     assert both.weights == (1, 0)
@@ -143,10 +144,13 @@ def test_rows_moved_about_continue_as_each_text_alone_does(shape, steps):
             rows = [row % len(texts) for row in value]
             state = both.join([state, *(both.select(state, [row]) for row in rows)])
             texts = [*texts, *(texts[row] for row in rows)]
-    logits, _ = both.step(np.full(len(texts), 2), state)
-    for row, text in zip(logits, texts, strict=True):
-        alone = [model(torch.tensor([[*text, 2]]))[0][0, -1].log_softmax(0).detach().numpy() for model in models]
-        np.testing.assert_allclose(row, (2 * alone[0] + alone[1]) / 3, atol=1e-5)
+    logits, after = both.step(np.full(len(texts), 2), state)
+    assert np.array_equal(both.logits(after), logits)
+    for rows, end in ((both.logits(state), []), (logits, [2])):
+        for row, text in zip(rows, texts, strict=True):
+            ids = torch.tensor([[*text, *end]])
+            alone = [model(ids)[0][0, -1].log_softmax(0).detach().numpy() for model in models]
+            np.testing.assert_allclose(row, (2 * alone[0] + alone[1]) / 3, atol=1e-5)
 
 
 def test_frozen_memories_store_nothing_of_what_is_written():
@@ -154,12 +158,12 @@ def test_frozen_memories_store_nothing_of_what_is_written():
     both = MixedEngine([(engine_for(model), 1), (engine_for(network(1)), 1)])
     prompt = [0, 1, 2, 0, 1, 3, 0, 1]
     for draw in generate(both, prefill(both, prompt), SampleConfig(length=30), row_generators(1, 2)):
-        slots = [memories["match"] for memories in draw.position.state[0].side]
+        slots = [memories["match"] for memories in draw.position.state[0].state.side]
     before = prefill(both, prompt).state
-    assert slots == [before[0].side[0]["match"]] * 2
+    assert slots == [before[0].state.side[0]["match"]] * 2
     thawed = both.freeze(both.freeze(before), False)
     _, after = both.step([3], thawed)
-    assert after[0].side[0] != before[0].side[0]
+    assert after[0].state.side[0] != before[0].state.side[0]
 
 
 def test_a_network_reads_the_nearest_character_that_it_knows():
