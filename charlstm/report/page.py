@@ -87,7 +87,7 @@ _COLUMN, _ROW = 10, 3
 """Units of an SVG's width for a column of a heat map, and of its height for a row."""
 _PLANE = 720, 480
 """Units of a plane's width and height."""
-_BOX_LINES, _BEFORE = 36, 40
+_BOX_LINES, _BEFORE = 36, 24
 """Lines of nested boxes, and columns of the text before them, at most."""
 _HIGHEST = 420
 """Units of the height of a heat map, at most."""
