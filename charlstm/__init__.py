@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from charlstm.api.load import load
+    from charlstm.api.mix import Mix, mix
     from charlstm.api.model import Model
     from charlstm.api.reading import HiddenState, Reading
     from charlstm.api.settings import Settings
@@ -66,6 +67,7 @@ __all__ = [
     "HiddenState",
     "IncompatibleError",
     "LostRankError",
+    "Mix",
     "Model",
     "NotFoundError",
     "Notice",
@@ -89,11 +91,13 @@ __all__ = [
     "__version__",
     "fit",
     "load",
+    "mix",
     "train",
 ]
 
 _NAMES = {
     "charlstm.api.load": "load",
+    "charlstm.api.mix": "Mix mix",
     "charlstm.api.model": "Model",
     "charlstm.api.reading": "HiddenState Reading",
     "charlstm.api.settings": "Settings",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from charlstm.api.arguments import require_text, suggest_names
+from charlstm.api.drawing import fragments, require_end
 from charlstm.api.reading import Reading, reading_at
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.copying import write_new
@@ -30,7 +31,6 @@ from charlstm.sampling.config import SampleConfig, require, require_whole, setti
 from charlstm.sampling.position import prefill
 from charlstm.sampling.prompts import Unknown, bos_ids, fit_prompt, prompt_ids
 from charlstm.sampling.records import draw_records
-from charlstm.sampling.sampler import sample
 from charlstm.sampling.words import Vocabulary, WordGuide
 
 if TYPE_CHECKING:
@@ -204,9 +204,7 @@ class Model:
             repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run, stop=stop,
             stop_after=stop_after, lines=lines, seed=seed,
         )  # fmt: skip
-        if not config.ends:
-            hint = "Give a length, stop, stop_after or lines; or use stream() for an endless one."
-            raise UsageError("a text that nothing ends never ends", hint=hint)
+        require_end(config)
         return "".join(self._stream(prompt, unknown, config, words))
 
     @suggest_names
@@ -472,11 +470,7 @@ class Model:
 
     def _stream(self, prompt: str, unknown: Unknown, config: SampleConfig, words: bool) -> Iterator[str]:
         engine, known = self.writer, self._known(prompt, unknown, "prompt")
-        guide = WordGuide.after_text(self._vocabulary, known) if words else None
-        writing = self.checkpoint.writing
-        ids = prompt_ids(self.tokenizer, known, writing.record)
-        fragments = sample(engine, ids, config, starts=writing.starts, guide=guide)
-        return (fragment.text for fragment in fragments)
+        return fragments(engine, self.checkpoint.writing, known, config, self._vocabulary if words else None)
 
     def _known(self, text: str, unknown: Unknown, name: str = "text") -> str:
         """A text in characters of the model's alphabet."""
@@ -490,10 +484,7 @@ class Model:
 
     def _encoded(self, text: str) -> EncodedText:
         require_text("text", text)
-        ids = self.tokenizer.encode(text)
-        if not len(ids):
-            raise UsageError("the text is empty")
-        return EncodedText(ids, len(text), len(text.encode("utf-8", "surrogateescape")))
+        return EncodedText.of(text, self.tokenizer)
 
     def _torch_model(self, device: str | None) -> CharLM:
         """The network in torch, made once for each device."""

@@ -49,15 +49,25 @@ class Reading:
     @cached_property
     def probabilities(self) -> tuple[tuple[str, float], ...]:
         """Every token's text and its probability of being next, the likeliest first; they add up to 1."""
-        weights = np.exp(self.logits - self.logits.max())
-        shares = (weights / weights.sum()).tolist()
-        ranking = np.argsort(-self.logits, kind="stable").tolist()
-        return tuple((self.tokenizer.decode((token,)), shares[token]) for token in ranking)
+        return ranked(self.logits, self.tokenizer)
 
     def __repr__(self) -> str:
         text = self.text if len(self.text) <= _SHOWN else f"…{self.text[-_SHOWN:]}"
         likeliest = ", ".join(f"{token!r} {share:.0%}" for token, share in self.probabilities[:3])
         return f"<charlstm.Reading of {text!r}: next {likeliest}>"
+
+
+def ranked(logits: NDArray[Any], tokenizer: Tokenizer) -> tuple[tuple[str, float], ...]:
+    """Return every token's text and its probability, the likeliest first; they add up to 1.
+
+    Args:
+        logits: of the next token, (vocab_size,).
+        tokenizer: of these tokens.
+    """
+    weights = np.exp(logits - logits.max())
+    shares = (weights / weights.sum()).tolist()
+    ranking = np.argsort(-logits, kind="stable").tolist()
+    return tuple((tokenizer.decode((token,)), shares[token]) for token in ranking)
 
 
 def reading_at(position: Position, text: str, stacks: Sequence[str], tokenizer: Tokenizer) -> Reading:

@@ -29,6 +29,11 @@ class KnownRecords:
         return cls(np.unique(np.fromiter(map(_digest, records), np.uint32)))
 
     @classmethod
+    def union(cls, several: Iterable[KnownRecords]) -> KnownRecords:
+        """The set of the texts of several sets."""
+        return cls(np.unique(np.concatenate([cls().digests, *(each.digests for each in several)])))
+
+    @classmethod
     def from_tensor(cls, tensor: NDArray[Any]) -> KnownRecords:
         """Undo the storing of ``digests``.
 

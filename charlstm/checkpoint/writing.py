@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -37,6 +37,19 @@ class Writing(Schema, frozen=True, kw_only=True):
             ConfigError: a value of the wrong type or out of range.
         """
         return parse(cls, {name: value for name, value in values.items() if name in cls.__struct_fields__})
+
+    @classmethod
+    def mixed(cls, parts: Sequence[tuple[Writing, float]]) -> Writing:
+        """Return how several networks write together, each given with its weight.
+
+        As the one with the largest weight does, the first of equals: what suits one text does not suit the mean of two.
+        Records are written only if all write them, with one and the same end.
+        """
+        heaviest, _ = max(parts, key=lambda part: part[1])
+        several = [writing for writing, _ in parts]
+        if len({writing.record for writing in several}) > 1:
+            return heaviest.replace(record="", longest_record=0)
+        return heaviest.replace(longest_record=max(writing.longest_record for writing in several))
 
     def to_plain(self) -> dict[str, Any]:
         """Return the values by name, ready for JSON."""

@@ -14,9 +14,9 @@ from charlstm.corpora.read import Corpus
 from charlstm.errors import TextError, UnknownCharacter
 from charlstm.evaluation.score import EncodedText
 from charlstm.files import storage_error
-from charlstm.sampling.nearest import describe_character
 from charlstm.sampling.prompts import Unknown, fit_prompt
 from charlstm.tokenizers import Ids, Tokenizer, narrowest
+from charlstm.tokenizers.nearest import describe_character
 
 Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all."""

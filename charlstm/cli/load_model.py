@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from charlstm.cli.options import DEFAULT_ROOT
 from charlstm.cli.views.terminal import is_terminal, say
@@ -20,11 +20,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from charlstm.checkpoint.format import Checkpoint
+    from charlstm.checkpoint.known import KnownRecords
+    from charlstm.checkpoint.writing import Writing
     from charlstm.engine.protocol import TextModel
     from charlstm.sampling.guides import Guide
     from charlstm.tokenizers import Tokenizer
 
-_Model = TypeVar("_Model")
+
+class HasTokenizer(Protocol):
+    """A network with its tokenizer, whatever it can do."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer it was trained with."""
+
+
+_Model = TypeVar("_Model", bound=HasTokenizer)
 _Piece = TypeVar("_Piece", str, bytes)
 
 
@@ -35,12 +46,74 @@ class Loaded(Generic[_Model]):
     path: Path
     checkpoint: Checkpoint
     model: _Model
-    """Anything with a tokenizer."""
 
     @property
     def newlines(self) -> Literal["normalise", "keep"]:
         """What training did with CR LF, so that a prompt is read the same way."""
         return self.checkpoint.run.data.newlines
+
+    @property
+    def writing(self) -> Writing:
+        """How it writes unless it is told otherwise."""
+        return self.checkpoint.writing
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of its training text."""
+        return self.checkpoint.words
+
+    @property
+    def records(self) -> KnownRecords:
+        """The records of its training text, if that is a list."""
+        return self.checkpoint.records
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Where it is from, for JSON."""
+        return {"checkpoint": str(self.path), "sha256": self.checkpoint.sha256}
+
+    @property
+    def name(self) -> str:
+        """Where it is, and how good it is: ``checkpoints/english-1 (1.92 bits/character)``."""
+        provenance = self.checkpoint.provenance
+        bits, unit = provenance.bits_per_byte(self.model.tokenizer.kind), "byte"
+        if bits is None:
+            bits, unit = provenance.bits_per_char, "character"
+        sides = ", both sides seen" if self.checkpoint.architecture.bidirectional else ""
+        quality = "" if bits is None else f" ({bits:.2f} bits/{unit}{sides})"
+        return f"{self.path.parent if self.path.name == 'model.safetensors' else self.path}{quality}"
+
+
+class Writer(Protocol):
+    """A model to write with, and what it needs for that: `Loaded`, or `load_mix.LoadedMix`."""
+
+    @property
+    def model(self) -> TextModel:
+        """The network, or several."""
+
+    @property
+    def newlines(self) -> Literal["normalise", "keep"]:
+        """See `Loaded`."""
+
+    @property
+    def writing(self) -> Writing:
+        """See `Loaded`."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """See `Loaded`."""
+
+    @property
+    def records(self) -> KnownRecords:
+        """See `Loaded`."""
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """See `Loaded`."""
+
+    @property
+    def name(self) -> str:
+        """See `Loaded`."""
 
 
 def read_model(reference: str | None, root: Path) -> tuple[Path, Checkpoint]:
@@ -134,7 +207,7 @@ def one_of(*given: str | None, name: str) -> str | None:
 
 
 def prompt_text(
-    text: str | None, file: Path | None, loaded: Loaded[Any], what: str = "prompt", *, most: int | None = None
+    text: str | None, file: Path | None, loaded: Loaded[Any] | Writer, what: str = "prompt", *, most: int | None = None
 ) -> str:
     """Return a prompt as typed, or read it from a file or standard input the way training reads a text.
 
@@ -169,7 +242,7 @@ def prompt_text(
         raise StorageError(f"cannot be read ({fault.strerror})", where=file) from fault
 
 
-def _decoded(file: IO[bytes], name: str, loaded: Loaded[Any], most: int | None) -> str:
+def _decoded(file: IO[bytes], name: str, loaded: Loaded[Any] | Writer, most: int | None) -> str:
     blocks = iter(lambda: file.read(_BLOCK), b"")
     if loaded.model.tokenizer.kind == "byte":
         return b"".join(_until(blocks, most)).decode("utf-8", "surrogateescape")
@@ -251,7 +324,7 @@ def reject_prompt_words(command: str, checkpoint: str | None, words: list[str]) 
         raise UsageError("a prompt is given with --prompt", hint=f"Try: charlstm {command} {typed}")
 
 
-def word_guide(loaded: Loaded[TextModel]) -> Callable[[str], Guide]:
+def word_guide(loaded: Writer) -> Callable[[str], Guide]:
     """Return what makes the guide of ``--words`` from the text before it.
 
     Args:
@@ -264,7 +337,7 @@ def word_guide(loaded: Loaded[TextModel]) -> Callable[[str], Guide]:
 
     from charlstm.sampling.words import Vocabulary, WordGuide
 
-    return partial(WordGuide.after_text, Vocabulary(loaded.checkpoint.words, loaded.model.tokenizer))
+    return partial(WordGuide.after_text, Vocabulary(loaded.words, loaded.model.tokenizer))
 
 
 def no_copy_guide(
@@ -345,18 +418,11 @@ def seed_or_random(seed: int | None) -> int:
     return randbelow(2**32)
 
 
-def describe(loaded: Loaded[Any], **facts: Any) -> str:
+def describe(loaded: Loaded[Any] | Writer, **facts: Any) -> str:
     """Describe a model in one line: ``checkpoints/english-1 (1.92 bits/character), seed 7``.
 
     Args:
         loaded: the model.
         facts: further facts, each a name and a value.
     """
-    path, provenance = loaded.path, loaded.checkpoint.provenance
-    bits, unit = provenance.bits_per_byte(loaded.model.tokenizer.kind), "byte"
-    if bits is None:
-        bits, unit = provenance.bits_per_char, "character"
-    sides = ", both sides seen" if loaded.checkpoint.architecture.bidirectional else ""
-    quality = "" if bits is None else f" ({bits:.2f} bits/{unit}{sides})"
-    where = path.parent if path.name == "model.safetensors" else path
-    return ", ".join([f"{where}{quality}", *(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())])
+    return ", ".join([loaded.name, *(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())])

@@ -56,6 +56,14 @@ Model = Annotated[
         show_default=False,
     ),
 ]
+Mix = Annotated[
+    str | None,
+    typer.Option(
+        "--mix",
+        metavar="NAME:WEIGHT,…",
+        help="Several networks together, instead of one; without weights they have equal ones.",
+    ),
+]
 PromptFile = Annotated[Path | None, typer.Option("--prompt-file", metavar="FILE", help="Continue the text of a file.")]
 _OWN = "[default: what is stored with the network]"
 RepetitionPenalty = Annotated[

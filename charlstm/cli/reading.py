@@ -21,7 +21,7 @@ from charlstm.paths import starter_folder
 if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
     from charlstm.inspect.subject import Subject
-
+    from charlstm.tokenizers import Ids
 
 Text = Annotated[
     str | None,
@@ -42,6 +42,19 @@ class Asked:
     unknown: options.Unknown = "error"
     root: Root = DEFAULT_ROOT
     cache: Cache = None
+
+
+@dataclass(frozen=True)
+class ReadText:
+    """A network's file and a text that it knows."""
+
+    name: str
+    """Of the network, as a person calls it."""
+    checkpoint: Checkpoint
+    text: str
+    ids: Ids
+    foot: str
+    """The last line of a page: model, text and version."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,31 @@ def read_subject(asked: Asked, most: int, least: int = 2, *, whole: bool = False
     Raises:
         CharlstmError: there is no such model or text, or the text cannot be used.
     """
+    read = read_text(asked, most, least, whole=whole)
+    load_torch()
+    yield_to_others()
+    from charlstm.engine.load import torch_model
+    from charlstm.inspect.subject import Subject
+
+    subject = Subject(read.name, torch_model(read.checkpoint), read.checkpoint.load_tokenizer(), read.ids)
+    return Read(read.checkpoint, subject, read.foot)
+
+
+def read_text(asked: Asked, most: int, least: int = 2, *, whole: bool = False) -> ReadText:
+    """Read the file of a network and a text, without torch.
+
+    Args:
+        asked: as `read_subject`.
+        most: tokens of the text that are used.
+        least: tokens that the view needs.
+        whole: as there.
+
+    Returns:
+        The network's file and the text.
+
+    Raises:
+        CharlstmError: there is no such model or text, or the text cannot be used.
+    """
     if most < least:
         raise UsageError(f"--length {most} must be {least} or more")
     asked = _text_without_model(asked)
@@ -80,22 +118,19 @@ def read_subject(asked: Asked, most: int, least: int = 2, *, whole: bool = False
         text, what = own_text(checkpoint, path, own, asked.cache, hint=_GIVE_ONE)
     else:
         text, what = given_text(asked.text, asked.file, checkpoint, path, most)
-    load_torch()
-    yield_to_others()
     from charlstm import __version__
-    from charlstm.engine.load import torch_model
-    from charlstm.inspect.subject import Subject
 
     tokenizer = checkpoint.load_tokenizer()
-    ids = tokenizer.encode(fit_prompt(tokenizer, text, asked.unknown, what="text"))
+    text = fit_prompt(tokenizer, text, asked.unknown, what="text")
+    ids = tokenizer.encode(text)
     if len(ids) < least:
         few = f"the text has {counted(len(ids), 'token')}, and this view needs {least}"
         raise TextError(few, hint="Give a longer one.")
     if len(ids) > most:
         say(f"the text is longer than {most:,} tokens; the first {most:,} are shown")
         ids = ids[:most]
-    foot = f"{name} · {what} · charlstm {__version__}"
-    return Read(checkpoint, Subject(name, torch_model(checkpoint), tokenizer, ids), foot)
+        text = tokenizer.decode(ids)
+    return ReadText(name, checkpoint, text, ids, f"{name} · {what} · charlstm {__version__}")
 
 
 _GIVE_ONE = 'Give one: charlstm inspect VIEW RUN "some text", or --file FILE.'

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.errors import OUT_OF_RANGE, CheckpointError
+from charlstm.errors import OUT_OF_RANGE, CheckpointError, UsageError
 from charlstm.evaluation.score_html import to_html
 from charlstm.tokenizers import Tokenizer
 
@@ -43,6 +43,26 @@ class EncodedText:
     characters: int
     bytes: int
     """Of its UTF-8."""
+
+    @classmethod
+    def of(cls, text: str, tokenizer: Tokenizer) -> EncodedText:
+        """Encode a text.
+
+        Args:
+            text: at least one character.
+            tokenizer: of the network that scores it.
+
+        Returns:
+            The text.
+
+        Raises:
+            UnknownCharacter: it has a character outside the alphabet.
+            UsageError: it is empty.
+        """
+        ids = tokenizer.encode(text)
+        if not len(ids):
+            raise UsageError("the text is empty")
+        return cls(ids, len(text), len(text.encode("utf-8", "surrogateescape")))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from charlstm.filling.beam import log_softmax
+from charlstm.engine.softmax import log_softmax
 from charlstm.filling.candidates import Candidates
 from charlstm.tokenizers import Tokenizer
 

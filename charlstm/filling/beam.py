@@ -19,10 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.engine.protocol import Logits
+from charlstm.engine.softmax import Nats, log_softmax
 from charlstm.sampling.filters import LOWEST_TEMPERATURE
-
-Nats = NDArray[np.float64]
-"""Log-probabilities, in nats."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +90,3 @@ class Beam:
         """Concatenate the candidates of several beams of one temperature."""
         nats, scaled, key = zip(*((beam.nats, beam.scaled, beam.key) for beam in beams), strict=True)
         return Beam(np.concatenate(nats), np.concatenate(scaled), np.concatenate(key), beams[0].temperature)
-
-
-def log_softmax(logits: Logits) -> Nats:
-    """Compute the log-probabilities of each row of logits (B, C), in nats."""
-    wide = logits.astype(np.float64)
-    shifted = wide - wide.max(axis=1, keepdims=True)
-    nats: Nats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return nats

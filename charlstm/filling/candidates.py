@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.filling.beam import Beam, log_softmax
+from charlstm.engine.softmax import log_softmax
+from charlstm.filling.beam import Beam
 from charlstm.filling.readers import Reader
 
 BlankIds: TypeAlias = tuple[tuple[int, ...], ...]

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from charlstm.engine.softmax import log_softmax
 from charlstm.errors import UsageError
 from charlstm.filling.answers import answers_of
-from charlstm.filling.beam import Beam, log_softmax
+from charlstm.filling.beam import Beam
 from charlstm.filling.blanks import Blank, Blanked
 from charlstm.filling.candidates import Candidates
 from charlstm.filling.config import FillConfig

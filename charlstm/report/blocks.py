@@ -103,6 +103,23 @@ class Points:
 
 
 @dataclass(frozen=True)
+class Boxes:
+    """Nested boxes: each as high as its share of the whole, and beside the one around it."""
+
+    title: str
+    before: str
+    """What stands before the outermost boxes: the end of a text."""
+    labels: tuple[str, ...]
+    parents: tuple[int, ...]
+    """The number of the box around each, which stands before it; -1 is the whole."""
+    shares: tuple[float, ...]
+    """Of the whole; those of the boxes in a box add up to no more than its own."""
+    scale: Scale
+    """Of the shares."""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
 class Frames:
     """Alternatives of which one is seen at a time, such as the steps of a text: the reader moves through them."""
 
@@ -113,7 +130,7 @@ class Frames:
     """Number of the frame that is seen at first."""
 
 
-Block: TypeAlias = Text | Table | Chart | Bars | HeatMap | Shaded | Strip | Points | Frames
+Block: TypeAlias = Text | Table | Chart | Bars | HeatMap | Shaded | Strip | Points | Boxes | Frames
 
 
 @dataclass(frozen=True)

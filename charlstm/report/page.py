@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count, groupby
 from typing import Any
 
 from charlstm.report import raster, svg
-from charlstm.report.blocks import Block, Frames, HeatMap, Page, Points, Shaded, Strip, Table, Text
+from charlstm.report.blocks import Block, Boxes, Frames, HeatMap, Page, Points, Shaded, Strip, Table, Text
+from charlstm.report.boxes import Cell, end_of, label_of, lay_out, path_of, widths
 from charlstm.report.charts import Bars, Chart
 from charlstm.report.scales import Scale, Shade
 from charlstm.report.visible import cell_of, sign_of, visible
@@ -46,6 +48,13 @@ pre { font-size: .88rem; line-height: 1.45; white-space: pre-wrap; overflow-wrap
 .strip span { display: inline-block; text-align: center; min-width: 1.2em; vertical-align: top; margin-bottom: .6rem; }
 .strip b, .strip i { display: block; font-style: normal; padding: 0 1px; }
 .strip b { font-size: 1rem; }
+.boxes { font: 1.05rem/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; white-space: pre;
+  width: max-content; }
+.boxes div { height: 1.5em; }
+.boxes b, .boxes span { display: inline-block; height: 1.5em; overflow: hidden; vertical-align: top; }
+.boxes b { font-weight: 400; padding-right: .3ch; box-sizing: content-box; }
+.boxes span { text-align: center; }
+.boxes .first { box-shadow: inset 0 1px Canvas; }
 .legend { font-size: .82rem; margin-top: .3rem; }
 .legend span { padding: .1rem .45rem; display: inline-block; }
 .map { display: block; }
@@ -78,6 +87,8 @@ _COLUMN, _ROW = 10, 3
 """Units of an SVG's width for a column of a heat map, and of its height for a row."""
 _PLANE = 720, 480
 """Units of a plane's width and height."""
+_BOX_LINES, _BEFORE = 36, 24
+"""Lines of nested boxes, and columns of the text before them, at most."""
 _HIGHEST = 420
 """Units of the height of a heat map, at most."""
 
@@ -228,6 +239,32 @@ def _shares(values: tuple[float, ...]) -> list[float]:
     return [(value - low) / ((max(values) - low) or 1) for value in values]
 
 
+def _boxes(block: Boxes, numbers: Iterator[int]) -> str:
+    """Each line of the drawing as a line of spans of fixed widths, which tell their path under the pointer."""
+    drawing = lay_out(block, _BOX_LINES)
+    across = widths(block, drawing)
+    before = end_of(block.before, _BEFORE)
+    lines = []
+    for number, cells in enumerate(drawing.lines):
+        beside = f'<b style="width:{len(before)}ch">{_escape(before) if number == drawing.before else ""}</b>'
+        lines.append(f"<div>{beside}{''.join(map(partial(_box_cell, block), cells, across))}</div>")
+    return (
+        f"<figure><figcaption><b>{_escape(block.title)}</b></figcaption>"
+        f'<div class="scroll"><div class="boxes">{"".join(lines)}</div></div>'
+        f"{_legend(block.scale)}{_caption(block.caption)}</figure>"
+    )
+
+
+def _box_cell(block: Boxes, cell: Cell, width: int) -> str:
+    style = f"width:{width}ch"
+    if cell.shade.background:
+        style += f";background:{cell.shade.background};color:{cell.shade.color}"
+    title = _escape(f"{label_of(path_of(block, cell.box))} {block.shares[cell.box]:.1%}")
+    begins = ' class="first"' if cell.first else ""
+    label = _escape(label_of(block.labels[cell.box])) if cell.part == "label" else ""
+    return f'<span{begins} style="{style}" title="{title}">{label}</span>'
+
+
 def _frames(block: Frames, numbers: Iterator[int]) -> str:
     """Radio buttons, whose group a browser moves through with ← and →; each is followed by its label and frame."""
     group = next(numbers)
@@ -253,6 +290,7 @@ _DRAW: dict[type[Any], Callable[[Any, Iterator[int]], str]] = {
     Shaded: _shaded,
     Strip: _strip,
     Points: _points,
+    Boxes: _boxes,
     Frames: _frames,
 }
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from charlstm.report.blocks import Block, Frames, HeatMap, Page, Points, Shaded, Strip, Table, Text
+from charlstm.report.blocks import Block, Boxes, Frames, HeatMap, Page, Points, Shaded, Strip, Table, Text
+from charlstm.report.boxes import Cell, end_of, label_of, lay_out, widths
 from charlstm.report.charts import Bars, Chart
 from charlstm.report.plots import check, draw_charts
 from charlstm.report.scales import Scale, Shade
@@ -32,6 +33,9 @@ _POINTS = 9.5
 """Size of the text: as wide as its cells."""
 _CHART, _PLANE = 3.6, 5.0
 """Inches of the height of a chart, and of a plane of points."""
+_BOX_LINES = 36
+"""Lines of nested boxes."""
+_CORNERS = {"top": "╭", "inside": " ", "bottom": "╰"}
 _HIGHEST = 250.0
 """Inches of the height of a picture, at most: 30,000 pixels, which most programs can still show."""
 
@@ -290,6 +294,26 @@ def _points(block: Points) -> Iterator[_Item]:
     yield from _paragraph(block.caption) if block.caption else ()
 
 
+def _boxes(block: Boxes) -> Iterator[_Item]:
+    yield _words(block.title, bold=True)
+    drawing = lay_out(block, _BOX_LINES)
+    across = widths(block, drawing)
+    before = end_of(block.before, max(0, _COLUMNS - sum(across)))
+    for number, cells in enumerate(drawing.lines):
+        beside = before if number == drawing.before else " " * len(before)
+        line: _Line = [(character, None, False) for character in beside]
+        for cell, width in zip(cells, across, strict=False):
+            text = _CORNERS.get(cell.part, label_of(block.labels[cell.box])).ljust(width)
+            line += [(character, _box_shade(cell), False) for character in text]
+        yield _row(line[:_COLUMNS])
+    yield _legend(block.scale)
+    yield from _paragraph(block.caption) if block.caption else ()
+
+
+def _box_shade(cell: Cell) -> Shade:
+    return cell.shade if cell.part == "label" else Shade(cell.shade.background, cell.ink, "")
+
+
 def _frames(block: Frames) -> Iterator[_Item]:
     yield _words(f"{block.title}: {sign_of(block.labels[block.first])}", bold=True)
     yield from _of_blocks(block.frames[block.first])
@@ -335,5 +359,6 @@ _ITEMS: dict[type[Any], Callable[[Any], Iterator[_Item]]] = {
     Shaded: _shaded,
     Strip: _strip,
     Points: _points,
+    Boxes: _boxes,
     Frames: _frames,
 }

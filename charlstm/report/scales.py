@@ -88,6 +88,14 @@ BANDS = Scale(
 )
 """By how many characters were thought likelier: bands as in GLTR (Gehrmann, Strobelt & Rush 2019), for alphabets."""
 
+LIKELY = Scale(
+    (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2),
+    _shades(("", "#ccebc5", "#a8ddb5", "#7bccc4", "#4eb3d3", "#2b8cbe", "#084081"), " .:-=+#"),
+    ("under 2", "2 to 3", "3 to 6", "6 to 12", "12 to 25", "25 to 50", "50 or more"),
+    "percent",
+)
+"""Of probabilities. Without the palest shades of GnBu, which would be the brightest ones on a dark ground."""
+
 RAMP = " .:-=+*#%@"
 """A heat map without colour: from nothing to full."""
 

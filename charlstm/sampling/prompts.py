@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias, cast
 import numpy as np
 
 from charlstm.errors import UnknownCharacter, UsageError
-from charlstm.sampling.nearest import describe_character, nearest
 from charlstm.tokenizers import Ids, Tokenizer
+from charlstm.tokenizers.nearest import describe_character, nearest
 
 Unknown: TypeAlias = Literal["error", "skip", "map"]
 """What happens to a character outside the alphabet: refuse it, leave it out, or replace it by the nearest known one."""

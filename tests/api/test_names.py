@@ -19,9 +19,9 @@ from tests.api import settings_block
 
 PUBLIC = """
     Architecture CharlstmError CheckpointError CheckpointSaved ConfigError CorruptError DataConfig DivergedError
-    DynamicConfig EvalDone Event FillConfig Filling HiddenState IncompatibleError LostRankError Model NotFoundError
+    DynamicConfig EvalDone Event FillConfig Filling HiddenState IncompatibleError LostRankError Mix Model NotFoundError
     Notice OutOfMemoryError Preview Provenance Reading RunConfig SampleConfig Score Settings Started StepDone Stopped
-    StorageError TextError Trace TrainConfig UnknownCharacter UsageError __version__ fit load train
+    StorageError TextError Trace TrainConfig UnknownCharacter UsageError __version__ fit load mix train
 """
 
 
@@ -80,6 +80,11 @@ def test_keywords_are_the_fields_of_the_config_with_their_types_and_defaults(met
             "longest_run": ("int | None", None),
         }
     assert keywords == expected
+
+
+@pytest.mark.parametrize("method", ["generate", "stream", "next"])
+def test_a_mix_takes_what_a_model_takes(method):
+    assert inspect.signature(getattr(charlstm.Mix, method)) == inspect.signature(getattr(Model, method))
 
 
 def test_the_settings_of_train_and_fit_are_those_of_the_schemas():

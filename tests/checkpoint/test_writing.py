@@ -53,3 +53,19 @@ def test_what_is_given_goes_before_what_is_stored() -> None:
     assert settings_for(Writing()) == SampleConfig(min_p=0.1)
     with pytest.raises(UsageError, match="temperature"):
         settings_for(OWN, temperature=-1)
+
+
+def test_several_write_as_the_heaviest_does() -> None:
+    other = Writing(temperature=0.2, no_repeat=4, starts=("x",))
+    assert Writing.mixed([(OWN, 0.3), (other, 0.7)]) == other
+    assert Writing.mixed([(OWN, 5), (other, 5)]) == OWN
+
+
+def test_several_write_records_if_all_do_and_end_them_alike() -> None:
+    names, longer, paragraphs = (
+        Writing(record=end, longest_record=size) for end, size in (("\n", 9), ("\n", 20), ("\n\n", 30))
+    )
+    assert Writing.mixed([(names, 2), (longer, 1)]) == names.replace(longest_record=20)
+    assert Writing.mixed([(names, 2), (paragraphs, 1)]) == names.replace(record="", longest_record=0)
+    assert Writing.mixed([(names, 2), (OWN, 1)]) == names.replace(record="", longest_record=0)
+    assert Writing.mixed([(names, 1), (OWN, 2)]) == OWN

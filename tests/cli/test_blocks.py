@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 
@@ -12,8 +13,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from charlstm.cli.views import blocks, terminal
-from charlstm.report.blocks import HeatMap, Points, Shaded, Strip, Text
-from charlstm.report.scales import SURPRISE, rising, signed
+from charlstm.report.blocks import Boxes, HeatMap, Points, Shaded, Strip, Text
+from charlstm.report.charts import Bars
+from charlstm.report.scales import LIKELY, SURPRISE, rising, signed
 from tests.report.test_page import BLOCKS
 
 SCALE = signed(1, "value")
@@ -50,6 +52,10 @@ WIDE = (
     Strip("Its title", ("天", "x") * 40, (1.0,) * 80, SURPRISE, ((("地", 0.5),),) * 80),
     Text("f = σ(W_f x + U_f h' + b_f)   σ(0.10 + 0.20 - 0.30) = 0.50\n    " + "What this means. " * 4, is_code=True),
     Text("天地玄黄" * 20, is_code=True),
+    Boxes("Its title", "before " * 9, ("a",) * 60, tuple(range(-1, 59)), (0.9,) * 60, LIKELY, "A caption, too."),
+    Boxes("Its title", "天地" * 30, ("天地", "\u0301", "ab"), (-1, 0, 1), (0.9, 0.9, 0.9), LIKELY),
+    Bars("Its title", "", ("天地玄黄", "short"), (1.0, 0.2), ("100%", "20%")),
+    Bars("Its title", "", ("a label that needs a line, as it is long", "short"), (1.0, 0.2), ("100%", "20%")),
 )
 
 
@@ -171,3 +177,62 @@ def test_wide_characters_stand_below_their_column_and_above_their_guesses():
     assert lines[2:4] == ["m   @@  ", "  天b 地"]
     strip = Strip("S", ("天", "b"), (1.0, 9.0), SURPRISE, ((("地", 0.5),), (("玄", 0.5),)))
     assert shown(strip).splitlines()[2:4] == ["天b ", "地玄"]
+
+
+FAN = Boxes(
+    "F", "It was\n", (" ", "a", "b", "c", "\n"), (-1, 0, 0, 2, -1), (0.75, 0.25, 0.375, 0.25, 0.125), LIKELY, "C"
+)
+BRACES = """
+       ╭
+       │╭
+       │a
+       ││
+       │╰
+       │╭
+       ││╭
+It was⏎·bc
+       │││
+       ││╰
+       │╰
+       ╰
+       ⏎
+       ╰
+"""
+
+
+def boxes_in(text):
+    """The lines of boxes in what is shown of `FAN`, without the title above and the caption below."""
+    below = "\npercent" if "\x1b" in text else "\n\nC"
+    return re.sub("\x1b[^m]*m", "", text).partition("F\n")[2].partition(below)[0]
+
+
+def test_boxes_without_colour_stand_between_braces(monkeypatch):
+    monkeypatch.setattr(blocks, "_BOX_LINES", 16)
+    assert boxes_in(shown(FAN)).strip("\n") == BRACES.strip("\n")
+    monkeypatch.setattr(Console, "encoding", "ascii")
+    plain = BRACES.translate(str.maketrans("╭│╰", "/|\\"))
+    assert boxes_in(shown(FAN)).strip("\n") == plain.strip("\n")
+
+
+def test_boxes_in_colour_have_their_shades_and_corners(monkeypatch):
+    monkeypatch.setattr(blocks, "_BOX_LINES", 16)
+    text = shown(FAN, colour=True)
+    assert boxes_in(text).strip("\n") == re.sub("│", " ", BRACES).strip("\n")
+    dark = "48;2;" + ";".join(str(int(LIKELY.shades[-1].background[at : at + 2], 16)) for at in (1, 3, 5))
+    assert sum(dark in line for line in text.splitlines()) == 12 + 1  # lines of the first box, and the legend
+    assert "50 or more" in text
+
+
+@pytest.mark.parametrize(("lines", "expected"), [(30, 22), (10, 12), (100, 36)])
+def test_boxes_have_the_lines_that_the_terminal_has_room_for(lines, expected, monkeypatch):
+    monkeypatch.setattr(blocks, "is_terminal", lambda stream: True)
+    monkeypatch.setattr(blocks, "terminal_size", lambda: os.terminal_size((80, lines)))
+    certain = Boxes("F", "", ("x",), (-1,), (1.0,), LIKELY)
+    assert len(boxes_in(shown(certain)).strip("\n").splitlines()) == expected
+
+
+def test_short_labels_stand_beside_their_bars():
+    lines = shown(Bars("B", "C", ("one", "fourteen"), (1.0, 0.5), ("100%", "50%"))).splitlines()
+    assert lines[2:] == [f"one      {'#' * 40} 100%", f"fourteen {'#' * 20} 50%", "C"]
+    lines = shown(Bars("B", "", ("one", "x" * 17), (1.0, 0.5), ("100%", "50%"))).splitlines()
+    assert lines[2:] == ["one", f"  {'#' * 40} 100%", "x" * 17, f"  {'#' * 20} 50%"]

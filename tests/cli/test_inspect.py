@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from charlstm.checkpoint.format import Checkpoint, write
+from charlstm.checkpoint.format import Checkpoint, read, write
 from charlstm.checkpoint.provenance import Provenance
+from charlstm.checkpoint.writing import Writing
 from charlstm.config import DataConfig, RunConfig
+from charlstm.engine.network import Engine
 from charlstm.nn.model import CharLM
+from charlstm.sampling.fan import fan
+from charlstm.sampling.position import prefill
 from charlstm.tokenizers import CharTokenizer
 from tests.command_line import Cli
 from tests.networks import architecture
 
 TEXT = "The ferryman wrote nothing down. He drew a boat,\nand a goose; 12 of them.\n" * 8
-VIEWS = ("step", "gates", "surprise", "embeddings", "memory", "units", "attention", "votes")
-QUICK = ("step", "gates", "surprise")
+VIEWS = ("step", "gates", "surprise", "fan", "embeddings", "memory", "units", "attention", "votes")
+QUICK = ("step", "gates", "surprise", "fan")
 SHAPES = {"attention": {"attention_window": 6}, "votes": {"ensemble": 2}}
 
 
@@ -62,8 +68,8 @@ def test_every_view_has_its_four_forms(cli, view):
 @pytest.mark.parametrize("view", QUICK)
 def test_a_text_may_be_typed(cli, view):
     data = json.loads(cli("inspect", view, f"{view}.safetensors", "a boat", "--json").out)
-    assert {"step": len(data.get("steps", ())), "gates": len(data.get("text", ())),
-            "surprise": 1 + len(data.get("tokens", ()))}[view] == 6  # fmt: skip
+    key, missing = {"step": ("steps", 0), "gates": ("text", 0), "surprise": ("tokens", 1), "fan": ("text", 0)}[view]
+    assert len(data[key]) + missing == 6
 
 
 @pytest.mark.parametrize(
@@ -86,6 +92,9 @@ def test_a_text_may_be_typed(cli, view):
         (("units", "units.safetensors", "a boat"), 2, "needs 400"),
         (("units", "units.safetensors", "--file", "text.txt", "--label", "("), 2, "no regular expression"),
         (("memory", "memory.safetensors", "a boat"), 2, "needs 20"),
+        (("fan", "fan.safetensors", "a boat", "--least", "0"), 2, "--least 0 must be above 0"),
+        (("fan", "fan.safetensors", "a boat", "--least", "nan"), 2, "--least nan must be above 0"),
+        (("fan", "fan.safetensors", "a boat", "--depth", "0"), 2, "--depth"),
         (("gates", "gates.safetensors", "a boat", "--file", "text.txt"), 2, "a typed text and --file exclude"),
         (("gates", "gates.safetensors", "a boat", "--html", "-"), 2, "is standard output"),
         (("gates", "gates.safetensors", "a boat", "--png", "-"), 2, "is standard output"),
@@ -197,3 +206,36 @@ def test_a_page_goes_through_a_link_and_never_replaces_a_pipe(cli):
     assert shown.code == 6
     assert "is no file" in shown.err
     assert (cli.folder / "pipe").is_fifo()
+
+
+def test_a_fan_of_a_network_of_both_directions_is_refused(cli):
+    make_checkpoint(cli.folder / "both.safetensors", text=TEXT, bidirectional=True)
+    shown = cli("inspect", "fan", "both.safetensors", "a boat")
+    assert shown.code == 3
+    assert "has no next character" in shown.err
+
+
+def test_a_fan_is_that_of_the_library_and_needs_no_torch(cli):
+    engine = Engine.from_checkpoint(read(cli.folder / "fan.safetensors"))
+    expected = fan(engine, prefill(engine, engine.tokenizer.encode("a boat")), depth=3, least=0.02)
+    words = ["inspect", "fan", "fan.safetensors", "a boat", "--depth", "3", "--least", "0.02", "--json"]
+    script = (
+        f"import sys\nfrom charlstm.cli import app\nsys.argv = ['charlstm', *{words!r}]\n"
+        "app._run()\nassert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=cli.folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["nodes"]
+    assert [(each["parent"], each["id"]) for each in told] == [(node.parent, node.token) for node in expected]
+    assert [each["probability"] for each in told] == pytest.approx([node.probability for node in expected], rel=1e-4)
+
+
+def test_a_list_s_network_begins_a_fan_after_the_end_of_a_record(cli):
+    path = cli.folder / "fan.safetensors"
+    alone = json.loads(cli("inspect", "fan", "fan.safetensors", "a boat", "--json").out)["nodes"]
+    write(path, replace(read(path), writing=Writing(record="\n")))
+    as_list = json.loads(cli("inspect", "fan", "fan.safetensors", "a boat", "--json").out)["nodes"]
+    write(path, replace(read(path), writing=Writing()))
+    (cli.folder / "after.txt").write_text("\na boat")
+    after_end = json.loads(cli("inspect", "fan", "fan.safetensors", "--file", "after.txt", "--json").out)["nodes"]
+    assert as_list == after_end != alone

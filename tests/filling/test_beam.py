@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from charlstm.filling.beam import Beam, log_softmax
+from charlstm.engine.softmax import log_softmax
+from charlstm.filling.beam import Beam
 
 FIRST = np.array([[0.3, -0.7, 0.2]])
 SECOND = np.array([[0.5, -1.0], [0.0, 2.0], [-0.3, 0.4]])

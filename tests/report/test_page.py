@@ -13,13 +13,13 @@ import pytest
 from matplotlib.image import imread
 
 from charlstm.report import picture
-from charlstm.report.blocks import Frames, HeatMap, Page, Points, Section, Shaded, Strip, Table, Text
+from charlstm.report.blocks import Boxes, Frames, HeatMap, Page, Points, Section, Shaded, Strip, Table, Text
 from charlstm.report.charts import Bars, Chart, Curve
 from charlstm.report.page import html_page
 from charlstm.report.picture import png
 from charlstm.report.raster import png as raster_png
 from charlstm.report.raster import spread_rows
-from charlstm.report.scales import BANDS, SURPRISE, rising, signed
+from charlstm.report.scales import BANDS, LIKELY, SURPRISE, rising, signed
 
 HOSTILE = "<script>alert(1)</script>&\x1b[31m\u202e\x9b\"'</style><!--"
 SCALE = signed(1, "value")
@@ -33,6 +33,7 @@ BLOCKS = {
     "shaded": Shaded(HOSTILE, ((HOSTILE, 0.5), (HOSTILE, float("nan"))), SCALE, frozenset({0}), HOSTILE),
     "strip": Strip(HOSTILE, ("<", "\n"), (1.0, 9.0), SURPRISE, ((("<", 0.5),), (("\u202e", 0.1),)), HOSTILE),
     "points": Points(HOSTILE, (HOSTILE, "b"), (0.0, 1.0), (1.0, 0.0), ((0, 1),), HOSTILE),
+    "boxes": Boxes(HOSTILE, HOSTILE, (HOSTILE, "b", "\n", ""), (-1, 0, 0, -1), (0.5, 0.2, 0.1, 0.3), LIKELY, HOSTILE),
     "frames": Frames(HOSTILE, ("<", "\x1b"), ((Text(HOSTILE),), (Text("b"),)), 1),
 }
 
@@ -83,6 +84,16 @@ def test_every_block_can_be_drawn_as_a_picture(block):
     drawn, empty = (imread(io.BytesIO(png(each)), format="png") for each in (page(block), page()))
     assert drawn.shape[0] > empty.shape[0]
     assert (drawn[empty.shape[0] // 2 :] != 1).any()
+
+
+def test_a_box_tells_its_path_and_its_share():
+    boxes = Boxes("T", "It was", (" ", "a", "<"), (-1, 0, 1), (0.9, 0.5, 0.25), LIKELY)
+    text = html_page(page(boxes))
+    for title in ("· 90.0%", "·a 50.0%", "·a&lt; 25.0%"):
+        assert text.count(f'title="{title}"') > 3
+    assert re.sub("<[^>]*>", "", text).count("It was") == 1
+    labels = [re.sub("<[^>]*>", "", line) for line in re.findall("<div><b.*?</div>", text)]
+    assert [line for line in labels if line] == ["It was·a&lt;"]
 
 
 @pytest.mark.parametrize("value", [1e308, -1e308, float("nan"), float("inf")])
@@ -175,7 +186,7 @@ def test_rows_are_chosen_at_equal_distances(rows, most):
     assert not steps or 0 < min(steps) <= max(steps) <= min(steps) + 1
 
 
-@pytest.mark.parametrize("scale", [SURPRISE, BANDS, SCALE, rising(0, 1, "share")], ids=lambda scale: scale.unit)
+@pytest.mark.parametrize("scale", [SURPRISE, BANDS, LIKELY, SCALE, rising(0, 1, "share")], ids=lambda scale: scale.unit)
 def test_text_on_every_shade_can_be_read(scale):
     def luminance(color):
         parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]

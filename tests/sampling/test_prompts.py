@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import UnknownCharacter, UsageError
-from charlstm.sampling.nearest import describe_character, nearest
 from charlstm.sampling.prompts import bos_ids, fit_prompt
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer
+from charlstm.tokenizers.nearest import describe_character, nearest
 
 PLAIN = CharTokenizer(string.ascii_letters + string.digits + " \n.,;:!?'\"-()")
 WITH_UNKNOWN = CharTokenizer(PLAIN.alphabet, unknown=True)

@@ -83,3 +83,9 @@ def test_known_records_survive_a_file_and_damage_is_noticed():
     for damaged in (known.digests[::-1], known.digests.astype(np.float32), known.digests[None]):
         with pytest.raises(CorruptError):
             KnownRecords.from_tensor(damaged)
+
+
+def test_the_records_of_several_lists_are_known_together() -> None:
+    both = KnownRecords.union([KnownRecords.of(["Ada", "Bob"]), KnownRecords.of(["Cleo", "Ada"])])
+    assert both == KnownRecords.of(["Ada", "Bob", "Cleo"])
+    assert KnownRecords.union([]) == KnownRecords()

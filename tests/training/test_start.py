@@ -17,8 +17,8 @@ from charlstm.config import RunConfig
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.sources import open_sources
 from charlstm.engine.network import Engine
+from charlstm.engine.softmax import log_softmax
 from charlstm.errors import ConfigError
-from charlstm.filling.beam import log_softmax
 from charlstm.nn.model import CharLM
 from charlstm.tokenizers.byte import ByteTokenizer
 from charlstm.training.finetune import new_tokens

@@ -8,7 +8,7 @@ import typer
 
 from charlstm.cli.lazy_group import LINES
 from charlstm.cli.options import gathered
-from charlstm.cli.reading import Asked, read_subject
+from charlstm.cli.reading import Asked, read_subject, read_text
 from charlstm.cli.views.pages import Forms
 from charlstm.cli.views.progress import tokens_bar
 from charlstm.cli.views.terminal import counted, say
@@ -156,6 +156,33 @@ def surprise(asked: Asked, forms: Forms) -> None:
     traced = trace(read.subject.model, read.subject.ids)
     saved = nats_saved(read.subject, traced)
     forms.present(surprise_page(read.subject, traced, saved, foot=read.foot))
+
+
+@app.command(epilog=_examples(
+    'fan starter "The tide was"', 'fan starter "She shook her head. " --least 0.005', 'fan my-1 --html fan.html'
+))  # fmt: skip
+@gathered
+def fan(
+    asked: Asked,
+    forms: Forms,
+    depth: Annotated[int, typer.Option("--depth", min=1, help="Tokens of a way to go on, at most.")] = 24,
+    least: Annotated[float, typer.Option("--least", help="The probability below which a way is left out.")] = 0.002,
+) -> None:
+    """How the text can go on: every likely way, as high as it is likely."""
+    forms.check()
+    from charlstm.checkpoint.format import check_causal
+    from charlstm.inspect.pages.fan import MOST_CHARACTERS, fan_page
+
+    read = read_text(asked, MOST_CHARACTERS, least=1)
+    check_causal(read.checkpoint, lacking="reads both ways, so it has no next character")
+    from charlstm.engine.auto_threads import AutoThreadsEngine
+    from charlstm.inspect.futures import futures_of
+    from charlstm.sampling.prompts import prompt_ids
+
+    engine = AutoThreadsEngine.from_checkpoint(read.checkpoint)
+    ids = prompt_ids(engine.tokenizer, read.text, read.checkpoint.writing.record)
+    futures = futures_of(engine, read.text, ids, depth=depth, least=least)
+    forms.present(fan_page(read.name, futures, least, foot=read.foot))
 
 
 @app.command(epilog=_examples("embeddings starter", "embeddings my-1 --html embeddings.html"))

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlstm.cli import options
+from charlstm.cli.load_mix import load_writer
 from charlstm.cli.load_model import (
     Loaded,
+    Writer,
     describe,
     fit_prompt,
     hints_without_encoding,
-    load,
     no_copy_guide,
     one_of,
     prompt_text,
@@ -35,8 +36,7 @@ from charlstm.cli.views.terminal import is_terminal, say
 from charlstm.errors import CharlstmError, UsageError
 
 if TYPE_CHECKING:
-    from charlstm.checkpoint.format import Checkpoint
-    from charlstm.engine.protocol import TextModel
+    from charlstm.checkpoint.known import KnownRecords
     from charlstm.sampling.config import SampleConfig
     from charlstm.sampling.guides import Guide
     from charlstm.sampling.records import Drawn
@@ -54,6 +54,7 @@ EPILOG = """Examples:
   charlstm sample my-1 --no-copy 40              no 40 characters in a row from its training text
   charlstm sample my-1 --sweep temperature=0.2..1.4   the same at five temperatures, side by side
   charlstm sample names-1 -n 20 --new            twenty names that its list does not have
+  charlstm sample --mix starter:0.7,my-1:0.3     two networks together, one louder
   fortune | charlstm sample --prompt -           the prompt from a pipe
   charlstm sample --json | jq .text              for a program
   charlstm sample disk-1 --raw > new.img         bytes, from a model of bytes
@@ -73,6 +74,7 @@ _TOKENS_PER_LINE = 1000
 def sample(
     context: typer.Context,
     checkpoint: options.Model = None,
+    mix: options.Mix = None,
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="Continue this text; - reads stdin.")] = None,
     prompt_file: options.PromptFile = None,
     length: Annotated[
@@ -154,6 +156,9 @@ def sample(
     A model that has read a list of texts (names, tweets: `charlstm train --records`) draws whole ones, all different,
     those that its list does not have before the others.
 
+    With --mix several networks write together: at every token their predictions are mixed, each as strongly as its
+    weight says. All of its settings are those of the one with the largest weight.
+
     Without a prompt it begins where a paragraph or line of its training text could begin. Temperature, top-p, min-p
     and no-repeat are stored with the network (`charlstm checkpoints show`); --unfiltered leaves its distribution as it
     is.
@@ -177,8 +182,10 @@ def sample(
         unfiltered, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
         repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run,
     )  # fmt: skip
-    loaded = load(checkpoint, root, device, threads)
-    writing = loaded.checkpoint.writing
+    if mix is not None:
+        _check_mix(sweep, no_copy)
+    loaded = load_writer(checkpoint, mix, root, device, threads)
+    writing = loaded.writing
     default_length = 0 if writing.record else _TOKENS_PER_LINE * max(lines, 0) or _LENGTH
     config = settings_for(
         writing,
@@ -192,7 +199,7 @@ def sample(
     as_list = bool(writing.record) and not raw
     samples = samples or (_RECORDS if as_list else 1)
     if new:
-        _check_knows_records(loaded.checkpoint)
+        _check_knows_records(loaded.records)
     needs_end = "--sweep" if swept else "--json" if json_out else "-n" if samples > 1 else ""
     _check_ends(config, loaded.model.tokenizer, needs_end)
     if raw:
@@ -206,7 +213,7 @@ def sample(
     as_json = _Json(loaded, text, config) if json_out else None
     drawing = _Drawing(loaded, text, config, samples, guide, as_json, scored=json_out or bool(swept))
     echo = "" if no_echo else text
-    if swept:
+    if swept and isinstance(loaded, Loaded):
         from charlstm.cli.sweep import present_sweep
 
         folder = options.cache_or_default(cache)
@@ -262,6 +269,13 @@ def _swept(
     return parse_sweep(sweep)
 
 
+def _check_mix(sweep: str | None, no_copy: int | None) -> None:
+    """Check that nothing is asked for that needs the training text of one network."""
+    for option, value in (("--sweep", sweep), ("--no-copy", no_copy)):
+        if value is not None:
+            raise UsageError(f"--mix and {option} exclude each other", hint="Leave one of them out.")
+
+
 def _check_sweep(swept: str, new: bool, **given: float | None) -> None:
     """Check that nothing is asked for that a sweep leaves aside; ``given`` are the settings that can be swept."""
     if new:
@@ -272,7 +286,7 @@ def _check_sweep(swept: str, new: bool, **given: float | None) -> None:
 
 
 def _guide(
-    loaded: Loaded[TextModel],
+    loaded: Writer,
     text: str,
     words: bool,
     no_copy: int | None,
@@ -281,7 +295,7 @@ def _guide(
 ) -> Guide | None:
     """The rules that the texts keep after a prompt."""
     guide = word_guide(loaded)(text) if words else None
-    if no_copy is None:
+    if no_copy is None or not isinstance(loaded, Loaded):
         return guide
     with hints_without_encoding():
         return no_copy_guide(loaded, no_copy, text, guide, source, options.cache_or_default(cache))
@@ -301,8 +315,8 @@ def _check_ends(config: SampleConfig, tokenizer: Tokenizer, needs_end: str) -> N
                 raise UsageError(what, hint="In most shells a newline is typed as $'\\n'." if "\\n" in text else "")
 
 
-def _check_knows_records(saved: Checkpoint) -> None:
-    if not len(saved.records):
+def _check_knows_records(records: KnownRecords) -> None:
+    if not len(records):
         what = "--new is for a model that has read a list of texts and knows which"
         raise UsageError(what, hint="Train one with --records lines.")
 
@@ -321,7 +335,7 @@ def _check_raw(tokenizer: Tokenizer, other: str) -> None:
 class _Drawing:
     """What is drawn."""
 
-    loaded: Loaded[TextModel]
+    loaded: Writer
     prompt: str
     config: SampleConfig
     count: int
@@ -333,7 +347,7 @@ class _Drawing:
 
     def each(self, config: SampleConfig) -> Iterator[tuple[str, Sequence[Fragment]]]:
         """Draw whole texts with other settings."""
-        drawing, writing = replace(self, config=config), self.loaded.checkpoint.writing
+        drawing, writing = replace(self, config=config), self.loaded.writing
         if writing.record:
             for record in drawing.records(new_only=False):
                 yield record.text.removeprefix(self.prompt) + writing.record, record.fragments
@@ -348,7 +362,7 @@ class _Drawing:
         from charlstm.sampling.sampler import in_order
         from charlstm.sampling.sampler import sample as draw
 
-        model, writing = self.loaded.model, self.loaded.checkpoint.writing
+        model, writing = self.loaded.model, self.loaded.writing
         fragments = draw(
             model,
             prompt_ids(model.tokenizer, self.prompt, writing.record),
@@ -365,11 +379,10 @@ class _Drawing:
         """Draw records."""
         from charlstm.sampling.records import draw_records
 
-        saved = self.loaded.checkpoint
         return draw_records(
             self.loaded.model,
-            saved.writing,
-            saved.records,
+            self.loaded.writing,
+            self.loaded.records,
             self.config,
             self.count,
             prompt=self.prompt,
@@ -394,7 +407,7 @@ def _write_texts(output: Output, echo: str, drawing: _Drawing, *, raw: bool, cut
 
 def _write_records(output: Output, echo: str, drawing: _Drawing, *, new_only: bool) -> None:
     """Draw records and print them, those that the model has read after the others, and say how many those are."""
-    end = drawing.loaded.checkpoint.writing.record
+    end = drawing.loaded.writing.record
     number = itertools.count(1)
 
     def write(record: Drawn) -> None:
@@ -459,9 +472,9 @@ class _Json:
         config: how they are drawn.
     """
 
-    def __init__(self, loaded: Loaded[TextModel], prompt: str, config: SampleConfig) -> None:
+    def __init__(self, loaded: Writer, prompt: str, config: SampleConfig) -> None:
         self._tokenizer = loaded.model.tokenizer
-        self._common = {"checkpoint": str(loaded.path), "sha256": loaded.checkpoint.sha256, **asdict(config)}
+        self._common = {**loaded.origin, **asdict(config)}
         self._common["prompt"] = prompt
 
     def line(self, number: int, fragments: Sequence[Fragment], **facts: object) -> str:

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from charlstm.cli import options
+from charlstm.cli.load_mix import load_writer
 from charlstm.cli.load_model import (
     describe,
     fit_prompt,
-    load,
     prompt_text,
     reject_filters,
     reject_prompt_words,
@@ -28,6 +28,7 @@ EPILOG = """Examples:
   charlstm write                           with the newest run, else the starter
   charlstm write my-1 --prompt "ROMEO:"    start with this text
   charlstm write my-1 > scene.txt          save the finished text to a file
+  charlstm write --mix starter:2,my-1:1    with two networks, one of them louder
   printf 'ROMEO:\\n\\n/alt 3\\n2\\n' | charlstm write --seed 1
 """
 
@@ -38,6 +39,7 @@ app = options.one_command()
 def write(
     context: typer.Context,
     checkpoint: options.Model = None,
+    mix: options.Mix = None,
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="Start with this text.")] = None,
     prompt_file: options.PromptFile = None,
     length: Annotated[int, typer.Option("--length", "-l", help="Tokens the model adds at a time.")] = 100,
@@ -77,13 +79,11 @@ def write(
         repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run,
     )  # fmt: skip
     choice = parse_unknown(unknown)
-    loaded = load(checkpoint, root, device)
-    config = settings_for(loaded.checkpoint.writing, length=length, seed=seed_or_random(seed), **filters)
+    loaded = load_writer(checkpoint, mix, root, device)
+    config = settings_for(loaded.writing, length=length, seed=seed_or_random(seed), **filters)
     text = fit_prompt(loaded.model.tokenizer, prompt_text(prompt, prompt_file, loaded), unknown)
     guide_after = word_guide(loaded) if words else None
-    writer = CoWriter(
-        loaded.model, config, loaded.checkpoint.writing.starts, guide_after, loaded.checkpoint.writing.record
-    )
+    writer = CoWriter(loaded.model, config, loaded.writing.starts, guide_after, loaded.writing.record)
     writer.add(text)
     say(describe(loaded, seed=config.seed))
     say("Enter lets the model continue, /help lists the commands.")

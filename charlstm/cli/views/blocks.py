@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from charlstm.cli.views import braille
 from charlstm.cli.views.folding import cells_of, fold_text
 from charlstm.cli.views.terminal import can_redraw, fold, is_terminal, stdout_console, terminal_size, visible
-from charlstm.report.blocks import Block, Frames, HeatMap, Page, Points, Shaded, Strip, Table, Text
+from charlstm.report.blocks import Block, Boxes, Frames, HeatMap, Page, Points, Shaded, Strip, Table, Text
+from charlstm.report.boxes import Cell, end_of, label_of, lay_out, widths
 from charlstm.report.charts import Bars, Chart
 from charlstm.report.raster import spread_rows
 from charlstm.report.scales import Scale, Shade
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 32
 """Rows of a heat map; of taller ones so many are shown. Two share a line where there is colour."""
+_BOX_LINES = 36
+"""Lines of nested boxes, at most."""
+_CORNERS = {"top": "╭", "inside": " ", "bottom": "╰"}
+_BRACES = {**_CORNERS, "inside": "│"}
+_ASCII_BRACES = {"top": "/", "inside": "|", "bottom": "\\"}
+_SHORT = 16
+"""Columns of a label that leave room for a bar beside it."""
 _CHART_HEIGHT = 12
 _PLANE_LINES = 24
 
@@ -146,13 +154,18 @@ def _pairs(names: Sequence[str], values: Sequence[str], *, left: bool) -> Any:
 
 
 def _bars(console: Console, block: Bars) -> None:
-    """Each bar below its label, so that labels of any length leave room for it."""
+    """Each bar beside its label, or below it if there are long ones."""
     _heading(console, block.title)
-    room = max(10, _columns(console) - 2 - max(map(len, block.notes), default=0))
-    for label, value, note in zip(block.labels, block.values, block.notes, strict=True):
-        _print_paragraph(console, label)
+    labels = [visible(label) for label in block.labels]
+    left = max(map(_width, labels), default=0)
+    left = left if left <= _SHORT else 0
+    room = max(10, _columns(console) - left - 2 - max(map(len, block.notes), default=0))
+    for label, value, note in zip(labels, block.values, block.notes, strict=True):
+        if not left:
+            _print_paragraph(console, label)
+        beside = label + " " * (left - _width(label)) if left else " "
         sign = "█" if has_colour(console) else "#"
-        console.out(f"  {sign * round(value * min(room, 40))} {visible(note)}".rstrip(), highlight=False)
+        console.out(f"{beside} {sign * round(value * min(room, 40))} {visible(note)}".rstrip(), highlight=False)
     _caption(console, block.x_label)
 
 
@@ -341,6 +354,51 @@ def _points(console: Console, block: Points) -> None:
         console.out("".join(line).rstrip(), highlight=False)
 
 
+def _boxes(console: Console, block: Boxes) -> None:
+    """Boxes on their shades, of which corners mark the ends; or, without colour, between braces."""
+    from rich.text import Text as RichText
+
+    _heading(console, block.title)
+    drawing = lay_out(block, _box_lines())
+    coloured = has_colour(console)
+    signs = _ASCII_BRACES if not console.encoding.startswith("utf") else _CORNERS if coloured else _BRACES
+    across = widths(block, drawing, _width)
+    before = end_of(block.before, max(0, min(_columns(console) // 2, _columns(console) - sum(across))), _width)
+    for number, cells in enumerate(drawing.lines):
+        line = RichText(before if number == drawing.before else " " * _width(before), style="bold")
+        for cell, width in zip(cells, across, strict=False):
+            text = _box_text(block, cell, signs)
+            line.append(text + " " * (width - _width(text)), f"not bold {_box_style(cell) if coloured else ''}")
+        if not coloured or not cells:
+            line.rstrip()
+        line.truncate(_columns(console))
+        console.print(line, soft_wrap=True)
+    if coloured:
+        _legend(console, block.scale)
+    _caption(console, block.caption)
+
+
+def _box_lines() -> int:
+    """The lines that boxes get: as many as there is room for beside what stands around them."""
+    return max(12, min(_BOX_LINES, terminal_size().lines - 8)) if is_terminal(sys.stdout) else _BOX_LINES
+
+
+def _box_text(block: Boxes, cell: Cell, signs: dict[str, str]) -> str:
+    if cell.part != "label":
+        return signs[cell.part]
+    label = label_of(block.labels[cell.box]) or " "
+    return label if _width(label) else "□"
+
+
+def _box_style(cell: Cell) -> str:
+    is_corner = cell.part != "label" and cell.shade.background
+    return f"{cell.ink} on {cell.shade.background}" if is_corner else style_of(cell.shade)
+
+
+def _width(text: str) -> int:
+    return sum(map(cells_of, text))
+
+
 def _frames(console: Console, block: Frames) -> None:
     """The one that is seen at first; the others are in the page."""
     _heading(console, f"{block.title}: {sign_of(block.labels[block.first])}")
@@ -357,6 +415,7 @@ _SHOW: dict[type[Any], Callable[[Any, Any], None]] = {
     Shaded: _shaded,
     Strip: _strip,
     Points: _points,
+    Boxes: _boxes,
     Frames: _frames,
 }
 

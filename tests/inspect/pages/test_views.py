@@ -12,8 +12,10 @@ import torch
 
 from charlstm.errors import UsageError
 from charlstm.inspect.embeddings import compare_embeddings
+from charlstm.inspect.futures import futures_of
 from charlstm.inspect.pages.attention import attention_page, by_place
 from charlstm.inspect.pages.embeddings import embeddings_page
+from charlstm.inspect.pages.fan import fan_page
 from charlstm.inspect.pages.gates import gates_page
 from charlstm.inspect.pages.step import step_page
 from charlstm.inspect.pages.surprise import surprise_page
@@ -21,11 +23,12 @@ from charlstm.inspect.pages.votes import votes_page
 from charlstm.inspect.subject import Subject
 from charlstm.inspect.surprise import nats_saved
 from charlstm.inspect.trace import trace
-from charlstm.report.blocks import Frames, HeatMap, Points, Shaded
-from charlstm.report.charts import Chart
+from charlstm.report.blocks import Boxes, Frames, HeatMap, Points, Shaded, Text
+from charlstm.report.charts import Bars, Chart
 from charlstm.report.page import html_page
 from charlstm.report.visible import sign_of
 from charlstm.tokenizers import CharTokenizer
+from tests.fake_models import cycle, random_markov
 from tests.inspect.test_trace import SHAPES, network
 
 TEXT = "abc <i>\nabba"
@@ -184,3 +187,32 @@ def test_a_line_joins_a_letter_with_its_capital():
     (points,) = blocks(page, Points)
     assert [{points.labels[a], points.labels[b]} for a, b in points.pairs] == [{"a", "A"}]
     assert re.search(r"<line ", html_page(page))
+
+
+def test_the_boxes_of_a_fan_are_its_nodes():
+    model = random_markov("ab <", 5)
+    futures = futures_of(model, "ab", [0, 1], depth=5, least=0.01)
+    page = check(fan_page("net & <b>", futures, 0.01))
+    (boxes,) = blocks(page, Boxes)
+    assert boxes.before == "ab"
+    assert list(zip(boxes.parents, boxes.labels, boxes.shares, strict=True)) == [
+        (parent, "ab <"[token], share) for parent, token, share in futures.nodes
+    ]
+    for node, told in zip(futures.nodes, page.data["nodes"], strict=True):
+        assert told == {"parent": node.parent, "id": node.token, "text": "ab <"[node.token],
+                        "probability": pytest.approx(node.probability, rel=1e-5)}  # fmt: skip
+    (bars,) = blocks(page, Bars)
+    assert bars.labels == tuple(word for word, _ in futures.words[:12])
+    assert bars.values[0] == 1
+    assert bars.values[1] == pytest.approx(futures.words[1][1] / futures.words[0][1])
+    assert str(len(futures.nodes)) in page.about
+
+
+def test_a_fan_without_words_or_without_boxes():
+    page = check(fan_page("net & <b>", futures_of(cycle("1234"), "1", [0], depth=3, least=0.1), 0.1))
+    assert len(blocks(page, Boxes)) == 1
+    assert blocks(page, Bars) == []
+    empty = check(fan_page("net & <b>", futures_of(random_markov("abcdef"), "a", [0], depth=3, least=1.0), 1.0))
+    assert blocks(empty, Boxes) == []
+    (text,) = blocks(empty, Text)
+    assert "No character" in text.text
