@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from charlstm.checkpoint.format import write
 from charlstm.engine.load import load_engine, torch_model
+from charlstm.engine.mix import MixedEngine
 from charlstm.filling.blanks import parse
 from charlstm.filling.config import FillConfig
 from charlstm.filling.fill import fill
@@ -228,3 +230,41 @@ def test_a_text_is_scored_as_in_python_wherever_scoring_begins(tmp_path):
         assert [loss for _, loss in alternatives] == sorted(loss for _, loss in alternatives)
         if rank < 8:
             assert alternatives[rank] == [token, nats]
+
+
+def test_networks_are_mixed_as_in_python(tmp_path):
+    saved = [
+        checkpoint(ngram_order=2, ngram_buckets=30),
+        replace(
+            checkpoint(vocab_size=8, cell="gru"),
+            tokenizer=CharTokenizer("\n abdxy", unknown=True).to_state(),
+        ),
+    ]
+    for number, each in enumerate(saved):
+        write(tmp_path / f"{number}.safetensors", each)
+    script = """
+    const { Player } = await import(`${page}/engine/player.js`);
+    const player = new Player(given.files.map((path, k) => ({ id: String(k), file: fileOf(path), facts: {} })));
+    const signal = new AbortController().signal;
+    const answers = [];
+    for (const weights of given.weights) {
+      const mix = weights.map((weight, k) => ({ model: String(k), weight }));
+      answers.push(await player.score({ mix, text: given.text }, signal));
+    }
+    const { network } = player.asked({ mix: [{ model: "0", weight: 1 }, { model: "1", weight: 1 }] });
+    console.log(JSON.stringify({ answers, vocabulary: network.vocabulary }));
+    """
+    text, weights = "ab dx\nyé abba", [[0.7, 0.3], [1, 0], [0, 1]]
+    files = [str(tmp_path / f"{number}.safetensors") for number in range(2)]
+    ours = evaluate(script, {"files": files, "weights": weights, "text": text})
+    engines = [load_engine(each) for each in saved]
+    for shares, answer in zip(weights, ours["answers"], strict=True):
+        mixed = MixedEngine(list(zip(engines, shares, strict=True)))
+        known = [mixed.tokenizer.decode((token,)) for token in range(mixed.vocab_size)]
+        state, logits = None, None
+        for token in mixed.tokenizer.encode(text).tolist():
+            logits, state = mixed.step([token], state)
+        shifted = logits[0] - logits[0].max()
+        nats = np.log(np.exp(shifted).sum()) - shifted
+        for character, loss in zip(ours["vocabulary"], answer["next"]["nats"], strict=True):
+            assert min(nats[known.index(character)], 9999) == pytest.approx(min(loss, 9999), abs=1e-4)

@@ -242,14 +242,15 @@ export class Player {
    */
   asked({ model, mix }) {
     if (!mix) return this.load(model ?? [...this.files.keys()][0]);
-    const key = JSON.stringify(mix);
+    const key = JSON.stringify(mix.map(({ model: id }) => id));
     if (this.mixed?.key !== key) {
-      const members = mix.map(({ model: id, weight }) => ({ ...this.load(id), weight }));
-      const network = new Mix(members);
-      const tokenizer = tokenizerOf({ kind: "char", alphabet: network.vocabulary.join(""), unknown: false });
+      const network = new Mix(mix.map(({ model: id }) => this.load(id)));
+      const alphabet = network.vocabulary.filter((_, id) => id !== network.unknown).join("");
+      const tokenizer = tokenizerOf({ kind: "char", alphabet, unknown: network.unknown !== null });
       const opening = openingIds(tokenizer);
       this.mixed = { key, playable: { network, mix: network, tokenizer, reader: new Reader(network), opening } };
     }
+    this.mixed.playable.mix.weigh(mix.map(({ weight }) => weight));
     return this.mixed.playable;
   }
 

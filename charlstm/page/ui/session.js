@@ -4,6 +4,7 @@
  *
  * Places count characters (code points).
  */
+import { mixedVocabulary } from "../engine/mix.js";
 import { marksOf } from "./marks.js";
 import { append, branch, branches, choose, chooseById, edit, flat, forks, mark, path, prune, onId, textOf, treeOf, TYPED } from "./tree.js";
 
@@ -63,12 +64,15 @@ export class Session {
 
   /** The id that is never drawn, if there is one. */
   get unknown() {
-    return this.mix ? null : this.facts.unknown;
+    if (!this.mix) return this.facts.unknown;
+    const some = this.mix.some(({ model }) => this.models.find(({ id }) => id === model).unknown !== null);
+    return some ? this.vocabulary.length - 1 : null;
   }
 
   /** The text of each id of the network, or of the mix. @returns {string[]} */
   get vocabulary() {
-    return this.mix ? mixedVocabulary(this.models, this.mix) : this.facts.vocabulary;
+    if (!this.mix) return this.facts.vocabulary;
+    return mixedVocabulary(this.mix.map(({ model }) => this.models.find(({ id }) => id === model)));
   }
 
   /** Which network a request asks. */
@@ -421,15 +425,6 @@ function unscoredTree(root) {
     marks: root.marks.map(({ drawn }) => ({ ...unscored(), drawn })),
     ways: root.ways.map(unscoredTree),
   };
-}
-
-/** @param {any[]} models @param {{model: string}[]} mix @returns {string[]} */
-function mixedVocabulary(models, mix) {
-  const known = mix.flatMap(({ model }) => {
-    const { vocabulary, unknown } = models.find(({ id }) => id === model);
-    return vocabulary.filter((/** @type {string} */ _, /** @type {number} */ id) => id !== unknown);
-  });
-  return [...new Set(known)].sort((a, b) => (a.codePointAt(0) ?? 0) - (b.codePointAt(0) ?? 0));
 }
 
 /** @param {any} end @param {number} count @param {number} ms */

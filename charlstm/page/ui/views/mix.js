@@ -38,7 +38,7 @@ export function mixView(panel, session) {
   const apply = () => {
     const weights = shares(able.length, x, y);
     const mix = able.map(({ id }, k) => ({ model: id, weight: Math.round(weights[k] * 1000) / 1000 }));
-    session.ask(session.model, on.checked ? mix.filter(({ weight }) => weight > 0) : null);
+    session.ask(session.model, on.checked ? mix : null);
   };
   const move = (/** @type {number} */ toX, /** @type {number} */ toY) => {
     [x, y] = [Math.min(1, Math.max(0, toX)), able.length > 2 ? Math.min(1, Math.max(0, toY)) : 0.5];
