@@ -219,8 +219,8 @@ class _Network:
         graph, window = self._graph, self._architecture.attention_window
         query, key, value, out = (self._weights[f"attention.{name}"] for name in ("query", "key", "value", "out"))
         hidden = graph.add("Transpose", hidden, perm=[1, 0, 2])  # (B, T, H)
-        scaled = query / np.float32(math.sqrt(len(query)))
-        queries = graph.linear(hidden, "attention.query", scaled)
+        queries = graph.linear(hidden, "attention.query", query)
+        queries = graph.add("Div", queries, graph.constant(math.sqrt(len(query)), np.float32))
         new = (graph.linear(hidden, "attention.key", key), graph.linear(hidden, "attention.value", value))
         filled = graph.add("Expand", graph.constant([[True]], np.bool_), graph.add("Shape", TOKENS))
         keys, values, filled = (

@@ -103,7 +103,8 @@ def imports(modules: Sequence[str], names: Iterable[str]) -> str:
     wanted = set(names)
     for node in (node for module in modules for node in ast.parse(module).body):
         if isinstance(node, ast.Import):
-            plain |= {ast.unparse(node) for alias in node.names if (alias.asname or alias.name) in wanted}
+            used = [alias for alias in node.names if (alias.asname or alias.name) in wanted]
+            plain |= {ast.unparse(ast.Import([alias])) for alias in used}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.module.startswith(__package__):
             of_module[node.module] |= {alias.name for alias in node.names if alias.name in wanted}
     lines = sorted(plain)

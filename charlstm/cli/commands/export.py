@@ -120,9 +120,10 @@ def numpy_command(
 ) -> None:
     """Write a program of NumPy: one readable file.
 
-    It needs NumPy and Python 3.10 or newer, and has what this network needs and no more: its cell, its side inputs, its sampling, its weights. It writes the
-    same text as `charlstm sample` with the same seed, on a command line of its own or imported; a network that reads
-    both sides fills blanks. Where --dtype changes the weights, their loss is measured.
+    It needs NumPy and Python 3.10 or newer. It has what this network needs and no more: its cell, its side inputs, its
+    sampling, its weights. With the same seed it writes the same text as `charlstm sample`, on a command line of its own
+    or imported; a network that reads both sides fills blanks. Where --dtype changes the weights, their loss is
+    measured.
     """
     from charlstm.export.numpy_file import numpy_program, stored_as
 

@@ -39,13 +39,14 @@ def main() -> None:
         parser.add_argument("--min-p", type=float, default=MIN_P, help="least share of the likeliest; 0 is off")
         parser.add_argument("--no-repeat", type=int, default=NO_REPEAT, help="tokens said again, at most; 0 is off")
         parser.add_argument("--longest-run", type=int, default=LONGEST_RUN, help="equal tokens in a row; 0 is off")
-        parser.add_argument("--seed", type=int, help="the same one gives the same text")
+        parser.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="the same one gives the same text")
         parser.add_argument("--count", type=int, default=COUNT, help="texts")
         given = vars(parser.parse_args())
         try:
             for number in range(given.pop("count")):
-                print(given["prompt"], end="")
-                for piece in stream(**given, number=number):
+                pieces = stream(**given, number=number)
+                print(given["prompt"], end="", flush=True)
+                for piece in pieces:
                     print(piece, end="", flush=True)
                 print()
         except ValueError as fault:

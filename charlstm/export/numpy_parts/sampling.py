@@ -78,7 +78,12 @@ def keep_min_p(logits: Array, min_p: float) -> Array:
 
     Returns:
         The logits, (V,).
+
+    Raises:
+        ValueError: it is above 1, so that nothing would be left.
     """
+    if min_p > 1:
+        raise ValueError("min_p is 1 at most")
     return np.where(logits < logits.max() + math.log(min_p), -np.inf, logits)
 
 
@@ -123,7 +128,7 @@ def choose(
     Returns:
         Its id.
     """
-    if no_repeat:
+    if no_repeat > 0:
         logits -= repeat_penalties(text, no_repeat)
     end = text[-longest_run:]
     if longest_run and len(end) == longest_run and (end == end[0]).all():
