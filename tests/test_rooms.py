@@ -20,6 +20,7 @@ ROOMS = (
     "training",
     "tuning lab",
     "api",
+    "web",
     "cli",
 )
 """A module imports only from rooms to the left of its own, and from its own. Rows are for the eye."""

@@ -76,7 +76,7 @@ def read_subject(asked: Asked, most: int, least: int = 2, *, whole: bool = False
     path, checkpoint = read_model(asked.checkpoint, asked.root)
     name = path.parent.name if path.name == "model.safetensors" else path.stem
     if asked.text is None and asked.file is None:
-        text, what = _own_text(asked, checkpoint, path, most if whole else min(most, _SCREEN))
+        text, what = own_text(asked, checkpoint, path, most if whole else min(most, _SCREEN))
     else:
         text, what = _given_text(asked, checkpoint, path, most)
     load_torch()
@@ -131,8 +131,18 @@ def _given_text(asked: Asked, checkpoint: Checkpoint, path: Path, most: int) -> 
     return text, "the text typed" if asked.file is None else str(asked.file)
 
 
-def _own_text(asked: Asked, checkpoint: Checkpoint, path: Path, most: int) -> tuple[str, str]:
-    """What a network is looked into with where no text is given, and what it is called."""
+def own_text(asked: Asked, checkpoint: Checkpoint, path: Path, most: int) -> tuple[str, str]:
+    """What a network is looked into with where no text is given, and what it is called.
+
+    Args:
+        asked: where texts are kept.
+        checkpoint: the network.
+        path: its file.
+        most: characters, at most.
+
+    Raises:
+        UsageError: the text that it was trained on is not here any more.
+    """
     if path.parent != starter_folder():
         try:
             return _validation_text(checkpoint, asked, most), "what it was validated on"
