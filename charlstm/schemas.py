@@ -35,7 +35,8 @@ class Setting(NamedTuple):
 
     name: str
     type: Any
-    """The type without ``None`` and `Meta`: ``int``, ``float``, ``bool``, ``str``, ``tuple`` or a ``Literal``."""
+    """The type without ``None`` and `Meta`: ``int``, ``float``, ``bool``, ``str``, ``tuple`` or a ``Literal``; a union
+    of several as it is."""
     default: Any
     """`msgspec.NODEFAULT` for a required setting."""
     help: str
@@ -57,9 +58,10 @@ def parse(kind: type[S], values: Mapping[str, Any], where: object = "") -> S:
     Raises:
         ConfigError: an unknown name, a value of the wrong type or out of range, or values that exclude each other.
     """
-    unknown = [name for name in values if name not in kind.__struct_fields__]
+    known = kind.__struct_encode_fields__
+    unknown = [name for name in values if name not in known]
     if unknown:
-        raise ConfigError(no_such_setting(unknown[0], kind.__struct_fields__), where=where)
+        raise ConfigError(no_such_setting(unknown[0], known), where=where)
     try:
         return msgspec.convert(dict(values), kind)
     except msgspec.ValidationError as fault:
@@ -131,7 +133,10 @@ def _unwrapped(annotation: Any) -> tuple[Any, str]:
             annotation, *extras = get_args(annotation)
             description = next((meta.description for meta in extras if meta.description), description)
         elif get_origin(annotation) in (Union, UnionType):
-            (annotation,) = (option for option in get_args(annotation) if option is not type(None))
+            options = [option for option in get_args(annotation) if option is not type(None)]
+            if len(options) > 1:
+                return annotation, description
+            (annotation,) = options
         else:
             return annotation, description
 
@@ -155,13 +160,16 @@ def _explain(message: str, kind: type[Schema], values: Mapping[str, Any]) -> str
     """Translate a message of msgspec, such as ``Expected `int` >= 1 - at `$.hidden_size```, into one plain line."""
     rule, _, path = message.partition(" - at `$.")
     name = re.split(r"[.\[`]", path)[0]
-    if not name:  # values that exclude each other, or one that is missing
-        missing = re.search(r"missing required field `(\w+)`", message)
-        return f"`{missing[1]}` is missing" if missing else message
+    if missing := re.search(r"missing required field `(\w+)`", message):
+        return f"`{missing[1]}` is missing"
+    if unknown := re.search(r"contains unknown field `(.*)`", rule):
+        return f"{no_such_setting(unknown[1], ())} in `{name}`"
+    if not name:  # values that exclude each other
+        return message
     choices = next((setting.choices for setting in settings_of(kind) if setting.name == name), ())
     if choices:
         return bad_value(name, values.get(name), f"one of {', '.join(map(str, choices))}")
-    rule = re.sub(r", got .*", "", rule).replace("Expected ", "").replace(" | ", " or ").replace(" of length", "")
+    rule = re.sub(r", got .*", "", rule).replace("Expected ", "").replace(" | ", "` or `").replace(" of length", "")
     rule = re.sub(r"\.0$", "", rule)
     for word, meaning in _WORDS.items():
         rule = rule.replace(word, meaning)

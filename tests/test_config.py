@@ -3,6 +3,7 @@
 import json
 import re
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from charlstm.config import SECTIONS, DataConfig, RunConfig, TrainConfig, check_
 from charlstm.errors import ConfigError, NotFoundError, UnknownCharacter
 from charlstm.events import CheckpointSaved, EvalDone, Notice, Preview, Started, StepDone, Stopped, from_json, to_json
 from charlstm.nn.shapes import CELLS
+from charlstm.schemas import Schema, parse
 from charlstm.settings_file import read_settings, to_toml
 from tests.networks import architecture
 
@@ -80,6 +82,32 @@ def test_partial_settings_need_not_be_complete():
     check_partial("model", {"hidden_size": 3})
     with pytest.raises(ConfigError, match=r"--x: `dropout=1\.0` must be a number below 1$"):
         check_partial("model", {"dropout": 1.0}, where="--x")
+
+
+class Inner(Schema, frozen=True, kw_only=True):
+    size: int
+
+
+class Outer(Schema, frozen=True, kw_only=True):
+    begin: int = msgspec.field(default=0, name="from")
+    text: str | None = None
+    stop: str | tuple[str, ...] | None = None
+    inner: tuple[Inner, ...] = ()
+
+
+def test_a_field_may_have_another_name_in_a_file_and_several_types():
+    found = parse(Outer, {"from": 3, "stop": ["a"], "inner": [{"size": 2}]})
+    assert (found.begin, found.stop, found.inner[0].size) == (3, ("a",), 2)
+    for values, told in (
+        ({"begin": 3}, "there is no setting 'begin'"),
+        ({"from": "a"}, "`from='a'` must be a whole number"),
+        ({"text": 3}, "`text=3` must be a text or nothing"),
+        ({"stop": 3}, "`stop=3` must be a text or a list or nothing"),
+        ({"inner": [{"size": 1, "weight": 2}]}, "there is no setting 'weight' in `inner`"),
+        ({"inner": [{}]}, "`size` is missing"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(told)):
+            parse(Outer, values)
 
 
 def test_settings_know_their_section():

@@ -21,6 +21,7 @@ ROOMS = (
     "tuning lab",
     "api",
     "export",
+    "web",
     "cli",
 )
 """A module imports only from rooms to the left of its own, and from its own. Rows are for the eye."""

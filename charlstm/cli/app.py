@@ -23,6 +23,7 @@ EPILOG = """Examples:
   charlstm train my.txt --max-time 5m    learn from a text for five minutes
   charlstm sample my-1 --prompt "Once"   write with the model it gave
   charlstm fill "The s__ was rising."    fill in a blank
+  charlstm serve                         play with them in a browser
   charlstm eval my-1 other.txt           how surprising is another text?
   charlstm originality my-1              what does it copy from its text?
   charlstm checkpoints list              what has been trained?

@@ -16,6 +16,7 @@ LINES = {
     "sample": "Write text in the style of what a model has learnt.",
     "write": "Write a text together with a model.",
     "fill": "Fill the blanks in a text.",
+    "serve": "Open networks to a browser and to programs, on this machine.",
     "eval": "Score a text: nats, bits per character and byte, perplexity.",
     "report": "Show how a training went: its curves, and what it wrote.",
     "inspect": "Look into a network: its gates, units, memory and surprise.",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from charlstm.engine.protocol import TextModel
+from charlstm.engine.protocol import Logits, TextModel
 from charlstm.errors import UsageError
 from charlstm.sampling import filters
 from charlstm.sampling.config import SampleConfig, require
@@ -39,6 +39,8 @@ class Fragment(NamedTuple):
     """In nats, under the network itself: at temperature 1 and before all filters. NaN unless requested."""
     finish_reason: FinishReason | None
     """Why the row ends with this token; None while it goes on."""
+    logits: Logits = np.empty(0)
+    """(V,), those of the network that the token was drawn from, before all filters."""
 
 
 def sample(
@@ -49,6 +51,7 @@ def sample(
     rows: int = 1,
     starts: Sequence[str] = (),
     guide: Guide | None = None,
+    start: Position | None = None,
     with_log_probabilities: bool = False,
     raw: bool = False,
 ) -> Iterator[Fragment]:
@@ -66,6 +69,7 @@ def sample(
         rows: how many texts.
         starts: where a text without a prompt begins: `checkpoint.writing.Writing.starts`.
         guide: the rule that the texts keep, after the prompt; None allows everything.
+        start: the position after ``prompt_ids``, of one row, where it is known; None reads them.
         with_log_probabilities: whether to compute each token's log-probability, which costs time.
         raw: whether bytes that are not UTF-8 become surrogate escapes (PEP 383), which can be written as the original
             bytes, instead of U+FFFD.
@@ -82,7 +86,7 @@ def sample(
     for token in (int(np.min(prompt_ids)), int(np.max(prompt_ids))) if len(prompt_ids) else ():
         if not 0 <= token < model.vocab_size:
             raise UsageError(f"token id {token} is not in the vocabulary of {model.vocab_size:,} tokens")
-    return _sample(model, prompt_ids, config, rows, starts, guide, with_log_probabilities, raw)
+    return _sample(model, prompt_ids, config, rows, starts, guide, start, with_log_probabilities, raw)
 
 
 def in_order(fragments: Iterable[Fragment], rows: int) -> Iterator[Fragment]:
@@ -134,12 +138,14 @@ def _sample(
     rows: int,
     starts: Sequence[str],
     guide: Guide | None,
+    start: Position | None,
     with_log_probabilities: bool,
     raw: bool,
 ) -> Iterator[Fragment]:
     tokenizer = model.tokenizer
     rngs = row_generators(config.seed, rows)
-    start = prefill(model, prompt_ids) if len(prompt_ids) else _openings(model, starts, rngs)
+    if start is None:
+        start = prefill(model, prompt_ids) if len(prompt_ids) else _openings(model, starts, rngs)
     spare = 0 if raw else _SPARE if guide is None else _SPARE_GUIDED
     drawing = replace(config, length=config.length + spare) if config.length else config
     draws = generate(model, start, drawing, rngs, recent=prompt_ids, banned=banned_ids(tokenizer), guide=guide)
@@ -148,15 +154,16 @@ def _sample(
     length = config.length or math.inf
     not_computed = [math.nan] * rows
     for count, draw in enumerate(draws, 1):
-        nats, tokens = not_computed, draw.ids.tolist()
+        nats, tokens, logits = not_computed, draw.ids.tolist(), draw.position.logits
         if with_log_probabilities:
-            nats = filters.log_probabilities(draw.position.logits, draw.ids).tolist()
+            nats = filters.log_probabilities(logits, draw.ids).tolist()
         for row in tuple(open_rows):
             may_end = not draw.guides or draw.guides[row.number].may_end()
-            text, finish_reason = row.push(tokens[row.number], length - count, spare, may_end)
+            number, token = row.number, tokens[row.number]
+            text, finish_reason = row.push(token, length - count, spare, may_end)
             if finish_reason:
                 open_rows.remove(row)
-            yield Fragment(row.number, text, tokens[row.number], nats[row.number], finish_reason)
+            yield Fragment(number, text, token, nats[number], finish_reason, logits[number])
         if not open_rows:
             return
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from charlstm.errors import UsageError
 from charlstm.sampling.config import SampleConfig
+from charlstm.sampling.position import prefill
 from charlstm.sampling.sampler import preview, sample
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer
 from tests.fake_models import Markov, cycle, random_markov
@@ -213,6 +214,24 @@ def test_a_preview_has_its_length_and_is_always_the_same() -> None:
     config = SampleConfig(seed=1)
     assert len(preview(model, 77, config)) == 77
     assert preview(model, 77, config) == preview(model, 77, config)
+
+
+def test_a_position_that_is_known_is_not_read_again() -> None:
+    model = random_markov("abcd")
+    config = SampleConfig(length=30, seed=4, repetition_penalty=1.3, no_repeat=2)
+    whole = [*sample(model, [0, 1, 2, 3], config, rows=2)]
+    start = prefill(model, [0, 1, 2, 3])
+    model.steps.clear()
+    assert [each[:3] for each in sample(model, [0, 1, 2, 3], config, rows=2, start=start)] == [e[:3] for e in whole]
+    assert len(model.steps) == 29
+
+
+def test_a_fragment_has_the_logits_it_was_drawn_from() -> None:
+    model = random_markov("abcd")
+    last = [0, 0]
+    for fragment in sample(model, [0], SampleConfig(length=9, seed=4, temperature=3, top_k=3), rows=2):
+        np.testing.assert_array_equal(fragment.logits, model.table[last[fragment.row]])
+        last[fragment.row] = fragment.token
 
 
 def test_a_long_prompt_costs_one_step_per_token() -> None:
