@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import charlstm
 from charlstm.checkpoint.format import read_model, write
 from charlstm.checkpoint.known import KnownRecords
 from charlstm.checkpoint.writing import Writing
@@ -153,5 +154,47 @@ def test_writing_together_with_a_mix(cli: Cli, monkeypatch: Any) -> None:
 def test_what_cannot_be_mixed_is_one_line(cli: Cli, arguments: tuple[str, ...], code: int, message: str) -> None:
     shown = cli("sample", *arguments)
     assert (shown.code, shown.out) == (code, "")
+    assert message in shown.err
+    assert len(shown.err.strip().splitlines()) == 1
+
+
+def test_a_text_is_scored_by_several_networks_together(cli: Cli) -> None:
+    text = "The ferryman wrote nothing down.\nHe drew a boat, αβ.\n"
+    (cli.folder / "poem.txt").write_text(text, "utf-8")
+    mixed = charlstm.mix("one", "greek", weights=(3, 1))
+    told = json.loads(cli("eval", "--mix", "one:3,greek:1", "poem.txt", "--json").out)
+    assert told["bits_per_char"] == pytest.approx(mixed.score(text).bits_per_char)
+    assert [part["weight"] for part in told["mix"]] == [0.75, 0.25]
+    assert (told["streams"], told["precision"]) == (1, "fp32")
+    assert told["compressors_bits_per_byte"]
+    shown = cli("eval", "--mix", "one:3,greek:1", "poem.txt")
+    assert f"{told['bits_per_char']:.4f}" in shown.out
+    assert "75% checkpoints/one" in shown.err
+    surprise = cli("eval", "--mix", "one:3,greek:1", "poem.txt", "--surprise").out
+    assert "The ferryman wrote nothing down." in surprise
+    assert f"{told['bits_per_char']:.2f} bits per character" in surprise
+
+
+def test_a_text_may_come_from_a_pipe_with_characters_that_no_network_knows(cli: Cli, monkeypatch: Any) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("A café.".encode())))
+    shown = cli("eval", "--mix", "one,other", "-", "--unknown", "map", "--json")
+    assert json.loads(shown.out)["characters"] == 7
+    assert "read as 'e'" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "no TEXT to score"),
+        (("poem.txt", "--dynamic"), "--mix and --dynamic exclude each other"),
+        (("poem.txt", "--device", "cpu"), "--mix and --device exclude each other"),
+        (("one", "poem.txt"), "one"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_line(cli: Cli, arguments: tuple[str, ...], message: str) -> None:
+    (cli.folder / "poem.txt").write_text("The boat.")
+    shown = cli("eval", "--mix", "one,other", *arguments)
+    assert shown.code in (2, 4)
+    assert shown.out == ""
     assert message in shown.err
     assert len(shown.err.strip().splitlines()) == 1
