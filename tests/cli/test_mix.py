@@ -21,6 +21,7 @@ from charlstm.engine.mix import MixedEngine
 from charlstm.engine.network import Engine
 from charlstm.errors import UsageError
 from charlstm.sampling.config import settings_for
+from charlstm.sampling.position import prefill
 from charlstm.sampling.sampler import sample
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer
 from tests.command_line import Cli
@@ -126,13 +127,56 @@ def test_lists_are_mixed_to_new_records(cli: Cli) -> None:
     assert "\n" in cli("sample", "--mix", "one,other", "--length", "200", "--seed", "1").out.strip()
 
 
+def together(cli: Cli, monkeypatch: Any, lines: str, *arguments: str) -> Any:
+    """A session of write, of these lines."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
+    return cli("write", *arguments, "--seed", "2", "--length", "30")
+
+
 def test_writing_together_with_a_mix(cli: Cli, monkeypatch: Any) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"The \n\n")))
-    shown = cli("write", "--mix", "one:3,other:1", "--seed", "2", "--length", "30")
+    shown = together(cli, monkeypatch, "The \n\n", "--mix", "one:3,other:1")
     assert shown.code == 0, shown.err
     assert shown.out.startswith("The ")
     assert len(shown.out) > 30
     assert "75% checkpoints/one" in shown.err
+
+
+@pytest.mark.parametrize(
+    "lines", ["The \n{}\n\n", "{}\nThe \n\n\n", "The \n\n{}\n/undo\n\n", "x\n/undo\n{}\n/redo\n\n"]
+)
+def test_weights_change_while_a_text_is_written(cli: Cli, monkeypatch: Any, lines: str) -> None:
+    alone = together(cli, monkeypatch, lines.format("/set length"), "other").out
+    played = together(cli, monkeypatch, lines.format("/mix 0 1"), "--mix", "one,other")
+    if "/undo" not in lines or "x" in lines:  # else the first piece was drawn with other weights, as it should be
+        assert played.out == alone
+    assert "weights 0 1" in played.err
+    assert together(cli, monkeypatch, lines.format("/mix"), "--mix", "one,other").out != alone
+
+
+def test_after_new_weights_the_first_character_is_drawn_with_them(cli: Cli, monkeypatch: Any) -> None:
+    saved(cli, "other", writing=Writing(temperature=0))
+    engines = [Engine.from_checkpoint(saved(cli, name)) for name in ("one", "other")]
+    ids = engines[0].tokenizer.encode("The ")
+    likeliest = [engine.tokenizer.decode([prefill(engine, ids).logits.argmax()]) for engine in engines]
+    assert likeliest[0] != likeliest[1]
+    for weights, expected in (("1 0", likeliest[0]), ("0,1", likeliest[1])):
+        shown = together(cli, monkeypatch, f"/temp 0\nThe \n/mix {weights}\n\n", "--mix", "one,other")
+        assert shown.out[len("The ")] == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("/mix 1", "a mix of 2 needs 2 weights, not 1"), ("/mix 1 x", "a weight: 'x' is not a number"),
+     ("/mix 0 0", "all weights of the mix are 0"), ("/mix 1 -1", "must be 0 or more")],
+)  # fmt: skip
+def test_weights_that_cannot_be_are_one_line(cli: Cli, monkeypatch: Any, line: str, message: str) -> None:
+    shown = together(cli, monkeypatch, f"{line}\n", "--mix", "one,other")
+    assert shown.code == 2
+    assert message in shown.err
+
+
+def test_weights_are_for_several_networks(cli: Cli, monkeypatch: Any) -> None:
+    assert "/mix is for several networks" in together(cli, monkeypatch, "/mix 1 1\n", "one").err
 
 
 @pytest.mark.parametrize(
