@@ -51,6 +51,7 @@ pictures: $(VENV)/.dev
 	$(BIN)/charlstm inspect surprise starter '"Where have you been?" said Tom. "I was at the mill," she answered.' \
 		--png docs/pictures/surprise.png
 	$(BIN)/charlstm inspect embeddings starter --png docs/pictures/embeddings.png
+	$(BIN)/charlstm inspect fan starter "He had never seen such a th" --png docs/pictures/fan.png
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

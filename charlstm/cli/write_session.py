@@ -37,6 +37,7 @@ _HELP = """\
   /undo /redo     remove the last piece, put it back
   /temp X         temperature: low is careful, high is wild, 0 always takes the likeliest
   /set [NAME X]   length, top-k, top-p, min-p, no-repeat, longest-run, …; alone it lists them all
+  /mix [X Y …]    other weights for the networks of --mix; alone it shows them
   /show           the whole text
   /save [FILE]    save the text to a file; /save! replaces an existing one
   /quit           leave (also Ctrl-D); Ctrl-C stops the model"""
@@ -84,6 +85,7 @@ class Session:
             "redo": lambda argument: self._move(self.writer.redo, "put back", "redo"),
             "temp": lambda argument: self._settings.command(f"temperature {argument}"),
             "set": self._settings.command,
+            "mix": self._mix,
             "show": lambda argument: self._show(),
             "save": lambda argument: self._save(argument, overwrite=False),
             "save!": lambda argument: self._save(argument, overwrite=True),
@@ -225,6 +227,19 @@ class Session:
         say(f"{done}: {_quoted(piece.text)}")
         self._show_context()
         self._screen.end_line()
+
+    def _mix(self, argument: str) -> None:
+        from charlstm.engine.mix import MixedEngine
+        from charlstm.sampling.position import Position
+
+        engine = self.writer.model
+        if not isinstance(engine, MixedEngine):
+            raise UsageError("/mix is for several networks", hint="Start with: charlstm write --mix starter,my-1")
+        weights = argument.replace(",", " ").split()
+        if weights:
+            mixed = engine = engine.weighted([parse_number("a weight", weight, float) for weight in weights])
+            self.writer.go_on_with(mixed, lambda at: Position(mixed.logits(at.state), at.state))
+        say(f"weights {' '.join(f'{weight:.3g}' for weight in engine.weights)}")
 
     def _show(self) -> None:
         self._write_from(0)

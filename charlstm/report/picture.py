@@ -306,6 +306,7 @@ def _boxes(block: Boxes) -> Iterator[_Item]:
             text = _CORNERS.get(cell.part, label_of(block.labels[cell.box])).ljust(width)
             line += [(character, _box_shade(cell), False) for character in text]
         yield _row(line[:_COLUMNS])
+    yield _gap()
     yield _legend(block.scale)
     yield from _paragraph(block.caption) if block.caption else ()
 

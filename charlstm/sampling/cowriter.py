@@ -73,6 +73,27 @@ class CoWriter:
         return "".join(piece.text for piece in self._pieces)
 
     @property
+    def model(self) -> TextModel:
+        """The network and its tokenizer."""
+        return self._model
+
+    def go_on_with(self, model: TextModel, renewed: Callable[[Position], Position]) -> None:
+        """Go on with another model that has the same states, such as a mix of the same networks with other weights.
+
+        Args:
+            model: the other model, with the same tokenizer.
+            renewed: gives the position of the other model for one of the first.
+        """
+
+        def with_other(piece: Piece) -> Piece:
+            return replace(piece, position=renewed(piece.position))
+
+        self._model, self.choices = model, []
+        self._pieces, self._undone = list(map(with_other, self._pieces)), list(map(with_other, self._undone))
+        if self._empty_position is not None:
+            self._empty_position = renewed(self._empty_position)
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer."""
         return self._model.tokenizer

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import charlstm
 from charlstm.checkpoint.format import read_model, write
 from charlstm.checkpoint.known import KnownRecords
 from charlstm.checkpoint.writing import Writing
@@ -20,6 +21,7 @@ from charlstm.engine.mix import MixedEngine
 from charlstm.engine.network import Engine
 from charlstm.errors import UsageError
 from charlstm.sampling.config import settings_for
+from charlstm.sampling.position import prefill
 from charlstm.sampling.sampler import sample
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer
 from tests.command_line import Cli
@@ -125,13 +127,55 @@ def test_lists_are_mixed_to_new_records(cli: Cli) -> None:
     assert "\n" in cli("sample", "--mix", "one,other", "--length", "200", "--seed", "1").out.strip()
 
 
+def together(cli: Cli, monkeypatch: Any, lines: str, *arguments: str) -> Any:
+    """A session of write, of these lines."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
+    return cli("write", *arguments, "--seed", "2", "--length", "30")
+
+
 def test_writing_together_with_a_mix(cli: Cli, monkeypatch: Any) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"The \n\n")))
-    shown = cli("write", "--mix", "one:3,other:1", "--seed", "2", "--length", "30")
+    shown = together(cli, monkeypatch, "The \n\n", "--mix", "one:3,other:1")
     assert shown.code == 0, shown.err
     assert shown.out.startswith("The ")
     assert len(shown.out) > 30
     assert "75% checkpoints/one" in shown.err
+
+
+@pytest.mark.parametrize(
+    "lines", ["The \n{}\n\n", "{}\nThe \n\n\n", "The \n\n{}\n/undo\n\n", "x\n/undo\n{}\n/redo\n\n", "{}\n\n"]
+)
+def test_weights_change_while_a_text_is_written(cli: Cli, monkeypatch: Any, lines: str) -> None:
+    alone = together(cli, monkeypatch, lines.format("/set length"), "other").out
+    played = together(cli, monkeypatch, lines.format("/mix 0 1"), "--mix", "one,other")
+    assert played.out == alone
+    assert "weights 0 1" in played.err
+    assert together(cli, monkeypatch, lines.format("/mix"), "--mix", "one,other").out != alone
+
+
+def test_after_new_weights_the_first_character_is_drawn_with_them(cli: Cli, monkeypatch: Any) -> None:
+    saved(cli, "other", writing=Writing(temperature=0))
+    engines = [Engine.from_checkpoint(saved(cli, name)) for name in ("one", "other")]
+    ids = engines[0].tokenizer.encode("The ")
+    likeliest = [engine.tokenizer.decode([prefill(engine, ids).logits.argmax()]) for engine in engines]
+    assert likeliest[0] != likeliest[1]
+    for weights, expected in (("1 0", likeliest[0]), ("0,1", likeliest[1])):
+        shown = together(cli, monkeypatch, f"/temp 0\nThe \n/mix {weights}\n\n", "--mix", "one,other")
+        assert shown.out[len("The ")] == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("/mix 1", "a mix of 2 needs 2 weights, not 1"), ("/mix 1 x", "a weight: 'x' is not a number"),
+     ("/mix 0 0", "all weights of the mix are 0"), ("/mix 1 -1", "must be 0 or more")],
+)  # fmt: skip
+def test_weights_that_cannot_be_are_one_line(cli: Cli, monkeypatch: Any, line: str, message: str) -> None:
+    shown = together(cli, monkeypatch, f"{line}\n", "--mix", "one,other")
+    assert shown.code == 2
+    assert message in shown.err
+
+
+def test_weights_are_for_several_networks(cli: Cli, monkeypatch: Any) -> None:
+    assert "/mix is for several networks" in together(cli, monkeypatch, "/mix 1 1\n", "one").err
 
 
 @pytest.mark.parametrize(
@@ -153,5 +197,47 @@ def test_writing_together_with_a_mix(cli: Cli, monkeypatch: Any) -> None:
 def test_what_cannot_be_mixed_is_one_line(cli: Cli, arguments: tuple[str, ...], code: int, message: str) -> None:
     shown = cli("sample", *arguments)
     assert (shown.code, shown.out) == (code, "")
+    assert message in shown.err
+    assert len(shown.err.strip().splitlines()) == 1
+
+
+def test_a_text_is_scored_by_several_networks_together(cli: Cli) -> None:
+    text = "The ferryman wrote nothing down.\nHe drew a boat, αβ.\n"
+    (cli.folder / "poem.txt").write_text(text, "utf-8")
+    mixed = charlstm.mix("one", "greek", weights=(3, 1))
+    told = json.loads(cli("eval", "--mix", "one:3,greek:1", "poem.txt", "--json").out)
+    assert told["bits_per_char"] == pytest.approx(mixed.score(text).bits_per_char)
+    assert [part["weight"] for part in told["mix"]] == [0.75, 0.25]
+    assert (told["streams"], told["precision"]) == (1, "fp32")
+    assert told["compressors_bits_per_byte"]
+    shown = cli("eval", "--mix", "one:3,greek:1", "poem.txt")
+    assert f"{told['bits_per_char']:.4f}" in shown.out
+    assert "75% checkpoints/one" in shown.err
+    surprise = cli("eval", "--mix", "one:3,greek:1", "poem.txt", "--surprise").out
+    assert "The ferryman wrote nothing down." in surprise
+    assert f"{told['bits_per_char']:.2f} bits per character" in surprise
+
+
+def test_a_text_may_come_from_a_pipe_with_characters_that_no_network_knows(cli: Cli, monkeypatch: Any) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("A café.".encode())))
+    shown = cli("eval", "--mix", "one,other", "-", "--unknown", "map", "--json")
+    assert json.loads(shown.out)["characters"] == 7
+    assert "read as 'e'" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "no TEXT to score"),
+        (("poem.txt", "--dynamic"), "--mix and --dynamic exclude each other"),
+        (("poem.txt", "--device", "cpu"), "--mix and --device exclude each other"),
+        (("one", "poem.txt"), "one"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_line(cli: Cli, arguments: tuple[str, ...], message: str) -> None:
+    (cli.folder / "poem.txt").write_text("The boat.")
+    shown = cli("eval", "--mix", "one,other", *arguments)
+    assert shown.code in (2, 4)
+    assert shown.out == ""
     assert message in shown.err
     assert len(shown.err.strip().splitlines()) == 1

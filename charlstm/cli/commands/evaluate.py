@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -18,11 +18,11 @@ from charlstm.cli.views.terminal import say
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlstm.checkpoint.format import Checkpoint
     from charlstm.cli.encoded_text import KnownText
-    from charlstm.corpora.read import Corpus
     from charlstm.evaluation.dynamic import DynamicConfig
-    from charlstm.evaluation.score import Score
+    from charlstm.evaluation.score import EncodedText, Score, ScoreSummary
+    from charlstm.sampling.prompts import Unknown
+    from charlstm.tokenizers import Tokenizer
 
 EPILOG = """Examples:
 
@@ -32,6 +32,7 @@ EPILOG = """Examples:
   charlstm eval starter - < letter.txt     a text from a pipe
   charlstm eval my-1 poem.txt --surprise   the text, coloured by how unexpected it is
   charlstm eval my-1 other.txt --dynamic   also while learning from the text
+  charlstm eval --mix my-1,my-2 other.txt  by two networks together
   charlstm eval my-1 other.txt --json      for a program
 """
 
@@ -41,6 +42,7 @@ app = options.one_command()
 @app.command(epilog=EPILOG)
 def evaluate(
     checkpoint: options.Model = None,
+    mix: options.Mix = None,
     texts: Annotated[
         list[str] | None,
         typer.Argument(
@@ -84,28 +86,31 @@ def evaluate(
     A network trained with --bidirectional scores each token given all those around it. That is no likelihood of the
     text, so it is not compared with compressors.
 
+    With --mix a text is scored by several networks together, always in order, a few thousand tokens a second.
+
     With --dynamic the text is read a second time by a copy of the network that goes on learning (Krause et al. 2018).
     Both scores are shown; --surprise then shows that of the copy.
     """
     from charlstm.checkpoint.format import check_causal
-    from charlstm.cli.encoded_text import KnownText
     from charlstm.cli.model_or_text import model_and_sources
-    from charlstm.cli.views import score as view
-    from charlstm.cli.views.surprise import show
+    from charlstm.cli.views.score import print_json
     from charlstm.sampling.prompts import parse_unknown
     from charlstm.tokenizers import from_state
 
     choice = parse_unknown(unknown)
     config = _dynamic_config({"segment": segment, "lr": lr, "decay": decay}, wanted=dynamic)
     words = [] if checkpoint is None else [checkpoint, *(texts or [])]
+    reading = _Reading(choice, encoding, options.cache_or_default(cache))
+    if mix is not None:
+        _check_mix({"--dynamic": dynamic, "--device": device})
+        _evaluate_mix(mix, words, root, reading, surprise=surprise, json_out=json_out)
+        return
     reference, sources = model_and_sources(words, root)
     path, saved = read_model(reference, root)
     if dynamic:
         check_causal(saved, path, lacking="has no order in which to learn from a text")
-    folder, tokenizer = options.cache_or_default(cache), from_state(saved.tokenizer)
-    text = KnownText(_corpus(sources, saved, encoding, folder), tokenizer, choice)
-    with bytes_bar("reading", quiet=False) as progress:
-        encoded = text.encode(folder, progress)
+    tokenizer = from_state(saved.tokenizer)
+    text, encoded = reading.read(sources, tokenizer, saved.run.data.newlines)
     load_torch()  # only when the text can be read
     for note in text.notes():
         say(note)
@@ -116,17 +121,80 @@ def evaluate(
     scores = [scorer.trained(by_token=surprise and (json_out or config is None))]
     if config is not None:
         scores.append(scorer.dynamic(config, by_token=surprise))
-    shows_figures = json_out or not surprise
     # Losses given both sides do not add up to the length of a code, so they do not compare with compressors.
-    compares = shows_figures and objective_of(saved.run, tokenizer).has_order
+    compares = (json_out or not surprise) and objective_of(saved.run, tokenizer).has_order
     compressors = _compressors(text) if compares else {}
     say(scorer.description(path))
     if json_out:
-        view.print_json(str(path), scores, compressors, {} if config is None else asdict(config))
-    elif surprise:
+        print_json({"checkpoint": str(path)}, scores, compressors, {} if config is None else asdict(config))
+    else:
+        _show(scores, compressors, surprise=surprise, of_bytes=tokenizer.kind == "byte")
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How a text is read."""
+
+    unknown: Unknown
+    encoding: str | None
+    cache: Path
+
+    def read(
+        self, sources: list[str], tokenizer: Tokenizer, newlines: Literal["normalise", "keep"]
+    ) -> tuple[KnownText, EncodedText]:
+        """Read a text and encode it."""
+        from charlstm.cli.encoded_text import KnownText
+        from charlstm.corpora.sources import open_sources
+
+        stdin = sys.stdin.buffer
+        corpus = open_sources(tuple(sources), encoding=self.encoding, newlines=newlines, stdin=stdin, cache=self.cache)
+        text = KnownText(corpus, tokenizer, self.unknown)
+        with bytes_bar("reading", quiet=False) as progress:
+            return text, text.encode(self.cache, progress)
+
+
+def _evaluate_mix(
+    mix: str, sources: list[str], root: Path, reading: _Reading, *, surprise: bool, json_out: bool
+) -> None:
+    """Score a text by several networks together."""
+    from charlstm.cli.load_mix import load_writer
+    from charlstm.cli.mix_scorer import MixScorer
+    from charlstm.cli.views.score import print_json
+
+    if not sources:
+        raise UsageError("no TEXT to score", hint="Try: charlstm eval --mix starter,my-1 other.txt")
+    loaded = load_writer(None, mix, root)
+    tokenizer = loaded.model.tokenizer
+    text, encoded = reading.read(sources, tokenizer, loaded.newlines)
+    for note in text.notes():
+        say(note)
+    scorer = MixScorer(loaded, encoded)
+    scores = [scorer.trained(by_token=surprise)]
+    compressors = _compressors(text) if json_out or not surprise else {}
+    say(scorer.description)
+    if json_out:
+        print_json(loaded.origin, scores, compressors, {})
+    else:
+        _show(scores, compressors, surprise=surprise, of_bytes=tokenizer.kind == "byte")
+
+
+def _check_mix(given: dict[str, Any]) -> None:
+    """Check that no option was given that is for one network."""
+    for option, value in given.items():
+        if value:
+            raise UsageError(f"--mix and {option} exclude each other", hint="Leave one of them out.")
+
+
+def _show(scores: list[Score | ScoreSummary], compressors: dict[str, float], *, surprise: bool, of_bytes: bool) -> None:
+    """Print the text by its surprisal, or the figures."""
+    if surprise:
+        from charlstm.cli.views.surprise import show
+
         show(cast("Score", scores[-1]))
     else:
-        view.print_table(scores, compressors, of_bytes=tokenizer.kind == "byte")
+        from charlstm.cli.views.score import print_table
+
+        print_table(scores, compressors, of_bytes=of_bytes)
 
 
 def _dynamic_config(given: dict[str, Any], *, wanted: bool) -> DynamicConfig | None:
@@ -139,13 +207,6 @@ def _dynamic_config(given: dict[str, Any], *, wanted: bool) -> DynamicConfig | N
     from charlstm.evaluation.dynamic import DynamicConfig
 
     return DynamicConfig(**settings)
-
-
-def _corpus(sources: list[str], saved: Checkpoint, encoding: str | None, cache: Path) -> Corpus:
-    from charlstm.corpora.sources import open_sources
-
-    newlines = saved.run.data.newlines
-    return open_sources(tuple(sources), encoding=encoding, newlines=newlines, stdin=sys.stdin.buffer, cache=cache)
 
 
 def _compressors(text: KnownText) -> dict[str, float]:

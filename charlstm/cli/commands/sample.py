@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +34,7 @@ from charlstm.cli.options import DEFAULT_ROOT, Root
 from charlstm.cli.views.pages import Forms
 from charlstm.cli.views.stream import Output
 from charlstm.cli.views.terminal import is_terminal, say
+from charlstm.cli.ways import Choice, parse_choice, say_how_to_go_on
 from charlstm.errors import CharlstmError, UsageError
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ EPILOG = """Examples:
   charlstm sample my-1 --words -t 1.1            wild, in words of the text it learnt
   charlstm sample my-1 --no-copy 40              no 40 characters in a row from its training text
   charlstm sample my-1 --sweep temperature=0.2..1.4   the same at five temperatures, side by side
+  charlstm sample -p "The tide was" --ways 3     three ways to go on, to choose from
+  charlstm sample -p "The tide was" --pick 2 --seed 7   write on with the second of seed 7
   charlstm sample names-1 -n 20 --new            twenty names that its list does not have
   charlstm sample --mix starter:0.7,my-1:0.3     two networks together, one louder
   fortune | charlstm sample --prompt -           the prompt from a pipe
@@ -102,6 +106,15 @@ def sample(
             "--sweep",
             metavar="NAME=A..B",
             help="Compare values of temperature, top_p or min_p: a range, or a list 0.5,0.8,1.",
+        ),
+    ] = None,
+    ways: Annotated[
+        int | None, typer.Option("--ways", metavar="N", help="Show N ways to go on, each to the end of a sentence.")
+    ] = None,
+    pick: Annotated[
+        str | None,
+        typer.Option(
+            "--pick", metavar="N", help="Write on with one of the --ways of a --seed; 2,1 after two such choices."
         ),
     ] = None,
     samples: Annotated[
@@ -156,6 +169,9 @@ def sample(
     A model that has read a list of texts (names, tweets: `charlstm train --records`) draws whole ones, all different,
     those that its list does not have before the others.
 
+    With --ways it shows several ways to go on, and how surprising each is to the network. --pick 2 with their seed
+    writes the second one to the end; --pick 2 with --ways shows the ways after it, from which --pick 2,1 chooses.
+
     With --mix several networks write together: at every token their predictions are mixed, each as strongly as its
     weight says. All of its settings are those of the one with the largest weight.
 
@@ -174,6 +190,7 @@ def sample(
 
     reject_prompt_words("sample", checkpoint, context.args)
     _check_numbers(samples, threads)
+    choice = parse_choice(ways, pick, seed, **{"-n": samples, "--sweep": sweep, "--new": new, "--raw": raw})
     forms = Forms(html, png, json_out)
     swept = _swept(sweep, source, no_copy, forms, samples)
     if swept:
@@ -206,7 +223,8 @@ def sample(
         _check_raw(loaded.model.tokenizer, needs_end)
     text = prompt_text(one_of(prompt, primetext, name="--prompt"), prompt_file, loaded)
     text = fit_prompt(loaded.model.tokenizer, text, unknown)
-    guide = _guide(loaded, text, words, no_copy, source, cache)
+    guide_after = partial(_guide, loaded, words=words, no_copy=no_copy, source=source, cache=cache)
+    guide = None if choice else guide_after(text)
     say(describe(loaded, seed=config.seed))
     if samples > 1 and (config.temperature == 0 or config.top_k == 1) and not swept:
         say(f"all {samples} texts will be the same: only the likeliest token is ever drawn")
@@ -222,6 +240,11 @@ def sample(
                 loaded, drawing.each, config, swept, forms, echo=echo, sources=source, cache=folder
             )  # fmt: skip
         return
+    if choice:
+        chosen = _choose(choice, drawing, echo, guide_after)
+        if chosen is None:
+            return
+        drawing, echo = chosen
     _write(drawing, echo, as_list=as_list, new_only=new, raw=raw, cuts_are_told=bool(lines) and length is None)
 
 
@@ -241,6 +264,35 @@ def _write(drawing: _Drawing, echo: str, *, as_list: bool, new_only: bool, raw: 
         raise
     except BrokenPipeError:  # the reader has seen enough; Typer would exit with 1
         raise typer.Exit(0) from None
+
+
+def _choose(
+    choice: Choice, drawing: _Drawing, echo: str, guide_after: Callable[[str], Guide | None]
+) -> tuple[_Drawing, str] | None:
+    """Show the ways after the choices that were made; or return what draws the last one, and the text before it."""
+    from charlstm.cli.views.ways import show_ways
+
+    if drawing.loaded.writing.record:
+        what = "--ways and --pick are for a model that has read one text, and this one has read a list"
+        raise UsageError(what, hint="Draw some of its texts with -n.")
+    branches = choice.branches(drawing.loaded, drawing.config, guide_after)
+    path = choice.path if choice.shown else choice.path[:-1]
+    so_far = branches.text_of(drawing.prompt, path)
+    text = drawing.prompt + so_far
+    as_json = drawing.as_json and _Json(drawing.loaded, text, drawing.config)
+    if not choice.shown:
+        draw = partial(branches.write_on, text, path, choice.path[-1])
+        return replace(drawing, prompt=text, as_json=as_json, draw=draw), echo + so_far
+    ways = branches.ways(text, path)[: choice.ways]
+    if as_json is None:
+        show_ways(echo + so_far, ways)
+    else:
+        output = Output()
+        for number, way in enumerate(ways, 1):
+            output.write(as_json.line(number, way.fragments, bits_per_char=way.bits_per_char))
+        output.flush()
+    say_how_to_go_on(choice, drawing.config.seed)
+    return None
 
 
 def _check_numbers(samples: int | None, threads: int | None) -> None:
@@ -344,6 +396,8 @@ class _Drawing:
     """How texts are printed as JSON; None prints them as they are."""
     scored: bool
     """Whether log-probabilities are computed."""
+    draw: Callable[[], Iterator[Fragment]] | None = None
+    """What draws a way that was chosen; None draws the texts themselves."""
 
     def each(self, config: SampleConfig) -> Iterator[tuple[str, Sequence[Fragment]]]:
         """Draw whole texts with other settings."""
@@ -358,6 +412,8 @@ class _Drawing:
 
     def texts(self, *, raw: bool) -> Iterator[Fragment]:
         """Draw texts, one after the other."""
+        if self.draw is not None:
+            return self.draw()
         from charlstm.sampling.prompts import prompt_ids
         from charlstm.sampling.sampler import in_order
         from charlstm.sampling.sampler import sample as draw

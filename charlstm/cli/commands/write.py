@@ -28,7 +28,7 @@ EPILOG = """Examples:
   charlstm write                           with the newest run, else the starter
   charlstm write my-1 --prompt "ROMEO:"    start with this text
   charlstm write my-1 > scene.txt          save the finished text to a file
-  charlstm write --mix starter:2,my-1:1    with two networks, one of them louder
+  charlstm write --mix starter:2,my-1:1    with two networks; /mix changes their weights
   printf 'ROMEO:\\n\\n/alt 3\\n2\\n' | charlstm write --seed 1
 """
 

@@ -12,20 +12,20 @@ from charlstm.evaluation.score import Score, ScoreSummary
 
 
 def print_json(
-    checkpoint: str, scores: list[Score | ScoreSummary], compressors: dict[str, float], dynamic: dict[str, Any]
+    origin: dict[str, Any], scores: list[Score | ScoreSummary], compressors: dict[str, float], dynamic: dict[str, Any]
 ) -> None:
     """Print one object.
 
     It is ASCII only, so that no character of the text controls a terminal, and a number that is not finite is null.
 
     Args:
-        checkpoint: the path of the model.
+        origin: the model, or several.
         scores: by the network as trained, and after it, if there is one, by dynamic evaluation.
         compressors: bits per byte that each compressor needs.
         dynamic: the settings of dynamic evaluation.
     """
     trained, *learning = map(_figures, scores)
-    values = {"checkpoint": checkpoint, **trained, "compressors_bits_per_byte": compressors}
+    values = {**origin, **trained, "compressors_bits_per_byte": compressors}
     for score in learning:
         values["dynamic"] = {**dynamic, **score}
     _write(values)

@@ -29,8 +29,8 @@ def fan_page(name: str, futures: Futures, least: float, *, foot: str = "") -> Pa
     boxes = Boxes(
         "How it can go on", futures.text, futures.labels, tuple(node.parent for node in nodes),
         tuple(node.probability for node in nodes), LIKELY,
-        "All lines are equally likely, and a box is as high as what is read up to it. What may follow stands beside "
-        "it, the likeliest on the same line. · is a blank, ⏎ a line end.",
+        "All lines are equally likely, and a box is as high as the text up to it is likely. What may follow stands "
+        "beside it, the likeliest on the same line. · is a blank, ⏎ a line end.",
     )  # fmt: skip
     blocks: list[Block] = [boxes] if nodes else [Text(f"No character is as likely as {least:.2%}.")]
     words = futures.words[:_WORDS]

@@ -1,0 +1,54 @@
+"""A text scored by several networks together, one token after the other, with a progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from charlstm.cli.views.progress import tokens_bar
+from charlstm.evaluation.score import EncodedText, Losses, Method, Score, ScoreSummary, score_tokens, summarize
+from charlstm.evaluation.stepping import stepped_losses
+from charlstm.sampling.prompts import bos_ids
+
+if TYPE_CHECKING:
+    from charlstm.cli.load_model import Writer
+
+
+class MixScorer:
+    """Several networks and a text.
+
+    Args:
+        loaded: the networks.
+        text: encoded with their tokenizer.
+    """
+
+    def __init__(self, loaded: Writer, text: EncodedText) -> None:
+        self._loaded, self._text = loaded, text
+
+    @property
+    def description(self) -> str:
+        """One line: the networks, and how they scored."""
+        return f"{self._loaded.name}: in order, in fp32 (exact)"
+
+    def trained(self, *, by_token: bool) -> Score | ScoreSummary:
+        """The score by the networks as they were trained; ``by_token`` stores the loss of each token."""
+        model = self._loaded.model
+        with tokens_bar("scoring") as progress:
+            losses = _counted(
+                stepped_losses(model, self._text.ids, np.array(bos_ids(model.tokenizer))),
+                lambda done: progress(done, len(self._text.ids)),
+            )
+            if by_token:
+                return score_tokens(losses, self._text, model.tokenizer, Method())
+            return summarize(losses, self._text, Method())
+
+
+def _counted(losses: Losses, progress: Callable[[int], object]) -> Losses:
+    """The same losses; ``progress`` is called with the number of those that are done."""
+    done = 0
+    for positions, values in losses:
+        yield positions, values
+        done += len(positions)
+        progress(done)
