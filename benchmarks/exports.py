@@ -103,7 +103,7 @@ def _step(network: Any, ids: Any) -> int:
 @torch.inference_mode()
 def _read(network: Any, ids: Any) -> int:
     state = None
-    for window in torch.from_numpy(ids[: 4 * _WINDOW]).split(_WINDOW):
+    for window in torch.from_numpy(ids[: 4 * _WINDOW]).view(4, _WINDOW):
         _, state = network(window[None], state)
     return 4 * _WINDOW
 
