@@ -302,6 +302,14 @@ def test_it_runs_alone(tmp_path: Path) -> None:
     assert "None" not in shown
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    path = write_program(tmp_path, checkpoint(KINDS["lstm"]))
+    script = f"{sys.executable} -I {path} -n 0 --seed 1 | head -c 5; echo $PIPESTATUS"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.endswith("0\n")
+    assert done.stderr == ""
+
+
 def test_it_fills_alone_with_its_weights_beside_it(tmp_path: Path) -> None:
     saved = checkpoint(BIDIRECTIONAL["both sides, lstm"])
     path = write_program(tmp_path, saved, beside=True)
