@@ -115,7 +115,8 @@ def _sections(definitions: list[Definition]) -> Iterator[str]:
         begin = _rule(section)
         for is_function, several in groupby(group, key=lambda definition: definition.is_function):
             sources = [definition.source.rstrip("\n") for definition in several]
-            yield f"{begin}\n\n" * bool(begin) + ("\n\n\n" if is_function else "\n").join(sources)
+            between = "\n\n\n" if is_function else "\n"
+            yield (begin + ("\n\n\n" if is_function else "\n\n")) * bool(begin) + between.join(sources)
             begin = ""
 
 
@@ -141,18 +142,37 @@ def _comments(source: str) -> dict[str, str]:
 
 def _setting(name: str, value: Any, comment: str) -> str:
     """The line that sets a name; long lists take several."""
-    line = f"{name} = {value!r}" + (f"  # {comment}" if comment else "")
-    if len(line) <= _WIDTH or not isinstance(value, tuple | dict):
+    line = f"{name} = {_literal(value)}"
+    if not comment and (len(line) <= _WIDTH or isinstance(value, str)):
         return line
+    if len(f"{line}  # {comment}") <= _WIDTH:
+        return f"{line}  # {comment}"
+    if isinstance(value, str):
+        return f"# {comment}\n{line}"
     opening, closing = ("(", ")") if isinstance(value, tuple) else ("{", "}")
-    items = map(repr, value) if isinstance(value, tuple) else (f"{key!r}: {each!r}" for key, each in value.items())
     rows = [""]
-    for item in items:
+    for item in map(_literal, value) if isinstance(value, tuple) else _pairs(value):
         if len(rows[-1]) + len(item) > _WIDTH - 4:
             rows.append("")
         rows[-1] += f"{item}, "
     body = [f"    {row.rstrip()}" for row in rows]
     return "\n".join(([f"# {comment}"] if comment else []) + [f"{name} = {opening}", *body, closing])
+
+
+def _literal(value: Any) -> str:
+    """A value as it is written in a program, with double quotes where both are as good."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_literal, value))}{',' * (len(value) == 1)})"
+    if isinstance(value, dict):
+        return f"{{{', '.join(_pairs(value))}}}"
+    if isinstance(value, str) and "'" not in value and '"' not in value:
+        return f'"{repr(value)[1:-1]}"'
+    return repr(value)
+
+
+def _pairs(value: dict[Any, Any]) -> Iterator[str]:
+    for key, each in value.items():
+        yield f"{_literal(key)}: {_literal(each)}"
 
 
 def _description(checkpoint: Checkpoint, name: str, dtype: StoredAs) -> str:
@@ -162,6 +182,7 @@ def _description(checkpoint: Checkpoint, name: str, dtype: StoredAs) -> str:
     call, options, length = ("fill", "", "") if fills else ("write", " -n 300 -t 0.8", ", 300")
     text = "The s__ was rising." if fills else "The "
     count = f"{parameter_count(architecture):,} numbers"
+    weights = textwrap.fill(f"Its weights are {count}, stored as {dtype}. {_origin(checkpoint)}", _WIDTH)
     return f"""{_plain(name)}: a network that {does}, in NumPy and nothing else.
 
     python {_plain(name)}.py "{text}"{options}
@@ -173,7 +194,7 @@ At each token, from the bottom up{"" if fills else " (in `step`)"}:
 
 {textwrap.indent(chr(10).join(_structure(architecture)), "    ")}
 
-Its weights are {count}, stored as {dtype}. {_origin(checkpoint)}
+{weights}
 The code is part of charlstm {_plain(__version__)}: MIT License, Copyright (c) 2026 the charlstm authors.
 """
 

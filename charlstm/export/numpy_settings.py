@@ -13,7 +13,7 @@ from charlstm.tokenizers import CharTokenizer, Tokenizer
 
 _LENGTH = 500  # tokens of a text
 _RECORDS = 10  # texts that a network writes which has read a list
-_UNKNOWN_PENALTY, _FIXED_PENALTY = 10.0, 0.1  # SentencePiece's own
+_UNKNOWN_PENALTY = 10.0  # SentencePiece's own
 
 
 def known(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _tokens(tokenizer: Tokenizer, kind: str) -> dict[str, Any]:
     assert isinstance(tokenizer, SentencePieceTokenizer)
     pieces = tokenizer.scored_pieces()
     scores = [score for _, score in pieces.values()]
-    fixed = {text: (int(tokenizer.encode(text)[0]), max(scores) - _FIXED_PENALTY) for text in FIXED}
+    fixed = {text: (int(tokenizer.encode(text)[0]), 0.0) for text in FIXED}  # they are in no other piece
     return values | {
         "PIECES": fixed | pieces,
         "LONGEST_PIECE": max(map(len, pieces)),

@@ -62,6 +62,7 @@ def checkpoint(
     model = network(shape, tokenizer.vocab_size)
     if shape.get("bidirectional"):
         data["windows"] = "shuffled"
-    run = RunConfig(name="mine", model=model.architecture, data=DataConfig(seq_len=8, tokenizer=kind, **data))
+    settings = DataConfig(**{"seq_len": 8, "tokenizer": kind} | data)
+    run = RunConfig(name="mine", model=model.architecture, data=settings)
     provenance = Provenance(bits_per_char=1.5, corpus=CorpusProvenance(name="letters", sha256="5ea" * 20))
     return Checkpoint("model", model.to_tensors(), run, tokenizer.to_state(), provenance, writing=writing)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.export.numpy_file import MODULES
-from charlstm.export.numpy_parts import attention, cells, ngrams, sampling, settings
+from charlstm.export.numpy_parts import attention, cells, ngrams, pieces, sampling, settings
 from charlstm.export.numpy_settings import known
 from charlstm.nn.attention import attend, empty_memory
 from charlstm.nn.cells import STEPS, next_state
@@ -88,6 +88,32 @@ def test_what_is_unlikely_is_left_out_as_in_the_package(logits, share):
 def test_a_draw_is_that_of_the_package(logits, seed):
     one, other = np.random.default_rng(seed), np.random.default_rng(seed)
     assert sampling.draw(logits, one) == filters.draw(logits[None], [other])[0]
+
+
+def cuts(line):
+    """Every way to cut a line."""
+    if not line:
+        yield []
+    for end in range(1, len(line) + 1):
+        yield from ([line[:end], *others] for others in cuts(line[end:]))
+
+
+@given(
+    st.dictionaries(st.text("abc", min_size=1, max_size=3), st.integers(-64, -1), max_size=12),
+    st.text("abc", max_size=7),
+    st.integers(-64, -1),
+)
+def test_the_best_pieces_are_the_best_of_all_cuts(scores, line, unknown):
+    def total(pieces):
+        return sum(scores.get(piece, unknown if len(piece) == 1 else -1e9) for piece in pieces)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "PIECES", {piece: (0, score) for piece, score in scores.items()})
+        patch.setattr(pieces, "LONGEST_PIECE", 3)
+        patch.setattr(pieces, "UNKNOWN_SCORE", unknown)
+        found = pieces.best_pieces(line)
+    assert "".join(found) == line
+    assert total(found) == max(map(total, cuts(line)))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -26,6 +26,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 
 _MEASURED = 10_000
 """Characters of the text that weights are compared on."""
+_NOTHING = 5e-5
+"""Bits a character that four digits do not show."""
 
 
 def _examples(*lines: str) -> str:
@@ -193,7 +195,7 @@ def _passage(exported: Exported, path: Path, saved: Checkpoint) -> tuple[str, st
 
 def _say_loss(dtype: str, before: float, after: float, passage: str, what: str) -> None:
     """How much worse a network is with other weights."""
-    cost = f"costs {after - before:.4f} bits a character" if after > before else "costs nothing"
+    cost = f"costs {after - before:.4f} bits a character" if after - before > _NOTHING else "costs nothing"
     say(f"{dtype} {cost}: {after:.4f} instead of {before:.4f}, on {counted(len(passage), 'character')} of {what}")
 
 

@@ -111,7 +111,7 @@ def step(token: int, state: State) -> tuple[Array, State]:
         state: what is known of the text before it.
 
     Returns:
-        For each token its logit, (V,): `softmax` makes probabilities of them. And what is known now.
+        For each token its logit z, (V,): it is the next with the probability exp(z) / Σ exp(z). And what is known now.
     """
     after: State = {}
     x = weights()["embedding.weight"][token]
