@@ -140,6 +140,9 @@ def own_text(asked: Asked, checkpoint: Checkpoint, path: Path, most: int) -> tup
         path: its file.
         most: characters, at most.
 
+    Returns:
+        The text, and what it is.
+
     Raises:
         UsageError: the text that it was trained on is not here any more.
     """

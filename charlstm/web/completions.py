@@ -40,7 +40,7 @@ def models(desk: Desk) -> dict[str, Any]:
 
 
 def model(desk: Desk, name: str) -> dict[str, Any]:
-    """One network, as OpenAI describes it.
+    """How OpenAI describes a network.
 
     Args:
         desk: the networks.

@@ -132,7 +132,7 @@ def ids_of(tokenizer: Tokenizer, text: str, where: str = "text") -> Ids:
 
 
 def blanks_reader(served: Served, job: Job) -> FillReader:
-    """What the search for blanks reads a network with.
+    """The reader of the search for blanks.
 
     Args:
         served: the network.
