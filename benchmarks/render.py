@@ -25,7 +25,7 @@ BEFORE_RECORDS = "before records"
 
 ORDER = (
     "time_to_loss", "val_loss", "presets", "held_out", "starts", "writing", "kinds", "cloze", "train_throughput",
-    "cells", "sampling", "filters", "start_up", "inside", "big_text", "encode", "scaling",
+    "cells", "sampling", "filters", "start_up", "inside", "serve", "big_text", "encode", "scaling",
 )  # fmt: skip
 
 HEAD = f"""# Results
