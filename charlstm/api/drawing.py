@@ -8,13 +8,13 @@ from charlstm.checkpoint.writing import Writing
 from charlstm.engine.protocol import TextModel
 from charlstm.errors import UsageError
 from charlstm.sampling.config import SampleConfig
+from charlstm.sampling.guides import Guide
 from charlstm.sampling.prompts import prompt_ids
 from charlstm.sampling.sampler import sample
-from charlstm.sampling.words import Vocabulary, WordGuide
 
 
 def fragments(
-    model: TextModel, writing: Writing, prompt: str, config: SampleConfig, vocabulary: Vocabulary | None
+    model: TextModel, writing: Writing, prompt: str, config: SampleConfig, guide: Guide | None, particles: int = 1
 ) -> Iterator[str]:
     """Continue a prompt, a few characters at a time.
 
@@ -23,14 +23,14 @@ def fragments(
         writing: how it writes.
         prompt: in characters of its alphabet.
         config: filters, end and seed.
-        vocabulary: the words that letters may form; None allows any letters.
+        guide: the rule that the text keeps after the prompt; None allows everything.
+        particles: how many texts are drawn, of which one is returned: see `sampling.particles`.
 
     Returns:
         An iterator of texts.
     """
-    guide = None if vocabulary is None else WordGuide.after_text(vocabulary, prompt)
     ids = prompt_ids(model.tokenizer, prompt, writing.record)
-    drawn = sample(model, ids, config, starts=writing.starts, guide=guide)
+    drawn = sample(model, ids, config, starts=writing.starts, guide=guide, particles=particles)
     return (fragment.text for fragment in drawn)
 
 

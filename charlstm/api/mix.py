@@ -22,7 +22,7 @@ from charlstm.evaluation.stepping import stepped_losses
 from charlstm.sampling.config import SampleConfig, require, require_number, require_whole, settings_for
 from charlstm.sampling.position import prefill
 from charlstm.sampling.prompts import Unknown, bos_ids, fit_prompt, prompt_ids
-from charlstm.sampling.words import Vocabulary
+from charlstm.sampling.words import Vocabulary, WordGuide
 
 
 @suggest_names
@@ -185,7 +185,8 @@ class Mix:
 
     def _stream(self, prompt: str, unknown: Unknown, config: SampleConfig, words: bool) -> Iterator[str]:
         known = self._known(prompt, unknown, "prompt")
-        return fragments(self.engine, self.writing, known, config, self._vocabulary if words else None)
+        guide = WordGuide.after_text(self._vocabulary, known) if words else None
+        return fragments(self.engine, self.writing, known, config, guide)
 
     def _known(self, text: str, unknown: Unknown, name: str) -> str:
         """A text in characters that one of the networks knows."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.run import MODEL
 from charlstm.config import RunConfig
+from charlstm.corpora.training_text import training_ids
 from charlstm.engine.bidirectional import BidirectionalEngine
 from charlstm.engine.load import load_engine, torch_model
 from charlstm.engine.network import Engine
@@ -27,11 +27,13 @@ from charlstm.filling.config import FillConfig, Filling
 from charlstm.filling.fill import fill, fit_text
 from charlstm.filling.readers import reader_of
 from charlstm.nn.architecture import Architecture
+from charlstm.paths import cache_folder
 from charlstm.sampling.config import SampleConfig, require, require_whole, settings_for
+from charlstm.sampling.guides import Guide
 from charlstm.sampling.position import prefill
 from charlstm.sampling.prompts import Unknown, bos_ids, fit_prompt, prompt_ids
 from charlstm.sampling.records import draw_records
-from charlstm.sampling.words import Vocabulary, WordGuide
+from charlstm.sampling.rules.from_settings import Rules, RuleSettings
 
 if TYPE_CHECKING:
     from charlstm.inspect.trace import Trace
@@ -93,10 +95,6 @@ class Model:
         """
         return self._causal_engine("cannot write")
 
-    @cached_property
-    def _vocabulary(self) -> Vocabulary:
-        return Vocabulary(self.checkpoint.words, self.tokenizer)
-
     @suggest_names
     def stream(
         self,
@@ -114,7 +112,13 @@ class Model:
         stop_after: str | tuple[str, ...] = (),
         lines: int = 0,
         seed: int | None = None,
-        words: bool = False,
+        match: str | None = None,
+        starts: str | tuple[str, ...] = (),
+        max_line: int = 0,
+        words: bool | str | Collection[str] = False,
+        no_copy: int = 0,
+        particles: int = 1,
+        source: str | tuple[str, ...] = (),
         unknown: Unknown = "error",
     ) -> Iterator[str]:
         """Continue a prompt, a few characters at a time.
@@ -135,7 +139,14 @@ class Model:
             stop_after: the same, but the stop text is returned.
             lines: newlines to draw; 0 is no limit.
             seed: 0 to 2⁶⁴ - 1; the same seed gives the same text. None is random.
-            words: whether letters may form only words of the training text (`sampling.words`).
+            match: a regular expression that all of the returned text matches.
+            starts: what the lines begin with, in order, after which the text ends: several, or one text with commas.
+            max_line: characters of a line, at most; 0 is any number.
+            words: whether letters may form only words of the training text (`sampling.words`); or only those of another
+                text, or of a list.
+            no_copy: no so many characters in a row, 20 or more, stand in the training text; 0 is off.
+            particles: texts drawn for each returned, to find one that the network likes under these rules; 1 is off.
+            source: the training text, for ``no_copy``, if it is not where it was.
             unknown: what happens to characters of the prompt outside the model's alphabet: error, skip, or map to the
                 nearest known ones.
 
@@ -144,7 +155,8 @@ class Model:
 
         Raises:
             UnknownCharacter: the prompt has a character outside the alphabet.
-            UsageError: a setting is of the wrong type or out of range.
+            UsageError: a setting is of the wrong type or out of range, or no text can keep the rules.
+            NotFoundError: the training text is needed, and is not there.
             IncompatibleError: the network is bidirectional, so it cannot write.
         """
         config = settings_for(
@@ -152,7 +164,10 @@ class Model:
             repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run, stop=stop,
             stop_after=stop_after, lines=lines, seed=seed,
         )  # fmt: skip
-        return self._stream(prompt, unknown, config, words)
+        rules = RuleSettings(
+            match=match, starts=starts, max_line=max_line, words=words, no_copy=no_copy, particles=particles
+        )
+        return self._stream(prompt, unknown, config, rules, source)
 
     @suggest_names
     def generate(
@@ -171,7 +186,13 @@ class Model:
         stop_after: str | tuple[str, ...] = (),
         lines: int = 0,
         seed: int | None = None,
-        words: bool = False,
+        match: str | None = None,
+        starts: str | tuple[str, ...] = (),
+        max_line: int = 0,
+        words: bool | str | Collection[str] = False,
+        no_copy: int = 0,
+        particles: int = 1,
+        source: str | tuple[str, ...] = (),
         unknown: Unknown = "error",
     ) -> str:
         """Continue a prompt: the text of `stream` as a whole, with the same arguments.
@@ -190,7 +211,13 @@ class Model:
             stop_after: see there.
             lines: see there.
             seed: see there.
+            match: see there.
+            starts: see there.
+            max_line: see there.
             words: see there.
+            no_copy: see there.
+            particles: see there.
+            source: see there.
             unknown: see there.
 
         Returns:
@@ -204,8 +231,11 @@ class Model:
             repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run, stop=stop,
             stop_after=stop_after, lines=lines, seed=seed,
         )  # fmt: skip
+        rules = RuleSettings(
+            match=match, starts=starts, max_line=max_line, words=words, no_copy=no_copy, particles=particles
+        )
         require_end(config)
-        return "".join(self._stream(prompt, unknown, config, words))
+        return "".join(self._stream(prompt, unknown, config, rules, source))
 
     @suggest_names
     def records(
@@ -223,7 +253,13 @@ class Model:
         no_repeat: int | None = None,
         longest_run: int | None = None,
         seed: int | None = None,
-        words: bool = False,
+        match: str | None = None,
+        starts: str | tuple[str, ...] = (),
+        max_line: int = 0,
+        words: bool | str | Collection[str] = False,
+        no_copy: int = 0,
+        particles: int = 1,
+        source: str | tuple[str, ...] = (),
         unknown: Unknown = "error",
     ) -> list[str]:
         """Write whole records, all different, with a network that has read a list of texts.
@@ -241,7 +277,13 @@ class Model:
             no_repeat: see there.
             longest_run: see there.
             seed: see there.
+            match: see there.
+            starts: see there.
+            max_line: see there.
             words: see there.
+            no_copy: see there.
+            particles: see there.
+            source: see there.
             unknown: see there.
 
         Returns:
@@ -258,10 +300,14 @@ class Model:
             writing, length=length, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
             repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run, seed=seed,
         )  # fmt: skip
+        rules = RuleSettings(
+            match=match, starts=starts, max_line=max_line, words=words, no_copy=no_copy, particles=particles
+        )
         known = self._known(prompt, unknown, "prompt")
-        guide = WordGuide.after_text(self._vocabulary, known) if words else None
-        read = self.checkpoint.records
-        drawn = list(draw_records(self.writer, writing, read, config, count, prompt=known, new_only=new, guide=guide))
+        drawn = draw_records(
+            self.writer, writing, self.checkpoint.records, config, count,
+            prompt=known, new_only=new, guide=self._guide(known, rules, source), particles=particles,
+        )  # fmt: skip
         return [record.text for record in sorted(drawn, key=lambda record: not record.is_new)]
 
     @suggest_names
@@ -468,9 +514,26 @@ class Model:
         """
         return torch_model(self.checkpoint, device)
 
-    def _stream(self, prompt: str, unknown: Unknown, config: SampleConfig, words: bool) -> Iterator[str]:
+    def _stream(
+        self, prompt: str, unknown: Unknown, config: SampleConfig, rules: RuleSettings, source: str | tuple[str, ...]
+    ) -> Iterator[str]:
         engine, known = self.writer, self._known(prompt, unknown, "prompt")
-        return fragments(engine, self.checkpoint.writing, known, config, self._vocabulary if words else None)
+        guide = self._guide(known, rules, source)
+        return fragments(engine, self.checkpoint.writing, known, config, guide, rules.particles)
+
+    def _guide(self, text: str, settings: RuleSettings, source: str | tuple[str, ...]) -> Guide | None:
+        """The rules that a text keeps after another one."""
+        if not settings.given:
+            return None
+        sources = (source,) if isinstance(source, str) else tuple(source)
+        rules = Rules(
+            settings,
+            self.tokenizer,
+            own_words=self.checkpoint.words,
+            record=self.checkpoint.writing.record,
+            training_ids=lambda: training_ids(self.checkpoint, sources, cache_folder()).ids,
+        )
+        return rules.after(text)
 
     def _known(self, text: str, unknown: Unknown, name: str = "text") -> str:
         """A text in characters of the model's alphabet."""

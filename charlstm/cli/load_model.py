@@ -17,13 +17,10 @@ from charlstm.errors import NotFoundError, StorageError, TextError, UsageError
 from charlstm.paths import starter_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from charlstm.checkpoint.format import Checkpoint
     from charlstm.checkpoint.known import KnownRecords
     from charlstm.checkpoint.writing import Writing
     from charlstm.engine.protocol import TextModel
-    from charlstm.sampling.guides import Guide
     from charlstm.tokenizers import Tokenizer
 
 
@@ -322,62 +319,6 @@ def reject_prompt_words(command: str, checkpoint: str | None, words: list[str]) 
     if words:
         typed = shlex.join([checkpoint or "", "--prompt", " ".join(words)])
         raise UsageError("a prompt is given with --prompt", hint=f"Try: charlstm {command} {typed}")
-
-
-def word_guide(loaded: Writer) -> Callable[[str], Guide]:
-    """Return what makes the guide of ``--words`` from the text before it.
-
-    Args:
-        loaded: the model.
-
-    Raises:
-        UsageError: it knows no words.
-    """
-    from functools import partial
-
-    from charlstm.sampling.words import Vocabulary, WordGuide
-
-    return partial(WordGuide.after_text, Vocabulary(loaded.words, loaded.model.tokenizer))
-
-
-def no_copy_guide(
-    loaded: Loaded[TextModel],
-    length: int,
-    text: str,
-    other: Guide | None,
-    sources: list[str] | None,
-    cache: Path,
-) -> Guide:
-    """Return the guide of ``--no-copy``, which keeps another one, too.
-
-    Args:
-        loaded: the model.
-        length: of the shortest copy that is not allowed, in characters.
-        text: the text before, in characters of the alphabet.
-        other: the other guide, or none.
-        sources: the training text, or None for where it was.
-        cache: charlstm's cache folder.
-
-    Returns:
-        The guide after the text.
-
-    Raises:
-        UsageError: the length is too small, or the rule cannot be kept.
-        CharlstmError: the training text is not there, or cannot be read.
-    """
-    from charlstm.cli.training_text import training_ids
-    from charlstm.cli.views.progress import bytes_bar
-    from charlstm.sampling.no_copy import LEAST, CopyRule, check_tokenizer
-
-    if length < LEAST:
-        raise UsageError(f"--no-copy {length} must be {LEAST} or more", hint="Shorter passages are plain language.")
-    tokenizer, saved = loaded.model.tokenizer, loaded.checkpoint
-    check_tokenizer(tokenizer)
-    with bytes_bar("reading the training text", quiet=False) as progress:
-        encoded = training_ids(saved, sources, cache, progress)
-    if encoded.corpus_sha256 != saved.provenance.corpus.sha256:
-        say(f"--no-copy: {encoded.name} is not, or no longer, the text that {saved.run.name} was trained on")
-    return CopyRule(encoded.ids, length, tokenizer, other).after(tokenizer.encode(text), other)
 
 
 def reject_filters(unfiltered: bool, **filters: float | None) -> dict[str, float | None]:

@@ -110,14 +110,6 @@ LongestRun = Annotated[
 Unfiltered = Annotated[
     bool, typer.Option("--unfiltered", help="The network's own distribution: temperature 1, nothing removed.")
 ]
-Words = Annotated[bool, typer.Option("--words", help="Letters may form only words that the training text has.")]
-NoCopy = Annotated[
-    int | None,
-    typer.Option(
-        "--no-copy", metavar="L", help="No L characters in a row, 20 or more, stand in the training text.",
-        show_default=False,
-    ),
-]  # fmt: skip
 Source = Annotated[
     list[str] | None,
     typer.Option("--source", metavar="TEXT", help="The training text, if it is not where it was; may be repeated."),
@@ -163,9 +155,15 @@ def gathered(command: Callable[..., None]) -> Callable[..., None]:
 
     parameters = sorted(signature.parameters.values(), key=lambda each: each.name in shared)
     made = [one for each in parameters for one in _options_in(each)]
-    made.sort(key=lambda one: one.annotation.__metadata__[0].rich_help_panel == PLACES)
+    made.sort(key=lambda one: _heading(one.annotation) == PLACES)
     run.__signature__ = signature.replace(parameters=made)  # type: ignore[attr-defined]
     return run
+
+
+def _heading(annotation: Any) -> str | None:
+    """The heading of an option in a command's help; None without one, and for Typer's context."""
+    heading: str | None = annotation.__metadata__[0].rich_help_panel if hasattr(annotation, "__metadata__") else None
+    return heading
 
 
 def _is_group(annotation: Any) -> bool:

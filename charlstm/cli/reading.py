@@ -190,6 +190,9 @@ def own_text(checkpoint: Checkpoint, path: Path, most: int, cache: Path | None, 
         cache: charlstm's cache folder; None is the system's.
         hint: how a text is given, if this one is not here.
 
+    Returns:
+        The text, and what it is.
+
     Raises:
         UsageError: the text that it was trained on is not here any more.
     """

@@ -10,7 +10,7 @@ from charlstm.errors import CharlstmError
 
 _SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
-_OPTIONS = {"count": "-n", "rows": "-n", "source": "--from"}
+_OPTIONS = {"count": "-n", "rows": "-n"}
 """Settings whose option has another name."""
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charlstm.cli.load_model import Loaded
-from charlstm.cli.training_text import training_text
 from charlstm.cli.views.pages import Forms
 from charlstm.cli.views.sweep import show_columns
 from charlstm.cli.views.terminal import is_terminal
+from charlstm.corpora.training_text import training_text
 from charlstm.errors import NotFoundError
 from charlstm.inspect.pages.sweep import sweep_page
 from charlstm.inspect.sweep import sweep

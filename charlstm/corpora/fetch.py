@@ -161,7 +161,7 @@ def _unreachable(entry: Entry, fault: Exception) -> CharlstmError:
         what = f"the server was silent for {TIMEOUT:.0f} s"
     else:
         what = f"cannot be reached ({getattr(root, 'strerror', None) or root})"
-    hint = "If you have it already, name its place with `source`."
+    hint = "If you have it already, name its place with `from`."
     # A server's answer may have several lines.
     return NotFoundError(" ".join(what.split()), where=entry.url, hint=hint)
 

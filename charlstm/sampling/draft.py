@@ -110,7 +110,8 @@ def draw_pieces(
             last, tokens = draw, draw.ids.tolist()
             fragments = [(draft, draft.push(tokens[draft.row])) for draft in drafts if not draft.complete]
             for draft, fragment in fragments:  # no fragment: in the middle of a character, where no piece ends
-                draft.complete = fragment != "" and is_complete(draft.text, len(draft.ids))
+                over = bool(draw.over) and draw.over[draft.row]
+                draft.complete = over or (fragment != "" and is_complete(draft.text, len(draft.ids)))
             yield from ((draft.row, fragment) for draft, fragment in fragments)
             if all(draft.complete for draft in drafts):
                 break

@@ -1,16 +1,20 @@
 """Guides: rules of what a text may go on with. A guide removes tokens from the network's distribution, never adds any.
 
 A guide is an immutable value that stands after a text, as a position does. So rows that share a beginning share a
-guide, and going back costs nothing::
+guide, what was found out about one can be remembered, and going back costs nothing::
 
-    guide.allowed()          which tokens may come next, (V,) of bool; at least one
+    guide.allowed()          which tokens may come next, (V,) of bool; none where the text is over, and only there
     guide.may_end()          whether the text may end here
+    guide.distance()         tokens until it may end, at least
     guide.advance(token)     the guide after one more token, which was allowed
+
+Every token allowed can be followed by an end: a text never gets stuck, so nothing has to be taken back once it is
+drawn. Where rules together could lead to a dead end, the way to an end is searched in the guides' own states, before
+the token is allowed (`rules.ways`). For that guides can be hashed and compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -23,10 +27,13 @@ class Guide(Protocol):
     """A rule of what a text may go on with, after a text."""
 
     def allowed(self) -> NDArray[np.bool_]:
-        """Which tokens may come next, (V,); at least one."""
+        """Which tokens may come next, (V,); none where the text is over, which then may end."""
 
     def may_end(self) -> bool:
         """Whether the text may end here."""
+
+    def distance(self) -> int:
+        """A lower bound of the tokens that have to follow before the text may end; 0 where it may."""
 
     def advance(self, token: int) -> Guide:
         """The guide after one more token.
@@ -36,14 +43,14 @@ class Guide(Protocol):
         """
 
 
-def keep_allowed(logits: Logits, guides: Sequence[Guide]) -> Logits:
-    """Remove what the guides do not allow.
+def keep_allowed(logits: Logits, allowed: NDArray[np.bool_]) -> Logits:
+    """Remove what guides do not allow.
 
     Args:
         logits: (B, V).
-        guides: one for each row.
+        allowed: by the guide of each row, (B, V); a row without any is over, and stays as it is.
 
     Returns:
         Logits, (B, V), -inf where a token is removed.
     """
-    return np.where(np.stack([guide.allowed() for guide in guides]), logits, -np.inf)
+    return np.where(allowed | ~allowed.any(axis=1, keepdims=True), logits, -np.inf)

@@ -1,22 +1,25 @@
 """A guide that never copies: no L tokens in a row, at least one of them drawn, stand in the training text.
 
 With m the length of the longest end of the text so far that stands in the training text, a token is a copy if it makes
-m reach L. Such a token is not allowed; and neither is one after which the text could not go on for ever without a copy.
-So it never gets stuck, and nothing that was written has to be taken back, also together with another guide, such as
-that of known words.
+m reach L. Such a token is not allowed; and neither is one after which the text could not go on for ever without a copy,
+or beside another guide not to where that lets it end. So it never gets stuck, and nothing that was written has to be
+taken back.
 
 Whether a text can go on is searched for depth first. The search ends where a text comes round to itself, and nearly
-always at once, where a text is safe: some token x stands at most r times in a row in the training text, so that after
-r + 1 times x no passage of it goes on, and x can be written for ever. Each token makes m grow by one at most, hence ::
+always at once, where a text is safe. Each token makes m grow by one at most, hence ::
 
-    m + (tokens until the other guide lets x be written for ever) ≤ L - 2 - r         a safe text
+    m + n < L                                                                         a safe text
+
+where n is the number of tokens until m is known to be small, or of no importance. Alone: some token stands at most r
+times in a row in the training text, so that after n = r + 1 times that token no passage of it goes on, and it can be
+written for ever. Beside another guide: a way to its end is known (`rules.ways`), and n is the length of that way; or of
+a passage at its beginning that does not stand in the training text, if the rest is safe after it.
 
 Every m is exact (`sampling.passages`), but for short ones, of which a bound is safe by itself.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -28,15 +31,16 @@ from charlstm.errors import UsageError
 from charlstm.sampling.guides import Guide
 from charlstm.sampling.passages import Passages, longest_runs
 from charlstm.sampling.prompts import banned_ids
+from charlstm.sampling.rules.ways import Ways
 from charlstm.tokenizers import Ids, Tokenizer
 
 LEAST = 20
 """L, at least: shorter passages are the language's and not the author's."""
 _MOST_REMEMBERED = 10_000
 """Positions whose answers are remembered."""
+_MOST_SEARCHED = 20_000
+"""Positions in which one search looks for a way on."""
 _NEVER = 1 << 40
-_MOST_STATES = 100_000
-"""States of the other guide in which a way out is looked for."""
 
 _Tail = tuple[int, ...]
 """The last L - 1 tokens of a text."""
@@ -61,27 +65,26 @@ class CopyRule:
         ids: the training text, (tokens,), memory-mapped or not.
         length: L, at least 2.
         tokenizer: of the text, one of characters or of bytes.
-        other: another guide that the texts keep, where they begin; its states can be hashed and compared.
 
     Raises:
         UsageError: a token is not a character or a byte.
     """
 
-    def __init__(self, ids: Ids | NDArray[Any], length: int, tokenizer: Tokenizer, other: Guide | None = None) -> None:
+    def __init__(self, ids: Ids | NDArray[Any], length: int, tokenizer: Tokenizer) -> None:
         check_tokenizer(tokenizer)
         self.length, self.vocab_size = length, tokenizer.vocab_size
         self._drawable = np.ones(self.vocab_size, bool)
         self._drawable[list(banned_ids(tokenizer))] = False
-        self._runs = longest_runs(ids, self.vocab_size)
-        self._needs: dict[Guide, NDArray[np.int64]] = {}
+        runs = longest_runs(ids, self.vocab_size)
+        self._alone = 1 + int(runs[self._drawable].min(initial=_NEVER))
+        """The tokens until no passage goes on, without another guide."""
+        self._ways = Ways(np.argsort(runs, kind="stable"))  # those that make no passage of the training text
         self._need: dict[Guide, int] = {}
+        self._needs: dict[Guide, NDArray[np.int64]] = {}
         self._known: dict[_State, bool] = {}
-        """Whether the text can go on for ever in each state that was searched."""
+        """Whether the text can go on in each state that was searched."""
         self._reached: dict[_Tail, NDArray[np.int64]] = {}
-        self._calm = self._calm_tokens(other)
-        self._safe = max(0, length - 2 - int(self._runs[self._calm].min(initial=_NEVER)))
-        """The largest m of a safe text; 0 if none is."""
-        self._passages = Passages(ids, max(1, min(length // 2, self._safe or length)))
+        self._passages = Passages(ids, max(1, min((length - 1) // 2, max(0, length - 1 - self._alone) or length)))
 
     def after(self, tokens: Sequence[int] | Ids, other: Guide | None = None) -> NoCopyGuide:
         """The guide after a text, which may be a copy itself.
@@ -94,11 +97,12 @@ class CopyRule:
             The guide.
 
         Raises:
-            UsageError: it cannot go on for ever without a copy.
+            UsageError: it cannot go on without a copy.
         """
         tail = tuple(int(token) for token in tokens[max(0, len(tokens) - self.length + 1) :])
         if not self._can_go_on(tail, other):
-            what = f"no text can follow here for ever that keeps to `no_copy={self.length}`"
+            others = "" if other is None else " and to the other rules"
+            what = f"no text can follow here that keeps to `no_copy={self.length}`{others}"
             raise UsageError(what, hint="Allow longer copies.")
         return NoCopyGuide(self, tail, other)
 
@@ -116,7 +120,7 @@ class CopyRule:
         allowed = free & safe
         for token in np.flatnonzero(free & ~safe).tolist():
             allowed[token] = self._can_go_on(*self._step(tail, other, token))
-        return allowed
+        return allowed if other is None else self._without_early_ends(allowed, tail, other)
 
     def shortened(self, tail: _Tail, token: int) -> _Tail:
         """The last L - 1 tokens after one more.
@@ -135,8 +139,9 @@ class CopyRule:
         reached = self._reach(tail)
         free = (reached < self.length) & self._drawable
         if other is None:
-            return free, reached <= self._safe
-        return free & other.allowed(), reached + self._needs_after(other) <= self._safe
+            return free, reached + self._alone < self.length
+        needs = self._needs_after(other)
+        return free & (needs < _NEVER), reached + needs < self.length
 
     def _reach(self, tail: _Tail) -> NDArray[np.int64]:
         """The m after each token, (V,), exact above the index's shortest passage; else it is that of a bound."""
@@ -154,87 +159,85 @@ class CopyRule:
         return self._reached[tail]
 
     def _can_go_on(self, tail: _Tail, other: Guide | None) -> bool:
-        """Whether a text can go on for ever."""
+        """Whether a text can go on: alone for ever, beside another guide as the head of this module says."""
         begin = (tail, other)
         if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
         path: dict[_State, Iterator[_State]] = {}
+        in_vain: dict[_State, bool] = {}
         following: Iterator[_State] = iter((begin,))
-        while True:
+        while len(in_vain) < _MOST_SEARCHED:
             state = next(following, None)
             if state is None:  # everything after the last state of the path was searched in vain
                 if not path:
-                    return False
+                    break
                 last, _ = path.popitem()
-                self._known[last] = False
+                in_vain[last] = False
                 following = path[next(reversed(path))] if path else iter(())
-            elif state in path or self._known.get(state) or self._is_beside_safety(state):
+            elif (state in path and other is None) or self._known.get(state) or self._is_beside_safety(state):
                 self._known.update(dict.fromkeys((*path, state), True))
                 return True
-            elif state not in self._known:
+            elif not (state in path or state in in_vain or state in self._known):
                 following = path[state] = self._following(state)
+        self._known.update(in_vain if not path else {begin: False})
+        return False
 
     def _is_beside_safety(self, state: _State) -> bool:
         free, safe = self._free_and_safe(*state)
-        return bool((free & safe).any())
+        other = state[1]
+        return bool((free & safe).any()) or (other is not None and other.may_end())
 
     def _following(self, state: _State) -> Iterator[_State]:
         free, _ = self._free_and_safe(*state)
-        return (self._step(*state, token) for token in np.flatnonzero(free).tolist())
+        first = state[1] and self._ways.first(state[1])
+        tokens = sorted(np.flatnonzero(free).tolist(), key=lambda token: token != first)
+        return (self._step(*state, token) for token in tokens)
 
-    # ---- the other guide ----------------------------------------------------------------------------------------
+    # ---- beside another guide ---------------------------------------------------------------------------------------
 
-    def _calm_tokens(self, other: Guide | None) -> NDArray[np.intp]:
-        """Of the tokens that may be written for ever, those of the shortest runs in the training text; perhaps none."""
-        candidates = np.flatnonzero(self._drawable)
-        if other is not None:
-            endless = (
-                [token for token in candidates.tolist() if _is_endless(state, token)]
-                for state, _ in self._nearest_first(other)
-            )
-            candidates = np.array(next(filter(None, endless), []), np.intp)
-        runs = self._runs[candidates]
-        calm: NDArray[np.intp] = candidates[runs == runs.min(initial=_NEVER)]
-        return calm
+    def _without_early_ends(self, allowed: NDArray[np.bool_], tail: _Tail, other: Guide) -> NDArray[np.bool_]:
+        """Remove the tokens after which only copies can follow and the text would have to end, unless all are such."""
+        lasting = allowed.copy()
+        for token in np.flatnonzero(allowed & (self._reach(tail) == self.length - 1)).tolist():
+            after = self._step(tail, other, token)
+            free, _ = self._free_and_safe(*after)
+            lasting[token] = free.any() or not other.advance(token).allowed().any()
+        return lasting if lasting.any() else allowed
 
     def _needs_after(self, other: Guide) -> NDArray[np.int64]:
-        """After each token, the tokens until x may be written for ever, (V,)."""
+        """The n after each token that the other guide allows, (V,)."""
         if other not in self._needs:
+            if len(self._needs) >= _MOST_REMEMBERED:
+                self._needs.clear()
             needs = np.full(self.vocab_size, _NEVER)
-            for token in np.flatnonzero(other.allowed() & self._drawable).tolist():
-                needs[token] = self._tokens_until_calm(other.advance(token))
+            for token in np.flatnonzero(other.allowed()).tolist():
+                needs[token] = self._need_of(other.advance(token))
             self._needs[other] = needs
         return self._needs[other]
 
-    def _tokens_until_calm(self, other: Guide) -> int:
+    def _need_of(self, other: Guide) -> int:
+        """The n of a state of the other guide; `_NEVER` if no way leads to its end."""
         if other not in self._need:
-            calm = self._calm.tolist()
-            ways = (steps for state, steps in self._nearest_first(other) if any(_is_endless(state, x) for x in calm))
-            self._need[other] = next(ways, _NEVER)
+            if len(self._need) >= _MOST_REMEMBERED:
+                self._need.clear()
+            self._need.update(self._needs_on_the_way(other))
         return self._need[other]
 
-    def _nearest_first(self, guide: Guide) -> Iterator[tuple[Guide, int]]:
-        """The states that a guide can come to, each with the number of tokens until then, the nearest first."""
-        waiting, seen = deque([(guide, 0)]), {guide}
-        while waiting and len(seen) < _MOST_STATES:
-            state, steps = waiting.popleft()
-            yield state, steps
-            for token in np.flatnonzero(state.allowed() & self._drawable).tolist():
-                following = state.advance(token)
-                if following not in seen:
-                    seen.add(following)
-                    waiting.append((following, steps + 1))
-
-
-def _is_endless(guide: Guide, token: int) -> bool:
-    """Whether a token may be written for ever: once written it is allowed again, and changes nothing.
-
-    Only where a text may end is it looked for: that is cheap to ask, and to miss such a place costs no more than time.
-    """
-    if not (guide.may_end() and guide.allowed()[token]):
-        return False
-    after = guide.advance(token)
-    return bool(after.allowed()[token]) and after.advance(token) == after
+    def _needs_on_the_way(self, other: Guide) -> dict[Guide, int]:
+        """The n of each state on a way to the other guide's end."""
+        if self._ways.steps(other) is None:
+            return {other: _NEVER}
+        states, tokens = [other], list[int]()
+        while (token := self._ways.first(states[-1])) is not None:
+            tokens.append(token)
+            states.append(states[-1].advance(token))
+        needs, size = [0], self._passages.shortest  # from the end backwards
+        for place in range(len(tokens) - 1, -1, -1):
+            need, passage = needs[-1] + 1, tokens[place : place + size]
+            if need > size and size + needs[-size] <= self.length and not len(self._passages.find(passage)[0]):
+                need = size
+            needs.append(need)
+        return dict(zip(reversed(states), needs, strict=True))
 
 
 @dataclass(frozen=True)
@@ -253,6 +256,10 @@ class NoCopyGuide:
     def may_end(self) -> bool:
         """See `guides.Guide`."""
         return self.other is None or self.other.may_end()
+
+    def distance(self) -> int:
+        """See `guides.Guide`."""
+        return 0 if self.other is None else self.other.distance()
 
     def advance(self, token: int) -> NoCopyGuide:
         """See `guides.Guide`."""

@@ -43,6 +43,7 @@ def draw_records(
     prompt: str = "",
     new_only: bool = False,
     guide: Guide | None = None,
+    particles: int = 1,
     with_log_probabilities: bool = False,
 ) -> Iterator[Drawn]:
     """Draw different records, each as soon as it and those before it are whole.
@@ -58,6 +59,7 @@ def draw_records(
         prompt: how each begins, in characters of the alphabet.
         new_only: whether to leave out those that it has read.
         guide: the rule that all keep, after the prompt.
+        particles: as in `sampler.sample`.
         with_log_probabilities: as in `sampler.sample`.
 
     Yields:
@@ -84,6 +86,7 @@ def draw_records(
             replace(config, seed=seed),
             rows=rows,
             guide=guide,
+            particles=particles,
             with_log_probabilities=with_log_probabilities,
         )
         for record in _whole(in_order(fragments, rows)):

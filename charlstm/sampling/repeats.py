@@ -59,6 +59,10 @@ class Repeats:
         self._newest -= 1
         self._read[:, self._newest] = ids
 
+    def select(self, rows: Sequence[int]) -> None:
+        """Go on with some of the rows, by their numbers, in any order and with repetitions."""
+        self._runs, self._read = self._runs[list(rows)], self._read[list(rows)]
+
     def longest(self) -> NDArray[np.int32]:
         """The longest passage that each row's end repeats, in tokens, (B,)."""
         longest: NDArray[np.int32] = self._runs.max(1)

@@ -3,44 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from functools import partial
 
 import numpy as np
 
-from charlstm.engine.protocol import Logits, TextModel
+from charlstm.engine.protocol import TextModel
 from charlstm.errors import UsageError
 from charlstm.sampling import filters
 from charlstm.sampling.config import SampleConfig, require
-from charlstm.sampling.generate import check_drawable, generate, row_generators
+from charlstm.sampling.fragments import Fragment as Fragment
+from charlstm.sampling.fragments import Row
+from charlstm.sampling.generate import Rows, check_drawable, generate, row_generators
 from charlstm.sampling.guides import Guide
+from charlstm.sampling.particles import draw_by_particles
 from charlstm.sampling.position import Position, join_rows, prefill
 from charlstm.sampling.prompts import banned_ids, opening_ids
-from charlstm.sampling.stopping import FinishReason, StopRules
-from charlstm.tokenizers import Decoder, Ids, Tokenizer
-from charlstm.tokenizers.byte import Utf8Decoder
+from charlstm.tokenizers import Ids
 
-_SPARE = 3
-"""Tokens that may complete a character: in UTF-8 it has at most four bytes."""
-_SPARE_GUIDED = 64
-"""Tokens that may complete what a guide does not let end, such as a word."""
-
-
-class Fragment(NamedTuple):
-    """What one token adds to one row."""
-
-    row: int
-    text: str
-    """The text that is certain now: often one character, sometimes none."""
-    token: int
-    """The id drawn."""
-    log_probability: float
-    """In nats, under the network itself: at temperature 1 and before all filters. NaN unless requested."""
-    finish_reason: FinishReason | None
-    """Why the row ends with this token; None while it goes on."""
-    logits: Logits = np.empty(0)
-    """(V,), those of the network that the token was drawn from, before all filters."""
+_SPARE = 64
+"""Tokens in which a text comes by itself to where its guide lets it end, or else it is led there."""
 
 
 def sample(
@@ -52,6 +35,7 @@ def sample(
     starts: Sequence[str] = (),
     guide: Guide | None = None,
     start: Position | None = None,
+    particles: int = 1,
     with_log_probabilities: bool = False,
     raw: bool = False,
 ) -> Iterator[Fragment]:
@@ -60,7 +44,7 @@ def sample(
     The fragments of a row join to the text that its ids decode to, cut where the first stop rule is met. Row k is the
     same however many rows are drawn with it, up to the rounding of the backend's matrix products. The unknown symbol is
     never drawn. A row that has ended yields no more fragments. One whose length ends inside a character, or where its
-    guide does not let it end, has a few more tokens.
+    guide does not let it end, has some more tokens; one ends before its length where its guide allows no more.
 
     Args:
         model: the network and its tokenizer.
@@ -70,6 +54,8 @@ def sample(
         starts: where a text without a prompt begins: `checkpoint.writing.Writing.starts`.
         guide: the rule that the texts keep, after the prompt; None allows everything.
         start: the position after ``prompt_ids``, of one row, where it is known; None reads them.
+        particles: with a guide, the number of texts of which each row becomes one, by `particles`; the rows are then
+            drawn one after the other.
         with_log_probabilities: whether to compute each token's log-probability, which costs time.
         raw: whether bytes that are not UTF-8 become surrogate escapes (PEP 383), which can be written as the original
             bytes, instead of U+FFFD.
@@ -86,7 +72,10 @@ def sample(
     for token in (int(np.min(prompt_ids)), int(np.max(prompt_ids))) if len(prompt_ids) else ():
         if not 0 <= token < model.vocab_size:
             raise UsageError(f"token id {token} is not in the vocabulary of {model.vocab_size:,} tokens")
-    return _sample(model, prompt_ids, config, rows, starts, guide, start, with_log_probabilities, raw)
+    new_rows = [partial(Row, row, model.tokenizer, config, raw=raw) for row in range(rows)]
+    if guide is None or particles == 1:
+        return _side_by_side(model, prompt_ids, config, new_rows, starts, guide, start, with_log_probabilities)
+    return _by_particles(model, prompt_ids, config, new_rows, starts, guide, start, particles, with_log_probabilities)
 
 
 def in_order(fragments: Iterable[Fragment], rows: int) -> Iterator[Fragment]:
@@ -131,41 +120,68 @@ def preview(model: TextModel, length: int, config: SampleConfig, starts: Sequenc
     return text[:length]
 
 
-def _sample(
+def _side_by_side(
     model: TextModel,
     prompt_ids: Sequence[int] | Ids,
     config: SampleConfig,
-    rows: int,
+    new_rows: Sequence[Callable[[], Row]],
     starts: Sequence[str],
     guide: Guide | None,
     start: Position | None,
     with_log_probabilities: bool,
-    raw: bool,
 ) -> Iterator[Fragment]:
-    tokenizer = model.tokenizer
-    rngs = row_generators(config.seed, rows)
-    if start is None:
-        start = prefill(model, prompt_ids) if len(prompt_ids) else _openings(model, starts, rngs)
-    spare = 0 if raw else _SPARE if guide is None else _SPARE_GUIDED
-    drawing = replace(config, length=config.length + spare) if config.length else config
-    draws = generate(model, start, drawing, rngs, recent=prompt_ids, banned=banned_ids(tokenizer), guide=guide)
-    rules = (config.stop, config.lines, config.stop_after)
-    open_rows = [_Row(row, _decoder(tokenizer, raw), StopRules(*rules)) for row in range(rows)]
-    length = config.length or math.inf
-    not_computed = [math.nan] * rows
-    for count, draw in enumerate(draws, 1):
+    rngs = row_generators(config.seed, len(new_rows))
+    draws = generate(
+        model, start or _start(model, prompt_ids, starts, rngs), replace(config, length=0), rngs,
+        recent=prompt_ids, banned=banned_ids(model.tokenizer), guide=guide, end_after=_end_after(config),
+    )  # fmt: skip
+    open_rows = [new_row() for new_row in new_rows]
+    not_computed = [math.nan] * len(new_rows)
+    for draw in draws:
         nats, tokens, logits = not_computed, draw.ids.tolist(), draw.position.logits
         if with_log_probabilities:
             nats = filters.log_probabilities(logits, draw.ids).tolist()
         for row in tuple(open_rows):
-            may_end = not draw.guides or draw.guides[row.number].may_end()
-            number, token = row.number, tokens[row.number]
-            text, finish_reason = row.push(token, length - count, spare, may_end)
-            if finish_reason:
+            number = row.number
+            may_end, over = (draw.guides[number].may_end(), draw.over[number]) if draw.guides else (True, False)
+            fragment = row.push(tokens[number], nats[number], may_end=may_end, over=over)
+            if fragment.finish_reason:
                 open_rows.remove(row)
-            yield Fragment(number, text, token, nats[number], finish_reason, logits[number])
+            yield fragment._replace(logits=logits[number])
         if not open_rows:
             return
+
+
+def _by_particles(
+    model: TextModel,
+    prompt_ids: Sequence[int] | Ids,
+    config: SampleConfig,
+    new_rows: Sequence[Callable[[], Row]],
+    starts: Sequence[str],
+    guide: Guide,
+    start: Position | None,
+    particles: int,
+    with_log_probabilities: bool,
+) -> Iterator[Fragment]:
+    for new_row, rng in zip(new_rows, row_generators(config.seed, len(new_rows)), strict=True):
+        begin, banned = start or _start(model, prompt_ids, starts, [rng]), banned_ids(model.tokenizer)
+        rows = Rows(model, begin, config, particles, recent=prompt_ids, banned=banned, guide=guide)
+        yield from draw_by_particles(
+            rows, new_row, particles, rng,
+            end_after=_end_after(config), with_log_probabilities=with_log_probabilities,
+        )  # fmt: skip
+
+
+def _end_after(config: SampleConfig) -> int | None:
+    """The tokens after which a guide leads a text to its end."""
+    return config.length + _SPARE if config.length else None
+
+
+def _start(
+    model: TextModel, prompt_ids: Sequence[int] | Ids, starts: Sequence[str], rngs: Sequence[np.random.Generator]
+) -> Position:
+    """The position at which each row begins: after the prompt, or where such texts begin."""
+    return prefill(model, prompt_ids) if len(prompt_ids) else _openings(model, starts, rngs)
 
 
 def _openings(model: TextModel, starts: Sequence[str], rngs: Sequence[np.random.Generator]) -> Position:
@@ -173,35 +189,3 @@ def _openings(model: TextModel, starts: Sequence[str], rngs: Sequence[np.random.
     chosen = [tuple(opening_ids(model.tokenizer, starts, rng)) for rng in rngs]
     positions = {ids: prefill(model, ids) for ids in dict.fromkeys(chosen)}
     return join_rows(model, [positions[ids] for ids in chosen])
-
-
-class _Row(NamedTuple):
-    """One of several texts while it is drawn."""
-
-    number: int
-    decoder: Decoder
-    rules: StopRules
-
-    def push(self, token: int, left: float, spare: int, may_end: bool) -> tuple[str, FinishReason | None]:
-        """Add a token.
-
-        Args:
-            token: its id.
-            left: tokens left to draw after it.
-            spare: how many more may follow where the text cannot end.
-            may_end: whether a guide lets it end here.
-
-        Returns:
-            The text that is now certain, and why the row ends if it does.
-        """
-        text = self.rules.push(self.decoder.push(token))
-        complete = may_end and not self.decoder.pending
-        over = left <= 0 and (complete or left <= -spare)
-        if over and not self.rules.finish_reason:
-            text += self.rules.push(self.decoder.flush()) + self.rules.flush()
-            return text, self.rules.finish_reason or "length"
-        return text, self.rules.finish_reason
-
-
-def _decoder(tokenizer: Tokenizer, raw: bool) -> Decoder:
-    return Utf8Decoder(tokenizer, "surrogateescape") if raw else tokenizer.decoder()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
-FinishReason: TypeAlias = Literal["length", "stop", "lines"]
-"""Why a text ended: it reached its length, a stop text, or its number of lines."""
+FinishReason: TypeAlias = Literal["length", "stop", "lines", "rule"]
+"""Why a text ended: it reached its length, a stop text, its number of lines, or a place where its rules end it."""
 
 
 class StopRules:

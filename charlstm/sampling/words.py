@@ -47,7 +47,7 @@ class Vocabulary:
         if not self._words:
             what = "this network knows no words: its text has none, or is older than their list"
             raise UsageError(what, hint="Train it again, or leave the rule out.")
-        self._tokens = [
+        self._tokens = [  # the unknown symbol has no text
             "" if token == tokenizer.unknown_id else tokenizer.decode((token,)) for token in range(tokenizer.vocab_size)
         ]
         self._allowed: dict[str | None, NDArray[np.bool_]] = {}
@@ -103,7 +103,8 @@ class Vocabulary:
         if beginning not in self._allowed:
             if len(self._allowed) >= _MOST_CACHED:
                 self._allowed.clear()
-            self._allowed[beginning] = np.array([self._may_follow(beginning, text) for text in self._tokens])
+            may_follow = [text != "" and self._may_follow(beginning, text) for text in self._tokens]
+            self._allowed[beginning] = np.array(may_follow)
         return self._allowed[beginning]
 
     def _may_follow(self, beginning: str | None, text: str) -> bool:
@@ -144,6 +145,10 @@ class WordGuide:
     def may_end(self) -> bool:
         """See `guides.Guide`."""
         return self.beginning is None or self.vocabulary.is_word(self.beginning)
+
+    def distance(self) -> int:
+        """See `guides.Guide`."""
+        return 0 if self.may_end() else 1
 
     def advance(self, token: int) -> WordGuide:
         """See `guides.Guide`."""

@@ -56,9 +56,9 @@ class Draws(Which, frozen=True, kw_only=True):
     lines: Count | None = None
     seed: int | None = None
     match: str | None = None
-    starts: str | None = None
+    starts: str | tuple[str, ...] | None = None
     max_line: Count | None = None
-    words: bool | None = None
+    words: bool | tuple[str, ...] | None = None
     no_copy: Count | None = None
 
     def settings(self) -> dict[str, Any]:

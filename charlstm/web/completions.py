@@ -26,7 +26,6 @@ from charlstm.web.models import Served, token_name
 from charlstm.web.reading import Scored, rounded, texts_of
 from charlstm.web.reply import STREAM, event
 from charlstm.web.rows import batches
-from charlstm.web.rules import guide_of
 from charlstm.web.turns import Job
 
 _LENGTH = 16
@@ -40,7 +39,7 @@ def models(desk: Desk) -> dict[str, Any]:
 
 
 def model(desk: Desk, name: str) -> dict[str, Any]:
-    """One network, as OpenAI describes it.
+    """How OpenAI describes a network.
 
     Args:
         desk: the networks.
@@ -67,7 +66,7 @@ def complete(desk: Desk, job: Job, body: bytes) -> bytes | None:
     if asked.suffix is None:
         opened = desk.open(asked, job)
         prompts = _prompts(asked.prompt, opened.tokenizer)
-        parts = _continued(opened, asked, prompts)
+        parts = _continued(desk, opened, asked, prompts)
     else:
         prompts = _prompts(asked.prompt, served[0].engine.tokenizer)
         parts = _filled(served[0], job, asked, prompts)
@@ -153,7 +152,7 @@ class _Part:
         return {name: getattr(self, name) for name in ("text", "index", "logprobs", "finish_reason")}
 
 
-def _continued(opened: Opened, asked: asks.Completion, prompts: list[_Prompt]) -> Iterator[_Part]:
+def _continued(desk: Desk, opened: Opened, asked: asks.Completion, prompts: list[_Prompt]) -> Iterator[_Part]:
     rows = asked.best_of or asked.n or 1
     length = _LENGTH if asked.max_tokens is None else asked.max_tokens
     settings = {**asked.settings(), "length": max(length, 1), "stop": asked.stop or ()}
@@ -168,7 +167,8 @@ def _continued(opened: Opened, asked: asks.Completion, prompts: list[_Prompt]) -
             yield from (_Part(index, "", None, "length") for index in indices)
             continue
         at = [len(prompt.text) if asked.echo else 0] * rows
-        fragments = opened.draw(prompt.ids, config, rows, guide=guide_of(opened, asked, prompt.text), bias=bias)
+        guide = desk.guide_of(opened.network, asked, prompt.text)
+        fragments = opened.draw(prompt.ids, config, rows, guide=guide, bias=bias)
         for batch in chain.from_iterable(batches(opened.tokenizer, fragments, rows)):
             reason = batch.reason and ("length" if batch.reason == "length" else "stop")
             part = _Part(indices[batch.row], "".join(batch.texts), None, reason, len(batch.tokens))

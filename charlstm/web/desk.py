@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,10 +19,11 @@ from charlstm.sampling.position import Position, prefill
 from charlstm.sampling.prompts import bos_ids, fit_prompt
 from charlstm.sampling.sampler import Fragment, sample
 from charlstm.tokenizers import Ids, Tokenizer
-from charlstm.web.asks import Which
+from charlstm.web.asks import Draws, Which
 from charlstm.web.attended import Attended, AttendedReader
 from charlstm.web.models import Library, Network, Served
 from charlstm.web.reading import Memory, Reader, Scored
+from charlstm.web.rules import rule_book
 from charlstm.web.turns import Job
 
 
@@ -32,6 +33,8 @@ class Desk:
 
     library: Library
     memory: Memory = field(default_factory=Memory)
+    guide_of: Callable[[Network, Draws, str], Guide | None] = field(default_factory=rule_book)
+    """The rules of a request, after a text."""
     units: dict[str, bytes] = field(default_factory=dict)
     """The answers of `/api/units`, by network."""
 
@@ -132,7 +135,7 @@ def ids_of(tokenizer: Tokenizer, text: str, where: str = "text") -> Ids:
 
 
 def blanks_reader(served: Served, job: Job) -> FillReader:
-    """What the search for blanks reads a network with.
+    """The reader of the search for blanks.
 
     Args:
         served: the network.

@@ -14,6 +14,7 @@ from charlstm.engine.bidirectional import BidirectionalEngine
 from charlstm.engine.network import Engine
 from charlstm.engine.protocol import TextModel
 from charlstm.errors import IncompatibleError, NotFoundError, UsageError
+from charlstm.tokenizers import Ids
 from charlstm.web.asks import Which
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Served:
     engine: Engine | BidirectionalEngine
     own_text: Callable[[], str] = str
     """Reads the text whose units are looked for."""
+    training_ids: Callable[[], Ids] | None = None
+    """Reads the text that it was trained on."""
     lock: Any = field(default_factory=threading.Lock)
     """Held while something is computed once for all requests."""
 
@@ -85,17 +88,19 @@ def token_name(model: TextModel | BidirectionalEngine, token: int, kind: str = "
         return kind + "".join(f"\\x{byte:02x}" for byte in data)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Network:
-    """What one request computes with."""
+    """What one request computes with; equal to another of the same networks, whatever their weights in a mix."""
 
     key: bytes
     """Distinguishes the networks in it from all others."""
-    model: TextModel
-    writing: Writing
+    model: TextModel = field(compare=False)
+    writing: Writing = field(compare=False)
     """How it writes unless it is told otherwise."""
-    words: tuple[str, ...]
+    words: tuple[str, ...] = field(compare=False)
     """The words of its training text."""
+    training_ids: Callable[[], Ids] | None = field(default=None, compare=False)
+    """Reads its training text; None of a mix."""
 
 
 class Library:
@@ -143,7 +148,7 @@ class Library:
         if asked.mix is None:
             served = self.find(asked.model)
             saved = served.checkpoint
-            return Network(served.id.encode(), _causal(served), saved.writing, saved.words)
+            return Network(served.id.encode(), _causal(served), saved.writing, saved.words, served.training_ids)
         if asked.model is not None:
             raise UsageError("`mix` and `model` exclude each other")
         from charlstm.engine.mix import MixedEngine

@@ -29,7 +29,6 @@ from charlstm.web.models import Served
 from charlstm.web.reading import read_both_ways, rounded, score, texts_of
 from charlstm.web.reply import STREAM, event
 from charlstm.web.rows import Batch, batches
-from charlstm.web.rules import guide_of
 from charlstm.web.turns import Job, Stopped
 
 _ALL, _MOST_NEXT = 2048, 256
@@ -93,7 +92,7 @@ def generate(desk: Desk, job: Job, body: bytes) -> None:
     ends = {"stop": asked.stop, "stop_after": (record,) if record else ()}  # the page shows where a record ends
     settings = {**asked.settings(), "length": asked.length, "seed": seed, **ends}
     config = settings_for(opened.network.writing.replace(record=""), **settings)
-    model, guide = _held(opened, asked), guide_of(opened, asked, text)
+    model, guide = _held(opened, asked), desk.guide_of(opened.network, asked, text)
     job.media_type, job.pause = STREAM, 1 / asked.speed if asked.speed else 0.0
     rows = [_Row(number, len(text)) for number in range(asked.rows)]
     job.send(event({"v": 1, "seed": seed, "from": len(text), "rows": asked.rows}, "start"))

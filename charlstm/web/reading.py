@@ -272,7 +272,7 @@ def read_both_ways(engine: BidirectionalEngine, ids: AnyIds, job: Job) -> Scored
 
 
 def texts_of(tokenizer: Tokenizer, ids: Iterable[int]) -> list[str]:
-    """What each token adds to a text: nothing where it ends inside a character.
+    """The text that each token adds: none where it ends inside a character.
 
     Args:
         tokenizer: the network's.

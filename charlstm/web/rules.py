@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+
 from charlstm.sampling.guides import Guide
-from charlstm.sampling.words import Vocabulary, WordGuide
+from charlstm.sampling.rules.from_settings import Rules, RuleSettings
 from charlstm.web.asks import Draws
-from charlstm.web.desk import Opened
+from charlstm.web.models import Network
+
+_KEPT = 8
+"""Rules that are ready for the next request: an expression is compiled once, a training text read once."""
 
 
-def guide_of(opened: Opened, asked: Draws, text: str) -> Guide | None:
-    """The guide of a request, after its text.
+def rule_book() -> Callable[[Network, Draws, str], Guide | None]:
+    """The function that gives the guide of a request after its text, None without a rule; it remembers some rules."""
+    ready = lru_cache(_KEPT)(_rules)
 
-    Args:
-        opened: the network.
-        asked: the request.
-        text: in characters of the alphabet.
+    def guide_of(network: Network, asked: Draws, text: str) -> Guide | None:
+        given = {name: getattr(asked, name) for name in ("match", "starts", "max_line", "words", "no_copy")}
+        settings = RuleSettings(**{name: value for name, value in given.items() if value is not None})
+        record = network.writing.record
+        begun = text.rpartition(record)[2] if record else text
+        return ready(network, settings).after(begun) if settings.given else None
 
-    Returns:
-        The guide, or None where everything is allowed.
+    return guide_of
 
-    Raises:
-        UsageError: a rule cannot be kept.
-    """
-    guide: Guide | None = None
-    if asked.words:
-        vocabulary = Vocabulary(opened.network.words, opened.tokenizer)
-        guide = WordGuide.after_text(vocabulary, text)
-    return guide
+
+def _rules(network: Network, settings: RuleSettings) -> Rules:
+    record, ids = network.writing.record, network.training_ids
+    return Rules(settings, network.model.tokenizer, own_words=network.words, record=record, training_ids=ids)

@@ -15,6 +15,7 @@ from charlstm.api.model import Model
 from charlstm.api.settings import Settings
 from charlstm.config import all_settings
 from charlstm.evaluation.dynamic import DynamicConfig
+from charlstm.sampling.rules.from_settings import RuleSettings
 from tests.api import settings_block
 
 PUBLIC = """
@@ -61,8 +62,8 @@ def test_importing_costs_nothing():
 @pytest.mark.parametrize(
     ("method", "config", "others"),
     [
-        ("generate", charlstm.SampleConfig, {"prompt", "unknown", "words"}),
-        ("stream", charlstm.SampleConfig, {"prompt", "unknown", "words"}),
+        ("generate", charlstm.SampleConfig, {"prompt", "unknown", "source"}),
+        ("stream", charlstm.SampleConfig, {"prompt", "unknown", "source"}),
         ("fill", charlstm.FillConfig, {"text", "unknown"}),
         ("score_dynamic", DynamicConfig, {"text", "device", "progress"}),
     ],
@@ -74,7 +75,9 @@ def test_keywords_are_the_fields_of_the_config_with_their_types_and_defaults(met
         name: (each.annotation, each.default) for name, each in parameters.items() if name not in {*others, "self"}
     }
     expected = {field.name: (field.type, field.default) for field in dataclasses.fields(config)}
-    if config is charlstm.SampleConfig:  # not given: what was found best for the network
+    if config is charlstm.SampleConfig:
+        expected |= {field.name: (field.type, field.default) for field in dataclasses.fields(RuleSettings)}
+        # not given: what was found best for the network
         expected |= dict.fromkeys(("temperature", "top_p", "min_p"), ("float | None", None)) | {
             "no_repeat": ("int | None", None),
             "longest_run": ("int | None", None),

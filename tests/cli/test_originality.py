@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.cli.training_text import training_text
+from charlstm.corpora.training_text import training_text
 from charlstm.errors import NotFoundError
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer
 from tests.command_line import Cli

@@ -179,7 +179,7 @@ def test_a_bad_answer_leaves_the_existing_file(
     assert "\n" not in str(caught.value)
     assert [path.read_bytes() for path in files_in(tmp_path)] == [b"older"]
     if error is NotFoundError:
-        assert "name its place with `source`" in str(caught.value)
+        assert "name its place with `from`" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_server_with_a_foreign_certificate(server: str, tmp_path: Path, monkey
 
 def test_without_a_network(tmp_path: Path) -> None:
     with pytest.raises(
-        NotFoundError, match=r"cannot be reached \(.*\)\. If you have it already, name its place with `source`\."
+        NotFoundError, match=r"cannot be reached \(.*\)\. If you have it already, name its place with `from`\."
     ):
         fetch(entry("https://127.0.0.1:9/x"), tmp_path)
     with pytest.raises(NotFoundError, match="cannot be reached"):

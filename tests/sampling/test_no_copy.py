@@ -115,7 +115,7 @@ def draw(least: int, prompt: str = "the cat sat on ", *, words: bool = False, **
     if words:
         vocabulary = Vocabulary(set(SOURCE.replace(",", "").replace(";", "").replace(".", "").split()), tokenizer)
         other = WordGuide.after_text(vocabulary, prompt)
-    guide = CopyRule(ids, least, tokenizer, other).after(tokenizer.encode(prompt), other)
+    guide = CopyRule(ids, least, tokenizer).after(tokenizer.encode(prompt), other)
     config = SampleConfig(**{"length": 300, "seed": 3, **settings})
     return "".join(f.text for f in sample(Copier(ids, tokenizer), tokenizer.encode(prompt), config, guide=guide))
 

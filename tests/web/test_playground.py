@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 import time
 from typing import Any
@@ -267,6 +268,53 @@ def test_what_is_out_of_range_is_an_error_before_anything_is_sent(server: Runnin
     assert answer.status == 400
     assert answer.headers["content-type"] == "application/json"
     assert answer.json()["error"]["message"]
+
+
+def test_rules_are_kept() -> None:
+    small = served()
+    read = []
+
+    def training_ids() -> Any:
+        read.append(1)
+        return small.engine.tokenizer.encode("abc fed cab head\n" * 60)
+
+    known = Checkpoint("model", small.checkpoint.tensors, small.checkpoint.run, small.checkpoint.tokenizer,
+                       small.checkpoint.provenance, words=("abc", "fed", "head"))  # fmt: skip
+    with running(Served("small", known, small.engine, training_ids=training_ids), served("other")) as server:
+
+        def draw(length: int = 200, **rules: Any) -> tuple[str, str]:
+            events = server.events(text="abc ", length=length, seed=1, min_p=0, **rules)
+            return text_of(rows_of(events, 1)[0]), events[-1][1]["reason"]
+
+        text, reason = draw(match="(fed|cab)( head){2,3}")
+        assert re.fullmatch("(fed|cab)( head){2,3}", text)
+        assert reason == "rule"
+        text, _ = draw(starts="a,bc")
+        assert re.fullmatch(r"a[^\n]*\nbc[^\n]*\n?", text)
+        assert draw(starts=["a", "bc"])[0] == text
+        text, _ = draw(400, max_line=9)
+        assert max(map(len, ("abc " + text).split("\n"))) == 9
+        text, _ = draw(400, words=True)
+        assert set(text.split()) <= {"abc", "fed", "head"}
+        assert set(draw(400, words=["cab"])[0].split()) == {"cab"}
+        for _ in range(2):
+            text, _ = draw(500, no_copy=20, temperature=0.5)
+            whole = "abc fed cab head\n" * 60
+            assert not any(text[begin : begin + 20] in whole for begin in range(len(text) - 19))
+        assert read == [1], "the training text is read once"
+        answer = server.post("/v1/completions", prompt="abc ", match="fe+d", max_tokens=300)
+        assert re.fullmatch("fe+d", answer["choices"][0]["text"])
+        assert answer["choices"][0]["finish_reason"] == "stop"
+        mix = [{"model": "small", "weight": 1}, {"model": "other", "weight": 1}]
+        assert re.fullmatch("fe+d", text_of(rows_of(server.events(mix=mix, text="abc", match="fe+d"), 1)[0]))
+        for wrong, word in (
+            ({"match": "("}, "match"), ({"match": "xyz"}, "'x'"), ({"max_line": 5000}, "max_line"),
+            ({"no_copy": 5}, "no_copy"), ({"mix": mix, "no_copy": 30}, "training text"),
+            ({"mix": mix, "words": True}, "words"), ({"starts": "x"}, "starts"),
+        ):  # fmt: skip
+            refused = server.ask("POST", "/api/generate", {"text": "abc", **wrong})
+            assert refused.status == 400, wrong
+            assert word in refused.json()["error"]["message"]
 
 
 # ---- the other views ------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from charlstm.errors import TextError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
-    from charlstm.cli.training_text import TrainingText
+    from charlstm.corpora.training_text import TrainingText
     from charlstm.engine.protocol import TextModel
     from charlstm.inspect.originality import Originality
     from charlstm.report.blocks import Page
@@ -78,11 +78,11 @@ def _found(words: list[str], source: list[str] | None, length: int, seed: int | 
 
     reference, measured = model_or_source(words, root)
     if measured is not None and reference is None and source:
-        from charlstm.cli.training_text import named_text
+        from charlstm.corpora.training_text import named_text
 
         trained = named_text(source, folder)
         return _page(_cut(_read(measured, None, folder), measured), trained, measured, None)
-    from charlstm.cli.training_text import training_text
+    from charlstm.corpora.training_text import training_text
 
     if measured is None:
         loaded = load(reference, root)

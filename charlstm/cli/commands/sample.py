@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -22,15 +22,14 @@ from charlstm.cli.load_model import (
     describe,
     fit_prompt,
     hints_without_encoding,
-    no_copy_guide,
     one_of,
     prompt_text,
     reject_filters,
     reject_prompt_words,
     seed_or_random,
-    word_guide,
 )
 from charlstm.cli.options import DEFAULT_ROOT, Root
+from charlstm.cli.rules import AllRules, make_rules, settings_of, shown
 from charlstm.cli.views.pages import Forms
 from charlstm.cli.views.stream import Output
 from charlstm.cli.views.terminal import is_terminal, say
@@ -53,6 +52,8 @@ EPILOG = """Examples:
   charlstm sample my-1 -t 0.5 --length 0         careful, and endless: Ctrl-C ends it
   charlstm sample my-1 -n 3 --lines 4 --seed 7   three texts of four lines, always the same
   charlstm sample my-1 --words -t 1.1            wild, in words of the text it learnt
+  charlstm sample my-1 --match "The .*[.!]"      one sentence that begins like that
+  charlstm sample --starts "S,E,A" --max-line 60 an acrostic, in lines of at most 60 characters
   charlstm sample my-1 --no-copy 40              no 40 characters in a row from its training text
   charlstm sample my-1 --sweep temperature=0.2..1.4   the same at five temperatures, side by side
   charlstm sample -p "The tide was" --ways 3     three ways to go on, to choose from
@@ -75,8 +76,10 @@ _TOKENS_PER_LINE = 1000
 
 
 @app.command(epilog=EPILOG, context_settings=options.EXTRA_WORDS)
+@options.gathered
 def sample(
     context: typer.Context,
+    rules: AllRules,
     checkpoint: options.Model = None,
     mix: options.Mix = None,
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="Continue this text; - reads stdin.")] = None,
@@ -97,9 +100,6 @@ def sample(
     min_p: options.MinP = None,
     temperature: options.Temperature = None,
     unfiltered: options.Unfiltered = False,
-    words: options.Words = False,
-    no_copy: options.NoCopy = None,
-    source: options.Source = None,
     sweep: Annotated[
         str | None,
         typer.Option(
@@ -179,8 +179,10 @@ def sample(
     and no-repeat are stored with the network (`charlstm checkpoints show`); --unfiltered leaves its distribution as it
     is.
 
-    With --no-copy the text never gets stuck: a character after which nothing but a copy could follow is left out, too.
-    A copy that begins in the prompt counts.
+    The rules --match, --starts, --max-line, --words and --no-copy hold together. No text gets stuck between them: a
+    character after which they could not all be kept is left out, too. At its length a text goes on to where they let it
+    end. They are about what is drawn, after the prompt; but a line, a word or a copy that begins in the prompt counts.
+    With --particles the model likes the text better that it writes under them.
 
     Filters apply in this order, each to what the one before has left: --no-repeat, --longest-run,
     --repetition-penalty, --top-k, --top-p, --min-p, --temperature. Log-probabilities are the model's own: in nats, at
@@ -192,7 +194,7 @@ def sample(
     _check_numbers(samples, threads)
     choice = parse_choice(ways, pick, seed, **{"-n": samples, "--sweep": sweep, "--new": new, "--raw": raw})
     forms = Forms(html, png, json_out)
-    swept = _swept(sweep, source, no_copy, forms, samples)
+    swept = _swept(sweep, rules, forms, samples)
     if swept:
         _check_sweep(swept[0], new, temperature=temperature, top_p=top_p, min_p=min_p)
     filters = reject_filters(
@@ -200,10 +202,11 @@ def sample(
         repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run,
     )  # fmt: skip
     if mix is not None:
-        _check_mix(sweep, no_copy)
+        _check_mix(sweep, rules.no_copy or None)
     loaded = load_writer(checkpoint, mix, root, device, threads)
     writing = loaded.writing
-    default_length = 0 if writing.record else _TOKENS_PER_LINE * max(lines, 0) or _LENGTH
+    kept = settings_of(rules, loaded)
+    default_length = 0 if writing.record else _TOKENS_PER_LINE * max(lines, len(kept.starts)) or _LENGTH
     config = settings_for(
         writing,
         length=default_length if length is None else length,
@@ -223,25 +226,28 @@ def sample(
         _check_raw(loaded.model.tokenizer, needs_end)
     text = prompt_text(one_of(prompt, primetext, name="--prompt"), prompt_file, loaded)
     text = fit_prompt(loaded.model.tokenizer, text, unknown)
-    guide_after = partial(_guide, loaded, words=words, no_copy=no_copy, source=source, cache=cache)
-    guide = None if choice else guide_after(text)
+    folder = options.cache_or_default(cache)
+    made = make_rules(kept, loaded, rules.source, folder)
+    if choice and kept.particles > 1:
+        raise UsageError("--ways and --pick are for single texts, and --particles draws one of many")
+    guide = made.after(text) if made and not choice else None
     say(describe(loaded, seed=config.seed))
     if samples > 1 and (config.temperature == 0 or config.top_k == 1) and not swept:
         say(f"all {samples} texts will be the same: only the likeliest token is ever drawn")
-    as_json = _Json(loaded, text, config) if json_out else None
-    drawing = _Drawing(loaded, text, config, samples, guide, as_json, scored=json_out or bool(swept))
+    as_json = _Json(loaded, text, config, shown(kept)) if json_out else None
+    scored = json_out or bool(swept)
+    drawing = _Drawing(loaded, text, config, samples, guide, kept.particles, as_json, scored=scored)
     echo = "" if no_echo else text
     if swept and isinstance(loaded, Loaded):
         from charlstm.cli.sweep import present_sweep
 
-        folder = options.cache_or_default(cache)
         with hints_without_encoding():
             present_sweep(
-                loaded, drawing.each, config, swept, forms, echo=echo, sources=source, cache=folder
+                loaded, drawing.each, config, swept, forms, echo=echo, sources=rules.source, cache=folder
             )  # fmt: skip
         return
     if choice:
-        chosen = _choose(choice, drawing, echo, guide_after)
+        chosen = _choose(choice, drawing, echo, lambda before: made.after(before) if made else None)
         if chosen is None:
             return
         drawing, echo = chosen
@@ -279,7 +285,7 @@ def _choose(
     path = choice.path if choice.shown else choice.path[:-1]
     so_far = branches.text_of(drawing.prompt, path)
     text = drawing.prompt + so_far
-    as_json = drawing.as_json and _Json(drawing.loaded, text, drawing.config)
+    as_json = drawing.as_json and _Json(drawing.loaded, text, drawing.config, drawing.as_json.rules)
     if not choice.shown:
         draw = partial(branches.write_on, text, path, choice.path[-1])
         return replace(drawing, prompt=text, as_json=as_json, draw=draw), echo + so_far
@@ -303,14 +309,14 @@ def _check_numbers(samples: int | None, threads: int | None) -> None:
 
 
 def _swept(
-    sweep: str | None, source: list[str] | None, no_copy: int | None, forms: Forms, samples: int | None
+    sweep: str | None, rules: AllRules, forms: Forms, samples: int | None
 ) -> tuple[str, tuple[float, ...]] | None:
     """What is swept and its values; None without ``--sweep``, and then no option that is only for it."""
     if sweep is None:
         for option, file in (("--html", forms.html), ("--png", forms.png)):
             if file is not None:
                 raise UsageError(f"{option} is for --sweep", hint="Add --sweep temperature=0.2..1.4.")
-        if source and no_copy is None:
+        if rules.source and not rules.no_copy:
             raise UsageError("--source is for --no-copy and --sweep", hint="Add --no-copy 40.")
         return None
     from charlstm.inspect.sweep import parse_sweep
@@ -335,22 +341,6 @@ def _check_sweep(swept: str, new: bool, **given: float | None) -> None:
     if given[swept] is not None:
         option = f"--{swept.replace('_', '-')}"
         raise UsageError(f"{option} and --sweep {swept}=… exclude each other", hint=f"Leave {option} out.")
-
-
-def _guide(
-    loaded: Writer,
-    text: str,
-    words: bool,
-    no_copy: int | None,
-    source: list[str] | None,
-    cache: Path | None,
-) -> Guide | None:
-    """The rules that the texts keep after a prompt."""
-    guide = word_guide(loaded)(text) if words else None
-    if no_copy is None or not isinstance(loaded, Loaded):
-        return guide
-    with hints_without_encoding():
-        return no_copy_guide(loaded, no_copy, text, guide, source, options.cache_or_default(cache))
 
 
 def _check_ends(config: SampleConfig, tokenizer: Tokenizer, needs_end: str) -> None:
@@ -392,6 +382,7 @@ class _Drawing:
     config: SampleConfig
     count: int
     guide: Guide | None
+    particles: int
     as_json: _Json | None
     """How texts are printed as JSON; None prints them as they are."""
     scored: bool
@@ -426,6 +417,7 @@ class _Drawing:
             rows=self.count,
             starts=writing.starts,
             guide=self.guide,
+            particles=self.particles,
             with_log_probabilities=self.scored,
             raw=raw,
         )
@@ -444,6 +436,7 @@ class _Drawing:
             prompt=self.prompt,
             new_only=new_only,
             guide=self.guide,
+            particles=self.particles,
             with_log_probabilities=self.scored,
         )
 
@@ -526,11 +519,12 @@ class _Json:
         loaded: the model.
         prompt: before each text.
         config: how they are drawn.
+        rules: those that they keep.
     """
 
-    def __init__(self, loaded: Writer, prompt: str, config: SampleConfig) -> None:
-        self._tokenizer = loaded.model.tokenizer
-        self._common = {**loaded.origin, **asdict(config)}
+    def __init__(self, loaded: Writer, prompt: str, config: SampleConfig, rules: Mapping[str, object]) -> None:
+        self.rules, self._tokenizer = rules, loaded.model.tokenizer
+        self._common = {**loaded.origin, **asdict(config), **rules}
         self._common["prompt"] = prompt
 
     def line(self, number: int, fragments: Sequence[Fragment], **facts: object) -> str:

@@ -16,6 +16,7 @@ from charlstm.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
+    from charlstm.tokenizers import Ids
     from charlstm.web.models import Served
 
 EPILOG = """Examples:
@@ -106,11 +107,11 @@ def _load(references: list[str], root: Path, cache: Path) -> list[Served]:
 
     found = [read_model(reference, root) for reference in references] or _newest_and_starter(root)
     served: dict[str, Served] = {}
-    for path, checkpoint in dict(found).items():
+    for path, checkpoint in {path.resolve(): (path, checkpoint) for path, checkpoint in found}.values():
         name = path.parent.name if path.name == "model.safetensors" else path.stem
         name = next(each for each in chain([name], (f"{name}-{n}" for n in count(2))) if each not in served)
-        text = partial(_own_text, path, checkpoint, cache)
-        served[name] = Served(name, checkpoint, load_engine_with_threads(checkpoint), text)
+        texts = partial(_own_text, path, checkpoint, cache), partial(_training_ids, checkpoint, cache)
+        served[name] = Served(name, checkpoint, load_engine_with_threads(checkpoint), *texts)
     return list(served.values())
 
 
@@ -130,6 +131,16 @@ def _own_text(path: Path, checkpoint: Checkpoint, cache: Path) -> str:
         return own_text(checkpoint, path, _UNITS_TEXT, cache, hint="Train it again, or serve it where that is.")[0]
     except UsageError as fault:
         raise NotFoundError(fault.what, where=checkpoint.run.name) from fault
+
+
+def _training_ids(checkpoint: Checkpoint, cache: Path) -> Ids:
+    from charlstm.corpora.training_text import training_ids
+
+    try:
+        return training_ids(checkpoint, None, cache).ids
+    except NotFoundError as fault:
+        fault.hint = ""  # it tells of an option that this command lacks
+        raise
 
 
 _UNITS_TEXT = 20_000

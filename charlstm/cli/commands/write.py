@@ -15,9 +15,9 @@ from charlstm.cli.load_model import (
     reject_filters,
     reject_prompt_words,
     seed_or_random,
-    word_guide,
 )
 from charlstm.cli.options import DEFAULT_ROOT, Root
+from charlstm.cli.rules import LastingRules, make_rules, settings_of
 from charlstm.cli.views.terminal import say
 from charlstm.cli.write_session import Session
 from charlstm.errors import UsageError
@@ -27,6 +27,7 @@ EPILOG = """Examples:
 \b
   charlstm write                           with the newest run, else the starter
   charlstm write my-1 --prompt "ROMEO:"    start with this text
+  charlstm write my-1 --max-line 60        in lines of at most 60 characters
   charlstm write my-1 > scene.txt          save the finished text to a file
   charlstm write --mix starter:2,my-1:1    with two networks; /mix changes their weights
   printf 'ROMEO:\\n\\n/alt 3\\n2\\n' | charlstm write --seed 1
@@ -36,8 +37,10 @@ app = options.one_command()
 
 
 @app.command(epilog=EPILOG, context_settings=options.EXTRA_WORDS)
+@options.gathered
 def write(
     context: typer.Context,
+    rules: LastingRules,
     checkpoint: options.Model = None,
     mix: options.Mix = None,
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="Start with this text.")] = None,
@@ -51,11 +54,11 @@ def write(
     min_p: options.MinP = None,
     temperature: options.Temperature = None,
     unfiltered: options.Unfiltered = False,
-    words: options.Words = False,
     seed: options.Seed = None,
     unknown: options.Unknown = "error",
     device: options.Device = "cpu",
     root: Root = DEFAULT_ROOT,
+    cache: options.Cache = None,
 ) -> None:
     """Write a text together with a model.
 
@@ -73,6 +76,8 @@ def write(
     reject_prompt_words("write", checkpoint, context.args)
     if prompt == "-" or str(prompt_file) == "-":
         raise UsageError("commands come from stdin, so the prompt cannot", hint="Use --prompt-file FILE.")
+    if rules.source and not rules.no_copy:
+        raise UsageError("--source is for --no-copy", hint="Add --no-copy 40.")
     require("length", length, length >= 1, "1 or more")
     filters = reject_filters(
         unfiltered, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
@@ -82,8 +87,9 @@ def write(
     loaded = load_writer(checkpoint, mix, root, device)
     config = settings_for(loaded.writing, length=length, seed=seed_or_random(seed), **filters)
     text = fit_prompt(loaded.model.tokenizer, prompt_text(prompt, prompt_file, loaded), unknown)
-    guide_after = word_guide(loaded) if words else None
-    writer = CoWriter(loaded.model, config, loaded.writing.starts, guide_after, loaded.writing.record)
+    kept = make_rules(settings_of(rules, loaded), loaded, rules.source, options.cache_or_default(cache))
+    writing = loaded.writing
+    writer = CoWriter(loaded.model, config, writing.starts, kept.after if kept else None, writing.record)
     writer.add(text)
     say(describe(loaded, seed=config.seed))
     say("Enter lets the model continue, /help lists the commands.")

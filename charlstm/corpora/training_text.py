@@ -164,16 +164,16 @@ def _of_this_text(saved: Checkpoint, corpus: Corpus) -> Iterator[None]:
         yield
     except UnknownCharacter as fault:
         what = f"{corpus.name} is not, or no longer, the text it was trained on: {fault.what}"
-        raise NotFoundError(what, where=saved.run.name, hint="Name it with --source TEXT.") from fault
+        raise NotFoundError(what, where=saved.run.name, hint="Name it with `source=TEXT`.") from fault
 
 
 def _gone(saved: Checkpoint) -> NotFoundError:
     if saved.run.name == starter_folder().name:  # its one file was made from them
         what = "the books it was trained on do not come with it"
-        hint = "Fetch them: charlstm corpora fetch classics. Then add --source classics."
+        hint = "Fetch them: charlstm corpora fetch classics. Then add `source='classics'`."
         return NotFoundError(what, where=saved.run.name, hint=hint)
     what = f"the text it was trained on, {', '.join(saved.run.data.sources)}, is not here"
-    return NotFoundError(what, where=saved.run.name, hint="Name it with --source TEXT.")
+    return NotFoundError(what, where=saved.run.name, hint="Name it with `source=TEXT`.")
 
 
 def _open(data: DataConfig, sources: Sequence[str] | None, cache: Path) -> Corpus | None:

@@ -1,0 +1,1 @@
+"""Rules that a drawn text keeps, as guides."""
