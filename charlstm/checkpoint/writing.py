@@ -10,6 +10,9 @@ from msgspec import Meta
 
 from charlstm.schemas import Schema, parse, to_plain
 
+_OPENING = 200
+"""Characters of the text that a page shows first."""
+
 
 class Writing(Schema, frozen=True, kw_only=True):
     """How a network writes unless it is told otherwise."""
@@ -28,6 +31,11 @@ class Writing(Schema, frozen=True, kw_only=True):
     """What ends each of the records that it has read; empty if it has read one text."""
     longest_record: Annotated[int, Meta(ge=0)] = 0
     """Tokens of the longest of them, with its end."""
+
+    @property
+    def opening(self) -> str:
+        """A short text to begin with, where there is none yet: the end of one of the starts; empty without any."""
+        return self.starts[0].lstrip()[-_OPENING:] if self.starts else ""
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Writing:

@@ -41,6 +41,8 @@ class Score(Which, frozen=True, kw_only=True):
     """`/api/score`."""
 
     text: Text
+    begin: Annotated[int, Meta(ge=0)] = msgspec.field(default=0, name="from")
+    """The first character whose score is wanted; of a network of characters only, others score the whole text."""
 
 
 class Draws(Which, frozen=True, kw_only=True):

@@ -20,9 +20,6 @@ from charlstm.web.asks import Which
 if TYPE_CHECKING:
     from charlstm.nn.model import CharLM
 
-_OPENING = 200
-"""Characters of the text that the page shows first."""
-
 
 @dataclass(frozen=True, eq=False)
 class Served:
@@ -49,7 +46,6 @@ class Served:
         """What `/api/models` says of it."""
         tokenizer, writing = self.engine.tokenizer, self.checkpoint.writing
         own = ("temperature", "top_p", "min_p", "no_repeat", "longest_run", "record")
-        start = writing.starts[0] if writing.starts else ""
         return {
             "id": self.id,
             "name": self.checkpoint.run.name,
@@ -60,7 +56,7 @@ class Served:
             "architecture": self.checkpoint.run.to_plain()["model"],
             "bits_per_char": self.checkpoint.provenance.bits_per_char,
             "writing": {name: getattr(writing, name) for name in own},
-            "opening": start.lstrip()[-_OPENING:],
+            "opening": writing.opening,
         }
 
 

@@ -22,11 +22,12 @@ from charlstm.nn.architecture import Architecture
 from charlstm.nn.shapes import CELLS
 from charlstm.sampling.config import require, settings_for
 from charlstm.sampling.prompts import banned_ids
+from charlstm.tokenizers import Tokenizer
 from charlstm.web import asks
 from charlstm.web.desk import Desk, Opened, blanks_reader, ids_of
 from charlstm.web.errors import to_json
 from charlstm.web.models import Served
-from charlstm.web.reading import read_both_ways, rounded, score, texts_of
+from charlstm.web.reading import AnyIds, Scored, read_both_ways, rounded, score, texts_of
 from charlstm.web.reply import STREAM, event
 from charlstm.web.rows import Batch, batches
 from charlstm.web.turns import Job, Stopped
@@ -36,10 +37,6 @@ _ALL, _MOST_NEXT = 2048, 256
 _MOST_TRACED = 2000
 _PARTS = {"rnn": ("h",), "gru": ("r", "z", "n", "h")}
 _LSTM_PARTS = ("i", "f", "g", "o", "c", "h")
-_ENDS = (0.02, 0.98)
-"""The quantiles of a unit that are the ends of its slider."""
-_LARGEST = 1 - 1e-6
-"""A tanh of c beyond it is taken for it, so that c can be told from it."""
 
 
 def models(desk: Desk) -> dict[str, Any]:
@@ -63,7 +60,7 @@ def score_text(desk: Desk, job: Job, body: bytes) -> bytes:
     if asked.mix is None and isinstance(engine := desk.library.find(asked.model).engine, BidirectionalEngine):
         ids = ids_of(engine.tokenizer, asked.text)
         scored = read_both_ways(engine, ids, job)
-        return to_json({**scored.columns(texts_of(engine.tokenizer, ids)), "next": None})
+        return to_json({**_from(asked.begin, scored, engine.tokenizer, ids), "next": None})
     opened = desk.open(asked, job)
     ids = ids_of(opened.tokenizer, asked.text)
     position, scored = opened.read(ids)
@@ -74,7 +71,14 @@ def score_text(desk: Desk, job: Job, body: bytes) -> bytes:
     else:
         likeliest = np.argsort(losses, kind="stable")[:_MOST_NEXT]
         following["top"] = [*map(list, zip(likeliest.tolist(), rounded(losses[likeliest]), strict=True))]
-    return to_json({**scored.columns(texts_of(opened.tokenizer, ids)), "next": following})
+    return to_json({**_from(asked.begin, scored, opened.tokenizer, ids), "next": following})
+
+
+def _from(begin: int, scored: Scored, tokenizer: Tokenizer, ids: AnyIds) -> dict[str, Any]:
+    """The columns of a text from a character on, and which one that is: the first, if tokens are no characters."""
+    begin = min(begin, len(ids)) if tokenizer.kind == "char" else 0
+    wanted = Scored._make(column[begin:] for column in scored)
+    return {"from": begin, **wanted.columns(texts_of(tokenizer, ids)[begin:])}
 
 
 def generate(desk: Desk, job: Job, body: bytes) -> None:
@@ -271,21 +275,8 @@ def units(desk: Desk, job: Job, body: bytes) -> bytes:
 
 
 def _find_units(served: Served) -> list[dict[str, Any]]:
-    from charlstm.inspect.hypotheses import HYPOTHESES
+    from charlstm.inspect.named_units import named_units
     from charlstm.inspect.subject import Subject
-    from charlstm.inspect.units import find_units, surest_first, unit_values
 
     tokenizer = served.engine.tokenizer
-    subject = Subject(served.id, served.torch_model, tokenizer, ids_of(tokenizer, served.own_text()))
-    findings = surest_first(find_units(subject, HYPOTHESES))
-    found = [finding.unit for finding in findings]
-    values = np.clip(unit_values(subject, found), -_LARGEST, _LARGEST) if found else np.empty((1, 0))
-    rows = []
-    for finding, unit, each in zip(findings, found, values.T, strict=True):
-        ends = np.quantile(np.arctanh(each) if unit.part == "c" else each, _ENDS)
-        rows.append({
-            "stack": unit.stack, "layer": unit.layer, "part": unit.part, "unit": unit.number,
-            "label": finding.hypothesis.name, "value": round(finding.value, 4), "chance": round(finding.chance, 4),
-            "sign": finding.sign, "low": round(float(ends[0]), 4), "high": round(float(ends[1]), 4),
-        })  # fmt: skip
-    return rows
+    return named_units(Subject(served.id, served.torch_model, tokenizer, ids_of(tokenizer, served.own_text())))

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from charlstm.checkpoint.format import Checkpoint
@@ -158,14 +157,14 @@ def events_of(stream: bytes) -> list[tuple[str, Any]]:
 
 
 @contextmanager
-def running(*models: Served, page: Path = Path("nowhere"), send_buffer: int = 0, **access: Any) -> Iterator[Running]:
+def running(*models: Served, send_buffer: int = 0, **access: Any) -> Iterator[Running]:
     """A server of these networks on a port that is free; the system keeps so many bytes that a client does not read."""
     listening = listen("127.0.0.1", 0)
     if send_buffer:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     port = listening.getsockname()[1]
     desk = Desk(Library(models))
-    server = Server(desk, Access.to(access.pop("host", "127.0.0.1"), port, **access), page)
+    server = Server(desk, Access.to(access.pop("host", "127.0.0.1"), port, **access))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

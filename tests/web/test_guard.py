@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from charlstm.page.site import served_files
 from charlstm.web.guard import HEADERS, MOST_BYTES, Access, is_loopback
 from tests.web.running import Running, request, running, served
 
@@ -300,22 +300,11 @@ def test_the_usual_port_need_not_be_said() -> None:
     assert "localhost" not in Access.to("localhost", 8000).hosts
 
 
-def test_the_page_is_served_from_a_table(tmp_path: Path) -> None:
-    (tmp_path / "parts").mkdir()
-    files: dict[str, tuple[str, Any]] = {
-        "index.html": ("text/html; charset=utf-8", "<p>page"),
-        "parts/text.js": ("text/javascript; charset=utf-8", "export {}"),
-        "look.css": ("text/css; charset=utf-8", "p {}"),
-    }
-    for name, (_, content) in files.items():
-        (tmp_path / name).write_text(content)
-    (tmp_path / "bundle.py").write_text("secret = 1")
-    (tmp_path / "notes.txt").write_text("secret")
-    with running(served(), page=tmp_path) as server:
-        for name, (kind, content) in files.items():
+def test_the_page_is_served_from_a_table() -> None:
+    with running(served()) as server:
+        for name, kind in (("", "text/html"), ("page.css", "text/css"), ("ui/app.js", "text/javascript")):
             answer = server.ask("GET", f"/{name}")
-            assert (answer.status, answer.headers["content-type"], answer.body) == (200, kind, content.encode())
-        assert server.ask("GET", "/").body == b"<p>page"
-        (tmp_path / "late.js").write_text("too late")
-        for name in ("bundle.py", "notes.txt", "late.js", "parts", "parts/", "parts/../bundle.py", "parts%2ftext.js/"):
+            assert (answer.status, answer.headers["content-type"]) == (200, f"{kind}; charset=utf-8")
+            assert answer.body == served_files()[name][0]
+        for name in ("site.py", "page.html", "ui", "ui/", "ui/../site.py", "ui%2fapp.js/", "package.json"):
             assert server.ask("GET", f"/{name}").status == 404, name

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,7 +17,7 @@ from charlstm.cli.load_model import fit_prompt, read_model
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root, gathered
 from charlstm.cli.reading import given_text, own_text
 from charlstm.cli.views.terminal import counted, say, size
-from charlstm.errors import TextError, UsageError
+from charlstm.errors import CharlstmError, TextError, UsageError
 from charlstm.files import write_atomically
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 
 _MEASURED = 10_000
 """Characters of the text that weights are compared on."""
+_MOST_LOST = 0.01
+"""Bits a character that weights of 8 bits may cost in a page."""
+_UNITS_TEXT, _UNITS_LEAST = 20_000, 400
+"""Characters in which units are looked for, and the fewest tokens in which they can be found."""
 _NOTHING = 5e-5
 """Bits a character that four digits do not show."""
 
@@ -101,6 +106,87 @@ def onnx_command(
     else:
         say(f"onnxruntime's logits differ from torch's by {largest_difference(network, model):.1e} at most")
     _write(target, file)
+
+
+@app.command("html", epilog=_examples(
+    "html", "html my-1 -o poet.html", "html my-1 --with starter", "html my-1 --dtype float16", "html my-1 --no-units"
+))  # fmt: skip
+@gathered
+def html_command(
+    exported: Exported,
+    others: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="MODEL", help="Another network in the same page; may be repeated."),
+    ] = None,
+    dtype: Annotated[
+        Literal["int8", "float16", "float32"], typer.Option(help="Store the weights as this type.")
+    ] = "int8",
+    units: Annotated[
+        bool, typer.Option("--units/--no-units", help="Look for units that follow something, to show and to hold.")
+    ] = True,
+) -> None:
+    """Write a page: the network and all that one can play with it, in one file.
+
+    It opens from a disk in any browser of today, and nothing leaves it: write, see how surprising each character is,
+    take other ones, look inside, mix networks, let it learn a text of yours. Where int8 weights cost more than 0.01
+    bits a character, the page is refused; float16 costs nothing that can be measured.
+    """
+    from charlstm.export.html_page import Shared, html_page
+    from charlstm.export.numpy_file import stored_as
+
+    found = [read_model(each, exported.root) for each in (exported.checkpoint, *(others or ()))]
+    target = _target(exported, found[0][0], ".html")
+    changed = [stored_as(saved) != dtype and dtype == "int8" for _, saved in found]
+    _check_text(exported, "--dtype int8", measured=any(changed) or units)
+    shared = []
+    for (path, saved), is_changed in zip(found, changed, strict=True):
+        name = path.parent.name if path.name == "model.safetensors" else path.stem
+        if is_changed:
+            _check_int8(exported, path, saved)
+        shared.append(Shared(name, saved, _units(exported, path, saved, name) if units else ()))
+    _write(target, html_page(shared, dtype))
+
+
+def _check_int8(exported: Exported, path: Path, saved: Checkpoint) -> None:
+    """Measure what weights of 8 bits cost, and refuse them where that is too much."""
+    passage, what = _passage(exported, path, saved)
+    load_torch()
+    yield_to_others()
+    from charlstm.checkpoint.format import convert
+    from charlstm.engine.load import torch_model
+    from charlstm.export.loss import bits_per_char
+
+    before, after = (bits_per_char(torch_model(each), saved, passage) for each in (saved, convert(saved, "int8")))
+    _say_loss("int8", before, after, passage, what)
+    if after - before > _MOST_LOST:
+        raise UsageError(f"int8 costs more than {_MOST_LOST} bits a character", hint="Take --dtype float16.")
+
+
+def _units(exported: Exported, path: Path, saved: Checkpoint, name: str) -> Sequence[dict[str, Any]]:
+    """The units of a network that follow something; none where no text is at hand to find them in."""
+    if saved.architecture.bidirectional:
+        return ()
+    try:
+        if exported.text is None:
+            text, _ = own_text(saved, path, _UNITS_TEXT, exported.cache, hint="Name one: --text FILE.")
+        else:
+            text, _ = given_text(None, exported.text, saved, path, _UNITS_TEXT)
+    except CharlstmError as fault:
+        say(f"{name}: no units are looked for, as {fault.what}")
+        return ()
+    tokenizer = saved.load_tokenizer()
+    ids = tokenizer.encode(fit_prompt(tokenizer, text[:_UNITS_TEXT], exported.unknown, what="text"))
+    if len(ids) < _UNITS_LEAST:
+        say(f"{name}: no units are looked for, as the text has only {counted(len(ids), 'token')}")
+        return ()
+    say(f"{name}: looking for units that follow something")
+    load_torch()
+    yield_to_others()
+    from charlstm.engine.load import torch_model
+    from charlstm.inspect.named_units import named_units
+    from charlstm.inspect.subject import Subject
+
+    return named_units(Subject(name, torch_model(saved), tokenizer, ids))
 
 
 @app.command("numpy", epilog=_examples(

@@ -179,7 +179,7 @@ export class Player {
     const filling = fill(network, tokenizer, request.text, request.count ?? 3);
     for (;;) {
       const { value, done } = filling.next();
-      if (done) return { answers: value };
+      if (done) return { answers: value.map(({ share, ...answer }) => ({ ...answer, nats: -Math.log(share) })) };
       await breathe();
     }
   }

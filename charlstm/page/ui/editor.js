@@ -47,6 +47,7 @@ export class Editor {
     while (from < most && old[from] === now[from]) from++;
     let tail = 0;
     while (tail < Math.min(old.length, now.length) - from && old[old.length - 1 - tail] === now[now.length - 1 - tail]) tail++;
+    this.characters = now; // more may be typed before this is shown
     this.listeners.edited(from, old.length - tail, now.slice(from, now.length - tail));
   }
 

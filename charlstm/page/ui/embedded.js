@@ -1,6 +1,6 @@
 /** Networks that are part of the page, and the worker that computes with them. */
 import { serveMessages } from "../engine/worker.js";
-import { byId, element } from "./dom.js";
+import { byId } from "./dom.js";
 
 const PIECE = 800_000; // bytes in one element, a multiple of 4
 /** @type {HTMLElement | null} the page as it was before anything changed, without networks */
@@ -75,10 +75,9 @@ export function fromBase85(text) {
  * @returns {Promise<string>} HTML
  */
 export async function standalone(models, backend) {
-  const page = /** @type {HTMLElement} */ (pristine?.cloneNode(true));
-  const script = /** @type {Element} */ (page.querySelector("#script"));
+  let blocks = "";
   /** @param {string} id @param {string} text */
-  const block = (id, text) => script.before(element("script", { type: "text/plain", id, textContent: text }), "\n");
+  const block = (id, text) => (blocks += `<script type="text/plain" id="${id}">${text}</` + "script>\n");
   const listed = [];
   for (const [number, { id, name, bits_per_char, opening, units }] of models.entries()) {
     const file = await /** @type {any} */ (backend).file(id);
@@ -91,7 +90,9 @@ export async function standalone(models, backend) {
     listed.push({ id, pieces, name, bits_per_char, opening, units });
   }
   block("models", JSON.stringify(listed).replaceAll("<", "\\u003c"));
-  return `<!doctype html>\n${page.outerHTML}\n`;
+  const page = /** @type {HTMLElement} */ (pristine).outerHTML;
+  const script = page.indexOf('<script id="script">'); // the element itself stands before its own text
+  return `<!doctype html>\n${page.slice(0, script)}${blocks}${page.slice(script)}\n`;
 }
 
 /** The engine in a worker, made of this page's own script; without one it takes turns with the page. @returns {any} */

@@ -159,7 +159,7 @@ export class Session {
       const all = [...answers].reverse(); // the likeliest is taken last, and so is the one that is shown
       for (const { text } of all) this.commit(branch(this.root, 0, Array.from(text), Array.from(text, () => TYPED)), 0);
       this.caret = this.length;
-      this.say(`the likeliest of ${answers.length}, ${Math.round(answers[0].share * 100)} % of what was found`);
+      this.say(`the likeliest of ${answers.length}, ${Math.round(Math.exp(-answers[0].nats) * 100)} % of what was found`);
     });
     if (this.writing === control) this.writing = null;
     this.rescore();
@@ -395,8 +395,24 @@ export class Session {
     });
   }
 
+  /** A character of the text that the network does not know, if there is one. @returns {{character: string, at: number} | null} */
+  stranger() {
+    const { kind, unknown } = this.facts;
+    if (kind !== "char" || this.unknown !== null || (!this.mix && unknown !== null)) return null;
+    const known = new Set(this.vocabulary);
+    const characters = this.characters();
+    const at = characters.findIndex((character) => !known.has(character));
+    return at < 0 || /[_{}\\]/.test(characters[at]) ? null : { character: characters[at], at };
+  }
+
   /** @param {AbortSignal} signal @param {() => Promise<void>} work */
   async attempt(signal, work) {
+    const stranger = this.stranger();
+    if (stranger) {
+      this.fault = `${JSON.stringify(stranger.character)} (character ${stranger.at + 1}) is not in this network's alphabet: leave it out`;
+      this.changed();
+      return;
+    }
     try {
       await work();
     } catch (fault) {
@@ -429,7 +445,7 @@ function unscoredTree(root) {
 
 /** @param {any} end @param {number} count @param {number} ms */
 function finish({ reason, bits_per_char: bits }, count, ms) {
-  const why = reason === "stop" ? ", to the end of a text" : reason === "lines" ? ", to the end of a line" : "";
+  const why = reason === "stop" ? ", to the end of a text" : reason === "lines" ? ", to the end of a line" : reason === "rule" ? ", where its rules end it" : "";
   return `${count} characters${why} · ${bits.toFixed(2)} bits each · ${Math.round((count / ms) * 1000)} a second`;
 }
 

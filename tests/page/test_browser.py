@@ -1,0 +1,403 @@
+"""What a person does on the page, in Chromium, with both backends: nothing outside is asked for, nothing fails."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from charlstm.checkpoint.format import read_model
+from charlstm.export.html_page import Shared, html_page
+from tests.page.browser import CHROMIUM, LETTERS, needs_chromium, network, save, served
+
+playwright = pytest.importorskip("playwright.sync_api")
+
+pytestmark = [needs_chromium, pytest.mark.timeout(300)]
+
+UNITS = [
+    {"stack": "layers", "layer": 1, "part": "c", "unit": 3, "label": "inside quotes", "value": 0.9, "chance": 0.6,
+     "sign": 1, "low": -4.0, "high": 4.0},
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def addresses(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    networks = {"tiny": network(), "other": network(seed=2, name="other", cell="gru")}
+    shared = [Shared(name, each, UNITS if name == "tiny" else ()) for name, each in networks.items()]
+    (folder / "page.html").write_bytes(html_page(shared, "float32"))
+    with served(save(networks, folder)) as address:
+        yield {"file": (folder / "page.html").as_uri(), "server": address}
+
+
+@pytest.fixture(params=["file", "server"])
+def page(request, browser, addresses):
+    yield from open_page(browser, addresses[request.param])
+
+
+def open_page(browser, address, **context):
+    opened = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **context})
+    page = opened.new_page()
+    faults = []
+    page.on("console", lambda message: message.type in ("error", "warning") and faults.append(message.text))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda asked: asked.url.startswith(("data:", "blob:", address)) or faults.append(asked.url))
+    page.goto(address)
+    page.wait_for_selector("#bars button", state="attached")
+    yield page
+    opened.close()
+    assert not faults, faults
+
+
+def text_of(page):
+    return page.input_value("#area")
+
+
+def wait_until(page, expression, argument=None):
+    """Ask again and again until it is true: Playwright's own waiting evaluates text, which the page forbids."""
+    end = time.monotonic() + 30
+    while not page.evaluate(expression, argument):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(20)
+
+
+def set_value(page, selector, value, event="input"):
+    """Move a slider, or fill a field, as a person does; ``max`` is as far as it goes."""
+    page.evaluate(
+        """([selector, value, event]) => {
+          const field = document.querySelector(selector);
+          field.value = value === "max" ? field.max : value;
+          field.dispatchEvent(new Event(event));
+        }""",
+        [selector, value, event],
+    )
+
+
+def write_on(page, length=40):
+    set_value(page, "#set-length", str(length), "change")
+    before = text_of(page)
+    page.click("#go")
+    wait_until(page, "before => document.querySelector('#go').textContent === 'Write on' && "
+                           "document.querySelector('#area').value.length > before", len(before))  # fmt: skip
+    return text_of(page)[len(before) :]
+
+
+def type_text(page, text):
+    page.click("#area")
+    page.keyboard.press("Control+End")
+    page.keyboard.type(text)
+
+
+def scored(page):
+    """Wait until every character has its colour."""
+    wait_until(page, "document.querySelectorAll('#tint .waiting').length === 0")
+
+
+def test_it_writes_on_from_what_is_typed_and_scores_both(page):
+    type_text(page, "The tide")
+    drawn = write_on(page)
+    assert len(drawn) == 40
+    assert text_of(page).startswith("The tide")
+    scored(page)
+    assert page.locator("#tint .typed").first.inner_text() == "T"
+    assert page.locator("#tint span").count() > 5
+    assert "bits" in page.inner_text("#status")
+    assert page.inner_text("#tint").replace("\u200b", "") == text_of(page)
+
+
+def test_the_layer_and_the_text_area_break_lines_alike(page):
+    type_text(page, "words of many lengths and some verylongonesthatneverseemtoend\n\nAn empty line. " * 6)
+    page.set_viewport_size({"width": 420, "height": 700})
+    page.wait_for_timeout(300)
+    layer, area = (page.evaluate(f"document.querySelector('{name}').scrollHeight") for name in ("#tint", "#area"))
+    assert abs(layer - area) <= 2
+
+
+def test_writing_stops_when_it_is_told(page):
+    type_text(page, "a")
+    set_value(page, "#set-speed", "3", "input")
+    page.click("#go")
+    wait_until(page, "document.querySelector('#area').value.length > 3")
+    page.keyboard.press("Escape")
+    wait_until(page, "document.querySelector('#go').textContent === 'Write on'")
+    length = len(text_of(page))
+    page.wait_for_timeout(600)
+    assert len(text_of(page)) == length < 200
+    assert page.inner_text("#status").startswith("stopped after")
+
+
+def test_taking_another_letter_makes_a_way_and_loses_nothing(page):
+    type_text(page, "The ")
+    drawn = write_on(page, 20)
+    first = text_of(page)
+    scored(page)
+    page.keyboard.press("Escape")
+    page.evaluate("() => { const a = document.querySelector('#area'); a.focus(); a.setSelectionRange(8, 8); }")
+    page.wait_for_selector("text=What may stand here")
+    wait_until(page, "document.querySelector('#bars [aria-current]')")
+    page.keyboard.press("Control+.")
+    other = page.locator("#bars button:not([aria-current])").first
+    letter = other.get_attribute("aria-label")[0]
+    other.focus()
+    page.keyboard.press("Enter")
+    wait_until(page, "document.querySelector('#go').textContent === 'Write on'")
+    assert text_of(page)[:8] == first[:8]
+    assert text_of(page) != first
+    assert {"·": " ", "↵": "\n"}.get(letter, letter) == text_of(page)[8]
+    assert page.inner_text("#way") == "way 2 of 2"
+    page.keyboard.press("Alt+ArrowUp")
+    wait_until(page, "first => document.querySelector('#area').value === first", first)
+    page.keyboard.press("Alt+ArrowDown")
+    wait_until(page, "first => document.querySelector('#area').value !== first", first)
+    assert drawn
+
+
+def test_undo_goes_back_over_typing_drawing_and_branching(page):
+    start = text_of(page)
+    type_text(page, "Tide")
+    write_on(page, 10)
+    page.click("#ways")
+    wait_until(page, "document.querySelectorAll('#three button').length === 3 && "
+                           "document.querySelector('#go').textContent === 'Write on'")  # fmt: skip
+    for _ in range(8):
+        page.keyboard.press("Control+z")
+    assert text_of(page) == start
+    for _ in range(8):
+        page.keyboard.press("Control+Shift+z")
+    assert text_of(page).startswith(start + "Tide")
+
+
+def test_three_ways_are_offered_and_one_is_picked_by_its_number(page):
+    type_text(page, "The ")
+    page.keyboard.press("Control+Shift+Enter")
+    wait_until(page, "document.querySelectorAll('#three button').length === 3 && "
+                           "document.querySelector('#go').textContent === 'Write on'")  # fmt: skip
+    ways = [button.inner_text().split("\n", 1)[1] for button in page.locator("#three button").all()]
+    assert len(set(ways)) == 3
+    page.keyboard.press("2")
+    wait_until(page, "document.querySelector('#way').textContent === 'way 2 of 3'")
+    assert text_of(page).replace("\n", " ").endswith(ways[1].replace("\n", " ")[-20:])
+
+
+def test_the_tree_of_branches_is_walked_by_keyboard(page):
+    type_text(page, "The ")
+    page.keyboard.press("Control+Shift+Enter")
+    wait_until(page, "document.querySelector('#go').textContent === 'Write on' && "
+                           "document.querySelectorAll('#three button').length === 3")  # fmt: skip
+    page.click("#tab-branches")
+    items = page.locator("[role=treeitem]")
+    assert items.count() == 4
+    items.first.focus()
+    for key in ("ArrowDown", "ArrowDown", "s", "Enter"):
+        page.keyboard.press(key)
+    wait_until(page, "document.querySelector('#way').textContent === 'way 2 of 3'")
+    assert "★" in page.inner_text("[role=tree]")
+    page.keyboard.press("Delete")
+    wait_until(page, "document.querySelectorAll('[role=treeitem]').length === 3")
+
+
+def test_a_way_of_the_fan_is_written(page):
+    type_text(page, "The ")
+    page.click("#tab-fan")
+    page.wait_for_selector(".fan rect")
+    way = page.locator(".paths button").first
+    expected = way.locator("span").first.inner_text().replace("·", " ").replace("↵", "\n")
+    way.click()
+    wait_until(page, "text => document.querySelector('#area').value.endsWith(text)", "The " + expected)
+
+
+def test_the_temperature_moves_the_bars_without_a_request(page):
+    type_text(page, "The ")
+    page.wait_for_selector("text=What may come next")
+    page.wait_for_timeout(500)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    before = page.locator("#bars .kept").first.get_attribute("style")
+    set_value(page, "#set-temperature", "0.1", "input")
+    wait_until(page, "before => document.querySelector('#bars .kept').getAttribute('style') !== before", before)
+    assert not asked
+
+
+def test_a_unit_that_is_held_changes_the_text(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        hold_a_unit(page)
+
+
+def hold_a_unit(page):
+    type_text(page, "The ")
+    set_value(page, "#set-seed", "5", "change")
+    free = write_on(page, 60)
+    page.keyboard.press("Control+z")
+    page.click("#tab-units")
+    page.wait_for_selector(".unit")
+    set_value(page, ".unit input[type=range]", "max", "input")
+    held = write_on(page, 60)
+    assert held != free
+    assert held[0] == free[0]  # what the unit computes at a step reaches the softmax there
+
+
+def test_two_networks_write_together(page):
+    type_text(page, "The ")
+    page.click("#tab-mix")
+    page.check("#mix-on")
+    page.locator(".knob").focus()
+    page.keyboard.press("ArrowRight")
+    assert "55 %" in page.locator(".knob").get_attribute("aria-valuetext")
+    page.wait_for_timeout(400)
+    assert len(write_on(page, 30)) == 30
+
+
+def test_the_heat_map_is_what_the_backend_traced(page):
+    type_text(page, "The tide was out")
+    wait_until(page, "document.querySelector('#strip canvas').getAttribute('aria-label')?.includes('16 characters')")
+    label = page.locator("#strip canvas").get_attribute("aria-label")
+    assert "12 units" in label
+    colours = page.evaluate("""() => {
+      const canvas = document.querySelector('#strip canvas');
+      const { data } = canvas.getContext('2d').getImageData(0, 20, canvas.width, canvas.height - 20);
+      const seen = new Set();
+      for (let k = 0; k < data.length; k += 4) seen.add(data[k] * 65536 + data[k + 1] * 256 + data[k + 2]);
+      return seen.size;
+    }""")  # fmt: skip
+    assert colours > 20
+
+
+def test_branches_are_there_after_the_page_is_loaded_again(page):
+    type_text(page, "The ")
+    write_on(page, 20)
+    page.keyboard.press("Control+Shift+Enter")
+    wait_until(page, "document.querySelector('#go').textContent === 'Write on' && "
+                           "document.querySelectorAll('#three button').length === 3")  # fmt: skip
+    before = text_of(page)
+    page.wait_for_timeout(800)
+    page.reload()
+    page.wait_for_selector("#bars button", state="attached")
+    assert text_of(page) == before
+    page.click("#tab-branches")
+    assert page.locator("[role=treeitem]").count() == 4
+
+
+def test_an_unknown_character_is_one_line_and_loses_nothing(page):
+    type_text(page, "The ")
+    page.keyboard.insert_text("中")
+    wait_until(page, "document.querySelector('#status').textContent.includes('中')")
+    assert text_of(page).endswith("The 中")
+    page.keyboard.press("Backspace")
+    wait_until(page, "document.querySelectorAll('#tint .waiting').length === 0")
+
+
+def test_characters_beyond_sixteen_bits_keep_their_places(page):
+    type_text(page, "a")
+    page.keyboard.insert_text("😀é😀")
+    type_text(page, "b")
+    write_on(page, 5)
+    assert "a😀é😀b" in text_of(page)
+    page.keyboard.press("Control+End")
+    page.keyboard.press("Backspace")
+    scored(page)
+    assert page.inner_text("#tint").replace("\u200b", "") == text_of(page)
+
+
+@pytest.mark.parametrize("colour", ["light", "dark"])
+def test_a_screen_reader_stumbles_over_nothing(browser, addresses, colour):
+    from axe_playwright_python.sync_playwright import Axe
+
+    for page in open_page(browser, addresses["file"], color_scheme=colour, bypass_csp=True):
+        type_text(page, "The ")
+        write_on(page, 30)
+        for tab in ("next", "fan", "branches", "units", "mix"):
+            page.click(f"#tab-{tab}")
+            page.wait_for_timeout(300)
+            found = Axe().run(page).response["violations"]
+            assert not found, [(each["id"], each["nodes"][0]["html"][:200]) for each in found]
+
+
+@pytest.mark.parametrize("width", [320, 768, 1600])
+def test_nothing_is_wider_than_the_screen(browser, addresses, width):
+    for page in open_page(browser, addresses["file"], viewport={"width": width, "height": 700}):
+        type_text(page, "The tide was out, and ")
+        write_on(page, 60)
+        for tab in ("next", "fan", "branches", "units", "mix", "learn"):
+            page.click(f"#tab-{tab}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
+
+
+def test_forced_colours_show_the_text(browser, addresses):
+    for page in open_page(browser, addresses["file"], forced_colors="active"):
+        type_text(page, "The ")
+        write_on(page, 20)
+        assert page.evaluate("getComputedStyle(document.querySelector('#area')).color") != "rgba(0, 0, 0, 0)"
+
+
+def test_hostile_text_stays_text(browser, tmp_path):
+    hostile = "<script>alert(1)</scrp&\"'\u202e\u200f\x00\x1b\u2028`${}"
+    alphabet = "".join(sorted(set(hostile + "\n ")))
+    page_file = tmp_path / "page.html"
+    page_file.write_bytes(html_page([Shared("</script><b>evil", network(alphabet))], "float32"))
+    for page in open_page(browser, page_file.as_uri()):
+        before = page.evaluate("document.querySelectorAll('script, b, iframe, img').length")
+        drawn = write_on(page, 300)
+        assert set(drawn) - {"\n"} <= set(alphabet)
+        for tab in ("next", "fan", "branches"):
+            page.click(f"#tab-{tab}")
+            page.wait_for_timeout(200)
+        assert page.evaluate("document.querySelectorAll('script, b, iframe, img').length") == before
+
+
+def test_it_learns_a_text_and_is_saved_as_a_network_and_as_a_page(browser, addresses, tmp_path):
+    for page in open_page(browser, addresses["file"], accept_downloads=True):
+        page.click("#tab-learn")
+        page.fill(".paste", "the cat sat on the mat and the dog sat on the log. " * 60 + "中")
+        page.fill("#panel-learn input[type=number]", "5")
+        page.click("#panel-learn button.main")
+        page.wait_for_selector("text=Save the network", timeout=120_000)
+        before, after = map(float, re.findall(r"[0-9]+\.[0-9]+", page.inner_text("#panel-learn .soft"))[:2])
+        assert after < before - 0.3
+        assert "1 characters that it does not know" in page.inner_text("#panel-learn .soft")
+        with page.expect_download() as started:
+            page.click("text=Save the network")
+        started.value.save_as(tmp_path / "learnt.safetensors")
+        with page.expect_download() as started:
+            page.click("text=Save this page with it")
+        started.value.save_as(tmp_path / "learnt.html")
+    learnt = read_model(tmp_path / "learnt.safetensors")
+    assert learnt.tokenizer["alphabet"] == LETTERS
+    import charlstm
+
+    text = "the cat sat on the log. the dog sat on the mat. "
+    bits = [charlstm.load(path).score(text).bits_per_char for path in (tmp_path / "learnt.safetensors",)]
+    assert bits[0] < before
+    for page in open_page(browser, (tmp_path / "learnt.html").as_uri()):
+        options = page.locator("#model option").all_inner_texts()
+        assert options == ["tiny", "other", "tiny, your text"]
+        page.select_option("#model", "tiny-learnt")
+        assert len(write_on(page, 30)) == 30
+
+
+def test_what_the_page_computes_is_what_torch_computes(browser, addresses):
+    """The worker of the page, asked through its own messages, against the NumPy engine."""
+    import numpy as np
+
+    from charlstm.engine.load import load_engine
+
+    for page in open_page(browser, addresses["file"]):
+        type_text(page, "The tide")
+        scored(page)
+        wait_until(page, "document.querySelector('#bars button')")
+        shown = page.locator("#bars .value").all_inner_texts()
+        engine, state = load_engine(network()), None
+        text = page.input_value("#area")
+        for token in engine.tokenizer.encode(text).tolist():
+            logits, state = engine.step([token], state)
+        shares = np.sort(np.exp(logits[0]) / np.exp(logits[0]).sum())[::-1]
+        first = float(shown[0].split()[0])
+        assert first == pytest.approx(100 * shares[0], abs=0.6)
