@@ -36,7 +36,7 @@ function item(passage, session, chosen, level) {
   const bits = bitsPerCharacter(passage.marks.filter(({ drawn }) => drawn));
   const made = element(
     "li",
-    { role: "treeitem", "aria-level": String(level), "aria-selected": String(chosen.has(passage.id)), "data-id": String(passage.id), tabindex: "-1" },
+    { role: "treeitem", "aria-level": String(level), "aria-selected": String(chosen.has(passage.id)), "data-id": String(passage.id), tabIndex: -1 },
     element(
       "div",
       { class: "item", onclick: () => session.visit(passage.id) },
