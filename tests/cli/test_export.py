@@ -130,6 +130,8 @@ def test_a_run_is_measured_on_what_it_was_validated_on(cli: Cli) -> None:
         (("onnx", "my-1", "-o", "checkpoints"), 2, "is a folder"),
         (("numpy", "my-1", "-o", 300 * "x"), 6, "the name is too long"),
         (("numpy", "my-1", "-o", "x.npz", "--weights", "beside"), 2, "End it with .py"),
+        (("numpy", "my-1", "-o", "numpy.py"), 2, "would hide the module numpy"),
+        (("numpy", "my-1", "-o", "random.py"), 2, "Choose another one with --output"),
         (("onnx", "my-1", "--text", "text.txt"), 2, "or add --int8"),
         (("numpy", "my-1", "--text", "text.txt"), 2, "or add --dtype"),
         (("onnx", "my-1", "--int8"), 2, "is not here any more. Name one: --text FILE"),
