@@ -130,6 +130,7 @@ def test_a_run_is_measured_on_what_it_was_validated_on(cli: Cli) -> None:
         (("onnx", "none"), 4, "none"),
         (("onnx", "my-1", "-o", "no such/x"), 2, "mkdir -p 'no such'"),
         (("onnx", "my-1", "-o", "checkpoints"), 2, "is a folder"),
+        (("onnx", "my-1", "-o", "-"), 2, "is standard output"),
         (("numpy", "my-1", "-o", 300 * "x"), 6, "the name is too long"),
         (("numpy", "my-1", "-o", "x.npz", "--weights", "beside"), 2, "End it with .py"),
         (("numpy", "my-1", "-o", "numpy.py"), 2, "would hide the module numpy"),
