@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import base64
 import io
+import shlex
+import sys
 import textwrap
 from collections.abc import Iterator
 from importlib import resources
@@ -16,6 +18,7 @@ import numpy as np
 from charlstm import __version__
 from charlstm.checkpoint.format import Checkpoint, StoredAs, convert
 from charlstm.checkpoint.int8 import pack_matrix
+from charlstm.errors import UsageError
 from charlstm.export.numpy_settings import known
 from charlstm.export.specialise import Definition, imports, specialised
 from charlstm.nn.architecture import Architecture
@@ -52,6 +55,20 @@ def stored_as(checkpoint: Checkpoint) -> StoredAs:
         return "int8"
     halves = all(tensor.dtype == np.float16 for tensor in checkpoint.tensors.values())
     return "float16" if halves else "float32"
+
+
+def check_name(name: str) -> None:
+    """Check that a program of this name does not stand in the way of what it imports.
+
+    Args:
+        name: of its file, without the suffix.
+
+    Raises:
+        UsageError: a module of Python or NumPy itself has this name.
+    """
+    if name in sys.stdlib_module_names or name == "numpy":
+        what = f"a program with this name would hide the module {name} from NumPy and itself"
+        raise UsageError(what, where=f"{name}.py", hint="Choose another one with `output`.")
 
 
 def numpy_program(checkpoint: Checkpoint, name: str, *, dtype: StoredAs, beside: bool | None = None) -> Program:
@@ -180,16 +197,16 @@ def _description(checkpoint: Checkpoint, name: str, dtype: StoredAs) -> str:
     architecture, fills = checkpoint.architecture, checkpoint.architecture.bidirectional
     does = "fills blanks" if fills else "writes like the text that it was trained on"
     call, options, length = ("fill", "", "") if fills else ("write", " -n 300 -t 0.8", ", 300")
-    text = "The s__ was rising." if fills else "The "
+    text, simple = ("The s__ was rising.", "__") if fills else ("The ", "")
+    if checkpoint.load_tokenizer().unknown_characters(text.replace("_", "")):
+        text = simple
     count = f"{parameter_count(architecture):,} numbers"
     weights = textwrap.fill(f"Its weights are {count}, stored as {dtype}. {_origin(checkpoint)}", _WIDTH)
+    imported = f'\n    >>> import {name}\n    >>> {name}.{call}("{text}"{length})\n' if name.isidentifier() else ""
     return f"""{_plain(name)}: a network that {does}, in NumPy and nothing else.
 
-    python {_plain(name)}.py "{text}"{options}
-
-    >>> import {_plain(name)}
-    >>> {_plain(name)}.{call}("{text}"{length})
-
+    python {shlex.quote(f"{_plain(name)}.py")} "{text}"{options}
+{imported}
 At each token, from the bottom up{"" if fills else " (in `step`)"}:
 
 {textwrap.indent(chr(10).join(_structure(architecture)), "    ")}

@@ -17,8 +17,10 @@ def check_target(path: Path, *, force: bool) -> None:
         force: whether it may replace another.
 
     Raises:
-        UsageError: it exists, or its folder does not.
+        UsageError: it exists, or its folder does not, or it stands for standard output.
     """
+    if str(path) == "-":
+        raise UsageError("is standard output, and a file is to be written", where=path, hint="Give it a name.")
     # With os.path, since a method of Path raises for a name that is too long.
     if os.path.isdir(path):
         raise UsageError("is a folder, and a file is to be written", where=path)

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import onnxruntime
@@ -13,8 +14,9 @@ import pytest
 
 from charlstm.checkpoint.format import convert, write
 from charlstm.export import onnx_file
+from charlstm.tokenizers import CharTokenizer
 from tests.command_line import Cli
-from tests.export.samples import BIDIRECTIONAL, KINDS, checkpoint
+from tests.export.samples import BIDIRECTIONAL, KINDS, WRITING, checkpoint
 
 TEXT = "abcde abc\n" * 60
 
@@ -128,8 +130,11 @@ def test_a_run_is_measured_on_what_it_was_validated_on(cli: Cli) -> None:
         (("onnx", "none"), 4, "none"),
         (("onnx", "my-1", "-o", "no such/x"), 2, "mkdir -p 'no such'"),
         (("onnx", "my-1", "-o", "checkpoints"), 2, "is a folder"),
+        (("onnx", "my-1", "-o", "-"), 2, "is standard output"),
         (("numpy", "my-1", "-o", 300 * "x"), 6, "the name is too long"),
         (("numpy", "my-1", "-o", "x.npz", "--weights", "beside"), 2, "End it with .py"),
+        (("numpy", "my-1", "-o", "numpy.py"), 2, "would hide the module numpy"),
+        (("numpy", "my-1", "-o", "random.py"), 2, "Choose another one with --output"),
         (("onnx", "my-1", "--text", "text.txt"), 2, "or add --int8"),
         (("numpy", "my-1", "--text", "text.txt"), 2, "or add --dtype"),
         (("onnx", "my-1", "--int8"), 2, "is not here any more. Name one: --text FILE"),
@@ -159,6 +164,18 @@ def test_a_missing_package_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch
     assert told.err == (
         "charlstm: an ONNX file needs the package onnx, which is not installed. pip install onnx onnxruntime\n"
     )
+
+
+def test_the_examples_of_the_page_run(cli: Cli) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text("utf-8")
+    numpy_code, onnx_code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    saved = checkpoint(KINDS["match memory"], CharTokenizer("".join(sorted(set("The quick fox")))))
+    write(cli.folder / "starter.safetensors", replace(saved, writing=WRITING.replace(starts=())))
+    assert cli("export", "numpy", "starter.safetensors", "-o", "poet.py").code == 0
+    assert cli("export", "onnx", "starter.safetensors").code == 0
+    for code, written in ((numpy_code, 500), (onnx_code, 4 + 200 + 1)):
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=cli.folder, check=True)
+        assert len(told.stdout) == written
 
 
 @pytest.mark.parametrize("kind", ["onnx", "numpy"])

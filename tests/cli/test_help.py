@@ -31,7 +31,7 @@ def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
 
 
-@pytest.mark.parametrize("name", ["", "checkpoints", "lab"])
+@pytest.mark.parametrize("name", ["", "checkpoints", "export", "lab"])
 def test_without_arguments_the_whole_help_is_shown(name: str) -> None:
     bare, asked = (
         subprocess.run([sys.executable, "-m", "charlstm", *name.split(), *more], capture_output=True, text=True).stdout

@@ -355,6 +355,15 @@ def test_no_name_can_break_the_program(tmp_path: Path) -> None:
     assert len(imported(tmp_path / "poet.py").write("a", 10)) == 10
 
 
+@pytest.mark.parametrize(("alphabet", "text"), [("The quick", "The "), ("абв", "")])
+def test_its_example_can_be_typed(alphabet: str, text: str, tmp_path: Path) -> None:
+    saved = checkpoint(KINDS["lstm"], CharTokenizer(alphabet), writing=WRITING.replace(starts=()))
+    program = program_of(tmp_path, saved)
+    assert f'python poet.py "{text}" -n 300 -t 0.8\n' in program.__doc__
+    assert f'>>> poet.write("{text}", 300)\n' in program.__doc__
+    assert len(program.write(text, 300)) == 300
+
+
 def test_large_weights_are_put_beside_unless_that_is_forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
     saved = checkpoint(KINDS["lstm"])
     assert LARGEST_INSIDE == 16 << 20

@@ -213,10 +213,11 @@ def numpy_command(
     or imported; a network that reads both sides fills blanks. Where --dtype changes the weights, their loss is
     measured.
     """
-    from charlstm.export.numpy_file import numpy_program, stored_as
+    from charlstm.export.numpy_file import check_name, numpy_program, stored_as
 
     path, saved = read_model(exported.checkpoint, exported.root)
     target = _target(exported, path, ".py")
+    check_name(target.stem)
     dtype = dtype or stored_as(saved)
     changed = dtype not in ("float32", stored_as(saved))
     _check_text(exported, "--dtype", measured=changed)
