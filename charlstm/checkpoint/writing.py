@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -11,7 +12,9 @@ from msgspec import Meta
 from charlstm.schemas import Schema, parse, to_plain
 
 _OPENING = 200
-"""Characters of the text that a page shows first."""
+"""Characters of the text that a page shows first, at most."""
+_SENTENCE = re.compile(r"[.!?][\"'”’]?\s+(?=[\"'“‘]?[A-Z]\w)")
+"""What stands before a sentence."""
 
 
 class Writing(Schema, frozen=True, kw_only=True):
@@ -34,8 +37,12 @@ class Writing(Schema, frozen=True, kw_only=True):
 
     @property
     def opening(self) -> str:
-        """A short text to begin with, where there is none yet: the end of one of the starts; empty without any."""
-        return self.starts[0].lstrip()[-_OPENING:] if self.starts else ""
+        """A short text to begin with, where there is none yet: what begins with a sentence and ends a start."""
+        for start in self.starts:
+            sentence = _SENTENCE.search(start, max(0, len(start) - _OPENING))
+            if sentence:
+                return start[sentence.end() :]
+        return ""
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Writing:

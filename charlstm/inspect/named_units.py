@@ -23,8 +23,9 @@ def named_units(subject: Subject) -> list[dict[str, Any]]:
         subject: the network, and a text of some thousand tokens.
 
     Returns:
-        For each its place (stack, layer, part, unit), the label of what it follows, how well (value, chance, sign), and
-        between which values it usually is (low, high: of c itself, not through tanh); the surest first.
+        For each its place (stack, layer, part, unit), the label of what it follows, how well (value and chance: the
+        AUC, of a graded property the rank correlation; sign), and between which values it usually is (low, high: of c
+        itself, not through tanh); the surest first.
     """
     findings = surest_first(find_units(subject, HYPOTHESES))
     found = [finding.unit for finding in findings]
@@ -35,6 +36,7 @@ def named_units(subject: Subject) -> list[dict[str, Any]]:
         named.append({
             "stack": unit.stack, "layer": unit.layer, "part": unit.part, "unit": unit.number,
             "label": finding.hypothesis.name, "value": round(finding.value, 4), "chance": round(finding.chance, 4),
-            "sign": finding.sign, "low": round(float(low), 4), "high": round(float(high), 4),
+            "graded": finding.hypothesis.graded, "sign": finding.sign,
+            "low": round(float(low), 4), "high": round(float(high), 4),
         })  # fmt: skip
     return named

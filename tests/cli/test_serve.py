@@ -12,7 +12,6 @@ import pytest
 
 from charlstm.checkpoint.store import Store
 from charlstm.cli.load_model import read_model
-from charlstm.cli.reading import Asked
 from charlstm.web import server as server_module
 from charlstm.web.guard import Guard
 from charlstm.web.server import Server
@@ -193,7 +192,7 @@ def test_the_starters_units_are_looked_for_in_text_that_it_has_not_read(cli: Cli
     from charlstm.cli.reading import own_text
 
     path, checkpoint = read_model("starter", tmp_path)
-    text, _ = own_text(Asked(cache=tmp_path), checkpoint, path, 20_000)
+    text, _ = own_text(checkpoint, path, 20_000, tmp_path, hint="")
     assert not checkpoint.load_tokenizer().unknown_characters(text)
     assert len(text) > 10_000
 

@@ -17,7 +17,7 @@ pytestmark = [needs_chromium, pytest.mark.timeout(300)]
 
 UNITS = [
     {"stack": "layers", "layer": 1, "part": "c", "unit": 3, "label": "inside quotes", "value": 0.9, "chance": 0.6,
-     "sign": 1, "low": -4.0, "high": 4.0},
+     "graded": False,     "sign": 1, "low": -4.0, "high": 4.0},
 ]  # fmt: skip
 
 
@@ -114,6 +114,7 @@ def test_it_writes_on_from_what_is_typed_and_scores_both(page):
     assert page.inner_text("#tint").replace("\u200b", "") == text_of(page)
 
 
+@pytest.mark.slow
 def test_the_layer_and_the_text_area_break_lines_alike(page):
     type_text(page, "words of many lengths and some verylongonesthatneverseemtoend\n\nAn empty line. " * 6)
     page.set_viewport_size({"width": 420, "height": 700})
@@ -122,6 +123,7 @@ def test_the_layer_and_the_text_area_break_lines_alike(page):
     assert abs(layer - area) <= 2
 
 
+@pytest.mark.slow
 def test_writing_stops_when_it_is_told(page):
     type_text(page, "a")
     set_value(page, "#set-speed", "3", "input")
@@ -176,6 +178,7 @@ def test_undo_goes_back_over_typing_drawing_and_branching(page):
     assert text_of(page).startswith(start + "Tide")
 
 
+@pytest.mark.slow
 def test_three_ways_are_offered_and_one_is_picked_by_its_number(page):
     type_text(page, "The ")
     page.keyboard.press("Control+Shift+Enter")
@@ -188,6 +191,7 @@ def test_three_ways_are_offered_and_one_is_picked_by_its_number(page):
     assert text_of(page).replace("\n", " ").endswith(ways[1].replace("\n", " ")[-20:])
 
 
+@pytest.mark.slow
 def test_the_tree_of_branches_is_walked_by_keyboard(page):
     type_text(page, "The ")
     page.keyboard.press("Control+Shift+Enter")
@@ -205,6 +209,7 @@ def test_the_tree_of_branches_is_walked_by_keyboard(page):
     wait_until(page, "document.querySelectorAll('[role=treeitem]').length === 3")
 
 
+@pytest.mark.slow
 def test_a_way_of_the_fan_is_written(page):
     type_text(page, "The ")
     page.click("#tab-fan")
@@ -215,6 +220,7 @@ def test_a_way_of_the_fan_is_written(page):
     wait_until(page, "text => document.querySelector('#area').value.endsWith(text)", "The " + expected)
 
 
+@pytest.mark.slow
 def test_the_temperature_moves_the_bars_without_a_request(page):
     type_text(page, "The ")
     page.wait_for_selector("text=What may come next")
@@ -227,6 +233,7 @@ def test_the_temperature_moves_the_bars_without_a_request(page):
     assert not asked
 
 
+@pytest.mark.slow
 def test_a_unit_that_is_held_changes_the_text(browser, addresses):
     for page in open_page(browser, addresses["file"]):
         hold_a_unit(page)
@@ -245,6 +252,7 @@ def hold_a_unit(page):
     assert held[0] == free[0]  # what the unit computes at a step reaches the softmax there
 
 
+@pytest.mark.slow
 def test_two_networks_write_together(page):
     type_text(page, "The ")
     page.click("#tab-mix")
@@ -256,6 +264,7 @@ def test_two_networks_write_together(page):
     assert len(write_on(page, 30)) == 30
 
 
+@pytest.mark.slow
 def test_the_heat_map_is_what_the_backend_traced(page):
     type_text(page, "The tide was out")
     wait_until(page, "document.querySelector('#strip canvas').getAttribute('aria-label')?.includes('16 characters')")
@@ -271,6 +280,7 @@ def test_the_heat_map_is_what_the_backend_traced(page):
     assert colours > 20
 
 
+@pytest.mark.slow
 def test_branches_are_there_after_the_page_is_loaded_again(page):
     type_text(page, "The ")
     write_on(page, 20)
@@ -286,6 +296,7 @@ def test_branches_are_there_after_the_page_is_loaded_again(page):
     assert page.locator("[role=treeitem]").count() == 4
 
 
+@pytest.mark.slow
 def test_an_unknown_character_is_one_line_and_loses_nothing(page):
     type_text(page, "The ")
     page.keyboard.insert_text("中")
@@ -295,6 +306,7 @@ def test_an_unknown_character_is_one_line_and_loses_nothing(page):
     wait_until(page, "document.querySelectorAll('#tint .waiting').length === 0")
 
 
+@pytest.mark.slow
 def test_characters_beyond_sixteen_bits_keep_their_places(page):
     type_text(page, "a")
     page.keyboard.insert_text("😀é😀")
@@ -307,6 +319,7 @@ def test_characters_beyond_sixteen_bits_keep_their_places(page):
     assert page.inner_text("#tint").replace("\u200b", "") == text_of(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("colour", ["light", "dark"])
 def test_a_screen_reader_stumbles_over_nothing(browser, addresses, colour):
     from axe_playwright_python.sync_playwright import Axe
@@ -321,6 +334,7 @@ def test_a_screen_reader_stumbles_over_nothing(browser, addresses, colour):
             assert not found, [(each["id"], each["nodes"][0]["html"][:200]) for each in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [320, 768, 1600])
 def test_nothing_is_wider_than_the_screen(browser, addresses, width):
     for page in open_page(browser, addresses["file"], viewport={"width": width, "height": 700}):
@@ -331,6 +345,7 @@ def test_nothing_is_wider_than_the_screen(browser, addresses, width):
             assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
 
 
+@pytest.mark.slow
 def test_forced_colours_show_the_text(browser, addresses):
     for page in open_page(browser, addresses["file"], forced_colors="active"):
         type_text(page, "The ")
@@ -353,6 +368,7 @@ def test_hostile_text_stays_text(browser, tmp_path):
         assert page.evaluate("document.querySelectorAll('script, b, iframe, img').length") == before
 
 
+@pytest.mark.slow
 def test_it_learns_a_text_and_is_saved_as_a_network_and_as_a_page(browser, addresses, tmp_path):
     for page in open_page(browser, addresses["file"], accept_downloads=True):
         page.click("#tab-learn")
@@ -383,6 +399,7 @@ def test_it_learns_a_text_and_is_saved_as_a_network_and_as_a_page(browser, addre
         assert len(write_on(page, 30)) == 30
 
 
+@pytest.mark.slow
 def test_what_the_page_computes_is_what_torch_computes(browser, addresses):
     """The worker of the page, asked through its own messages, against the NumPy engine."""
     import numpy as np

@@ -110,6 +110,7 @@ def test_lines_words_and_an_expression(
 SOURCE = "and a bed not to be an end. no bed, and\nto bed and to not an end and a bed to no end\n" * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "length"),
     [

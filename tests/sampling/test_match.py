@@ -83,6 +83,7 @@ def automaton_or_none(pattern: str, tokenizer: Any) -> Automaton | None:
         return None
 
 
+@pytest.mark.slow
 @given(pattern=PATTERNS)
 @settings(max_examples=300, deadline=None)
 @example(pattern="(?:a|a1)(?:1b|b)")

@@ -69,7 +69,7 @@ def test_a_score_is_the_librarys(server: Running) -> None:
     answer = server.post("/api/score", text=text)
     model = Model(served().checkpoint)
     reading = model.read(text)
-    assert set(answer) == {*COLUMNS, "next"}
+    assert set(answer) == {*COLUMNS, "from", "next"}
     assert "".join(answer["texts"]) == text
     assert answer["nats"][0] is None
     np.testing.assert_allclose(answer["nats"][1:], model.trace(text).nats, atol=1e-4)
@@ -78,6 +78,17 @@ def test_a_score_is_the_librarys(server: Running) -> None:
         assert probabilities[character] == pytest.approx(probability, abs=1e-4)
     entropy = -sum(share * math.log(share) for _, share in reading.probabilities)
     assert answer["next"]["entropy"] == pytest.approx(entropy, abs=1e-3)
+
+
+def test_a_score_begins_where_it_is_wanted(server: Running) -> None:
+    text = "abc fed\ncab" * 9
+    whole = server.post("/api/score", text=text)
+    for begin in (0, 5, 63, 64, 65, len(text), len(text) + 9):
+        part = server.post("/api/score", text=text, **{"from": begin})
+        assert part["from"] == min(begin, len(text))
+        assert part["next"] == whole["next"]
+        for column in COLUMNS:
+            assert part[column] == whole[column][begin:]
 
 
 def test_without_a_text_only_what_may_come_is_told(server: Running) -> None:

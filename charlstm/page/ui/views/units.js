@@ -18,11 +18,16 @@ export function unitsView(panel, session, shown) {
       const { units } = await session.backend.units({ model }, new AbortController().signal);
       if (session.model !== model) return;
       note.textContent = units.length
-        ? "What each unit follows, and how well (1 is always, 0.5 is chance). Hold one, and see what it does to the text."
+        ? "What each unit follows, and how well: 1 is always, 0 not at all. Hold one, and see what it does to the text."
         : "No units are named for this network.";
       list.replaceChildren(...units.map((/** @type {any} */ unit) => card(unit, session, shown)));
     });
   };
+}
+
+/** How much a unit tells, 0 to 1. @param {number} value the AUC, or a rank correlation @param {boolean} graded */
+export function strength(value, graded) {
+  return (graded ? Math.abs(value) : Math.abs(value - 0.5) * 2).toFixed(2);
 }
 
 /** @param {any} unit @param {import("../session.js").Session} session @param {(unit: any) => void} shown */
@@ -52,7 +57,7 @@ function card(unit, session, shown) {
   return element(
     "div",
     { class: "unit" },
-    element("div", { class: "row" }, element("strong", {}, unit.label), element("small", {}, `${unit.value.toFixed(2)}, by chance ${unit.chance.toFixed(2)}`)),
+    element("div", { class: "row" }, element("strong", {}, unit.label), element("small", {}, `${unit.sign < 0 ? "low there, " : ""}${strength(unit.value, unit.graded)}; by chance ${strength(unit.chance, unit.graded)}`)),
     element(
       "div",
       { class: "row" },
