@@ -96,7 +96,9 @@ class _Row:
         self._waiting.append(Token(self._decoder.push(fragment.token), fragment.token, fragment.logits))
         self._certain += fragment.text
         ready = self._covered()
-        if fragment.finish_reason and self._certain:  # the first token of which a stop text leaves a part
+        if fragment.finish_reason and self._certain and not self._waiting:  # half a character after the last whole one
+            ready[-1] = ready[-1]._replace(text=ready[-1].text + self._certain)
+        elif fragment.finish_reason and self._certain:  # the first token of which a stop text leaves a part
             cut = next((place for place, token in enumerate(self._waiting) if token.text), len(self._waiting) - 1)
             ready += [*self._waiting[:cut], self._waiting[cut]._replace(text=self._certain)]
         return ready

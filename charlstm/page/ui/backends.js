@@ -15,6 +15,8 @@
  * @property {(model: string) => Promise<ArrayBuffer>} [file] of a network, here only
  */
 
+const TRIES = 3; // where the server is busy
+
 /** What went wrong, in one line for a person. */
 export class Fault extends Error {
   /** @param {{message: string, code?: string | null, at?: number}} error */
@@ -35,6 +37,8 @@ export class HttpBackend {
       history.replaceState(null, "", location.pathname);
     }
     this.token = sessionStorage.getItem("token");
+    /** @type {Promise<unknown>} */
+    this.before = Promise.resolve(); // the request before: the server computes one at a time, and few may wait there
   }
 
   async models() {
@@ -79,20 +83,32 @@ export class HttpBackend {
     return (await this.ask("units", request, signal)).json();
   }
 
-  /** @param {string} what @param {any} request @param {AbortSignal} [signal] */
-  async ask(what, request, signal) {
+  /** @param {string} what @param {any} request @param {AbortSignal} [signal] @param {number} tries @returns {Promise<Response>} */
+  async ask(what, request, signal, tries = 1) {
     /** @type {Record<string, string>} */
     const headers = request ? { "Content-Type": "application/json" } : {};
     if (this.token) headers.Authorization = `Bearer ${this.token}`;
     const body = request ? JSON.stringify(request) : undefined;
+    const { before } = this;
+    let over = () => {};
+    this.before = new Promise((resolve) => (over = () => resolve(null)));
     let response;
     try {
+      await before;
+      signal?.throwIfAborted();
       response = await fetch(`api/${what}`, { method: request ? "POST" : "GET", headers, body, signal });
     } catch (fault) {
       if (signal?.aborted) throw fault;
       throw new Fault({ message: "The server does not answer: is `charlstm serve` still running?" });
+    } finally {
+      over();
     }
     if (response.ok) return response;
+    if (response.status === 503 && tries < TRIES) {
+      await new Promise((resolve) => setTimeout(resolve, 1000 * Number(response.headers.get("Retry-After") ?? 1)));
+      signal?.throwIfAborted();
+      return this.ask(what, request, signal, tries + 1);
+    }
     const answer = await response.json().catch(() => ({ error: { message: `The server answered ${response.status}.` } }));
     throw new Fault(answer.error);
   }

@@ -9,6 +9,7 @@ const NAMES = {
 };
 const COLUMN = 12; // pixels of a character
 const LETTERS = 20; // pixels of the row of letters
+const PAUSE = 40; // milliseconds between two traces
 
 /** @param {HTMLElement} section @param {import("../session.js").Session} session @param {(unit: number, layer: number, part: string) => void} picked */
 export function stripView(section, session, picked) {
@@ -25,6 +26,7 @@ export function stripView(section, session, picked) {
   let traced = null;
   let shown = "";
   let control = new AbortController();
+  let timer = 0;
   for (const changed of [layer, part, toggle]) changed.addEventListener("change", () => update(true));
   new ResizeObserver(() => update(true)).observe(section);
   canvas.addEventListener("click", (event) => {
@@ -49,7 +51,9 @@ export function stripView(section, session, picked) {
     control.abort();
     control = new AbortController();
     const { signal } = control;
-    if (!to) return;
+    clearTimeout(timer);
+    await new Promise((resolve) => (timer = setTimeout(resolve, PAUSE)));
+    if (!to || signal.aborted) return;
     await session.attempt(signal, async () => {
       const request = { model, text: characters.slice(0, to).join(""), from, to, stack: "layers", layer: Number(layer.value) };
       const planes = await session.backend.trace(request, signal);
