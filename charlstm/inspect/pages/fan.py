@@ -8,7 +8,7 @@ from charlstm.report.blocks import Block, Boxes, Page, Section, Text
 from charlstm.report.charts import Bars
 from charlstm.report.scales import LIKELY
 
-MOST_CHARACTERS = 20_000
+MOST_CHARACTERS = 4000
 """Tokens of a text that are read."""
 _WORDS = 12
 
