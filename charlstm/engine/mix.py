@@ -221,7 +221,7 @@ def _normalised(weights: Sequence[float], count: int) -> tuple[float, ...]:
         raise UsageError(f"a mix of {count} needs {count} weights, not {len(weights)}")
     for weight in weights:
         if not 0 <= weight < math.inf:
-            raise UsageError(f"the weight {weight:g} of a mix must be 0 or more")
+            raise UsageError(f"the weight {weight:g} of a mix must be 0 or more, and finite")
     largest = max(weights)
     if not largest:
         raise UsageError("all weights of the mix are 0", hint="Give one network a weight above 0.")

@@ -18,6 +18,8 @@ from charlstm.engine.softmax import Nats, log_softmax
 from charlstm.sampling.config import require, require_number, require_whole
 from charlstm.sampling.position import Position, check_finite, freeze
 
+MOST = 2000
+"""Nodes of a fan, at most, unless another number is given."""
 _ROWS = 64
 """Nodes that are stepped side by side, at most: their logits, (rows, vocabulary), are held in memory at once."""
 
@@ -39,7 +41,7 @@ def fan(
     *,
     depth: int = 24,
     least: float = 0.002,
-    most: int = 2000,
+    most: int = MOST,
     banned: Sequence[int] = (),
 ) -> list[FanNode]:
     """Return the likeliest ways in which a text can go on: no other path of at most ``depth`` tokens is likelier.

@@ -168,7 +168,7 @@ def fan(
     depth: Annotated[int, typer.Option("--depth", min=1, help="Tokens of a way to go on, at most.")] = 24,
     least: Annotated[float, typer.Option("--least", help="The probability below which a way is left out.")] = 0.002,
 ) -> None:
-    """How the text can go on: every likely way, as high as it is likely."""
+    """How the text can go on, and how likely each way is."""
     forms.check()
     from charlstm.checkpoint.format import check_causal
     from charlstm.inspect.pages.fan import MOST_CHARACTERS, fan_page

@@ -173,7 +173,7 @@ def sample(
     writes the second one to the end; --pick 2 with --ways shows the ways after it, from which --pick 2,1 chooses.
 
     With --mix several networks write together: at every token their predictions are mixed, each as strongly as its
-    weight says. All of its settings are those of the one with the largest weight.
+    weight says. They write with the settings of the one with the largest weight.
 
     Without a prompt it begins where a paragraph or line of its training text could begin. Temperature, top-p, min-p
     and no-repeat are stored with the network (`charlstm checkpoints show`); --unfiltered leaves its distribution as it

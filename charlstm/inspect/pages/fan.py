@@ -7,8 +7,9 @@ from charlstm.report.amounts import counted
 from charlstm.report.blocks import Block, Boxes, Page, Section, Text
 from charlstm.report.charts import Bars
 from charlstm.report.scales import LIKELY
+from charlstm.sampling.fan import MOST
 
-MOST_CHARACTERS = 20_000
+MOST_CHARACTERS = 4000
 """Tokens of a text that are read."""
 _WORDS = 12
 
@@ -26,6 +27,7 @@ def fan_page(name: str, futures: Futures, least: float, *, foot: str = "") -> Pa
         The page.
     """
     nodes = futures.nodes
+    ways = f"The {MOST:,} likeliest ways" if len(nodes) == MOST else counted(len(nodes), "way")
     boxes = Boxes(
         "How it can go on", futures.text, futures.labels, tuple(node.parent for node in nodes),
         tuple(node.probability for node in nodes), LIKELY,
@@ -44,8 +46,8 @@ def fan_page(name: str, futures: Futures, least: float, *, foot: str = "") -> Pa
     return Page(
         "fan",
         f"What {name} may write next",
-        f"{counted(len(nodes), 'way')} to go on, each with a probability of {least:.3g} or more: the network's own, "
-        "without temperature and filters.",
+        f"{ways} to go on, each with a probability of {least:.3g} or more: the network's own, without temperature "
+        "and filters.",
         (Section("", tuple(blocks)),),
         {
             "model": name,

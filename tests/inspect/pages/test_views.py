@@ -212,6 +212,8 @@ def test_a_fan_without_words_or_without_boxes():
     page = check(fan_page("net & <b>", futures_of(cycle("1234"), "1", [0], depth=3, least=0.1), 0.1))
     assert len(blocks(page, Boxes)) == 1
     assert blocks(page, Bars) == []
+    most = futures_of(random_markov("abcdef"), "a", [0], depth=9, least=1e-9)
+    assert "The 2,000 likeliest ways" in check(fan_page("net & <b>", most, 1e-9)).about
     empty = check(fan_page("net & <b>", futures_of(random_markov("abcdef"), "a", [0], depth=3, least=1.0), 1.0))
     assert blocks(empty, Boxes) == []
     (text,) = blocks(empty, Text)
