@@ -38,6 +38,7 @@ _PARTS = {"rnn": ("h",), "gru": ("r", "z", "n", "h")}
 _LSTM_PARTS = ("i", "f", "g", "o", "c", "h")
 _ENDS = (0.02, 0.98)
 """The quantiles of a unit that are the ends of its slider."""
+_TINY = 1e-300
 _LARGEST = 1 - 1e-6
 """A tanh of c beyond it is taken for it, so that c can be told from it."""
 
@@ -92,8 +93,8 @@ def generate(desk: Desk, job: Job, body: bytes) -> None:
     ends = {"stop": asked.stop, "stop_after": (record,) if record else ()}  # the page shows where a record ends
     settings = {**asked.settings(), "length": asked.length, "seed": seed, **ends}
     config = settings_for(opened.network.writing.replace(record=""), **settings)
-    model, guide = _held(opened, asked), desk.guide_of(opened.network, asked, text)
-    job.media_type, job.pause = STREAM, 1 / asked.speed if asked.speed else 0.0
+    model, guide = _held(opened, asked), desk.guide_of(opened.network, asked, text, job)
+    job.media_type, job.pause = STREAM, 1 / (asked.speed * asked.rows) if asked.speed else 0.0
     rows = [_Row(number, len(text)) for number in range(asked.rows)]
     job.send(event({"v": 1, "seed": seed, "from": len(text), "rows": asked.rows}, "start"))
     fragments = opened.draw(ids, config, asked.rows, guide=guide, model=model)
@@ -198,12 +199,14 @@ def trace(desk: Desk, job: Job, body: bytes) -> bytes:
     ids, shape = ids_of(served.engine.tokenizer, asked.text), served.checkpoint.architecture
     _check_place(shape, asked.stack, asked.layer)
     require("to", asked.end, asked.begin < asked.end <= len(ids), f"above `from`, and at most {len(ids)}")
-    require("to", asked.end, asked.end - asked.begin <= _MOST_TRACED, f"at most {_MOST_TRACED:,} above `from`")
+    whole = shape.bidirectional  # it is read, and kept, as one window
+    longest = len(ids) if whole else asked.end - asked.begin
+    require("text" if whole else "to", longest, longest <= _MOST_TRACED, f"of at most {_MOST_TRACED:,} tokens")
     from charlstm.inspect.gates import GATES  # imports torch, so not before it is needed
     from charlstm.inspect.trace import trace_windows
 
     model, at = served.torch_model, 0
-    cut = ids if shape.bidirectional else ids[: asked.end]
+    cut = ids if whole else ids[: asked.end]
     names, gates = _PARTS.get(shape.cell, _LSTM_PARTS), GATES[shape.cell]
     planes: list[list[Any]] = [[] for _ in names]
     job.breathe()
@@ -239,8 +242,9 @@ def fill(desk: Desk, job: Job, body: bytes) -> bytes:
     typed, known, _ = fit_text(tokenizer, asked.text)
     config = FillConfig(asked.count, asked.temperature, asked.candidates, asked.newlines, asked.seed)
     answers = fill_blanks(blanks_reader(served, job), tokenizer, known, config, shown=typed, record=record)
+    losses = rounded(-np.log([max(each.probability, _TINY) for each in answers]))
     return to_json({"answers": [
-        {"text": each.text, "blanks": each.blanks, "nats": rounded(-np.log(each.probability))} for each in answers
+        {"text": each.text, "blanks": each.blanks, "nats": nats} for each, nats in zip(answers, losses, strict=True)
     ]})  # fmt: skip
 
 
@@ -254,19 +258,11 @@ def units(desk: Desk, job: Job, body: bytes) -> bytes:
 
     Returns:
         The answer.
-
-    Raises:
-        Stopped: it is no longer wanted.
     """
     served = desk.library.find(asks.read(asks.Units, body).model)
-    while not served.lock.acquire(timeout=0.1):  # somebody else has it computed
-        if job.stopped:
-            raise Stopped
-    try:
+    with job.holding(served.lock):
         if served.id not in desk.units:
             desk.units[served.id] = to_json({"units": _find_units(served)})
-    finally:
-        served.lock.release()
     return desk.units[served.id]
 
 

@@ -12,8 +12,8 @@ import asyncio
 import heapq
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -25,6 +25,9 @@ SLICE = 0.008
 """Seconds after which a turn passes on."""
 LONGEST = 30.0
 """Seconds that one request may compute."""
+
+_LOOK = 0.1
+"""Seconds after which one that waits for a lock looks whether it is still wanted."""
 
 CLOSING = "the server is being ended"
 
@@ -85,6 +88,22 @@ class Job:
         if self.seconds > LONGEST:
             what = f"this takes more than {LONGEST:.0f} seconds of computing"
             raise UsageError(what, hint="Ask for less at a time.")
+
+    @contextmanager
+    def holding(self, lock: threading.Lock) -> Iterator[None]:
+        """Hold a lock in a ``with`` block, for what one does at a time and cannot be stopped; meanwhile others compute.
+
+        Raises:
+            Stopped: the answer is no longer wanted, and the lock was not free yet.
+        """
+        self._turns.leave(self)
+        while not lock.acquire(timeout=_LOOK):
+            if self.stopped:
+                raise Stopped
+        try:
+            yield
+        finally:
+            lock.release()
 
     def send(self, part: Part) -> None:
         """Send the next part of the answer."""
@@ -165,6 +184,13 @@ class Turns:
                 self._give(job)
         job.turn.acquire()
 
+    def leave(self, job: Job) -> None:
+        """Give up a job's turn, if it has it."""
+        with self._lock:
+            if self._running is job:
+                job.seconds += time.perf_counter() - job.since
+                self._pass_on()
+
     def _give(self, job: Job) -> None:
         self._running, job.since = job, time.perf_counter()
         job.turn.release()
@@ -187,10 +213,9 @@ class Turns:
         except Exception as fault:
             answer = fault
         finally:
+            self.leave(job)
             with self._lock:
                 self._jobs.remove(job)
-                if self._running is job:
-                    self._pass_on()
         if answer is not None:
             job.send(answer)
         job.send(None)

@@ -272,7 +272,7 @@ def hostile(server: Running, number: int) -> list[socket.socket]:
     elif kind == 2:  # an answer that is never read
         connection = ask_for(server, "/api/generate", text="abc", length=5000, rows=4, **SETTINGS)
     elif kind == 3:  # all that there is, read
-        connection = ask_for(server, "/v1/completions", prompt="abc", max_tokens=5000, n=20)
+        connection = ask_for(server, "/v1/completions", prompt="abc", max_tokens=5000, n=13)
     else:  # from another page, again and again
         connection = server.connect()
         for _ in range(20):

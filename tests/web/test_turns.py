@@ -173,6 +173,29 @@ def test_one_that_waits_for_its_turn_is_stopped_too() -> None:
     assert in_a_loop(scene) < 0.3
 
 
+def test_what_waits_for_a_lock_lets_others_compute_and_can_be_stopped() -> None:
+    lock = threading.Lock()
+
+    def waits(job: Job) -> bytes:
+        job.breathe()
+        with job.holding(lock):
+            return b"held"
+
+    async def scene(turns: Turns) -> None:
+        queues: list[asyncio.Queue[Part]] = [asyncio.Queue() for _ in range(3)]
+        with lock:
+            first, second = (turns.begin(waits, queue.put_nowait) for queue in queues[:2])
+            await asyncio.sleep(0.05)
+            turns.begin(lambda job: job.breathe() or b"computed", queues[2].put_nowait)  # type: ignore[func-returns-value]
+            assert await parts_of(queues[2]) == [b"computed"]
+            turns.stop(first)
+            assert await parts_of(queues[0]) == []
+        assert await parts_of(queues[1]) == [b"held"]
+        assert not second.stopped
+
+    in_a_loop(scene)
+
+
 def test_there_are_only_so_many_places(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PLACES", 3)
     go = threading.Event()

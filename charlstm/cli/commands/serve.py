@@ -13,6 +13,7 @@ from charlstm.cli import options
 from charlstm.cli.load_model import read_model
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
 from charlstm.errors import NotFoundError, UsageError
+from charlstm.paths import starter_folder
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
@@ -66,7 +67,7 @@ def serve(
 
     The page is at the address that is printed. Programs made for OpenAI's completions use the same address with /v1
     behind it, and any API key. Only this machine can ask, and of pages only the server's own, unless it is told
-    otherwise. Ctrl-C ends it. Needs Starlette and uvicorn: pip install starlette uvicorn.
+    otherwise. Ctrl-C ends it. Needs Starlette and uvicorn: pip install 'charlstm[serve]'.
     """
     _check_installed()
     if token is not None and not (token.isascii() and token.isprintable() and len(token.split()) == 1):
@@ -87,7 +88,7 @@ def serve(
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (f"#token={token}" if token else "")
     print(f"{address} serves {' and '.join(each.id for each in served)}; Ctrl-C ends it", flush=True)
     if show:
-        _open(address)
+        _open(address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"))
     Server(Desk(Library(served)), access).run(sockets=[socket])
 
 
@@ -117,6 +118,8 @@ def _load(references: list[str], root: Path, cache: Path) -> list[Served]:
 
 def _newest_and_starter(root: Path) -> list[tuple[Path, Checkpoint]]:
     newest = read_model(None, root)
+    if newest[0].parent == starter_folder():
+        return [newest]
     try:
         return [newest, read_model("starter", root)]
     except NotFoundError:  # an installation without it
