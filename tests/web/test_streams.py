@@ -257,6 +257,22 @@ def test_ctrl_c_ends_it_within_two_seconds_with_streams_open(number: signal.Sign
     assert seconds < 2
 
 
+@pytest.mark.slow
+def test_ctrl_c_does_not_wait_for_a_search_that_cannot_be_stopped(tmp_path: Path) -> None:
+    with start("serve", "starter", "--port", "0", folder=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        host = process.stdout.readline().split()[0].removeprefix("http://").rstrip("/")
+        with socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2])), 30) as connection:
+            connection.sendall(request(host, "POST", "/api/units", {}, None))
+            time.sleep(6)  # torch has been loaded, and computes
+            began = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            code = process.wait(30)
+        assert process.stderr.read() == ""
+    assert (code, time.monotonic() - began < 2) == (130, True)
+
+
 # ---- many at once ---------------------------------------------------------------------------------------------------
 
 

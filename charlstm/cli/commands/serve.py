@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
@@ -89,7 +90,13 @@ def serve(
     print(f"{address} serves {' and '.join(each.id for each in served)}; Ctrl-C ends it", flush=True)
     if show:
         _open(address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"))
-    Server(Desk(Library(served)), access).run(sockets=[socket])
+    server = Server(Desk(Library(served)), access)
+    try:
+        server.run(sockets=[socket])
+    except KeyboardInterrupt:
+        if len(server.turns):  # the search for units cannot be stopped, and torch would end with an abort
+            os._exit(130)
+        raise
 
 
 def _check_installed() -> None:
