@@ -83,7 +83,7 @@ def measure(record: records.Record, address: Address, rounds: int) -> None:
         f"first token after {_LONG:,} known characters": lambda: first_token(address, known + word()),
         f"first token after {_LONG:,} new characters": lambda: first_token(address, cut(_LONG)),
         f"score of {_TYPED:,} characters, one of them new": lambda: whole(
-            address, "/api/score", {"text": typed[:-1] + chance.choice("abcdefgh")}
+            address, "/api/score", {"text": typed[:-1] + chance.choice("abcdefgh"), "from": _TYPED - 1}
         ),
         "16 tokens, alone": lambda: sixteen(address, cut(40)),
         "stop": lambda: stop(address, cut(40)),

@@ -41,6 +41,8 @@ class Score(Which, frozen=True, kw_only=True):
     """`/api/score`."""
 
     text: Text
+    begin: Annotated[int, Meta(ge=0)] = msgspec.field(default=0, name="from")
+    """The character from which on tokens are told."""
 
 
 class Draws(Which, frozen=True, kw_only=True):

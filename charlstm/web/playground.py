@@ -64,7 +64,7 @@ def score_text(desk: Desk, job: Job, body: bytes) -> bytes:
     if asked.mix is None and isinstance(engine := desk.library.find(asked.model).engine, BidirectionalEngine):
         ids = ids_of(engine.tokenizer, asked.text)
         scored = read_both_ways(engine, ids, job)
-        return to_json({**scored.columns(texts_of(engine.tokenizer, ids)), "next": None})
+        return to_json({**scored.columns_from(asked.begin, texts_of(engine.tokenizer, ids)), "next": None})
     opened = desk.open(asked, job)
     ids = ids_of(opened.tokenizer, asked.text)
     position, scored = opened.read(ids)
@@ -75,7 +75,7 @@ def score_text(desk: Desk, job: Job, body: bytes) -> bytes:
     else:
         likeliest = np.argsort(losses, kind="stable")[:_MOST_NEXT]
         following["top"] = [*map(list, zip(likeliest.tolist(), rounded(losses[likeliest]), strict=True))]
-    return to_json({**scored.columns(texts_of(opened.tokenizer, ids)), "next": following})
+    return to_json({**scored.columns_from(asked.begin, texts_of(opened.tokenizer, ids)), "next": following})
 
 
 def generate(desk: Desk, job: Job, body: bytes) -> None:

@@ -69,7 +69,7 @@ def test_a_score_is_the_librarys(server: Running) -> None:
     answer = server.post("/api/score", text=text)
     model = Model(served().checkpoint)
     reading = model.read(text)
-    assert set(answer) == {*COLUMNS, "next"}
+    assert set(answer) == {*COLUMNS, "at", "next"}
     assert "".join(answer["texts"]) == text
     assert answer["nats"][0] is None
     np.testing.assert_allclose(answer["nats"][1:], model.trace(text).nats, atol=1e-4)
@@ -91,6 +91,19 @@ def test_bytes_add_their_character_when_it_is_whole(server: Running) -> None:
     answer = server.post("/api/score", text="né", model="bytes")
     assert answer["texts"] == ["n", "", "é"]
     assert len(answer["next"]["nats"]) == 256
+
+
+@pytest.mark.parametrize(("text", "model"), [("abc fed" * 20, "small"), ("né漢n", "bytes"), ("abc fed", "both")])
+def test_only_new_tokens_are_told_if_that_is_asked_for(server: Running, text: str, model: str) -> None:
+    whole = server.post("/api/score", text=text, model=model)
+    assert whole["at"] == 0
+    for begin in (*range(len(text) + 1), 10**9):
+        part = server.post("/api/score", text=text, model=model, **{"from": begin})
+        assert "".join(part["texts"]) == text[begin:]
+        assert part["at"] == min(begin, len(text))
+        assert part["next"] == whole["next"]
+        for column in COLUMNS:
+            assert part[column] == (whole[column][-len(part[column]) :] if part[column] else [])
 
 
 def test_a_score_of_a_network_that_reads_both_ways_has_nothing_next(server: Running) -> None:
