@@ -159,6 +159,7 @@ def _continued(desk: Desk, opened: Opened, asked: asks.Completion, prompts: list
     config, bias = settings_for(opened.network.writing, **settings), _bias(asked.logit_bias, opened.model.vocab_size)
     echoed = sum(len(prompt.ids) for prompt in prompts) if asked.echo else 0
     size, most = rows * (echoed + length * len(prompts)), asks.MOST_CHARACTERS + asks.LONGEST
+    opened.job.tokens = rows * length * len(prompts)
     require("max_tokens", length, size <= most, f"less: an answer has {most:,} tokens at most, and this one {size:,}")
     for number, prompt in enumerate(prompts):
         indices = range(number * rows, (number + 1) * rows)

@@ -94,6 +94,7 @@ def generate(desk: Desk, job: Job, body: bytes) -> None:
     settings = {**asked.settings(), "length": asked.length, "seed": seed, **ends}
     config = settings_for(opened.network.writing.replace(record=""), **settings)
     model, guide = _held(opened, asked), desk.guide_of(opened.network, asked, text, job)
+    job.tokens = asked.rows * asked.length
     job.media_type, job.pause = STREAM, 1 / (asked.speed * asked.rows) if asked.speed else 0.0
     rows = [_Row(number, len(text)) for number in range(asked.rows)]
     job.send(event({"v": 1, "seed": seed, "from": len(text), "rows": asked.rows}, "start"))

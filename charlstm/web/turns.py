@@ -3,7 +3,8 @@
 Each request has a thread of its own, so that what it calls (the sampler, the search for blanks) is plain code. Before
 every step of a network it asks for its turn. There it waits while another request has had less, and there it ends once
 its client is gone. So a request that has just come is answered at once, whatever long ones are under way, and a closed
-connection costs no more than the step that is being taken.
+connection costs no more than the step that is being taken. Who asks for much text waits as if it had had some of it
+already: else many that come at once, and want all there is, would go before one that wants a word.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ SLICE = 0.008
 LONGEST = 30.0
 """Seconds that one request may compute."""
 
+_TOKEN = 2e-5
+"""Seconds that a token counts for before it is drawn: fewer than it takes, so that nobody waits for ever."""
 _LOOK = 0.1
 """Seconds after which one that waits for a lock looks whether it is still wanted."""
 
@@ -58,6 +61,7 @@ class Job:
     Attributes:
         stopped: whether the answer is no longer wanted.
         seconds: for which it has computed before its present turn.
+        tokens: that it is to draw, of all rows together.
         since: when that began.
         turn: released when it may go on.
         media_type: of the answer; to be set before its first part.
@@ -65,7 +69,7 @@ class Job:
     """
 
     def __init__(self, turns: Turns, number: int, deliver: Callable[[Part], object]) -> None:
-        self.stopped, self.seconds, self.since = False, 0.0, 0.0
+        self.stopped, self.seconds, self.since, self.tokens = False, 0.0, 0.0, 0
         self.turn = threading.Semaphore(0)
         self.media_type, self.pause = "application/json", 0.0
         self.number = number
@@ -73,7 +77,11 @@ class Job:
         self._loop = asyncio.get_running_loop()
 
     def __lt__(self, other: Job) -> bool:
-        return (self.seconds, self.number) < (other.seconds, other.number)
+        return (self._had, self.number) < (other._had, other.number)
+
+    @property
+    def _had(self) -> float:
+        return self.seconds + self.tokens * _TOKEN
 
     def breathe(self) -> None:
         """Wait for a turn, unless it has one.

@@ -97,6 +97,30 @@ def test_who_has_had_least_goes_first() -> None:
     assert seconds < 0.4, "ten steps of its own, and the rest of a turn; the others need 2.4 s"
 
 
+def test_who_asks_for_little_goes_before_many_that_come_with_it_and_ask_for_much() -> None:
+    ended = []
+
+    def work(tokens: int, steps: int) -> Callable[[Job], None]:
+        def run(job: Job) -> None:
+            job.tokens = tokens
+            for _ in range(steps):
+                step(job)
+            ended.append(tokens)
+
+        return run
+
+    async def scene(turns: Turns) -> None:
+        queues: list[asyncio.Queue[Part]] = [asyncio.Queue() for _ in range(9)]
+        for queue in queues[:-1]:
+            turns.begin(work(20_000, 40), queue.put_nowait)
+        turns.begin(work(16, 20), queues[-1].put_nowait)
+        for queue in queues:
+            await parts_of(queue)
+
+    in_a_loop(scene)
+    assert ended == [16] + [20_000] * 8
+
+
 def test_equals_share() -> None:
     """Of two that began together neither is far ahead at any time."""
     counts = [0, 0]
