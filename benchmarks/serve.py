@@ -10,7 +10,7 @@ the 95th percentile of all rounds:
 - ``score``: of 10,000 characters of which the last is new, as for a person who types;
 - ``16 tokens``: a whole answer of ``/v1/completions``; alone, and beside 50 hostile clients, ten of each kind: some
   begin a request and never end it, some announce a body and never send it, some ask for as much text as there is and
-  never read it, some for the same twenty times over and read it, and some ask without end from the page of another
+  never read it, some for the same thirteen times over and read it, and some ask without end from the page of another
   server. These have a process of their own, too;
 - ``stop``: from the moment in which a client closes its connection to the moment in which nothing computes any more.
 
@@ -83,7 +83,7 @@ def measure(record: records.Record, address: Address, rounds: int) -> None:
         f"first token after {_LONG:,} known characters": lambda: first_token(address, known + word()),
         f"first token after {_LONG:,} new characters": lambda: first_token(address, cut(_LONG)),
         f"score of {_TYPED:,} characters, one of them new": lambda: whole(
-            address, "/api/score", {"text": typed[:-1] + chance.choice("abcdefgh")}
+            address, "/api/score", {"text": typed[:-1] + chance.choice("abcdefgh"), "from": _TYPED - 1}
         ),
         "16 tokens, alone": lambda: sixteen(address, cut(40)),
         "stop": lambda: stop(address, cut(40)),
@@ -255,7 +255,7 @@ def _trouble(address: Address, kind: int) -> None:
                 with send(address, "/api/generate", everything):
                     time.sleep(20)
             elif kind == 3:
-                ask(address, "/v1/completions", {"prompt": "The ", "max_tokens": 5000, "n": 20})
+                ask(address, "/v1/completions", {"prompt": "The ", "max_tokens": 5000, "n": 13})
             else:
                 with send(address, "/api/score", {"text": "The "}, "http://evil.example") as connection:
                     connection.recv(1)

@@ -44,9 +44,10 @@ class Repeats:
         self._runs = np.zeros((rows, WINDOW), np.int32)
         self._read = np.full((rows, 3 * WINDOW), -1, np.int32)
         """What was read, the newest first, from ``_newest`` on."""
-        self._newest = 2 * WINDOW
-        for token in recent[-WINDOW:]:
-            self.push(np.full(rows, token))
+        known = np.asarray(recent[-WINDOW:], np.int32)[::-1]
+        self._newest = 2 * WINDOW - len(known)
+        self._read[:, self._newest : 2 * WINDOW] = known
+        self._runs[:] = _runs(known)
 
     def push(self, ids: TokenIds | NDArray[Any]) -> None:
         """Append a token to each row, (B,)."""
@@ -108,6 +109,25 @@ class Repeats:
         penalty = np.zeros_like(logits)
         np.maximum.at(penalty, (rows, self._read[rows, self._newest + distances]), _STRENGTH * excess)
         return logits - penalty
+
+
+def _runs(newest_first: NDArray[np.int32]) -> NDArray[np.int32]:
+    """How long a passage the end of a text repeats, for each distance, (W,).
+
+    Most are short, so this takes less time than pushing a token after the other.
+
+    Args:
+        newest_first: the text from its end, at most W tokens.
+    """
+    runs = np.zeros(WINDOW, np.int32)
+    distances = np.arange(1, len(newest_first))  # those at which everything so far is said again
+    place = 0
+    while len(distances):
+        runs[distances - 1] = place
+        distances = distances[place + distances < len(newest_first)]
+        distances = distances[newest_first[place] == newest_first[place + distances]]
+        place += 1
+    return runs
 
 
 _READ = 1 << 23

@@ -42,7 +42,7 @@ class Score(Which, frozen=True, kw_only=True):
 
     text: Text
     begin: Annotated[int, Meta(ge=0)] = msgspec.field(default=0, name="from")
-    """The first character whose score is wanted; of a network of characters only, others score the whole text."""
+    """The character from which on tokens are told."""
 
 
 class Draws(Which, frozen=True, kw_only=True):
@@ -57,7 +57,7 @@ class Draws(Which, frozen=True, kw_only=True):
     longest_run: Count | None = None
     lines: Count | None = None
     seed: int | None = None
-    match: str | None = None
+    match: Annotated[str, Meta(max_length=2000)] | None = None
     starts: str | tuple[str, ...] | None = None
     max_line: Count | None = None
     words: bool | tuple[str, ...] | None = None
@@ -147,7 +147,7 @@ class StreamOptions(Schema, frozen=True, kw_only=True):
 class Completion(Draws, frozen=True, kw_only=True):
     """`/v1/completions`, as OpenAI's clients send it, and the settings of `Draws`."""
 
-    prompt: Prompt = ""
+    prompt: Prompt | None = None
     suffix: Text | None = None
     max_tokens: Length | None = None
     n: Annotated[int, Meta(ge=1, le=20)] | None = None

@@ -114,10 +114,10 @@ class _Prompt(NamedTuple):
     ids: NDArray[np.integer[Any]]
 
 
-def _prompts(given: asks.Prompt, tokenizer: Tokenizer) -> list[_Prompt]:
+def _prompts(given: asks.Prompt | None, tokenizer: Tokenizer) -> list[_Prompt]:
     """The prompts of a request: one or several, as texts or as ids."""
-    if isinstance(given, str):
-        given = (given,)
+    if isinstance(given, str | None):
+        given = (given or "",)
     if given and all(isinstance(each, int) for each in given):
         given = (given,)  # type: ignore[assignment]
     prompts = []
@@ -157,6 +157,10 @@ def _continued(desk: Desk, opened: Opened, asked: asks.Completion, prompts: list
     length = _LENGTH if asked.max_tokens is None else asked.max_tokens
     settings = {**asked.settings(), "length": max(length, 1), "stop": asked.stop or ()}
     config, bias = settings_for(opened.network.writing, **settings), _bias(asked.logit_bias, opened.model.vocab_size)
+    echoed = sum(len(prompt.ids) for prompt in prompts) if asked.echo else 0
+    size, most = rows * (echoed + length * len(prompts)), asks.MOST_CHARACTERS + asks.LONGEST
+    opened.job.tokens = rows * length * len(prompts)
+    require("max_tokens", length, size <= most, f"less: an answer has {most:,} tokens at most, and this one {size:,}")
     for number, prompt in enumerate(prompts):
         indices = range(number * rows, (number + 1) * rows)
         if asked.echo:
@@ -167,7 +171,7 @@ def _continued(desk: Desk, opened: Opened, asked: asks.Completion, prompts: list
             yield from (_Part(index, "", None, "length") for index in indices)
             continue
         at = [len(prompt.text) if asked.echo else 0] * rows
-        guide = desk.guide_of(opened.network, asked, prompt.text)
+        guide = desk.guide_of(opened.network, asked, prompt.text, opened.job)
         fragments = opened.draw(prompt.ids, config, rows, guide=guide, bias=bias)
         for batch in chain.from_iterable(batches(opened.tokenizer, fragments, rows)):
             reason = batch.reason and ("length" if batch.reason == "length" else "stop")

@@ -33,7 +33,7 @@ class Desk:
 
     library: Library
     memory: Memory = field(default_factory=Memory)
-    guide_of: Callable[[Network, Draws, str], Guide | None] = field(default_factory=rule_book)
+    guide_of: Callable[[Network, Draws, str, Job], Guide | None] = field(default_factory=rule_book)
     """The rules of a request, after a text."""
     units: dict[str, bytes] = field(default_factory=dict)
     """The answers of `/api/units`, by network."""

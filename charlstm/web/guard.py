@@ -101,8 +101,10 @@ class Guard:
         try:
             self._check_sender(scope, headers)
             if scope["method"] == "OPTIONS" and origin in self._access.origins:
-                allowed = {f"Access-Control-Allow-{name}": value for name, value in _PREFLIGHT.items()}
-                reply = Response(status_code=204, headers=allowed)
+                wanted = headers.get("access-control-request-headers", "content-type")
+                allowed = {"Methods": "GET, POST", "Headers": wanted, "Max-Age": "600"}
+                named = {f"Access-Control-Allow-{name}": value for name, value in allowed.items()}
+                reply = Response(status_code=204, headers=named)
             else:
                 self._check_token(scope, headers)
             if scope["method"] == "POST":
@@ -132,9 +134,6 @@ class Guard:
         if kind.lower() != "bearer" or not right:
             message = "This server asks for its token, as `Authorization: Bearer TOKEN` or as a client's API key."
             raise Refusal(401, message, "wrong_token", www_authenticate="Bearer")
-
-
-_PREFLIGHT = {"Methods": "GET, POST", "Headers": "authorization, content-type", "Max-Age": "600"}
 
 
 def _adding(more: dict[str, str], send: Send) -> Send:

@@ -32,8 +32,8 @@ class Served:
     """Reads the text whose units are looked for."""
     training_ids: Callable[[], Ids] | None = None
     """Reads the text that it was trained on."""
-    lock: Any = field(default_factory=threading.Lock)
-    """Held while something is computed once for all requests."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held while its units are looked for."""
 
     @cached_property
     def torch_model(self) -> CharLM:

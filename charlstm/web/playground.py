@@ -22,12 +22,11 @@ from charlstm.nn.architecture import Architecture
 from charlstm.nn.shapes import CELLS
 from charlstm.sampling.config import require, settings_for
 from charlstm.sampling.prompts import banned_ids
-from charlstm.tokenizers import Tokenizer
 from charlstm.web import asks
 from charlstm.web.desk import Desk, Opened, blanks_reader, ids_of
 from charlstm.web.errors import to_json
 from charlstm.web.models import Served
-from charlstm.web.reading import AnyIds, Scored, read_both_ways, rounded, score, texts_of
+from charlstm.web.reading import read_both_ways, rounded, score, texts_of
 from charlstm.web.reply import STREAM, event
 from charlstm.web.rows import Batch, batches
 from charlstm.web.turns import Job, Stopped
@@ -37,6 +36,7 @@ _ALL, _MOST_NEXT = 2048, 256
 _MOST_TRACED = 2000
 _PARTS = {"rnn": ("h",), "gru": ("r", "z", "n", "h")}
 _LSTM_PARTS = ("i", "f", "g", "o", "c", "h")
+_TINY = 1e-300
 
 
 def models(desk: Desk) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def score_text(desk: Desk, job: Job, body: bytes) -> bytes:
     if asked.mix is None and isinstance(engine := desk.library.find(asked.model).engine, BidirectionalEngine):
         ids = ids_of(engine.tokenizer, asked.text)
         scored = read_both_ways(engine, ids, job)
-        return to_json({**_from(asked.begin, scored, engine.tokenizer, ids), "next": None})
+        return to_json({**scored.columns_from(asked.begin, texts_of(engine.tokenizer, ids)), "next": None})
     opened = desk.open(asked, job)
     ids = ids_of(opened.tokenizer, asked.text)
     position, scored = opened.read(ids)
@@ -71,14 +71,7 @@ def score_text(desk: Desk, job: Job, body: bytes) -> bytes:
     else:
         likeliest = np.argsort(losses, kind="stable")[:_MOST_NEXT]
         following["top"] = [*map(list, zip(likeliest.tolist(), rounded(losses[likeliest]), strict=True))]
-    return to_json({**_from(asked.begin, scored, opened.tokenizer, ids), "next": following})
-
-
-def _from(begin: int, scored: Scored, tokenizer: Tokenizer, ids: AnyIds) -> dict[str, Any]:
-    """The columns of a text from a character on, and which one that is: the first, if tokens are no characters."""
-    begin = min(begin, len(ids)) if tokenizer.kind == "char" else 0
-    wanted = Scored._make(column[begin:] for column in scored)
-    return {"from": begin, **wanted.columns(texts_of(tokenizer, ids)[begin:])}
+    return to_json({**scored.columns_from(asked.begin, texts_of(opened.tokenizer, ids)), "next": following})
 
 
 def generate(desk: Desk, job: Job, body: bytes) -> None:
@@ -96,8 +89,9 @@ def generate(desk: Desk, job: Job, body: bytes) -> None:
     ends = {"stop": asked.stop, "stop_after": (record,) if record else ()}  # the page shows where a record ends
     settings = {**asked.settings(), "length": asked.length, "seed": seed, **ends}
     config = settings_for(opened.network.writing.replace(record=""), **settings)
-    model, guide = _held(opened, asked), desk.guide_of(opened.network, asked, text)
-    job.media_type, job.pause = STREAM, 1 / asked.speed if asked.speed else 0.0
+    model, guide = _held(opened, asked), desk.guide_of(opened.network, asked, text, job)
+    job.tokens = asked.rows * asked.length
+    job.media_type, job.pause = STREAM, 1 / (asked.speed * asked.rows) if asked.speed else 0.0
     rows = [_Row(number, len(text)) for number in range(asked.rows)]
     job.send(event({"v": 1, "seed": seed, "from": len(text), "rows": asked.rows}, "start"))
     fragments = opened.draw(ids, config, asked.rows, guide=guide, model=model)
@@ -202,12 +196,14 @@ def trace(desk: Desk, job: Job, body: bytes) -> bytes:
     ids, shape = ids_of(served.engine.tokenizer, asked.text), served.checkpoint.architecture
     _check_place(shape, asked.stack, asked.layer)
     require("to", asked.end, asked.begin < asked.end <= len(ids), f"above `from`, and at most {len(ids)}")
-    require("to", asked.end, asked.end - asked.begin <= _MOST_TRACED, f"at most {_MOST_TRACED:,} above `from`")
+    whole = shape.bidirectional  # it is read, and kept, as one window
+    longest = len(ids) if whole else asked.end - asked.begin
+    require("text" if whole else "to", longest, longest <= _MOST_TRACED, f"of at most {_MOST_TRACED:,} tokens")
     from charlstm.inspect.gates import GATES  # imports torch, so not before it is needed
     from charlstm.inspect.trace import trace_windows
 
     model, at = served.torch_model, 0
-    cut = ids if shape.bidirectional else ids[: asked.end]
+    cut = ids if whole else ids[: asked.end]
     names, gates = _PARTS.get(shape.cell, _LSTM_PARTS), GATES[shape.cell]
     planes: list[list[Any]] = [[] for _ in names]
     job.breathe()
@@ -243,8 +239,9 @@ def fill(desk: Desk, job: Job, body: bytes) -> bytes:
     typed, known, _ = fit_text(tokenizer, asked.text)
     config = FillConfig(asked.count, asked.temperature, asked.candidates, asked.newlines, asked.seed)
     answers = fill_blanks(blanks_reader(served, job), tokenizer, known, config, shown=typed, record=record)
+    losses = rounded(-np.log([max(each.probability, _TINY) for each in answers]))
     return to_json({"answers": [
-        {"text": each.text, "blanks": each.blanks, "nats": rounded(-np.log(each.probability))} for each in answers
+        {"text": each.text, "blanks": each.blanks, "nats": nats} for each, nats in zip(answers, losses, strict=True)
     ]})  # fmt: skip
 
 
@@ -258,19 +255,11 @@ def units(desk: Desk, job: Job, body: bytes) -> bytes:
 
     Returns:
         The answer.
-
-    Raises:
-        Stopped: it is no longer wanted.
     """
     served = desk.library.find(asks.read(asks.Units, body).model)
-    while not served.lock.acquire(timeout=0.1):  # somebody else has it computed
-        if job.stopped:
-            raise Stopped
-    try:
+    with job.holding(served.lock):
         if served.id not in desk.units:
             desk.units[served.id] = to_json({"units": _find_units(served)})
-    finally:
-        served.lock.release()
     return desk.units[served.id]
 
 

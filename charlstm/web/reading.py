@@ -12,7 +12,7 @@ import hashlib
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,19 +57,33 @@ class Scored(NamedTuple):
     likeliest_nats: NDArray[np.float64]
     """What each of them would have lost, (T, K)."""
 
-    def columns(self, texts: Sequence[str], shown: int = SHOWN) -> dict[str, Any]:
+    def columns_from(self, begin: int, texts: Sequence[str]) -> dict[str, Any]:
+        """The columns of those tokens that begin at a character or after it, and where the first of them begins.
+
+        Args:
+            begin: the character, from 0.
+            texts: what each token adds to the text, (T,).
+
+        Returns:
+            As `columns`, with ``at``.
+        """
+        places = np.cumsum([0, *map(len, texts)])
+        first = min(int(np.searchsorted(places, begin)), len(texts))
+        rest: Iterator[Any] = (each[first:] for each in self)
+        return {"at": int(places[first]), **Scored(*rest).columns(texts[first:])}
+
+    def columns(self, texts: Sequence[str]) -> dict[str, Any]:
         """The columns that the page gets.
 
         Args:
             texts: what each token adds to the text.
-            shown: alternatives.
 
         Returns:
             Lists of equal length, by name.
         """
-        nats, likeliest = rounded(self.nats), rounded(self.likeliest_nats[:, :shown])
+        nats, likeliest = rounded(self.nats), rounded(self.likeliest_nats[:, :SHOWN])
         predicted = (~np.isnan(self.nats)).tolist()
-        ranks, entropy, ids = self.ranks.tolist(), rounded(self.entropy), self.likeliest[:, :shown].tolist()
+        ranks, entropy, ids = self.ranks.tolist(), rounded(self.entropy), self.likeliest[:, :SHOWN].tolist()
         return {
             "texts": list(texts),
             "ids": self.ids.tolist(),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
+from charlstm.errors import CharlstmError
 from charlstm.web.errors import describe, to_json
 from charlstm.web.turns import Job, Part, Turns, Work
 
+_log = logging.getLogger(__name__)
 STREAM = "text/event-stream"
 _QUIET = 10.0
 """Seconds without a word after which a stream says that it is alive."""
@@ -78,11 +81,18 @@ async def _send(job: Job, parts: asyncio.Queue[Part], send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     while streams and part is not None:
         if isinstance(part, Exception):
-            part = event(describe(part)[1], "error")
+            part = _error(part)
         await send(_body(part, more=True))
         await asyncio.sleep(job.pause)
         part = await _next(parts)
     await send(_body(part or b"", more=False))
+
+
+def _error(fault: Exception) -> bytes:
+    """The event of an error; one that is ours is told in the terminal, too."""
+    if not isinstance(fault, CharlstmError):
+        _log.error("a fault within a stream", exc_info=fault)
+    return event(describe(fault)[1], "error")
 
 
 async def _next(parts: asyncio.Queue[Part]) -> Part:

@@ -3,7 +3,8 @@
 Each request has a thread of its own, so that what it calls (the sampler, the search for blanks) is plain code. Before
 every step of a network it asks for its turn. There it waits while another request has had less, and there it ends once
 its client is gone. So a request that has just come is answered at once, whatever long ones are under way, and a closed
-connection costs no more than the step that is being taken.
+connection costs no more than the step that is being taken. Who asks for much text waits as if it had had some of it
+already: else many that come at once, and want all there is, would go before one that wants a word.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import asyncio
 import heapq
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -25,6 +26,11 @@ SLICE = 0.008
 """Seconds after which a turn passes on."""
 LONGEST = 30.0
 """Seconds that one request may compute."""
+
+_TOKEN = 2e-5
+"""Seconds that a token counts for before it is drawn: fewer than it takes, so that nobody waits for ever."""
+_LOOK = 0.1
+"""Seconds after which one that waits for a lock looks whether it is still wanted."""
 
 CLOSING = "the server is being ended"
 
@@ -55,6 +61,7 @@ class Job:
     Attributes:
         stopped: whether the answer is no longer wanted.
         seconds: for which it has computed before its present turn.
+        tokens: that it is to draw, of all rows together.
         since: when that began.
         turn: released when it may go on.
         media_type: of the answer; to be set before its first part.
@@ -62,7 +69,7 @@ class Job:
     """
 
     def __init__(self, turns: Turns, number: int, deliver: Callable[[Part], object]) -> None:
-        self.stopped, self.seconds, self.since = False, 0.0, 0.0
+        self.stopped, self.seconds, self.since, self.tokens = False, 0.0, 0.0, 0
         self.turn = threading.Semaphore(0)
         self.media_type, self.pause = "application/json", 0.0
         self.number = number
@@ -70,7 +77,11 @@ class Job:
         self._loop = asyncio.get_running_loop()
 
     def __lt__(self, other: Job) -> bool:
-        return (self.seconds, self.number) < (other.seconds, other.number)
+        return (self._had, self.number) < (other._had, other.number)
+
+    @property
+    def _had(self) -> float:
+        return self.seconds + self.tokens * _TOKEN
 
     def breathe(self) -> None:
         """Wait for a turn, unless it has one.
@@ -85,6 +96,22 @@ class Job:
         if self.seconds > LONGEST:
             what = f"this takes more than {LONGEST:.0f} seconds of computing"
             raise UsageError(what, hint="Ask for less at a time.")
+
+    @contextmanager
+    def holding(self, lock: threading.Lock) -> Iterator[None]:
+        """Hold a lock in a ``with`` block, for what one does at a time and cannot be stopped; meanwhile others compute.
+
+        Raises:
+            Stopped: the answer is no longer wanted, and the lock was not free yet.
+        """
+        self._turns.leave(self)
+        while not lock.acquire(timeout=_LOOK):
+            if self.stopped:
+                raise Stopped
+        try:
+            yield
+        finally:
+            lock.release()
 
     def send(self, part: Part) -> None:
         """Send the next part of the answer."""
@@ -165,6 +192,13 @@ class Turns:
                 self._give(job)
         job.turn.acquire()
 
+    def leave(self, job: Job) -> None:
+        """Give up a job's turn, if it has it."""
+        with self._lock:
+            if self._running is job:
+                job.seconds += time.perf_counter() - job.since
+                self._pass_on()
+
     def _give(self, job: Job) -> None:
         self._running, job.since = job, time.perf_counter()
         job.turn.release()
@@ -187,10 +221,9 @@ class Turns:
         except Exception as fault:
             answer = fault
         finally:
+            self.leave(job)
             with self._lock:
                 self._jobs.remove(job)
-                if self._running is job:
-                    self._pass_on()
         if answer is not None:
             job.send(answer)
         job.send(None)

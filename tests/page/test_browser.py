@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 import time
 
+import numpy as np
 import pytest
 
 from charlstm.checkpoint.format import read_model
+from charlstm.engine.load import load_engine, torch_model
 from charlstm.export.html_page import Shared, html_page
+from charlstm.inspect.trace import trace
 from tests.page.browser import CHROMIUM, LETTERS, needs_chromium, network, save, served
 
 playwright = pytest.importorskip("playwright.sync_api")
 
 pytestmark = [needs_chromium, pytest.mark.timeout(300)]
 
+SIGNED = ("542788", "f7f7f7", "b35806")
+"""The colours of -1, 0 and 1 on a light page: see page.css."""
 UNITS = [
     {"stack": "layers", "layer": 1, "part": "c", "unit": 3, "label": "inside quotes", "value": 0.9, "chance": 0.6,
      "graded": False,     "sign": 1, "low": -4.0, "high": 4.0},
@@ -265,19 +270,29 @@ def test_two_networks_write_together(page):
 
 
 @pytest.mark.slow
-def test_the_heat_map_is_what_the_backend_traced(page):
-    type_text(page, "The tide was out")
-    wait_until(page, "document.querySelector('#strip canvas').getAttribute('aria-label')?.includes('16 characters')")
-    label = page.locator("#strip canvas").get_attribute("aria-label")
-    assert "12 units" in label
-    colours = page.evaluate("""() => {
-      const canvas = document.querySelector('#strip canvas');
-      const { data } = canvas.getContext('2d').getImageData(0, 20, canvas.width, canvas.height - 20);
-      const seen = new Set();
-      for (let k = 0; k < data.length; k += 4) seen.add(data[k] * 65536 + data[k + 1] * 256 + data[k + 2]);
-      return seen.size;
-    }""")  # fmt: skip
-    assert colours > 20
+def test_the_heat_map_has_the_colours_of_the_traced_values(page):
+    text = "The tide was out"
+    type_text(page, text)
+    page.wait_for_selector(f"#strip canvas[aria-label*='cell state of 12 units at {len(text)} characters']")
+    page.wait_for_timeout(200)
+    model = network()
+    traced = trace(torch_model(model), model.load_tokenizer().encode(text))
+    values = np.tanh(traced.layers["layers"][0].parts["c"])
+    pixels = page.evaluate(
+        """([tokens, units, letters, column]) => {
+          const canvas = document.querySelector("#strip canvas");
+          const context = canvas.getContext("2d");
+          const row = (canvas.height - letters) / units;
+          const { data, width } = context.getImageData(0, 0, canvas.width, canvas.height);
+          const at = (x, y) => [...data.slice((Math.floor(y) * width + x) * 4).slice(0, 3)];
+          return Array.from({ length: tokens }, (_, token) => Array.from({ length: units }, (_, unit) =>
+            at((token + 0.5) * column, letters + (unit + 0.5) * row)));
+        }""",
+        [*values.shape, 20, 12],
+    )
+    low, middle, high = (np.array([int(each[at : at + 2], 16) for at in (0, 2, 4)]) for each in SIGNED)
+    ends = np.where(values[..., None] < 0, low, high)
+    np.testing.assert_allclose(pixels, middle + (ends - middle) * np.abs(values)[..., None], atol=3)
 
 
 @pytest.mark.slow
@@ -402,10 +417,6 @@ def test_it_learns_a_text_and_is_saved_as_a_network_and_as_a_page(browser, addre
 @pytest.mark.slow
 def test_what_the_page_computes_is_what_torch_computes(browser, addresses):
     """The worker of the page, asked through its own messages, against the NumPy engine."""
-    import numpy as np
-
-    from charlstm.engine.load import load_engine
-
     for page in open_page(browser, addresses["file"]):
         type_text(page, "The tide")
         scored(page)
@@ -415,6 +426,6 @@ def test_what_the_page_computes_is_what_torch_computes(browser, addresses):
         text = page.input_value("#area")
         for token in engine.tokenizer.encode(text).tolist():
             logits, state = engine.step([token], state)
-        shares = np.sort(np.exp(logits[0]) / np.exp(logits[0]).sum())[::-1]
-        first = float(shown[0].split()[0])
-        assert first == pytest.approx(100 * shares[0], abs=0.6)
+        shares = np.sort(np.exp(logits[0]) / np.exp(logits[0]).sum())[::-1][:8]
+        percents = [float(each.split()[0]) for each in shown[:8]]
+        np.testing.assert_allclose(percents, 100 * shares, atol=0.51)  # whole ones from 10 % on

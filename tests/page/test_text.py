@@ -219,7 +219,7 @@ def test_a_text_is_scored_as_in_python_wherever_scoring_begins(tmp_path):
     np.testing.assert_allclose(whole["nats"][1:], nats, atol=1e-4)
     assert whole["nats"][0] is None
     for part in answer["parts"]:
-        begin = part["from"]
+        begin = part["at"]
         assert part["ids"] == whole["ids"][begin:]
         assert part["nats"] == whole["nats"][begin:]
         assert part["next"] == whole["next"]

@@ -251,6 +251,7 @@ def _is_within(data: bytes, ranges: ByteRanges) -> bool:
         ("(" * 101 + "a" + ")" * 101, "more than 100 groups in each other"),
         ("(a|b)*a(a|b){20}", "needs more than 20,000 states. Let it repeat less"),
         ("(a{1000}){1000}", "needs more than 20,000 states"),
+        ("((a?){141}){141}", "needs states that are too large. Let it repeat less"),
         ("a{99999999999999}", "needs more than 20,000 states"),
         ("", "no text but the empty one matches"),
         ("(b|)(?:){5}[^\\s\\S]?", None),

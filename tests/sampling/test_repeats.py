@@ -32,6 +32,23 @@ def test_the_longest_passage_that_is_said_again(text, window):
             assert repeats.longest()[0] == said_again(text[:end], window)
 
 
+@given(texts, texts, st.integers(1, 70))
+def test_what_came_before_is_known_as_if_it_had_been_pushed(before, text, window):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "WINDOW", window)
+        known, pushed = Repeats(2, before), Repeats(2)
+        for token in before[-window:]:
+            pushed.push(np.full(2, token))
+        for token in text:
+            np.testing.assert_array_equal(known._runs, pushed._runs)
+            assert known.longest().tolist() == pushed.longest().tolist()
+            for each in (known, pushed):
+                each.push(np.array([token, 0]))
+        np.testing.assert_array_equal(
+            known.without_longer_runs(np.zeros((2, 3)), 2), pushed.without_longer_runs(np.zeros((2, 3)), 2)
+        )
+
+
 def test_rows_do_not_disturb_each_other_and_share_what_came_before():
     both = Repeats(2, [1, 2, 3])
     for tokens in ([1, 0], [2, 1], [3, 2]):

@@ -233,6 +233,8 @@ def test_a_mix_writes(client: openai.OpenAI) -> None:
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "too many": ({"n": 21}, "n"),
+    "too much together": ({"max_tokens": 5000, "n": 15}, "max_tokens"),
+    "too much echo": ({"prompt": "abc" * 3000, "echo": True, "n": 8}, "max_tokens"),
     "too long": ({"max_tokens": 5001}, "max_tokens"),
     "negative": ({"max_tokens": -1}, "max_tokens"),
     "hot": ({"temperature": 2.5}, "temperature"),

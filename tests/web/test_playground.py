@@ -69,7 +69,7 @@ def test_a_score_is_the_librarys(server: Running) -> None:
     answer = server.post("/api/score", text=text)
     model = Model(served().checkpoint)
     reading = model.read(text)
-    assert set(answer) == {*COLUMNS, "from", "next"}
+    assert set(answer) == {*COLUMNS, "at", "next"}
     assert "".join(answer["texts"]) == text
     assert answer["nats"][0] is None
     np.testing.assert_allclose(answer["nats"][1:], model.trace(text).nats, atol=1e-4)
@@ -78,17 +78,6 @@ def test_a_score_is_the_librarys(server: Running) -> None:
         assert probabilities[character] == pytest.approx(probability, abs=1e-4)
     entropy = -sum(share * math.log(share) for _, share in reading.probabilities)
     assert answer["next"]["entropy"] == pytest.approx(entropy, abs=1e-3)
-
-
-def test_a_score_begins_where_it_is_wanted(server: Running) -> None:
-    text = "abc fed\ncab" * 9
-    whole = server.post("/api/score", text=text)
-    for begin in (0, 5, 63, 64, 65, len(text), len(text) + 9):
-        part = server.post("/api/score", text=text, **{"from": begin})
-        assert part["from"] == min(begin, len(text))
-        assert part["next"] == whole["next"]
-        for column in COLUMNS:
-            assert part[column] == whole[column][begin:]
 
 
 def test_without_a_text_only_what_may_come_is_told(server: Running) -> None:
@@ -102,6 +91,19 @@ def test_bytes_add_their_character_when_it_is_whole(server: Running) -> None:
     answer = server.post("/api/score", text="né", model="bytes")
     assert answer["texts"] == ["n", "", "é"]
     assert len(answer["next"]["nats"]) == 256
+
+
+@pytest.mark.parametrize(("text", "model"), [("abc fed" * 20, "small"), ("né漢n", "bytes"), ("abc fed", "both")])
+def test_only_new_tokens_are_told_if_that_is_asked_for(server: Running, text: str, model: str) -> None:
+    whole = server.post("/api/score", text=text, model=model)
+    assert whole["at"] == 0
+    for begin in (*range(len(text) + 1), 10**9):
+        part = server.post("/api/score", text=text, model=model, **{"from": begin})
+        assert "".join(part["texts"]) == text[begin:]
+        assert part["at"] == min(begin, len(text))
+        assert part["next"] == whole["next"]
+        for column in COLUMNS:
+            assert part[column] == (whole[column][-len(part[column]) :] if part[column] else [])
 
 
 def test_a_score_of_a_network_that_reads_both_ways_has_nothing_next(server: Running) -> None:
@@ -266,6 +268,9 @@ def test_the_speed_is_kept(server: Running) -> None:
     events = server.events(text="abc", length=6, speed=20)
     assert 0.2 <= time.monotonic() - began < 5
     assert [name for name, _ in events] == ["start", *["text"] * 6, "end"]
+    began = time.monotonic()
+    server.events(text="abc", length=6, speed=20, rows=3)
+    assert 0.2 <= time.monotonic() - began < 0.85, "each row at this speed"
 
 
 @pytest.mark.parametrize(
@@ -374,6 +379,11 @@ def test_a_trace_of_what_is_not_there_is_refused(server: Running, wrong: dict[st
     assert server.ask("POST", "/api/trace", ask).status == 400
 
 
+def test_a_network_that_reads_both_ways_is_traced_as_one_window_so_not_a_long_one(server: Running) -> None:
+    refused = server.ask("POST", "/api/trace", {"text": "a" * 2001, "model": "both", "to": 5})
+    assert (refused.status, refused.json()["error"]["param"]) == (400, "text")
+
+
 def test_both_stacks_of_a_network_that_reads_both_ways_are_traced(server: Running) -> None:
     for stack in ("layers", "backwards"):
         data = server.post("/api/trace", text="abc fed", model="both", stack=stack, to=7)
@@ -431,19 +441,23 @@ def test_a_network_without_its_text_says_so() -> None:
             assert (answer.status, answer.json()["error"]["code"]) == (404, "not_found")
 
 
-def test_a_network_that_diverged_is_an_error_of_the_stream() -> None:
-    """A network whose weights are out of range after some steps: the stream says so and ends."""
+@pytest.mark.parametrize("ours", [False, True])
+def test_what_goes_wrong_within_a_stream_is_its_last_event(ours: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """A network that diverged is the network's fault; anything else is a bug, which the terminal tells in full."""
     small = slow(seconds=0)
     step, engine = small.engine.step, small.engine  # type: ignore[union-attr]
 
     def broken(tokens: Any, state: Any) -> Any:
         logits, after = step(tokens, state)
+        if engine.steps > 20 and ours:  # type: ignore[union-attr]
+            raise KeyError("a bug")
         return (logits * np.inf if engine.steps > 20 else logits), after  # type: ignore[union-attr]
 
     engine.step = broken  # type: ignore[union-attr, method-assign, assignment]
     with running(small) as server:
         events = server.events(text="abc", length=100)
         assert [name for name, _ in events][-1] == "error"
-        assert "not finite" in events[-1][1]["error"]["message"]
+        assert ("its terminal says more" if ours else "not finite") in events[-1][1]["error"]["message"]
+        assert ("a bug" in caplog.text) == ours
         again = server.ask("POST", "/api/score", {"text": "abc" * 30})
         assert (again.status, again.headers["x-should-retry"]) == (500, "false")

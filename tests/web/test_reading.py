@@ -75,11 +75,11 @@ def test_of_a_large_vocabulary_the_twenty_likeliest_are_kept() -> None:
 def test_columns_hold_nothing_that_json_cannot() -> None:
     logits = np.array([[np.nan] * 3, [0.0, 30_000.0, -30_000.0]])
     with np.errstate(invalid="ignore"):
-        columns = score(logits, [0, 2]).columns(["a", "c"], 2)
+        columns = score(logits, [0, 2]).columns(["a", "c"])
     assert columns["nats"] == [None, 9999.0]
     assert columns["ranks"] == [None, 2]
     assert columns["entropy"] == [None, 0.0]
-    assert columns["alternatives"] == [[], [[1, 0.0], [0, 9999.0]]]
+    assert columns["alternatives"] == [[], [[1, 0.0], [0, 9999.0], [2, 9999.0]]]
     assert {name: len(each) for name, each in columns.items()} == dict.fromkeys(columns, 2)
 
 

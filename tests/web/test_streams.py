@@ -257,6 +257,22 @@ def test_ctrl_c_ends_it_within_two_seconds_with_streams_open(number: signal.Sign
     assert seconds < 2
 
 
+@pytest.mark.slow
+def test_ctrl_c_does_not_wait_for_a_search_that_cannot_be_stopped(tmp_path: Path) -> None:
+    with start("serve", "starter", "--port", "0", folder=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        host = process.stdout.readline().split()[0].removeprefix("http://").rstrip("/")
+        with socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2])), 30) as connection:
+            connection.sendall(request(host, "POST", "/api/units", {}, None))
+            time.sleep(6)  # torch has been loaded, and computes
+            began = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            code = process.wait(30)
+        assert process.stderr.read() == ""
+    assert (code, time.monotonic() - began < 2) == (130, True)
+
+
 # ---- many at once ---------------------------------------------------------------------------------------------------
 
 
@@ -272,7 +288,7 @@ def hostile(server: Running, number: int) -> list[socket.socket]:
     elif kind == 2:  # an answer that is never read
         connection = ask_for(server, "/api/generate", text="abc", length=5000, rows=4, **SETTINGS)
     elif kind == 3:  # all that there is, read
-        connection = ask_for(server, "/v1/completions", prompt="abc", max_tokens=5000, n=20)
+        connection = ask_for(server, "/v1/completions", prompt="abc", max_tokens=5000, n=13)
     else:  # from another page, again and again
         connection = server.connect()
         for _ in range(20):
@@ -308,7 +324,7 @@ def test_the_extra_is_named_where_it_is_missing(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr == "charlstm: the server needs uvicorn, which is not installed. pip install 'charlstm[serve]'\n"
+    assert done.stderr == "charlstm: the server needs uvicorn, which is not installed. pip install starlette uvicorn\n"
 
 
 def test_answers_of_streams_can_be_read_as_lines(server: Running) -> None:

@@ -97,6 +97,30 @@ def test_who_has_had_least_goes_first() -> None:
     assert seconds < 0.4, "ten steps of its own, and the rest of a turn; the others need 2.4 s"
 
 
+def test_who_asks_for_little_goes_before_many_that_come_with_it_and_ask_for_much() -> None:
+    ended = []
+
+    def work(tokens: int, steps: int) -> Callable[[Job], None]:
+        def run(job: Job) -> None:
+            job.tokens = tokens
+            for _ in range(steps):
+                step(job)
+            ended.append(tokens)
+
+        return run
+
+    async def scene(turns: Turns) -> None:
+        queues: list[asyncio.Queue[Part]] = [asyncio.Queue() for _ in range(9)]
+        for queue in queues[:-1]:
+            turns.begin(work(20_000, 40), queue.put_nowait)
+        turns.begin(work(16, 20), queues[-1].put_nowait)
+        for queue in queues:
+            await parts_of(queue)
+
+    in_a_loop(scene)
+    assert ended == [16] + [20_000] * 8
+
+
 def test_equals_share() -> None:
     """Of two that began together neither is far ahead at any time."""
     counts = [0, 0]
@@ -171,6 +195,29 @@ def test_one_that_waits_for_its_turn_is_stopped_too() -> None:
         return seconds
 
     assert in_a_loop(scene) < 0.3
+
+
+def test_what_waits_for_a_lock_lets_others_compute_and_can_be_stopped() -> None:
+    lock = threading.Lock()
+
+    def waits(job: Job) -> bytes:
+        job.breathe()
+        with job.holding(lock):
+            return b"held"
+
+    async def scene(turns: Turns) -> None:
+        queues: list[asyncio.Queue[Part]] = [asyncio.Queue() for _ in range(3)]
+        with lock:
+            first, second = (turns.begin(waits, queue.put_nowait) for queue in queues[:2])
+            await asyncio.sleep(0.05)
+            turns.begin(lambda job: job.breathe() or b"computed", queues[2].put_nowait)  # type: ignore[func-returns-value]
+            assert await parts_of(queues[2]) == [b"computed"]
+            turns.stop(first)
+            assert await parts_of(queues[0]) == []
+        assert await parts_of(queues[1]) == [b"held"]
+        assert not second.stopped
+
+    in_a_loop(scene)
 
 
 def test_there_are_only_so_many_places(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
@@ -13,6 +14,7 @@ from charlstm.cli import options
 from charlstm.cli.load_model import read_model
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
 from charlstm.errors import NotFoundError, UsageError
+from charlstm.paths import starter_folder
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
@@ -87,8 +89,14 @@ def serve(
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (f"#token={token}" if token else "")
     print(f"{address} serves {' and '.join(each.id for each in served)}; Ctrl-C ends it", flush=True)
     if show:
-        _open(address)
-    Server(Desk(Library(served)), access).run(sockets=[socket])
+        _open(address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"))
+    server = Server(Desk(Library(served)), access)
+    try:
+        server.run(sockets=[socket])
+    except KeyboardInterrupt:
+        if len(server.turns):  # the search for units cannot be stopped, and torch would end with an abort
+            os._exit(130)
+        raise
 
 
 def _check_installed() -> None:
@@ -97,7 +105,7 @@ def _check_installed() -> None:
         import uvicorn  # noqa: F401
     except ImportError as fault:
         what = f"the server needs {fault.name}, which is not installed"
-        raise UsageError(what, hint="pip install 'charlstm[serve]'") from fault
+        raise UsageError(what, hint="pip install starlette uvicorn") from fault
 
 
 def _load(references: list[str], root: Path, cache: Path) -> list[Served]:
@@ -117,6 +125,8 @@ def _load(references: list[str], root: Path, cache: Path) -> list[Served]:
 
 def _newest_and_starter(root: Path) -> list[tuple[Path, Checkpoint]]:
     newest = read_model(None, root)
+    if newest[0].parent == starter_folder():
+        return [newest]
     try:
         return [newest, read_model("starter", root)]
     except NotFoundError:  # an installation without it

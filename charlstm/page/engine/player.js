@@ -84,7 +84,7 @@ export class Player {
       place++;
       await breathe();
     }
-    return { ...scored, from, next: distribution(/** @type {Float32Array} */ (logits)) };
+    return { ...scored, at: from, next: distribution(/** @type {Float32Array} */ (logits)) };
   }
 
   /**

@@ -65,33 +65,43 @@ const times = (counter, count, body) => [
   [0x03, 0x40, body, set(counter, subtract(get(counter), constant(1))), get(counter), 0x0d, 0, END],
 ];
 
+const SOME = 32;
+
 /**
  * `dots`: y = W x for each of `count` vectors. W lies in blocks of sixteen rows, interleaved: the sixteen weights of a
- * column stand together.
+ * column stand together. Every 32 columns have sums of their own, which are added up: a long sum of float32 numbers
+ * loses more digits than several short ones.
  */
 function dotsCode() {
-  const [w, x, y, blocks, columns, count, block, vectors, column, p, q, out, a, b, c, d, value] = Array(17).keys();
+  const [w, x, y, blocks, columns, count, block, vectors, column, left, p, q, out, a, b, c, d, A, B, C, D, value] = Array(22).keys();
   /** @param {number} sum @param {number} offset */
   const grow = (sum, offset) => set(sum, addVectors(get(sum), multiplyVectors(load(get(p), offset), get(value))));
+  const few = [get(left), constant(SOME), [get(left), constant(SOME), 0x49], 0x1b]; // the smaller of the two
   const body = times(block, get(blocks), [
     set(q, get(x)),
     set(out, get(y)),
     times(vectors, get(count), [
       set(p, get(w)),
+      [A, B, C, D].map((sum) => set(sum, noVector)),
+      set(left, get(columns)),
+      [0x03, 0x40], // until none is left
       [a, b, c, d].map((sum) => set(sum, noVector)),
-      times(column, get(columns), [
+      times(column, few, [
         set(value, loadSplat(get(q))),
         [a, b, c, d].map((sum, k) => grow(sum, 16 * k)),
         increase(p, constant(64)),
         increase(q, constant(4)),
       ]),
-      [a, b, c, d].map((sum, k) => store(get(out), 16 * k, get(sum))),
+      [A, B, C, D].map((sum, k) => set(sum, addVectors(get(sum), get([a, b, c, d][k])))),
+      set(left, subtract(get(left), few)),
+      [get(left), 0x0d, 0, END],
+      [A, B, C, D].map((sum, k) => store(get(out), 16 * k, get(sum))),
       increase(out, multiply(get(blocks), constant(64))),
     ]),
     set(w, get(p)),
     increase(y, constant(64)),
   ]);
-  return { parameters: 6, integers: 6, vectors: 5, body };
+  return { parameters: 6, integers: 7, vectors: 9, body };
 }
 
 /**

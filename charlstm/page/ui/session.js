@@ -371,8 +371,8 @@ export class Session {
         const scored = await this.backend.score({ ...this.asked, text, from }, control.signal);
         const { characters: read, marks: known } = marksOf(scored, false);
         const now = flat(this.root).characters;
-        if (control.signal.aborted || read.some((each, k) => now[scored.from + k] !== each)) return;
-        this.root = mark(this.root, scored.from, known);
+        if (control.signal.aborted || read.some((each, k) => now[scored.at + k] !== each)) return;
+        this.root = mark(this.root, scored.at, known);
         this.changed();
       }
     });

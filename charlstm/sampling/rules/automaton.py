@@ -18,6 +18,8 @@ from charlstm.sampling.rules.syntax import Characters, Choice, Ranges, Repeat, S
 from charlstm.sampling.rules.utf8 import ByteRanges, byte_ranges
 
 _MOST_NODES, _MOST_STATES = 200_000, 20_000
+_MOST_TOGETHER = 1_000_000
+"""Nodes of all states together, since each is looked at: some seconds."""
 
 Codes = Callable[[Ranges], Ranges]
 """Restricts code points to those that there are."""
@@ -50,8 +52,8 @@ def determine(tree: Tree, known: Codes, name: str) -> ByteAutomaton:
     end = graph.node()
     try:
         return _subsets(graph, graph.add(tree, end), end)
-    except OverflowError:
-        what = f"`{name}` needs more than {_MOST_STATES:,} states"
+    except OverflowError as fault:
+        what = f"`{name}` needs {str(fault) or f'more than {_MOST_STATES:,} states'}"
         raise UsageError(what, hint="Let it repeat less, or less often.") from None
 
 
@@ -117,7 +119,7 @@ def _subsets(graph: _Graph, begin: int, end: int) -> ByteAutomaton:
     symbol = {border: number for number, border in enumerate(borders)}
     symbol[256] = len(borders)
     start = _closure(graph, (begin,))
-    states, waiting, rows = {start: 0}, [start], []
+    states, waiting, rows, nodes = {start: 0}, [start], [], len(start)
     closures: dict[frozenset[int], int] = {}  # the state of each set of nodes, before empty edges are followed
     for state in waiting:
         row = []
@@ -127,6 +129,9 @@ def _subsets(graph: _Graph, begin: int, end: int) -> ByteAutomaton:
                 if following not in states:
                     if len(states) == _MOST_STATES:
                         raise OverflowError
+                    nodes += len(following)
+                    if nodes > _MOST_TOGETHER:
+                        raise OverflowError("states that are too large")
                     states[following] = len(states)
                     waiting.append(following)
                 closures[targets] = states[following]
