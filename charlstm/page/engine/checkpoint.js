@@ -137,13 +137,13 @@ export function writeCheckpoint(tensors, metadata) {
 const bits = new DataView(new ArrayBuffer(4));
 
 /** @param {number} half the upper half of a float32 */
-export function fromBfloat16(half) {
+function fromBfloat16(half) {
   bits.setUint32(0, half << 16);
   return bits.getFloat32(0);
 }
 
 /** @param {number} half the bits of a float16 */
-export function fromFloat16(half) {
+function fromFloat16(half) {
   const sign = half & 0x8000 ? -1 : 1;
   const exponent = (half >> 10) & 31;
   const fraction = half & 1023;

@@ -90,7 +90,7 @@ function keepRanked(logits, keep) {
 }
 
 /** The ids from the likeliest to the least likely, equals by id. @param {Float32Array | Float64Array} logits */
-export function ranking(logits) {
+function ranking(logits) {
   return Array.from(logits, (_, token) => token).sort((a, b) => logits[b] - logits[a] || a - b);
 }
 

@@ -40,7 +40,7 @@ function mix(value) {
  * The hashes of the n-grams of 2, 3, … tokens that end at the newest.
  * @param {number[]} numbers the newest first
  */
-export function ngramHashes(numbers) {
+function ngramHashes(numbers) {
   let hash = mix(numbers[0]);
   return numbers.slice(1).map((number) => (hash = mix((Math.imul(hash, P) + number) | 0)));
 }

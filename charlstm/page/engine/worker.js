@@ -41,7 +41,7 @@ export function serveMessages(scope) {
 }
 
 /** @param {unknown} fault */
-export function plainError(fault) {
+function plainError(fault) {
   if (fault instanceof UnknownCharacter) {
     return { message: fault.message, code: "unknown_character", at: fault.at, character: fault.character };
   }

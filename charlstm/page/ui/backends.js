@@ -18,7 +18,7 @@
 const TRIES = 3; // where the server is busy
 
 /** What went wrong, in one line for a person. */
-export class Fault extends Error {
+class Fault extends Error {
   /** @param {{message: string, code?: string | null, at?: number}} error */
   constructor({ message, code = null, at }) {
     super(message);

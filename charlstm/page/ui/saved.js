@@ -28,7 +28,7 @@ export function kept() {
 }
 
 /** @param {any} tree @returns {import("./tree.js").Passage} */
-export function fromPlain({ text, drawn, starred = false, ways = [], chosen = 0 }) {
+function fromPlain({ text, drawn, starred = false, ways = [], chosen = 0 }) {
   const characters = Array.from(text);
   /** @type {boolean[]} */
   const flags = drawn.flatMap((/** @type {number} */ length, /** @type {number} */ k) => Array(length).fill(k % 2 === 1));

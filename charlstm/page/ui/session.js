@@ -12,6 +12,8 @@ const PIECE = 1000; // characters that are scored at a time
 const TYPING = 1000; // milliseconds: typing that goes on sooner is undone at once
 const PAUSE = 60; // milliseconds without a change before a text is scored
 
+/** @typedef {{root: import("./tree.js").Passage, caret: number, scoredBy: string}} Then a tree there was */
+
 export class Session {
   /**
    * @param {import("./backends.js").Backend} backend
@@ -22,9 +24,9 @@ export class Session {
     this.changed = changed;
     this.root = treeOf("");
     this.caret = 0;
-    /** @type {{root: import("./tree.js").Passage, caret: number}[]} */
+    /** @type {Then[]} */
     this.past = [];
-    /** @type {{root: import("./tree.js").Passage, caret: number}[]} */
+    /** @type {Then[]} */
     this.future = [];
     /** @type {any[]} */
     this.models = [];
@@ -41,11 +43,12 @@ export class Session {
     /** @type {AbortController | null} */
     this.writing = null;
     this.begun = 0; // where the last writing began
+    this.left = 0; // characters that it has still to write
     /** @type {number[]} */
     this.waysOn = []; // the passages that are offered side by side
     /** @type {{at: number, next: any} | null} */
     this.here = null; // the distribution at the caret
-    this.lastTyped = 0;
+    this.lastTyped = -Infinity;
     this.scoring = new AbortController();
     this.looking = new AbortController();
     this.timer = 0;
@@ -156,6 +159,10 @@ export class Session {
     await this.attempt(control.signal, async () => {
       const { answers } = await this.backend.fill({ model: this.model, text: this.text, count: 3 }, control.signal);
       if (control.signal.aborted) return;
+      if (!answers.length) {
+        this.say("nothing was found that fits");
+        return;
+      }
       const all = [...answers].reverse(); // the likeliest is taken last, and so is the one that is shown
       for (const { text } of all) this.commit(branch(this.root, 0, Array.from(text), Array.from(text, () => TYPED)), 0);
       this.caret = this.length;
@@ -179,6 +186,7 @@ export class Session {
     const request = { ...this.asked, ...this.settings, length, text, rows: targets.length, hold: this.hold };
     const begun = performance.now();
     let count = 0;
+    this.left = length;
     this.say("writing");
     await this.attempt(control.signal, async () => {
       for await (const { event, data } of this.backend.generate(request, control.signal)) {
@@ -189,6 +197,7 @@ export class Session {
         for (const [from, to] of pieces(characters.length, this.speed)) {
           this.grow(targets[data.row], characters.slice(from, to), marks.slice(from, to));
           count += to - from;
+          this.left -= (to - from) / targets.length;
           if (this.speed) await pause(1000 / this.speed, control.signal);
         }
       }
@@ -296,7 +305,7 @@ export class Session {
     this.mix = mix;
     this.hold = null;
     this.root = unscoredTree(this.root);
-    if (goesOn) this.write();
+    if (goesOn) this.write({ length: Math.max(1, Math.ceil(this.left)) });
     else this.rescore();
   }
 
@@ -320,31 +329,36 @@ export class Session {
     this.stop();
     this.caret = this.length;
     const target = /** @type {import("./tree.js").Passage} */ (path(this.root).at(-1));
-    const begun = this.begun;
-    this.stream([target.id], this.caret).then(() => (this.begun = begun));
+    const { begun, left } = this;
+    this.stream([target.id], this.caret, Math.max(1, Math.ceil(left))).then(() => (this.begun = begun));
   }
 
   // ---- what follows from it ----------------------------------------------------------------------------------------
 
   /** @param {import("./tree.js").Passage} root @param {number} caret @param {boolean} undoable */
   commit(root, caret, undoable = true) {
-    if (undoable) this.past.push({ root: this.root, caret: this.caret });
+    if (undoable) this.past.push(this.now());
     this.future = [];
     this.root = root;
     this.caret = caret;
     this.waysOn = [];
-    this.lastTyped = 0;
+    this.lastTyped = -Infinity;
     this.fault = "";
     this.changed();
   }
 
-  /** @param {{root: any, caret: number}[]} from @param {{root: any, caret: number}[]} to */
+  /** The tree and the caret as they are, and which network has scored it. */
+  now() {
+    return { root: this.root, caret: this.caret, scoredBy: JSON.stringify(this.asked) };
+  }
+
+  /** @param {Then[]} from @param {Then[]} to */
   restore(from, to) {
     const then = from.pop();
     if (!then) return;
     this.stop();
-    to.push({ root: this.root, caret: this.caret });
-    this.root = then.root;
+    to.push(this.now());
+    this.root = then.scoredBy === JSON.stringify(this.asked) ? then.root : unscoredTree(then.root);
     this.caret = Math.min(then.caret, this.length);
     this.waysOn = [];
     this.rescore();

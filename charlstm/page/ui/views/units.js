@@ -26,7 +26,7 @@ export function unitsView(panel, session, shown) {
 }
 
 /** How much a unit tells, 0 to 1. @param {number} value the AUC, or a rank correlation @param {boolean} graded */
-export function strength(value, graded) {
+function strength(value, graded) {
   return (graded ? Math.abs(value) : Math.abs(value - 0.5) * 2).toFixed(2);
 }
 
