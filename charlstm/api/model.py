@@ -28,7 +28,6 @@ from charlstm.filling.readers import reader_of
 from charlstm.nn.architecture import Architecture
 from charlstm.paths import cache_folder
 from charlstm.sampling.config import SampleConfig, require, require_whole, settings_for
-from charlstm.sampling.guides import Guide
 from charlstm.sampling.position import prefill
 from charlstm.sampling.prompts import Unknown, bos_ids, fit_prompt, prompt_ids
 from charlstm.sampling.records import draw_records
@@ -117,6 +116,7 @@ class Model:
         max_line: int = 0,
         words: bool | str | Collection[str] = False,
         no_copy: int = 0,
+        rhyme: bool = False,
         particles: int = 1,
         source: str | tuple[str, ...] = (),
         unknown: Unknown = "error",
@@ -145,6 +145,7 @@ class Model:
             words: whether letters may form only words of the training text (`sampling.words`); or only those of another
                 text, or of a list.
             no_copy: no so many characters in a row, 20 or more, stand in the training text; 0 is off.
+            rhyme: whether it is written in pairs of lines that rhyme.
             particles: texts drawn for each returned, to find one that the network likes under these rules; 1 is off.
             source: the training text, for ``no_copy``, if it is not where it was.
             unknown: what happens to characters of the prompt outside the model's alphabet: error, skip, or map to the
@@ -165,8 +166,9 @@ class Model:
             stop_after=stop_after, lines=lines, seed=seed,
         )  # fmt: skip
         rules = RuleSettings(
-            match=match, starts=starts, max_line=max_line, words=words, no_copy=no_copy, particles=particles
-        )
+            match=match, starts=starts, max_line=max_line, words=words, no_copy=no_copy, rhyme=rhyme,
+            particles=particles,
+        )  # fmt: skip
         return self._stream(prompt, unknown, config, rules, source)
 
     @suggest_names
@@ -191,6 +193,7 @@ class Model:
         max_line: int = 0,
         words: bool | str | Collection[str] = False,
         no_copy: int = 0,
+        rhyme: bool = False,
         particles: int = 1,
         source: str | tuple[str, ...] = (),
         unknown: Unknown = "error",
@@ -216,6 +219,7 @@ class Model:
             max_line: see there.
             words: see there.
             no_copy: see there.
+            rhyme: see there.
             particles: see there.
             source: see there.
             unknown: see there.
@@ -232,8 +236,9 @@ class Model:
             stop_after=stop_after, lines=lines, seed=seed,
         )  # fmt: skip
         rules = RuleSettings(
-            match=match, starts=starts, max_line=max_line, words=words, no_copy=no_copy, particles=particles
-        )
+            match=match, starts=starts, max_line=max_line, words=words, no_copy=no_copy, rhyme=rhyme,
+            particles=particles,
+        )  # fmt: skip
         if not config.ends:
             hint = "Give a length, stop, stop_after or lines; or use stream() for an endless one."
             raise UsageError("a text that nothing ends never ends", hint=hint)
@@ -305,10 +310,10 @@ class Model:
         rules = RuleSettings(
             match=match, starts=starts, max_line=max_line, words=words, no_copy=no_copy, particles=particles
         )
-        known = self._known(prompt, unknown, "prompt")
+        known, made = self._known(prompt, unknown, "prompt"), self._rules(rules, source)
         drawn = draw_records(
             self.writer, writing, self.checkpoint.records, config, count,
-            prompt=known, new_only=new, guide=self._guide(known, rules, source), particles=particles,
+            prompt=known, new_only=new, guide=made.after(known) if made else None, particles=particles,
         )  # fmt: skip
         return [record.text for record in sorted(drawn, key=lambda record: not record.is_new)]
 
@@ -522,23 +527,25 @@ class Model:
         engine, known = self.writer, self._known(prompt, unknown, "prompt")
         writing = self.checkpoint.writing
         ids = prompt_ids(self.tokenizer, known, writing.record)
-        guide = self._guide(known, rules, source)
-        fragments = sample(engine, ids, config, starts=writing.starts, guide=guide, particles=rules.particles)
+        made = self._rules(rules, source)
+        guide, rhymes = (made.after(known), made.rhymes) if made else (None, None)
+        fragments = sample(
+            engine, ids, config, starts=writing.starts, guide=guide, particles=rules.particles, rhymes=rhymes
+        )
         return (fragment.text for fragment in fragments)
 
-    def _guide(self, text: str, settings: RuleSettings, source: str | tuple[str, ...]) -> Guide | None:
-        """The rules that a text keeps after another one."""
+    def _rules(self, settings: RuleSettings, source: str | tuple[str, ...]) -> Rules | None:
+        """What makes the guides of some rules; None without a rule."""
         if not settings.given:
             return None
         sources = (source,) if isinstance(source, str) else tuple(source)
-        rules = Rules(
+        return Rules(
             settings,
             self.tokenizer,
             own_words=self.checkpoint.words,
             record=self.checkpoint.writing.record,
             training_ids=lambda: training_ids(self.checkpoint, sources, cache_folder()).ids,
         )
-        return rules.after(text)
 
     def _known(self, text: str, unknown: Unknown, name: str = "text") -> str:
         """A text in characters of the model's alphabet."""

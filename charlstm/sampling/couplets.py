@@ -18,6 +18,8 @@ a page and not of verse. A pair is handed on when both of its lines are found, s
 from __future__ import annotations
 
 import itertools
+import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -39,7 +41,7 @@ from charlstm.sampling.rules.rhymes import Rhymes, last_word
 from charlstm.tokenizers import Ids
 
 LINES = 32
-"""Lines to choose from, unless another number is given."""
+"""Lines to choose from."""
 _SHORTEST, _LONGEST = 24, 72
 """Characters of a first line; the second one has about as many as the first."""
 _LEAST_SHARE, _MOST_SHARE = 0.75, 1.3
@@ -78,20 +80,13 @@ class Couplets:
     """Draws lines for one network.
 
     Args:
-        model: the network, one of characters.
+        model: the network, one of characters, with a newline among them.
         rhymes: the words that can rhyme.
         config: filters and temperature.
         lines: how many lines there are to choose from.
-
-    Raises:
-        UsageError: its tokens are not characters, or none of them ends a line.
     """
 
     def __init__(self, model: TextModel, rhymes: Rhymes, config: SampleConfig, lines: int = LINES) -> None:
-        if model.tokenizer.kind != "char":
-            raise UsageError("`rhyme` is for a network of characters", hint="Train one with `tokenizer='char'`.")
-        if model.tokenizer.unknown_characters("\n"):
-            raise UsageError("`rhyme` cannot be kept: this model has no newline in its alphabet")
         self._model, self._rhymes, self._config, self._lines = model, rhymes, config, lines
         self._marks = [mark for mark in _MARKS if not model.tokenizer.unknown_characters(mark)]
         self._newline = int(model.tokenizer.encode("\n")[0])
@@ -127,7 +122,8 @@ class Couplets:
                 nats = float(filters.log_probabilities(position.logits, ids)[0])
                 position = advance(self._model, position, ids)
                 guide = guide and guide.advance(token)
-                fragment = row.push(token, nats, may_end=number == len(pair), over=_is_over(guide))
+                may_end = number == len(pair) and (guide is None or guide.may_end())
+                fragment = row.push(token, nats, may_end=may_end, over=_is_over(guide))
                 yield fragment
                 if fragment.finish_reason:
                     return
@@ -175,20 +171,22 @@ class Couplets:
         return self._ended([place for place in complete if shortest <= len(place.text) <= longest])
 
     def _drawn(self, begin: _Place, recent: Sequence[int], longest: int, rng: np.random.Generator) -> list[_Place]:
-        """All places within some lines that are drawn side by side, as far as they are in these lines."""
+        """All places within some lines that are drawn side by side; one in several lines has their weights together."""
         rows = Rows(
             self._model, begin.position, self._config, self._lines,
             recent=recent, banned=banned_ids(self._model.tokenizer), guide=begin.guide,
         )  # fmt: skip
         rngs = rng.spawn(self._lines)
-        places: list[_Place] = []
+        places: dict[tuple[int, ...], _Place] = {}
+        counts: Counter[tuple[int, ...]] = Counter()
         lines: dict[int, tuple[tuple[int, ...], str, Guide | None]]
         lines = dict.fromkeys(range(self._lines), ((), "", begin.guide))
         for place in range(longest):
             draw = rows.draw(rngs, self._newline if place == 0 else None)  # an empty line has no rhyme
             scores = self._scores(draw.position)
             for row, (tokens, text, guide) in tuple(lines.items()):
-                places.append(_Place(tokens, text, draw.position, row, scores[row], guide))
+                counts[tokens] += 1
+                places.setdefault(tokens, _Place(tokens, text, draw.position, row, scores[row], guide))
                 token = int(draw.ids[row])
                 if token == self._newline or (draw.over and draw.over[row]):
                     del lines[row]
@@ -198,7 +196,7 @@ class Couplets:
             if not lines:
                 break
             rows.feed(draw.ids)
-        return places
+        return [replace(place, nats=math.log(counts[tokens])) for tokens, place in places.items()]
 
     def _with_words(self, places: list[_Place], words: Collection[str]) -> list[_Place]:
         """Go on with one of some words, letter by letter; the likeliest."""
@@ -252,8 +250,7 @@ class Couplets:
         logits = position.logits
         if self._config.temperature >= filters.LOWEST_TEMPERATURE:
             logits = filters.temperature(logits, self._config.temperature)
-        scores = np.asarray(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True), np.float64)
-        return scores
+        return np.asarray(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True), np.float64)
 
     def _choose(self, places: list[_Place], rng: np.random.Generator) -> _Place | None:
         """One of some lines, by weight; None if there are none."""

@@ -2,8 +2,8 @@
 
 Two words rhyme if they are equal from their last vowels on: *night* and *light*. Where that end has no stress, from the
 vowels before on: *love* and *above*, *singing* and *bringing*, *Liebe* and *Triebe*. So it goes by letters, not by
-sound: *love* rhymes with *move*, and *sea* does not with *tree*. Words of which one ends like the whole other, such as
-*light* and *delight*, are no rhyme.
+sound: *love* rhymes with *move*, and *sea* does not with *tree*. Where the consonants before are the same, too, it is
+no rhyme but a repetition: *light* and *delight*, *myself* and *herself*.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ _WITHOUT_STRESS = re.compile(r"[a-zα-ωа-яё]|e(d|n|ns|r|rs|s|st|th)|ings?|io
 """Ends of words of more than one syllable that the stress is before: a single vowel, and some with consonants."""
 
 
+_ENDS_A_SYLLABLE = re.compile("^[rlmn]+(?=.)")
+"""Consonants that do not begin a syllable before others: the r of *her-self*."""
+
+
 class Rhymes:
     """The words that can rhyme, by their ends.
 
@@ -27,41 +31,39 @@ class Rhymes:
     """
 
     def __init__(self, words: Iterable[str]) -> None:
-        self._by_end: dict[str, set[str]] = {}
-        self._known: dict[str, tuple[str, ...]] = {}
-        for word in words:
-            end = end_of(word)
+        self._by_end: dict[str, dict[str, list[str]]] = {}
+        """For each end, the words by the consonants before it."""
+        for word in sorted(words):
+            before, end = split_rhyme(word)
             if end:
-                self._by_end.setdefault(end, set()).add(word)
+                self._by_end.setdefault(end, {}).setdefault(before, []).append(word)
 
-    def of(self, word: str) -> tuple[str, ...]:
-        """The words that rhyme with a word, sorted."""
-        if word not in self._known:
-            same, lower = self._by_end.get(end_of(word), set()), word.lower()
-            others = ((other, other.lower()) for other in same)
-            rhyming = (other for other, letters in others if not (letters.endswith(lower) or lower.endswith(letters)))
-            self._known[word] = tuple(sorted(rhyming))
-        return self._known[word]
+    def of(self, word: str) -> list[str]:
+        """The words that rhyme with a word."""
+        before, end = split_rhyme(word)
+        return [other for key, words in self._by_end.get(end, {}).items() if key != before for other in words]
 
 
-def end_of(word: str) -> str:
-    """Return the end of a word that all words have that rhyme with it.
+def split_rhyme(word: str) -> tuple[str, str]:
+    """Return what decides whether a word rhymes with others.
 
     Args:
         word: a word.
 
     Returns:
-        The end, in lower case; empty if the word has no vowel.
+        The consonants that have to differ, and the end that has to be the same, in lower case; two empty texts if the
+        word has no vowel.
     """
     letters = word.lower()
     vowels = [_is_vowel(letters, place) for place in range(len(letters))]
     begins = [place for place, is_vowel in enumerate(vowels) if is_vowel and not (place and vowels[place - 1])]
     if not begins:
-        return ""
-    end = letters[begins[-1] :]
-    if len(begins) > 1 and _WITHOUT_STRESS.fullmatch(_bare(end)):
-        end = letters[begins[-2] :]
-    return end
+        return "", ""
+    begin = begins[-1]
+    if len(begins) > 1 and _WITHOUT_STRESS.fullmatch(_bare(letters[begin:])):
+        begin = begins[-2]
+    before = max((place + 1 for place in range(begin) if vowels[place]), default=0)
+    return _ENDS_A_SYLLABLE.sub("", letters[before:begin]), letters[begin:]
 
 
 def _is_vowel(letters: str, place: int) -> bool:
