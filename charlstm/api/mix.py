@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from copy import copy
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from charlstm.api.arguments import require_text, suggest_names
-from charlstm.api.drawing import fragments, require_end
 from charlstm.api.load import load
 from charlstm.api.model import Model
 from charlstm.api.reading import ranked
+from charlstm.api.text_writer import TextWriter
 from charlstm.checkpoint.store import ROOT
 from charlstm.checkpoint.writing import Writing
 from charlstm.engine.mix import MixedEngine
 from charlstm.evaluation.score import EncodedText, Method, Score, score_tokens
 from charlstm.evaluation.stepping import stepped_losses
-from charlstm.sampling.config import SampleConfig, require, require_number, require_whole, settings_for
+from charlstm.sampling.config import require, require_number, require_whole
 from charlstm.sampling.position import prefill
-from charlstm.sampling.prompts import Unknown, bos_ids, fit_prompt, prompt_ids
-from charlstm.sampling.words import Vocabulary, WordGuide
+from charlstm.sampling.prompts import Unknown, bos_ids, prompt_ids
+from charlstm.sampling.rules.from_settings import Rules, RuleSettings
 
 
 @suggest_names
@@ -46,7 +45,7 @@ def mix(*models: Model | str | Path, weights: Sequence[float] | None = None, roo
     return Mix(loaded, [1.0] * len(loaded) if weights is None else weights)
 
 
-class Mix:
+class Mix(TextWriter):
     """Several networks that write together. Threads may share it: nothing in it changes.
 
     Args:
@@ -67,6 +66,11 @@ class Mix:
     def __repr__(self) -> str:
         parts = (f"{weight:.3g} {model.config.name}" for model, weight in zip(self.models, self.weights, strict=True))
         return f"<charlstm.Mix: {' + '.join(parts)}>"
+
+    @property
+    def writer(self) -> MixedEngine:
+        """All of them as one, `engine`."""
+        return self.engine
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -91,63 +95,6 @@ class Mix:
         """How they write unless told otherwise: as the one with the largest weight does."""
         several = [model.checkpoint.writing for model in self.models]
         return Writing.mixed(list(zip(several, self.weights, strict=True)))
-
-    @suggest_names
-    def stream(
-        self,
-        prompt: str = "",
-        *,
-        length: int = 500,
-        temperature: float | None = None,
-        top_k: int = 0,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        repetition_penalty: float = 1.0,
-        no_repeat: int | None = None,
-        longest_run: int | None = None,
-        stop: str | tuple[str, ...] = (),
-        stop_after: str | tuple[str, ...] = (),
-        lines: int = 0,
-        seed: int | None = None,
-        words: bool = False,
-        unknown: Unknown = "error",
-    ) -> Iterator[str]:
-        """See `Model.stream`."""
-        config = settings_for(
-            self.writing, length=length, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
-            repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run, stop=stop,
-            stop_after=stop_after, lines=lines, seed=seed,
-        )  # fmt: skip
-        return self._stream(prompt, unknown, config, words)
-
-    @suggest_names
-    def generate(
-        self,
-        prompt: str = "",
-        *,
-        length: int = 500,
-        temperature: float | None = None,
-        top_k: int = 0,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        repetition_penalty: float = 1.0,
-        no_repeat: int | None = None,
-        longest_run: int | None = None,
-        stop: str | tuple[str, ...] = (),
-        stop_after: str | tuple[str, ...] = (),
-        lines: int = 0,
-        seed: int | None = None,
-        words: bool = False,
-        unknown: Unknown = "error",
-    ) -> str:
-        """See `Model.generate`."""
-        config = settings_for(
-            self.writing, length=length, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
-            repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run, stop=stop,
-            stop_after=stop_after, lines=lines, seed=seed,
-        )  # fmt: skip
-        require_end(config)
-        return "".join(self._stream(prompt, unknown, config, words))
 
     @suggest_names
     def next(self, text: str = "", *, top: int = 5, unknown: Unknown = "error") -> list[tuple[str, float]]:
@@ -178,20 +125,10 @@ class Mix:
         losses = stepped_losses(self.engine, encoded.ids, np.array(bos_ids(self.tokenizer)))
         return score_tokens(losses, encoded, self.tokenizer, Method())
 
-    @cached_property
-    def _vocabulary(self) -> Vocabulary:
+    def _rules(self, settings: RuleSettings, source: str | tuple[str, ...]) -> Rules:
         several = [model.checkpoint.words for model in self.models]
-        return Vocabulary(set().union(*several) if all(several) else (), self.tokenizer)
-
-    def _stream(self, prompt: str, unknown: Unknown, config: SampleConfig, words: bool) -> Iterator[str]:
-        known = self._known(prompt, unknown, "prompt")
-        guide = WordGuide.after_text(self._vocabulary, known) if words else None
-        return fragments(self.engine, self.writing, known, config, guide)
-
-    def _known(self, text: str, unknown: Unknown, name: str) -> str:
-        """A text in characters that one of the networks knows."""
-        require_text(name, text)
-        return fit_prompt(self.tokenizer, text, unknown, where=name)[0]
+        words = set().union(*several) if all(several) else ()
+        return Rules(settings, self.tokenizer, own_words=words, record=self.writing.record)
 
 
 def _checked(weights: Sequence[float]) -> Sequence[float]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from charlstm.api.arguments import require_text, suggest_names
-from charlstm.api.drawing import fragments, require_end
 from charlstm.api.reading import Reading, reading_at
+from charlstm.api.text_writer import TextWriter
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.copying import write_new
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.provenance import Provenance
 from charlstm.checkpoint.run import MODEL
+from charlstm.checkpoint.writing import Writing
 from charlstm.config import RunConfig
 from charlstm.corpora.training_text import training_ids
 from charlstm.engine.bidirectional import BidirectionalEngine
@@ -28,10 +29,9 @@ from charlstm.filling.fill import fill, fit_text
 from charlstm.filling.readers import reader_of
 from charlstm.nn.architecture import Architecture
 from charlstm.paths import cache_folder
-from charlstm.sampling.config import SampleConfig, require, require_whole, settings_for
-from charlstm.sampling.guides import Guide
+from charlstm.sampling.config import require, require_whole, settings_for
 from charlstm.sampling.position import prefill
-from charlstm.sampling.prompts import Unknown, bos_ids, fit_prompt, prompt_ids
+from charlstm.sampling.prompts import Unknown, bos_ids, prompt_ids
 from charlstm.sampling.records import draw_records
 from charlstm.sampling.rules.from_settings import Rules, RuleSettings
 
@@ -43,7 +43,7 @@ Progress = Callable[[int], object]
 """Called after each window of a text with its number of tokens."""
 
 
-class Model:
+class Model(TextWriter):
     """A trained network. Threads may share it: nothing in it changes.
 
     Args:
@@ -95,147 +95,10 @@ class Model:
         """
         return self._causal_engine("cannot write")
 
-    @suggest_names
-    def stream(
-        self,
-        prompt: str = "",
-        *,
-        length: int = 500,
-        temperature: float | None = None,
-        top_k: int = 0,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        repetition_penalty: float = 1.0,
-        no_repeat: int | None = None,
-        longest_run: int | None = None,
-        stop: str | tuple[str, ...] = (),
-        stop_after: str | tuple[str, ...] = (),
-        lines: int = 0,
-        seed: int | None = None,
-        match: str | None = None,
-        starts: str | tuple[str, ...] = (),
-        max_line: int = 0,
-        words: bool | str | Collection[str] = False,
-        no_copy: int = 0,
-        particles: int = 1,
-        source: str | tuple[str, ...] = (),
-        unknown: Unknown = "error",
-    ) -> Iterator[str]:
-        """Continue a prompt, a few characters at a time.
-
-        Args:
-            prompt: the text to continue; it is not returned.
-            length: tokens to draw; 0 is endless.
-            temperature: low is careful, high is wild; 0 always takes the likeliest token. None, as for ``top_p`` and
-                ``min_p``, is what is stored with the network, ``checkpoint.writing``.
-            top_k: keep only the k likeliest tokens; 0 is off.
-            top_p: keep only the fewest likeliest tokens whose probabilities add up to this; 1 is off.
-            min_p: keep only tokens at least this many times as likely as the likeliest; 0 is off.
-            repetition_penalty: above 1 makes the last 64 tokens less likely; 1 is off.
-            no_repeat: tokens of a passage that may be said again; going on with a longer one is made less likely. 0 is
-                off, None is what is stored with the network.
-            longest_run: equal tokens in a row, at most; 0 is off, None is what is stored with the network.
-            stop: one text or several that end it; the stop text is not returned.
-            stop_after: the same, but the stop text is returned.
-            lines: newlines to draw; 0 is no limit.
-            seed: 0 to 2⁶⁴ - 1; the same seed gives the same text. None is random.
-            match: a regular expression that all of the returned text matches.
-            starts: what the lines begin with, in order, after which the text ends: several, or one text with commas.
-            max_line: characters of a line, at most; 0 is any number.
-            words: whether letters may form only words of the training text (`sampling.words`); or only those of another
-                text, or of a list.
-            no_copy: no so many characters in a row, 20 or more, stand in the training text; 0 is off.
-            particles: texts drawn for each returned, to find one that the network likes under these rules; 1 is off.
-            source: the training text, for ``no_copy``, if it is not where it was.
-            unknown: what happens to characters of the prompt outside the model's alphabet: error, skip, or map to the
-                nearest known ones.
-
-        Returns:
-            An iterator of texts, which join to the text that `generate` returns.
-
-        Raises:
-            UnknownCharacter: the prompt has a character outside the alphabet.
-            UsageError: a setting is of the wrong type or out of range, or no text can keep the rules.
-            NotFoundError: the training text is needed, and is not there.
-            IncompatibleError: the network is bidirectional, so it cannot write.
-        """
-        config = settings_for(
-            self.checkpoint.writing, length=length, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
-            repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run, stop=stop,
-            stop_after=stop_after, lines=lines, seed=seed,
-        )  # fmt: skip
-        rules = RuleSettings(
-            match=match, starts=starts, max_line=max_line, words=words, no_copy=no_copy, particles=particles
-        )
-        return self._stream(prompt, unknown, config, rules, source)
-
-    @suggest_names
-    def generate(
-        self,
-        prompt: str = "",
-        *,
-        length: int = 500,
-        temperature: float | None = None,
-        top_k: int = 0,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        repetition_penalty: float = 1.0,
-        no_repeat: int | None = None,
-        longest_run: int | None = None,
-        stop: str | tuple[str, ...] = (),
-        stop_after: str | tuple[str, ...] = (),
-        lines: int = 0,
-        seed: int | None = None,
-        match: str | None = None,
-        starts: str | tuple[str, ...] = (),
-        max_line: int = 0,
-        words: bool | str | Collection[str] = False,
-        no_copy: int = 0,
-        particles: int = 1,
-        source: str | tuple[str, ...] = (),
-        unknown: Unknown = "error",
-    ) -> str:
-        """Continue a prompt: the text of `stream` as a whole, with the same arguments.
-
-        Args:
-            prompt: the text to continue; it is not returned.
-            length: tokens to draw; 0 is endless, and then ``stop``, ``stop_after`` or ``lines`` must end the text.
-            temperature: see `stream`, as for all that follow.
-            top_k: see there.
-            top_p: see there.
-            min_p: see there.
-            repetition_penalty: see there.
-            no_repeat: see there.
-            longest_run: see there.
-            stop: see there.
-            stop_after: see there.
-            lines: see there.
-            seed: see there.
-            match: see there.
-            starts: see there.
-            max_line: see there.
-            words: see there.
-            no_copy: see there.
-            particles: see there.
-            source: see there.
-            unknown: see there.
-
-        Returns:
-            The continuation, without the prompt.
-
-        Raises:
-            UsageError: nothing would end it; and what `stream` raises.
-        """
-        config = settings_for(
-            self.checkpoint.writing, length=length, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
-            repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run, stop=stop,
-            stop_after=stop_after, lines=lines, seed=seed,
-        )  # fmt: skip
-        rules = RuleSettings(
-            match=match, starts=starts, max_line=max_line, words=words, no_copy=no_copy, particles=particles
-        )
-        require_end(config)
-        return "".join(self._stream(prompt, unknown, config, rules, source))
+    @property
+    def writing(self) -> Writing:
+        """How it writes unless told otherwise."""
+        return self.checkpoint.writing
 
     @suggest_names
     def records(
@@ -292,7 +155,7 @@ class Model:
         Raises:
             UsageError: the network has read one text and no list; and what `stream` raises.
         """
-        writing = self.checkpoint.writing
+        writing = self.writing
         if not writing.record:
             hint = "Train one with records='lines'."
             raise UsageError("this network has read one text, and no list of records", hint=hint)
@@ -304,9 +167,10 @@ class Model:
             match=match, starts=starts, max_line=max_line, words=words, no_copy=no_copy, particles=particles
         )
         known = self._known(prompt, unknown, "prompt")
+        made = self._rules(rules, source) if rules.given else None
         drawn = draw_records(
             self.writer, writing, self.checkpoint.records, config, count,
-            prompt=known, new_only=new, guide=self._guide(known, rules, source), particles=particles,
+            prompt=known, new_only=new, guide=made.after(known) if made else None, particles=particles,
         )  # fmt: skip
         return [record.text for record in sorted(drawn, key=lambda record: not record.is_new)]
 
@@ -343,7 +207,7 @@ class Model:
         require_text("text", text)
         config = FillConfig(count, temperature, candidates, newlines, seed)
         typed, known, _ = fit_text(self.tokenizer, text, unknown)
-        record = self.checkpoint.writing.record
+        record = self.writing.record
         return fill(reader_of(self.engine), self.tokenizer, known, config, shown=typed, record=record)
 
     @suggest_names
@@ -463,7 +327,7 @@ class Model:
         """
         engine = self._causal_engine("has no next token")
         known = self._known(text, unknown)
-        ids = prompt_ids(self.tokenizer, known, self.checkpoint.writing.record)
+        ids = prompt_ids(self.tokenizer, known, self.writing.record)
         position = prefill(engine, ids if len(ids) else bos_ids(self.tokenizer))
         return reading_at(position, known, self.architecture.stacks, self.tokenizer)
 
@@ -514,31 +378,15 @@ class Model:
         """
         return torch_model(self.checkpoint, device)
 
-    def _stream(
-        self, prompt: str, unknown: Unknown, config: SampleConfig, rules: RuleSettings, source: str | tuple[str, ...]
-    ) -> Iterator[str]:
-        engine, known = self.writer, self._known(prompt, unknown, "prompt")
-        guide = self._guide(known, rules, source)
-        return fragments(engine, self.checkpoint.writing, known, config, guide, rules.particles)
-
-    def _guide(self, text: str, settings: RuleSettings, source: str | tuple[str, ...]) -> Guide | None:
-        """The rules that a text keeps after another one."""
-        if not settings.given:
-            return None
+    def _rules(self, settings: RuleSettings, source: str | tuple[str, ...]) -> Rules:
         sources = (source,) if isinstance(source, str) else tuple(source)
-        rules = Rules(
+        return Rules(
             settings,
             self.tokenizer,
             own_words=self.checkpoint.words,
-            record=self.checkpoint.writing.record,
+            record=self.writing.record,
             training_ids=lambda: training_ids(self.checkpoint, sources, cache_folder()).ids,
         )
-        return rules.after(text)
-
-    def _known(self, text: str, unknown: Unknown, name: str = "text") -> str:
-        """A text in characters of the model's alphabet."""
-        require_text(name, text)
-        return fit_prompt(self.tokenizer, text, unknown, where=name)[0]
 
     def _causal_engine(self, lacking: str) -> Engine:
         checkpoint_format.check_causal(self.checkpoint, lacking=lacking)

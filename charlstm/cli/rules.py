@@ -52,6 +52,7 @@ class AllRules(LastingRules):
         str,
         typer.Option("--starts", metavar="A,B,C", help="The lines begin with these, in order; then the text ends."),
     ] = ""
+    rhyme: Annotated[bool, typer.Option("--rhyme", help="Write in pairs of lines that rhyme.")] = False
     particles: Annotated[
         int,
         typer.Option(
@@ -81,7 +82,7 @@ def settings_of(given: LastingRules, loaded: Writer) -> RuleSettings:
     lasting = RuleSettings(max_line=given.max_line, words=words, no_copy=given.no_copy)
     if not isinstance(given, AllRules):
         return lasting
-    return replace(lasting, match=given.match, starts=given.starts, particles=given.particles)
+    return replace(lasting, match=given.match, starts=given.starts, rhyme=given.rhyme, particles=given.particles)
 
 
 def make_rules(settings: RuleSettings, loaded: Writer, sources: list[str] | None, cache: Path) -> Rules | None:

@@ -48,7 +48,7 @@ class CoWriter:
         model: TextModel,
         config: SampleConfig,
         starts: Sequence[str] = (),
-        guide_after: Callable[[str], Guide] | None = None,
+        guide_after: Callable[[str], Guide | None] | None = None,
         record: str = "",
     ) -> None:
         check_drawable(model.vocab_size, banned_ids(model.tokenizer))

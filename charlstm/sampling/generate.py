@@ -159,14 +159,17 @@ class Rows:
         """Allow in the next draw only what leads nearer to an end."""
         self._allowed = _for_each(self._guides, self._ways.nearer)
 
-    def draw(self, rngs: Sequence[np.random.Generator]) -> Draw:
+    def draw(self, rngs: Sequence[np.random.Generator], avoided: int | None = None) -> Draw:
         """Draw one token per row; the network is not fed it yet.
 
         Args:
             rngs: one generator per row.
+            avoided: an id that is drawn only in rows in which no other may be.
+
+        Returns:
+            What was drawn.
         """
-        logits = self._filtered(self._position.logits)
-        ids = filters.draw(logits, rngs)
+        ids = filters.draw(self._filtered(self._position.logits, avoided), rngs)
         if self._guides:
             tokens = zip(self._guides, self._allowed, ids.tolist(), strict=True)
             self._guides = tuple([each.advance(token) if some.any() else each for each, some, token in tokens])
@@ -210,10 +213,13 @@ class Rows:
         share: NDArray[np.float64] = np.logaddexp.reduce(keep_allowed(logits, np.stack(self._allowed)), axis=1) - every
         return share
 
-    def _filtered(self, logits: Logits) -> Logits:
+    def _filtered(self, logits: Logits, avoided: int | None) -> Logits:
         config, recent = self._config, self._window[:, : self._filled]
         if self._guides:
             logits = keep_allowed(logits, np.stack(self._allowed))
+        if avoided is not None:
+            others = filters.ban(logits, (avoided,))
+            logits = np.where(np.isfinite(others).any(axis=1, keepdims=True), others, logits)
         if config.no_repeat and self._repeats:
             logits = self._repeats.penalised(logits, config.no_repeat)
         if config.longest_run and self._repeats:

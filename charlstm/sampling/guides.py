@@ -4,8 +4,8 @@ A guide is an immutable value that stands after a text, as a position does. So r
 guide, what was found out about one can be remembered, and going back costs nothing::
 
     guide.allowed()          which tokens may come next, (V,) of bool; none where the text is over, and only there
+    guide.distances()        how far the end is after each of them, (V,)
     guide.may_end()          whether the text may end here
-    guide.distance()         tokens until it may end, at least
     guide.advance(token)     the guide after one more token, which was allowed
 
 Every token allowed can be followed by an end: a text never gets stuck, so nothing has to be taken back once it is
@@ -22,6 +22,9 @@ from numpy.typing import NDArray
 
 from charlstm.engine.protocol import Logits
 
+NEVER = 1 << 40
+"""The distance of an end that there is not."""
+
 
 class Guide(Protocol):
     """A rule of what a text may go on with, after a text."""
@@ -29,11 +32,15 @@ class Guide(Protocol):
     def allowed(self) -> NDArray[np.bool_]:
         """Which tokens may come next, (V,); none where the text is over, which then may end."""
 
+    def distances(self) -> NDArray[np.int64]:
+        """About how many tokens would have to follow each token before the text may end, (V,).
+
+        0 exactly where it may end after the token; `NEVER` or more where that token never leads to an end. One that is
+        not allowed may have a distance: it ends the text too early, and is kept for when it has to end.
+        """
+
     def may_end(self) -> bool:
         """Whether the text may end here."""
-
-    def distance(self) -> int:
-        """A lower bound of the tokens that have to follow before the text may end; 0 where it may."""
 
     def advance(self, token: int) -> Guide:
         """The guide after one more token.

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.errors import UsageError
-from charlstm.sampling.guides import Guide
+from charlstm.sampling.guides import NEVER, Guide
 from charlstm.sampling.passages import Passages, longest_runs
 from charlstm.sampling.prompts import banned_ids
 from charlstm.sampling.rules.ways import Ways
@@ -40,7 +40,6 @@ _MOST_REMEMBERED = 10_000
 """Positions whose answers are remembered."""
 _MOST_SEARCHED = 20_000
 """Positions in which one search looks for a way on."""
-_NEVER = 1 << 40
 
 _Tail = tuple[int, ...]
 """The last L - 1 tokens of a text."""
@@ -76,7 +75,7 @@ class CopyRule:
         self._drawable = np.ones(self.vocab_size, bool)
         self._drawable[list(banned_ids(tokenizer))] = False
         runs = longest_runs(ids, self.vocab_size)
-        self._alone = 1 + int(runs[self._drawable].min(initial=_NEVER))
+        self._alone = 1 + int(runs[self._drawable].min(initial=NEVER))
         """The tokens until no passage goes on, without another guide."""
         self._ways = Ways(np.argsort(runs, kind="stable"))  # those that make no passage of the training text
         self._need: dict[Guide, int] = {}
@@ -106,12 +105,13 @@ class CopyRule:
             raise UsageError(what, hint="Allow longer copies.")
         return NoCopyGuide(self, tail, other)
 
-    def allowed(self, tail: _Tail, other: Guide | None) -> NDArray[np.bool_]:
+    def allowed(self, tail: _Tail, other: Guide | None, *, early_ends: bool = False) -> NDArray[np.bool_]:
         """Which tokens may follow a text.
 
         Args:
             tail: the last L - 1 tokens of the text.
             other: the other guide after it.
+            early_ends: also those after which only copies can follow, so that the text has to end.
 
         Returns:
             (V,); at least one, unless `after` would raise here.
@@ -120,7 +120,7 @@ class CopyRule:
         allowed = free & safe
         for token in np.flatnonzero(free & ~safe).tolist():
             allowed[token] = self._can_go_on(*self._step(tail, other, token))
-        return allowed if other is None else self._without_early_ends(allowed, tail, other)
+        return allowed if other is None or early_ends else self._without_early_ends(allowed, tail, other)
 
     def shortened(self, tail: _Tail, token: int) -> _Tail:
         """The last L - 1 tokens after one more.
@@ -141,7 +141,7 @@ class CopyRule:
         if other is None:
             return free, reached + self._alone < self.length
         needs = self._needs_after(other)
-        return free & (needs < _NEVER), reached + needs < self.length
+        return free & (needs < NEVER), reached + needs < self.length
 
     def _reach(self, tail: _Tail) -> NDArray[np.int64]:
         """The m after each token, (V,), exact above the index's shortest passage; else it is that of a bound."""
@@ -209,14 +209,14 @@ class CopyRule:
         if other not in self._needs:
             if len(self._needs) >= _MOST_REMEMBERED:
                 self._needs.clear()
-            needs = np.full(self.vocab_size, _NEVER)
+            needs = np.full(self.vocab_size, NEVER)
             for token in np.flatnonzero(other.allowed()).tolist():
                 needs[token] = self._need_of(other.advance(token))
             self._needs[other] = needs
         return self._needs[other]
 
     def _need_of(self, other: Guide) -> int:
-        """The n of a state of the other guide; `_NEVER` if no way leads to its end."""
+        """The n of a state of the other guide; `NEVER` if no way leads to its end."""
         if other not in self._need:
             if len(self._need) >= _MOST_REMEMBERED:
                 self._need.clear()
@@ -226,7 +226,7 @@ class CopyRule:
     def _needs_on_the_way(self, other: Guide) -> dict[Guide, int]:
         """The n of each state on a way to the other guide's end."""
         if self._ways.steps(other) is None:
-            return {other: _NEVER}
+            return {other: NEVER}
         states, tokens = [other], list[int]()
         while (token := self._ways.first(states[-1])) is not None:
             tokens.append(token)
@@ -253,13 +253,14 @@ class NoCopyGuide:
         """See `guides.Guide`."""
         return self.rule.allowed(self.tail, self.other)
 
+    def distances(self) -> NDArray[np.int64]:
+        """See `guides.Guide`."""
+        allowed = self.rule.allowed(self.tail, self.other, early_ends=True)
+        return np.where(allowed, 0 if self.other is None else self.other.distances(), NEVER)
+
     def may_end(self) -> bool:
         """See `guides.Guide`."""
         return self.other is None or self.other.may_end()
-
-    def distance(self) -> int:
-        """See `guides.Guide`."""
-        return 0 if self.other is None else self.other.distance()
 
     def advance(self, token: int) -> NoCopyGuide:
         """See `guides.Guide`."""

@@ -13,6 +13,7 @@ from charlstm.engine.protocol import TextModel
 from charlstm.errors import UsageError
 from charlstm.sampling import filters
 from charlstm.sampling.config import SampleConfig, require
+from charlstm.sampling.couplets import LINES, Couplets
 from charlstm.sampling.fragments import Fragment as Fragment
 from charlstm.sampling.fragments import Row
 from charlstm.sampling.generate import Rows, check_drawable, generate, row_generators
@@ -20,6 +21,7 @@ from charlstm.sampling.guides import Guide
 from charlstm.sampling.particles import draw_by_particles
 from charlstm.sampling.position import Position, join_rows, prefill
 from charlstm.sampling.prompts import banned_ids, opening_ids
+from charlstm.sampling.rules.rhymes import Rhymes
 from charlstm.tokenizers import Ids
 
 _SPARE = 64
@@ -36,6 +38,7 @@ def sample(
     guide: Guide | None = None,
     start: Position | None = None,
     particles: int = 1,
+    rhymes: Rhymes | None = None,
     with_log_probabilities: bool = False,
     raw: bool = False,
 ) -> Iterator[Fragment]:
@@ -56,6 +59,8 @@ def sample(
         start: the position after ``prompt_ids``, of one row, where it is known; None reads them.
         particles: with a guide, the number of texts of which each row becomes one, by `particles`; the rows are then
             drawn one after the other.
+        rhymes: words that rhyme, to write in pairs of lines, by `couplets`, with ``particles`` lines to choose from, or
+            32; then the rows are drawn one after the other, too. The network is one of characters.
         with_log_probabilities: whether to compute each token's log-probability, which costs time.
         raw: whether bytes that are not UTF-8 become surrogate escapes (PEP 383), which can be written as the original
             bytes, instead of U+FFFD.
@@ -73,6 +78,9 @@ def sample(
         if not 0 <= token < model.vocab_size:
             raise UsageError(f"token id {token} is not in the vocabulary of {model.vocab_size:,} tokens")
     new_rows = [partial(Row, row, model.tokenizer, config, raw=raw) for row in range(rows)]
+    if rhymes is not None:
+        couplets = Couplets(model, rhymes, config, particles if particles > 1 else LINES)
+        return _in_couplets(couplets, model, prompt_ids, config, new_rows, starts, guide)
     if guide is None or particles == 1:
         return _side_by_side(model, prompt_ids, config, new_rows, starts, guide, start, with_log_probabilities)
     return _by_particles(model, prompt_ids, config, new_rows, starts, guide, start, particles, with_log_probabilities)
@@ -170,6 +178,21 @@ def _by_particles(
             rows, new_row, particles, rng,
             end_after=_end_after(config), with_log_probabilities=with_log_probabilities,
         )  # fmt: skip
+
+
+def _in_couplets(
+    couplets: Couplets,
+    model: TextModel,
+    prompt_ids: Sequence[int] | Ids,
+    config: SampleConfig,
+    new_rows: Sequence[Callable[[], Row]],
+    starts: Sequence[str],
+    guide: Guide | None,
+) -> Iterator[Fragment]:
+    column = len(model.tokenizer.decode(prompt_ids).rpartition("\n")[2])
+    for new_row, rng in zip(new_rows, row_generators(config.seed, len(new_rows)), strict=True):
+        start = _start(model, prompt_ids, starts, [rng])
+        yield from couplets.write(start, new_row(), rng, recent=prompt_ids, column=column, guide=guide)
 
 
 def _end_after(config: SampleConfig) -> int | None:

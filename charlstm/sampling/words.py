@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from charlstm.corpora.words import APOSTROPHES, is_letter
 from charlstm.errors import UsageError
+from charlstm.sampling.guides import NEVER
 from charlstm.tokenizers import Tokenizer
 
 _MOST_CACHED = 20_000
@@ -47,10 +48,14 @@ class Vocabulary:
         if not self._words:
             what = "this network knows no words: its text has none, or is older than their list"
             raise UsageError(what, hint="Train it again, or leave the rule out.")
-        self._tokens = [  # the unknown symbol has no text
-            "" if token == tokenizer.unknown_id else tokenizer.decode((token,)) for token in range(tokenizer.vocab_size)
-        ]
-        self._allowed: dict[str | None, NDArray[np.bool_]] = {}
+        self._tokens = [_text_of(token, tokenizer) for token in range(tokenizer.vocab_size)]
+        self._by_first: dict[str, list[int]] = {}
+        """Tokens by the letter or apostrophe that they begin with. Single other characters all do the same."""
+        for token, text in enumerate(self._tokens):
+            first = text[:1] if is_letter(text[:1] or " ") or text[:1] in APOSTROPHES else ""
+            if first or len(text) != 1:
+                self._by_first.setdefault(first, []).append(token)
+        self._distances: dict[str | None, NDArray[np.int64]] = {}
 
     def text_of(self, token: int) -> str:
         """The text of a token."""
@@ -98,21 +103,37 @@ class Vocabulary:
             raise ValueError(beginning)
         return longer if is_apostrophe else ""
 
-    def allowed(self, beginning: str | None) -> NDArray[np.bool_]:
-        """Which tokens may follow a beginning of a word, (V,)."""
-        if beginning not in self._allowed:
-            if len(self._allowed) >= _MOST_CACHED:
-                self._allowed.clear()
-            may_follow = [text != "" and self._may_follow(beginning, text) for text in self._tokens]
-            self._allowed[beginning] = np.array(may_follow)
-        return self._allowed[beginning]
+    def distances(self, beginning: str | None) -> NDArray[np.int64]:
+        """How far the end of a word is after each token that follows its beginning, as `guides.Guide` has it, (V,)."""
+        if beginning not in self._distances:
+            if len(self._distances) >= _MOST_CACHED:
+                self._distances.clear()
+            distances = np.full(len(self._tokens), self._distance(beginning, " "))
+            for first, tokens in self._by_first.items():
+                goes_on = beginning is None or first in APOSTROPHES or self.begins(beginning + first)
+                for token in tokens:
+                    distances[token] = self._distance(beginning, self._tokens[token]) if goes_on else NEVER
+            self._distances[beginning] = distances
+        return self._distances[beginning]
 
-    def _may_follow(self, beginning: str | None, text: str) -> bool:
+    def _distance(self, beginning: str | None, text: str) -> int:
         try:
-            self.after(beginning, text)
+            after = self.after(beginning, text)
         except ValueError:
-            return False
-        return True
+            return NEVER
+        return NEVER if text == "" else int(not self.may_end(after))
+
+    def may_end(self, beginning: str | None) -> bool:
+        """Whether a text may end after a beginning of a word."""
+        return beginning is None or self.is_word(beginning)
+
+
+def _text_of(token: int, tokenizer: Tokenizer) -> str:
+    """The text of a token; none of the unknown symbol, and of bytes that with others could become any letter."""
+    try:
+        return "" if token == tokenizer.unknown_id else tokenizer.token_bytes(token).decode()
+    except UnicodeDecodeError:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -140,15 +161,15 @@ class WordGuide:
 
     def allowed(self) -> NDArray[np.bool_]:
         """See `guides.Guide`."""
-        return self.vocabulary.allowed(self.beginning)
+        return self.distances() < NEVER
+
+    def distances(self) -> NDArray[np.int64]:
+        """See `guides.Guide`."""
+        return self.vocabulary.distances(self.beginning)
 
     def may_end(self) -> bool:
         """See `guides.Guide`."""
-        return self.beginning is None or self.vocabulary.is_word(self.beginning)
-
-    def distance(self) -> int:
-        """See `guides.Guide`."""
-        return 0 if self.may_end() else 1
+        return self.vocabulary.may_end(self.beginning)
 
     def advance(self, token: int) -> WordGuide:
         """See `guides.Guide`."""

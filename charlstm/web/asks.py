@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -161,6 +161,8 @@ class Completion(Draws, frozen=True, kw_only=True):
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     user: str | None = None
+    unknown: Literal["error", "skip", "map"] | None = None
+    """What happens to characters outside the alphabet, as in `sampling.prompts.fit_prompt`."""
 
 
 A = TypeVar("A", bound=Schema)

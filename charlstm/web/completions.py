@@ -18,9 +18,10 @@ from charlstm.filling.blanks import MAX_VARIABLE, Blank, Blanked
 from charlstm.filling.config import FillConfig
 from charlstm.filling.fill import fill as fill_blanks
 from charlstm.sampling.config import require, settings_for
+from charlstm.sampling.prompts import fit_prompt
 from charlstm.tokenizers import Tokenizer
 from charlstm.web import asks
-from charlstm.web.desk import Desk, Opened, blanks_reader, ids_of
+from charlstm.web.desk import Desk, Opened, blanks_reader
 from charlstm.web.errors import to_json
 from charlstm.web.models import Served, token_name
 from charlstm.web.reading import Scored, rounded, texts_of
@@ -65,10 +66,10 @@ def complete(desk: Desk, job: Job, body: bytes) -> bytes | None:
     served = [desk.library.find(name) for name in names]
     if asked.suffix is None:
         opened = desk.open(asked, job)
-        prompts = _prompts(asked.prompt, opened.tokenizer)
+        prompts = _prompts(asked, opened.tokenizer)
         parts = _continued(desk, opened, asked, prompts)
     else:
-        prompts = _prompts(asked.prompt, served[0].engine.tokenizer)
+        prompts = _prompts(asked, served[0].engine.tokenizer)
         parts = _filled(served[0], job, asked, prompts)
     head = {
         "id": f"cmpl-{token_hex(12)}",
@@ -114,8 +115,9 @@ class _Prompt(NamedTuple):
     ids: NDArray[np.integer[Any]]
 
 
-def _prompts(given: asks.Prompt | None, tokenizer: Tokenizer) -> list[_Prompt]:
+def _prompts(asked: asks.Completion, tokenizer: Tokenizer) -> list[_Prompt]:
     """The prompts of a request: one or several, as texts or as ids."""
+    given = asked.prompt
     if isinstance(given, str | None):
         given = (given or "",)
     if given and all(isinstance(each, int) for each in given):
@@ -124,10 +126,13 @@ def _prompts(given: asks.Prompt | None, tokenizer: Tokenizer) -> list[_Prompt]:
     for each in given:
         if isinstance(each, int):
             raise UsageError("`prompt` must be one text, a list of texts, or a list of lists of ids")
-        known = isinstance(each, str) or all(0 <= token < tokenizer.vocab_size for token in each)
-        require("prompt", each, known, f"a text, or ids below {tokenizer.vocab_size}")
-        ids = ids_of(tokenizer, each, "prompt") if isinstance(each, str) else np.array(each, np.int64)
-        prompts.append(_Prompt(each if isinstance(each, str) else tokenizer.decode(each), ids))
+        if isinstance(each, str):
+            text, _ = fit_prompt(tokenizer, each, asked.unknown or "error")
+            prompts.append(_Prompt(text, tokenizer.encode(text)))
+        else:
+            known = all(0 <= token < tokenizer.vocab_size for token in each)
+            require("prompt", each, known, f"a text, or ids below {tokenizer.vocab_size}")
+            prompts.append(_Prompt(tokenizer.decode(each), np.array(each, np.int64)))
     require("prompt", given, 1 <= len(prompts) <= _MOST_PROMPTS, f"at least one and at most {_MOST_PROMPTS}")
     characters = sum(len(prompt.text) for prompt in prompts)
     require("prompt", given, characters <= asks.MOST_CHARACTERS, f"of at most {asks.MOST_CHARACTERS:,} characters")
@@ -187,8 +192,8 @@ def _continued(desk: Desk, opened: Opened, asked: asks.Completion, prompts: list
 def _filled(served: Served, job: Job, asked: asks.Completion, prompts: list[_Prompt]) -> Iterator[_Part]:
     require("prompt", asked.prompt, len(prompts) == 1, "one text beside `suffix`")
     require("max_tokens", asked.max_tokens, asked.max_tokens != 0, "at least 1 beside `suffix`")
-    tokenizer, suffix = served.engine.tokenizer, asked.suffix or ""
-    ids_of(tokenizer, suffix, "suffix")  # complains of unknown characters
+    tokenizer = served.engine.tokenizer
+    suffix, _ = fit_prompt(tokenizer, asked.suffix or "", asked.unknown or "error", where="suffix")
     longest = min(asked.max_tokens or _LENGTH, MAX_VARIABLE)
     config = FillConfig(asked.n or 1, asked.temperature or 0.0, seed=asked.seed)
     blanked = Blanked((prompts[0].text, suffix), (Blank(1, longest),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from charlstm.engine.bidirectional import BidirectionalEngine
 from charlstm.engine.protocol import TextModel
+from charlstm.errors import UnknownCharacter
 from charlstm.filling.readers import CausalReader
 from charlstm.filling.readers import Reader as FillReader
 from charlstm.sampling.config import SampleConfig
@@ -117,13 +119,12 @@ class Opened:
         return sample(drawing, begun, config, rows=rows, starts=starts, guide=guide, start=start)
 
 
-def ids_of(tokenizer: Tokenizer, text: str, where: str = "text") -> Ids:
-    """Encode a text that a client sends.
+def ids_of(tokenizer: Tokenizer, text: str) -> Ids:
+    """Encode a text that the page sends.
 
     Args:
         tokenizer: the network's.
         text: the text.
-        where: the field it is in.
 
     Returns:
         Its ids.
@@ -131,7 +132,23 @@ def ids_of(tokenizer: Tokenizer, text: str, where: str = "text") -> Ids:
     Raises:
         UnknownCharacter: a character is outside the alphabet.
     """
-    return tokenizer.encode(fit_prompt(tokenizer, text, where=where)[0])
+    with no_choice():
+        return tokenizer.encode(fit_prompt(tokenizer, text, where="text")[0])
+
+
+@contextmanager
+def no_choice() -> Iterator[None]:
+    """Let no error name ways to read an unknown character: the page shows a text as it is.
+
+    Raises:
+        UnknownCharacter: as in the ``with`` block, without them.
+    """
+    try:
+        yield
+    except UnknownCharacter as fault:
+        hints = [hint for hint in fault.hint.rstrip(".").split("; ") if not hint.startswith("`unknown")]
+        fault.hint = f"{'; '.join(hints)}." if hints else ""
+        raise
 
 
 def blanks_reader(served: Served, job: Job) -> FillReader:

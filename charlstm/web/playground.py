@@ -23,7 +23,7 @@ from charlstm.nn.shapes import CELLS
 from charlstm.sampling.config import require, settings_for
 from charlstm.sampling.prompts import banned_ids
 from charlstm.web import asks
-from charlstm.web.desk import Desk, Opened, blanks_reader, ids_of
+from charlstm.web.desk import Desk, Opened, blanks_reader, ids_of, no_choice
 from charlstm.web.errors import to_json
 from charlstm.web.models import Served
 from charlstm.web.reading import read_both_ways, rounded, score, texts_of
@@ -236,7 +236,8 @@ def fill(desk: Desk, job: Job, body: bytes) -> bytes:
     asked = asks.read(asks.Fill, body)
     served = desk.library.find(asked.model)
     tokenizer, record = served.engine.tokenizer, served.checkpoint.writing.record
-    typed, known, _ = fit_text(tokenizer, asked.text)
+    with no_choice():
+        typed, known, _ = fit_text(tokenizer, asked.text)
     config = FillConfig(asked.count, asked.temperature, asked.candidates, asked.newlines, asked.seed)
     answers = fill_blanks(blanks_reader(served, job), tokenizer, known, config, shown=typed, record=record)
     losses = rounded(-np.log([max(each.probability, _TINY) for each in answers]))

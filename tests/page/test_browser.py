@@ -139,7 +139,7 @@ def test_writing_stops_when_it_is_told(page):
     length = len(text_of(page))
     page.wait_for_timeout(600)
     assert len(text_of(page)) == length < 200
-    assert page.inner_text("#status").startswith("stopped after")
+    wait_until(page, "document.querySelector('#status').textContent.startsWith('stopped after')")
 
 
 def test_taking_another_letter_makes_a_way_and_loses_nothing(page):
@@ -160,7 +160,7 @@ def test_taking_another_letter_makes_a_way_and_loses_nothing(page):
     assert text_of(page)[:8] == first[:8]
     assert text_of(page) != first
     assert {"·": " ", "↵": "\n"}.get(letter, letter) == text_of(page)[8]
-    assert page.inner_text("#way") == "way 2 of 2"
+    wait_until(page, "document.querySelector('#way').textContent === 'way 2 of 2'")
     page.keyboard.press("Alt+ArrowUp")
     wait_until(page, "first => document.querySelector('#area').value === first", first)
     page.keyboard.press("Alt+ArrowDown")
@@ -204,12 +204,12 @@ def test_the_tree_of_branches_is_walked_by_keyboard(page):
                            "document.querySelectorAll('#three button').length === 3")  # fmt: skip
     page.click("#tab-branches")
     items = page.locator("[role=treeitem]")
-    assert items.count() == 4
+    wait_until(page, "document.querySelectorAll('[role=treeitem]').length === 4")
     items.first.focus()
     for key in ("ArrowDown", "ArrowDown", "s", "Enter"):
         page.keyboard.press(key)
     wait_until(page, "document.querySelector('#way').textContent === 'way 2 of 3'")
-    assert "★" in page.inner_text("[role=tree]")
+    wait_until(page, "document.querySelector('[role=tree]').textContent.includes('★')")
     page.keyboard.press("Delete")
     wait_until(page, "document.querySelectorAll('[role=treeitem]').length === 3")
 
@@ -308,7 +308,7 @@ def test_branches_are_there_after_the_page_is_loaded_again(page):
     page.wait_for_selector("#bars button", state="attached")
     assert text_of(page) == before
     page.click("#tab-branches")
-    assert page.locator("[role=treeitem]").count() == 4
+    wait_until(page, "document.querySelectorAll('[role=treeitem]').length === 4")
 
 
 @pytest.mark.slow

@@ -145,8 +145,9 @@ def test_from_every_state_an_end_can_be_reached_in_as_many_tokens_as_it_says(pat
                 guide: [guide.advance(int(token)) for token in np.flatnonzero(guide.allowed())] for guide in waiting
             }
             for guide, following in after.items():
-                least = min((each.distance() for each in following), default=None)
-                assert guide.may_end() or least == guide.distance() - 1
+                distances = guide.distances()[guide.allowed()]
+                assert distances.tolist() == [automaton.distance[each.state] for each in following]
+                assert guide.may_end() or distances.min() == automaton.distance[guide.state] - 1
             waiting = {each for following in after.values() for each in following} - seen
             seen = seen | waiting
 

@@ -273,6 +273,20 @@ def test_what_cannot_be_is_the_clients_fault(client: openai.OpenAI, case: str) -
     assert caught.value.type == "invalid_request_error"
 
 
+def test_characters_outside_the_alphabet_are_refused_left_out_or_mapped(client: openai.OpenAI) -> None:
+    for unknown, text in (("skip", "abc"), ("map", "abca")):
+        answer = client.completions.create(
+            model="small", prompt="abcA", max_tokens=0, echo=True, extra_body={"unknown": unknown}
+        )
+        assert answer.choices[0].text == text
+    with pytest.raises(openai.BadRequestError, match='`unknown="map"` reads that instead'):
+        client.completions.create(model="small", prompt="abcA", max_tokens=3)
+    filled = client.completions.create(
+        model="small", prompt="AbC", suffix="FED", max_tokens=2, extra_body={"unknown": "map"}
+    )
+    assert filled.choices[0].text
+
+
 def test_models_are_listed(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["small", "other", "bytes", "both"]
     assert client.models.retrieve("small").id == "small"

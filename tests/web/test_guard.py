@@ -179,6 +179,15 @@ def test_a_bad_body_is_told_what_is_wrong_with_it(server: Running, body: bytes) 
     assert error["type"] == "invalid_request_error"
 
 
+def test_the_page_is_told_of_no_choice_that_it_does_not_have(server: Running) -> None:
+    for path, text in (("/api/score", "abcA"), ("/api/generate", "abcA"), ("/api/fill", "A__"), ("/api/score", "ab漢")):
+        error = server.ask("POST", path, {"text": text}).json()["error"]
+        assert error["code"] == "unknown_character"
+        assert "unknown=" not in error["message"]
+        assert error["message"].endswith(".")
+        assert ("'a'" in error["message"]) == ("A" in text)
+
+
 def test_an_error_names_the_field(server: Running) -> None:
     for body, name in (({"text": "abc", "foo": 1}, "foo"), ({"text": "abcz"}, "text"), ({"text": 3}, "text")):
         assert server.ask("POST", "/api/score", body).json()["error"]["param"] == name

@@ -112,7 +112,7 @@ CHECKS = [
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @api.parametrize()
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_whatever_is_asked_the_answer_is_as_described(case: Any, address: str) -> None:
     if isinstance(case.body, dict):  # what is allowed and long is made short
         for name, most in (

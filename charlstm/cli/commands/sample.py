@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from charlstm.sampling.config import SampleConfig
     from charlstm.sampling.guides import Guide
     from charlstm.sampling.records import Drawn
+    from charlstm.sampling.rules.rhymes import Rhymes
     from charlstm.sampling.sampler import Fragment
     from charlstm.tokenizers import Tokenizer
 
@@ -54,6 +55,7 @@ EPILOG = """Examples:
   charlstm sample my-1 --words -t 1.1            wild, in words of the text it learnt
   charlstm sample my-1 --match "The .*[.!]"      one sentence that begins like that
   charlstm sample --starts "S,E,A" --max-line 60 an acrostic, in lines of at most 60 characters
+  charlstm sample --rhyme --lines 4              two pairs of lines that rhyme
   charlstm sample my-1 --no-copy 40              no 40 characters in a row from its training text
   charlstm sample my-1 --sweep temperature=0.2..1.4   the same at five temperatures, side by side
   charlstm sample -p "The tide was" --ways 3     three ways to go on, to choose from
@@ -230,13 +232,13 @@ def sample(
     made = make_rules(kept, loaded, rules.source, folder)
     if choice and kept.particles > 1:
         raise UsageError("--ways and --pick are for single texts, and --particles draws one of many")
-    guide = made.after(text) if made and not choice else None
     say(describe(loaded, seed=config.seed))
     if samples > 1 and (config.temperature == 0 or config.top_k == 1) and not swept:
         say(f"all {samples} texts will be the same: only the likeliest token is ever drawn")
     as_json = _Json(loaded, text, config, shown(kept)) if json_out else None
     scored = json_out or bool(swept)
-    drawing = _Drawing(loaded, text, config, samples, guide, kept.particles, as_json, scored=scored)
+    guide, rhymes = (made.after(text), made.rhymes) if made and not choice else (None, None)
+    drawing = _Drawing(loaded, text, config, samples, guide, kept.particles, rhymes, as_json, scored)
     echo = "" if no_echo else text
     if swept and isinstance(loaded, Loaded):
         from charlstm.cli.sweep import present_sweep
@@ -383,6 +385,7 @@ class _Drawing:
     count: int
     guide: Guide | None
     particles: int
+    rhymes: Rhymes | None
     as_json: _Json | None
     """How texts are printed as JSON; None prints them as they are."""
     scored: bool
@@ -418,6 +421,7 @@ class _Drawing:
             starts=writing.starts,
             guide=self.guide,
             particles=self.particles,
+            rhymes=self.rhymes,
             with_log_probabilities=self.scored,
             raw=raw,
         )

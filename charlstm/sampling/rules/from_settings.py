@@ -21,6 +21,7 @@ from charlstm.sampling.guides import Guide
 from charlstm.sampling.no_copy import LEAST, CopyRule
 from charlstm.sampling.rules.joint import Joint, all_of
 from charlstm.sampling.rules.match import Automaton, MatchGuide
+from charlstm.sampling.rules.rhymes import Rhymes
 from charlstm.sampling.rules.ways import Ways
 from charlstm.sampling.words import Vocabulary, WordGuide
 from charlstm.tokenizers import Ids, Tokenizer
@@ -46,8 +47,11 @@ class RuleSettings:
     """Whether letters may form only words of the training text; or only those of another text, or of a list."""
     no_copy: int = 0
     """No so many characters in a row, 20 or more, stand in the training text; 0 is off."""
+    rhyme: bool = False
+    """Whether it is written in pairs of lines that rhyme (`sampling.couplets`)."""
     particles: int = 1
-    """Texts drawn for each one wanted, so that the rules do not lead it up the garden path; 1 is off."""
+    """Texts drawn for each one wanted, so that the rules do not lead it up the garden path; 1 is off. With ``rhyme`` it
+    is lines to choose from, and 1 is 32."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "starts", _starts(self.starts))
@@ -61,7 +65,7 @@ class RuleSettings:
         require("particles", self.particles, 1 <= self.particles <= _MOST_PARTICLES, particles)
         require("words", self.words, isinstance(self.words, Collection | bool), "True, a text or a list of words")
         if self.particles > 1 and not self.given:
-            hint = "Set `match`, `starts`, `max_line`, `words` or `no_copy`."
+            hint = "Set `match`, `starts`, `max_line`, `words`, `no_copy` or `rhyme`."
             raise UsageError(f"`particles={self.particles}` is for a text under a rule", hint=hint)
 
     @property
@@ -73,6 +77,7 @@ class RuleSettings:
             "max_line": bool(self.max_line),
             "words": self.words is not False,
             "no_copy": bool(self.no_copy),
+            "rhyme": bool(self.rhyme),
         }
         return tuple(name for name, is_set in rules.items() if is_set)
 
@@ -90,6 +95,10 @@ class Rules:
     Raises:
         UnknownCharacter: no text can keep a rule without a character that the network does not know.
         UsageError: no text can keep a rule for another reason, or the network cannot keep to it.
+
+    Attributes:
+        rhymes: the words that can rhyme; None without ``rhyme``.
+        particles: as in the settings.
     """
 
     def __init__(
@@ -102,6 +111,7 @@ class Rules:
         training_ids: Callable[[], Ids | NDArray[Any]] | None = None,
     ) -> None:
         self._settings, self._tokenizer = settings, tokenizer
+        self.particles = settings.particles
         self._automata: list[Automaton] = []
         if settings.match is not None:
             self._automata.append(Automaton(settings.match, tokenizer, end=record))
@@ -114,14 +124,15 @@ class Rules:
             raise UsageError("`max_line` cannot be kept: this model has no newline in its alphabet")
         self._lines = lru_cache(settings.max_line + 1)(self._line_automaton)
         self._vocabulary = _vocabulary(settings.words, own_words, tokenizer)
+        self.rhymes = _rhymes(settings, own_words, tokenizer, record) if settings.rhyme else None
         self._copy_rule: CopyRule | None = None
         if settings.no_copy:
             require("no_copy", settings.no_copy, training_ids is not None, "0 where the training text is unknown")
             assert training_ids is not None
             self._copy_rule = CopyRule(training_ids(), settings.no_copy, tokenizer)
 
-    def after(self, text: str) -> Guide:
-        """The guide of what follows a text, which need not keep to any rule itself.
+    def after(self, text: str) -> Guide | None:
+        """The guide of what follows a text, which need not keep to any rule itself; None if they need none.
 
         Args:
             text: in characters of the network's alphabet.
@@ -139,7 +150,6 @@ class Rules:
         if other is not None and not other.allowed().any():
             raise self._nothing_follows(parts)
         if self._copy_rule is None:
-            assert other is not None
             return other
         guide = self._copy_rule.after(self._tokenizer.encode(text), other)
         if not guide.allowed().any():
@@ -185,6 +195,27 @@ def _check_starts(starts: tuple[str, ...], tokenizer: Tokenizer) -> None:
         raise UsageError("`starts` cannot be kept: this model has no newline in its alphabet")
 
 
+def _rhymes(settings: RuleSettings, own_words: Collection[str], tokenizer: Tokenizer, record: str) -> Rhymes:
+    """The words that lines may end with."""
+    if record:
+        raise UsageError("`rhyme` is for a network that has read one text, and no list of texts")
+    if tokenizer.kind != "char":
+        raise UsageError("`rhyme` is for a network of characters", hint="Train one with `tokenizer='char'`.")
+    if tokenizer.unknown_characters("\n"):
+        raise UsageError("`rhyme` cannot be kept: this model has no newline in its alphabet")
+    words = own_words if isinstance(settings.words, bool) else _listed(settings.words)
+    known = [word for word in words if not tokenizer.unknown_characters(word)]
+    if not known:
+        what = "this network knows no words that could rhyme: its text has none, or is older than their list"
+        raise UsageError(what, hint="Train it again, or set `words` to a list.")
+    return Rhymes(known)
+
+
+def _listed(words: str | Collection[str]) -> Collection[str]:
+    """The words of a text or of a list."""
+    return find_words(words) if isinstance(words, str) else words
+
+
 def _vocabulary(
     words: bool | str | Collection[str], own_words: Collection[str], tokenizer: Tokenizer
 ) -> Vocabulary | None:
@@ -193,7 +224,7 @@ def _vocabulary(
         return None
     if words is True:
         return Vocabulary(own_words, tokenizer)
-    listed = find_words(words) if isinstance(words, str) else words
+    listed = _listed(words)
     if all(tokenizer.unknown_characters(word) for word in listed):
         raise UsageError("the list of `words` has none in letters that this model knows")
     return Vocabulary(listed, tokenizer)

@@ -13,7 +13,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.sampling.guides import Guide
+from charlstm.sampling.guides import NEVER, Guide
 from charlstm.sampling.rules.ways import Ways
 
 
@@ -25,15 +25,15 @@ class Joint:
 
     def allowed(self) -> NDArray[np.bool_]:
         """See `guides.Guide`."""
-        return reduce(np.logical_and, [part.allowed() for part in self.parts])
+        return self.distances() < NEVER
+
+    def distances(self) -> NDArray[np.int64]:
+        """See `guides.Guide`."""
+        return reduce(np.add, [part.distances() for part in self.parts])
 
     def may_end(self) -> bool:
         """See `guides.Guide`."""
         return all(part.may_end() for part in self.parts)
-
-    def distance(self) -> int:
-        """See `guides.Guide`."""
-        return max(part.distance() for part in self.parts)
 
     def advance(self, token: int) -> Joint:
         """See `guides.Guide`."""
@@ -51,13 +51,13 @@ class NeverStuck:
         """See `guides.Guide`."""
         return self.ways.leading_on(self.guide)
 
+    def distances(self) -> NDArray[np.int64]:
+        """See `guides.Guide`."""
+        return np.where(self.allowed(), self.guide.distances(), NEVER)
+
     def may_end(self) -> bool:
         """See `guides.Guide`."""
         return self.guide.may_end()
-
-    def distance(self) -> int:
-        """See `guides.Guide`."""
-        return self.guide.distance()
 
     def advance(self, token: int) -> NeverStuck:
         """See `guides.Guide`."""

@@ -12,12 +12,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.errors import UnknownCharacter, UsageError
+from charlstm.sampling.guides import NEVER
 from charlstm.sampling.rules.automaton import ByteAutomaton, determine
 from charlstm.sampling.rules.syntax import Characters, Choice, Ranges, Repeat, Sequence, Tree, literal, merged, parse
 from charlstm.tokenizers import Tokenizer
@@ -43,7 +43,7 @@ class Automaton:
 
     Attributes:
         next: (S, V), the state after each token; -1 where it is not allowed.
-        distance: (S,), the fewest tokens until the text may end; 0 where it may.
+        distance: (S + 1,), the fewest tokens until the text may end; 0 where it may, `NEVER` in the last one.
     """
 
     def __init__(self, pattern: str, tokenizer: Tokenizer, *, end: str = "", name: str = "match") -> None:
@@ -53,9 +53,8 @@ class Automaton:
         if blocked is not None:
             raise _cannot_be(pattern, blocked, alphabet)
         following, final = _over_tokens(determine(tree, alphabet.known, name), tokenizer, name)
-        self.distance = _distances(following, final)
-        lives = np.append(self.distance >= 0, False)  # the state -1 is the last one
-        self.next = np.where(lives[following], following, -1)
+        self.distance = np.append(_distances(following, final), NEVER)  # the state -1 is the last one
+        self.next = np.where(self.distance[following] < NEVER, following, -1)
         if not (self.next[0] >= 0).any():
             raise UsageError(f"no text but the empty one matches `{name}`")
 
@@ -144,17 +143,17 @@ def _over_tokens(
 
 
 def _distances(following: NDArray[np.int32], final: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The fewest tokens from each state to one in which the text may end, (S,); -1 where there is no way."""
+    """The fewest tokens from each state to one in which the text may end, (S,)."""
     before: list[list[int]] = [[] for _ in final]
     for state, row in enumerate(following):
         for target in np.unique(row[row >= 0]).tolist():
             before[target].append(state)
-    distance = np.where(final, 0, -1)
+    distance = np.where(final, 0, NEVER)
     waiting = deque(np.flatnonzero(final).tolist())
     while waiting:
         state = waiting.popleft()
         for previous in before[state]:
-            if distance[previous] < 0:
+            if distance[previous] == NEVER:
                 distance[previous] = distance[state] + 1
                 waiting.append(previous)
     return distance
@@ -169,16 +168,17 @@ class MatchGuide:
 
     def allowed(self) -> NDArray[np.bool_]:
         """See `guides.Guide`."""
-        allowed: NDArray[Any] = self.automaton.next[self.state] >= 0
+        allowed: NDArray[np.bool_] = self.automaton.next[self.state] >= 0
         return allowed
+
+    def distances(self) -> NDArray[np.int64]:
+        """See `guides.Guide`."""
+        distances: NDArray[np.int64] = self.automaton.distance[self.automaton.next[self.state]]
+        return distances
 
     def may_end(self) -> bool:
         """See `guides.Guide`."""
-        return self.distance() == 0
-
-    def distance(self) -> int:
-        """See `guides.Guide`."""
-        return int(self.automaton.distance[self.state])
+        return int(self.automaton.distance[self.state]) == 0
 
     def advance(self, token: int) -> MatchGuide:
         """See `guides.Guide`."""

@@ -1,20 +1,19 @@
 """Ways to an end, searched in the states of a guide, whatever the network thinks of them.
 
-From a state the search goes on with the one that is nearest to an end as far as its guides can say, and among those
-with the deepest: so it follows a word to its last letter before it tries another. What it finds is remembered, also of
-the states on the way.
+The search goes on from each state with the token after which the end is nearest, as far as its guides can say, and back
+where that leads nowhere. So it completes a word with its next letters before it tries another. What it finds is
+remembered, also of the states on the way.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.sampling.guides import Guide
+from charlstm.sampling.guides import NEVER, Guide
 
 _MOST = 20_000
 """States in which one search looks for an end."""
@@ -33,7 +32,8 @@ class Ways:
     """What is known of the ways from a guide's states to an end.
 
     Args:
-        order: all tokens in the order in which they are tried, (V,); None is that of their ids.
+        order: all tokens in the order in which they are tried where the end is equally near, (V,); None is that of
+            their ids.
 
     Attributes:
         farthest: the tokens of the longest text that the last search in vain has tried.
@@ -67,18 +67,19 @@ class Ways:
 
     def leading_on(self, guide: Guide) -> NDArray[np.bool_]:
         """Which of the tokens allowed lead to an end, (V,)."""
-        leading = guide.allowed().copy()
-        for token in np.flatnonzero(leading).tolist():
-            leading[token] = self.steps(guide.advance(token)) is not None
+        distances = guide.distances()
+        leading = distances < NEVER
+        for token in np.flatnonzero(leading & (distances > 0)).tolist():
+            leading[token] = self._way(guide.advance(token)) is not None
         return leading
 
     def nearer(self, guide: Guide) -> NDArray[np.bool_]:
-        """Which of the tokens allowed lead to an end in fewer tokens than are known from here, (V,); all at an end."""
-        allowed, most = guide.allowed(), self.steps(guide)
+        """Which tokens lead to an end in fewer tokens than are known from here, (V,); all that are allowed at an end."""
+        most = self.steps(guide)
         if not most:
-            return allowed
-        nearer = allowed.copy()
-        for token in np.flatnonzero(allowed).tolist():
+            return guide.allowed()
+        nearer = guide.distances() < NEVER
+        for token in np.flatnonzero(nearer).tolist():
             steps = self.steps(guide.advance(token))
             nearer[token] = steps is not None and steps < most
         return nearer
@@ -93,47 +94,39 @@ class Ways:
         return self._known[guide]
 
     def _search(self, start: Guide) -> None:
-        before: dict[Guide, tuple[Guide, int] | None] = {start: None}
-        numbers = itertools.count()
-        waiting = [(start.distance(), 0, next(numbers), start)]
-        deepest, most = start, 0
-        while waiting and len(before) < _MOST:
-            _, depth, _, guide = heapq.heappop(waiting)
-            for token in self._in_order(guide.allowed()):
-                following = guide.advance(token)
-                if following in before:
-                    continue
-                before[following] = guide, token
-                way = _Way(0, None) if following.may_end() else self._known.get(following)
-                if way is not None:
-                    self._remember(following, way.steps, before)
-                    return
-                if following not in self._known:  # else it is known to lead nowhere
-                    heapq.heappush(waiting, (following.distance(), depth - 1, next(numbers), following))
-                if 1 - depth > most:
-                    deepest, most = following, 1 - depth
-        self._known.update(dict.fromkeys((start,) if waiting else before))
-        self.farthest = _tokens_to(deepest, before)
+        seen = {start}
+        path: list[tuple[Guide, int]] = []  # the states before, each with the token that leads on
+        waiting = [(start, self._nearest_first(start))]
+        self.farthest = ()
+        while waiting and len(seen) < _MOST:
+            guide, tokens = waiting[-1]
+            token = next(tokens, None)
+            if token is None:
+                waiting.pop()
+                del path[len(waiting) - 1 :]
+                continue
+            following = guide.advance(token)
+            path[len(waiting) - 1 :] = [(guide, token)]
+            way = _Way(0, None) if following.may_end() else self._known.get(following)
+            if way is not None:
+                self._remember(path, way.steps)
+                return
+            if len(path) > len(self.farthest):
+                self.farthest = tuple(token for _, token in path)
+            if following not in seen and following not in self._known:  # else it leads nowhere, or is on the path
+                seen.add(following)
+                waiting.append((following, self._nearest_first(following)))
+        self._known.update(dict.fromkeys((start,) if waiting else seen))
 
-    def _remember(self, guide: Guide, steps: int, before: dict[Guide, tuple[Guide, int] | None]) -> None:
+    def _remember(self, path: list[tuple[Guide, int]], steps: int) -> None:
         """Remember the way that was found, from every state on it."""
-        link = before[guide]
-        while link is not None:
+        for guide, token in reversed(path):
             steps += 1
-            self._known[link[0]] = _Way(steps, link[1])
-            link = before[link[0]]
+            self._known[guide] = _Way(steps, token)
 
-    def _in_order(self, allowed: NDArray[np.bool_]) -> list[int]:
-        if self._order is None:
-            return np.flatnonzero(allowed).tolist()
-        tokens: list[int] = self._order[allowed[self._order]].tolist()
-        return tokens
-
-
-def _tokens_to(guide: Guide, before: dict[Guide, tuple[Guide, int] | None]) -> tuple[int, ...]:
-    tokens = []
-    link = before[guide]
-    while link is not None:
-        tokens.append(link[1])
-        link = before[link[0]]
-    return tuple(reversed(tokens))
+    def _nearest_first(self, guide: Guide) -> Iterator[int]:
+        distances = guide.distances()
+        tokens = np.arange(len(distances)) if self._order is None else self._order
+        tokens = tokens[distances[tokens] < NEVER]
+        nearest: list[int] = tokens[np.argsort(distances[tokens], kind="stable")].tolist()
+        return iter(nearest)
