@@ -74,7 +74,7 @@ class Ways:
         return leading
 
     def nearer(self, guide: Guide) -> NDArray[np.bool_]:
-        """Which tokens lead to an end in fewer tokens than are known from here, (V,); all that are allowed at an end."""
+        """Which tokens lead to an end in fewer tokens than are known from here, (V,); at an end all those allowed."""
         most = self.steps(guide)
         if not most:
             return guide.allowed()
