@@ -11,9 +11,12 @@ from typing import Any
 from charlstm.checkpoint.format import Checkpoint, StoredAs, convert, write
 from charlstm.checkpoint.known import KnownRecords
 from charlstm.checkpoint.run import MODEL
+from charlstm.engine.bidirectional import BidirectionalEngine
+from charlstm.engine.load import load_engine
 from charlstm.errors import UsageError
 from charlstm.export.numpy_file import stored_as
 from charlstm.page.site import Embedded, standalone_page
+from charlstm.sampling.first_text import first_text
 
 LARGEST = 64 << 20
 """Bytes of a page, at most: browsers stall on larger ones."""
@@ -54,6 +57,7 @@ def html_page(shared: Sequence[Shared], dtype: StoredAs) -> bytes:
             "name": name,
             "bits_per_char": each.checkpoint.provenance.bits_per_char,
             "opening": each.checkpoint.writing.opening,
+            "written": _written(each.checkpoint),
             "units": list(each.units),
         }
         embedded.append(Embedded(name, _file(each.checkpoint, dtype), facts))
@@ -62,6 +66,12 @@ def html_page(shared: Sequence[Shared], dtype: StoredAs) -> bytes:
         what = f"the page would have {len(page) / 1e6:.0f} MB, more than browsers can open"
         raise UsageError(what, hint="Store the weights as int8, or leave a network out.")
     return page
+
+
+def _written(checkpoint: Checkpoint) -> str:
+    """What the page shows after the opening."""
+    engine = load_engine(checkpoint)
+    return "" if isinstance(engine, BidirectionalEngine) else first_text(engine, checkpoint.writing)
 
 
 def _file(checkpoint: Checkpoint, dtype: StoredAs) -> bytes:

@@ -30,7 +30,7 @@ class Embedded:
     file: bytes
     """Its checkpoint, as it stands on the disk."""
     facts: Mapping[str, Any]
-    """What the page shows of it besides: name, bits per character, opening text, units."""
+    """What the page shows of it besides: name, bits per character, opening, what it writes after that, units."""
 
 
 def served_files() -> dict[str, tuple[bytes, str]]:

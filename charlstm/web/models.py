@@ -14,6 +14,7 @@ from charlstm.engine.bidirectional import BidirectionalEngine
 from charlstm.engine.network import Engine
 from charlstm.engine.protocol import TextModel
 from charlstm.errors import IncompatibleError, NotFoundError, UsageError
+from charlstm.sampling.first_text import first_text
 from charlstm.tokenizers import Ids
 from charlstm.web.asks import Which
 
@@ -57,7 +58,12 @@ class Served:
             "bits_per_char": self.checkpoint.provenance.bits_per_char,
             "writing": {name: getattr(writing, name) for name in own},
             "opening": writing.opening,
+            "written": self._written,
         }
+
+    @cached_property
+    def _written(self) -> str:
+        return "" if isinstance(self.engine, BidirectionalEngine) else first_text(self.engine, self.checkpoint.writing)
 
 
 def vocabulary(model: TextModel | BidirectionalEngine) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import time
 
@@ -366,6 +367,27 @@ def test_forced_colours_show_the_text(browser, addresses):
         type_text(page, "The ")
         write_on(page, 20)
         assert page.evaluate("getComputedStyle(document.querySelector('#area')).color") != "rgba(0, 0, 0, 0)"
+
+
+@pytest.mark.slow
+def test_before_anything_is_asked_for_it_has_written(browser, tmp_path):
+    start = "so it was. The cat sat on the mat, "
+    checkpoint = network()
+    checkpoint = dataclasses.replace(checkpoint, writing=checkpoint.writing.replace(starts=(start,)))
+    networks = {"tiny": checkpoint}
+    (tmp_path / "page.html").write_bytes(html_page([Shared("tiny", checkpoint)], "float32"))
+    with served(save(networks, tmp_path)) as address:
+        texts = []
+        for each in ((tmp_path / "page.html").as_uri(), address):
+            for page in open_page(browser, each):
+                scored(page)
+                texts.append(text_of(page))
+                opening = "The cat sat on the mat, "
+                typed = "".join(page.locator("#tint .typed").all_inner_texts())
+                assert typed.replace("\u200b", "") == opening
+                assert texts[-1].startswith(opening)
+                assert len(texts[-1]) > len(opening) + 80
+    assert texts[0] == texts[1]
 
 
 def test_hostile_text_stays_text(browser, tmp_path):

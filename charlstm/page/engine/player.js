@@ -36,7 +36,7 @@ const LIKELIEST = 256;
 export class Player {
   /**
    * @param {{id: string, file: ArrayBuffer, facts: Record<string, any>}[]} models the checkpoints, and what the page
-   *   shows of each besides: `name`, `bits_per_char`, `opening`, `units`
+   *   shows of each besides: `name`, `bits_per_char`, `opening`, `written`, `units`
    */
   constructor(models) {
     this.files = new Map(models.map((model) => [model.id, model]));

@@ -79,7 +79,7 @@ export async function standalone(models, backend) {
   /** @param {string} id @param {string} text */
   const block = (id, text) => (blocks += `<script type="text/plain" id="${id}">${text}</` + "script>\n");
   const listed = [];
-  for (const [number, { id, name, bits_per_char, opening, units }] of models.entries()) {
+  for (const [number, { id, name, bits_per_char, opening, written, units }] of models.entries()) {
     const file = await /** @type {any} */ (backend).file(id);
     const packed = await new Response(new Blob([file]).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer();
     const pieces = [];
@@ -87,7 +87,7 @@ export async function standalone(models, backend) {
       pieces.push(`weights-${number}-${pieces.length}`);
       block(pieces[pieces.length - 1], toBase85(new Uint8Array(packed.slice(begin, begin + PIECE))));
     }
-    listed.push({ id, pieces, name, bits_per_char, opening, units });
+    listed.push({ id, pieces, name, bits_per_char, opening, written, units });
   }
   block("models", JSON.stringify(listed).replaceAll("<", "\\u003c"));
   const page = /** @type {HTMLElement} */ (pristine).outerHTML;

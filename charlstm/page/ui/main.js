@@ -41,7 +41,7 @@ export async function start(backend) {
     if (session.models.some(({ id }) => id === before.model)) session.model = before.model;
     Object.assign(session, { root: before.root, settings: before.settings, caret: before.caret });
     session.rescore();
-  } else session.begin(session.facts.opening ?? "");
+  } else session.begin(session.facts.opening ?? "", session.facts.written ?? "");
 
   const editor = new Editor({
     edited: (from, to, characters) => session.type(from, to, characters),

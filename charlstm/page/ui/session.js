@@ -97,10 +97,13 @@ export class Session {
     return path(this.root).reduce((sum, { characters }) => sum + characters.length, 0);
   }
 
-  /** @param {string} text */
-  begin(text) {
+  /** @param {string} typed @param {string} drawn what the network has written after it */
+  begin(typed, drawn = "") {
     this.stop();
-    this.commit(treeOf(text), Array.from(text).length);
+    const root = treeOf(typed);
+    const written = Array.from(drawn);
+    const marks = written.map(() => ({ ...TYPED, drawn: true }));
+    this.commit(append(root, root.id, written, marks), root.characters.length + written.length);
     this.rescore();
   }
 
