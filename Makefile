@@ -43,7 +43,7 @@ $(VENV)/.dev: $(VENV)/.installed
 	$(BIN)/pip install --quiet -c constraints.txt --group dev
 	@touch $@
 
-# Makes the pictures of docs/inside.md again, with the starter.
+# Makes the pictures of docs/inside.md and of the README again, with the starter and, for the last one, Chromium.
 pictures: $(VENV)/.dev
 	mkdir -p docs/pictures
 	$(BIN)/charlstm inspect step starter "The tide was out." --at 4 --png docs/pictures/step.png
@@ -52,6 +52,8 @@ pictures: $(VENV)/.dev
 		--png docs/pictures/surprise.png
 	$(BIN)/charlstm inspect embeddings starter --png docs/pictures/embeddings.png
 	$(BIN)/charlstm inspect fan starter "He had never seen such a th" --png docs/pictures/fan.png
+	$(BIN)/charlstm export html starter -o $(VENV)/starter.html --force
+	$(BIN)/python docs/pictures/page.py $(VENV)/starter.html docs/pictures/page.png
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
