@@ -118,13 +118,13 @@ class Couplets:
         while True:
             pair = self._pair(position, guide, tokens, column, rng)
             for number, token in enumerate(pair, 1):
-                ids = np.array([token])
+                ids, logits = np.array([token]), position.logits[0]
                 nats = float(filters.log_probabilities(position.logits, ids)[0])
                 position = advance(self._model, position, ids)
                 guide = guide and guide.advance(token)
                 may_end = number == len(pair) and (guide is None or guide.may_end())
                 fragment = row.push(token, nats, may_end=may_end, over=_is_over(guide))
-                yield fragment
+                yield fragment._replace(logits=logits)
                 if fragment.finish_reason:
                     return
             tokens, column = [*tokens, *pair][-WINDOW:], 0

@@ -29,7 +29,8 @@ class Fragment(NamedTuple):
     finish_reason: FinishReason | None
     """Why the row ends with this token; None while it goes on."""
     logits: Logits = np.empty(0)
-    """(V,), those that the token was drawn from, before all filters; none of a text drawn by particles."""
+    """(V,), those that the token was drawn from, before all filters; of a text drawn by particles only with
+    log-probabilities."""
 
 
 class Row:

@@ -80,6 +80,7 @@ class CopyRule:
         self._ways = Ways(np.argsort(runs, kind="stable"))  # those that make no passage of the training text
         self._need: dict[Guide, int] = {}
         self._needs: dict[Guide, NDArray[np.int64]] = {}
+        self._steps: dict[Guide, NDArray[np.int64]] = {}
         self._known: dict[_State, bool] = {}
         """Whether the text can go on in each state that was searched."""
         self._reached: dict[_Tail, NDArray[np.int64]] = {}
@@ -105,13 +106,12 @@ class CopyRule:
             raise UsageError(what, hint="Allow longer copies.")
         return NoCopyGuide(self, tail, other)
 
-    def allowed(self, tail: _Tail, other: Guide | None, *, early_ends: bool = False) -> NDArray[np.bool_]:
+    def allowed(self, tail: _Tail, other: Guide | None) -> NDArray[np.bool_]:
         """Which tokens may follow a text.
 
         Args:
             tail: the last L - 1 tokens of the text.
             other: the other guide after it.
-            early_ends: also those after which only copies can follow, so that the text has to end.
 
         Returns:
             (V,); at least one, unless `after` would raise here.
@@ -120,7 +120,17 @@ class CopyRule:
         allowed = free & safe
         for token in np.flatnonzero(free & ~safe).tolist():
             allowed[token] = self._can_go_on(*self._step(tail, other, token))
-        return allowed if other is None or early_ends else self._without_early_ends(allowed, tail, other)
+        return allowed if other is None else self._without_early_ends(allowed, tail, other)
+
+    def distances(self, tail: _Tail, other: Guide | None) -> NDArray[np.int64]:
+        """How far the end is after each token, also one that leads nowhere, as `guides.Guide` has it, (V,).
+
+        Args:
+            tail: the last L - 1 tokens of the text.
+            other: the other guide after it.
+        """
+        free, _ = self._free_and_safe(tail, other)
+        return np.where(free, 0 if other is None else self._steps_after(other), NEVER)
 
     def shortened(self, tail: _Tail, token: int) -> _Tail:
         """The last L - 1 tokens after one more.
@@ -189,9 +199,10 @@ class CopyRule:
 
     def _following(self, state: _State) -> Iterator[_State]:
         free, _ = self._free_and_safe(*state)
-        first = state[1] and self._ways.first(state[1])
-        tokens = sorted(np.flatnonzero(free).tolist(), key=lambda token: token != first)
-        return (self._step(*state, token) for token in tokens)
+        tokens = np.flatnonzero(free)
+        if state[1] is not None:
+            tokens = tokens[np.argsort(self.distances(*state)[tokens], kind="stable")]
+        return (self._step(*state, token) for token in tokens.tolist())
 
     # ---- beside another guide ---------------------------------------------------------------------------------------
 
@@ -214,6 +225,25 @@ class CopyRule:
                 needs[token] = self._need_of(other.advance(token))
             self._needs[other] = needs
         return self._needs[other]
+
+    def _steps_after(self, other: Guide) -> NDArray[np.int64]:
+        """The tokens of the way that is known after each token that the other guide allows, (V,).
+
+        The first token of the way from here is the nearest, but for those after which the text may end at once: so what
+        follows it from a safe text on comes to its end.
+        """
+        if other not in self._steps:
+            if len(self._steps) >= _MOST_REMEMBERED:
+                self._steps.clear()
+            steps, first = np.full(self.vocab_size, NEVER), self._ways.first(other)
+            for token in np.flatnonzero(other.allowed()).tolist():
+                known = self._ways.steps(other.advance(token))
+                steps[token] = NEVER if known is None else known
+            if first is not None:
+                others = (steps > 0) & (np.arange(self.vocab_size) != first)
+                steps[others] = np.maximum(steps[others], steps[first] + 1)
+            self._steps[other] = steps
+        return self._steps[other]
 
     def _need_of(self, other: Guide) -> int:
         """The n of a state of the other guide; `NEVER` if no way leads to its end."""
@@ -255,8 +285,7 @@ class NoCopyGuide:
 
     def distances(self) -> NDArray[np.int64]:
         """See `guides.Guide`."""
-        allowed = self.rule.allowed(self.tail, self.other, early_ends=True)
-        return np.where(allowed, 0 if self.other is None else self.other.distances(), NEVER)
+        return self.rule.distances(self.tail, self.other)
 
     def may_end(self) -> bool:
         """See `guides.Guide`."""

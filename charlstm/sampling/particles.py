@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.sampling import filters
 from charlstm.sampling.fragments import Fragment, Row
 from charlstm.sampling.generate import Rows
 
@@ -51,7 +50,7 @@ class _Particle:
         """The same text in a row of its own."""
         row = new_row()
         for fragment in self.fragments:
-            row.push(fragment.token, fragment.log_probability, may_end=False)
+            row.push(fragment.token, math.nan, may_end=False)
         return _Particle(row, list(self.fragments))
 
 
@@ -62,7 +61,6 @@ def draw_by_particles(
     rng: np.random.Generator,
     *,
     end_after: int | None,
-    with_log_probabilities: bool,
 ) -> Iterator[Fragment]:
     """Draw one text.
 
@@ -72,10 +70,9 @@ def draw_by_particles(
         count: N, how many particles.
         rng: the text's generator.
         end_after: as in `generate.generate`.
-        with_log_probabilities: whether each token's log-probability is computed.
 
     Yields:
-        The fragments of the text, as soon as they are certain.
+        The fragments of the text, as soon as they are certain, without what the network thought of them.
     """
     rngs = rng.spawn(count)
     particles = [_Particle(new_row()) for _ in range(count)]
@@ -91,25 +88,20 @@ def draw_by_particles(
             agreed = _agreed(particles)
             yield from particles[0].fragments[certain:agreed]
             certain = max(certain, agreed)
-        if not _draw(rows, particles, rngs, with_log_probabilities):
+        if not _draw(rows, particles, rngs):
             break
     taken = rng.choice(count, p=_normalised(weights))
     yield from particles[taken].fragments[certain:]
 
 
-def _draw(
-    rows: Rows, particles: list[_Particle], rngs: list[np.random.Generator], with_log_probabilities: bool
-) -> bool:
+def _draw(rows: Rows, particles: list[_Particle], rngs: list[np.random.Generator]) -> bool:
     """Draw a token for every particle; return whether one is still open."""
     draw = rows.draw(rngs)
     tokens = draw.ids.tolist()
-    nats = [math.nan] * len(tokens)
-    if with_log_probabilities:
-        nats = filters.log_probabilities(draw.position.logits, draw.ids).tolist()
     for number, each in enumerate(particles):
         if each.is_open:
             may_end, over = draw.guides[number].may_end(), draw.over[number]
-            each.fragments.append(each.row.push(tokens[number], nats[number], may_end=may_end, over=over))
+            each.fragments.append(each.row.push(tokens[number], math.nan, may_end=may_end, over=over))
     rows.feed(draw.ids)
     return any(each.is_open for each in particles)
 

@@ -19,7 +19,7 @@ from charlstm.sampling.fragments import Row
 from charlstm.sampling.generate import Rows, check_drawable, generate, row_generators
 from charlstm.sampling.guides import Guide
 from charlstm.sampling.particles import draw_by_particles
-from charlstm.sampling.position import Position, join_rows, prefill
+from charlstm.sampling.position import Position, advance, freeze, join_rows, prefill
 from charlstm.sampling.prompts import banned_ids, opening_ids
 from charlstm.sampling.rules.rhymes import Rhymes
 from charlstm.tokenizers import Ids
@@ -80,7 +80,7 @@ def sample(
     new_rows = [partial(Row, row, model.tokenizer, config, raw=raw) for row in range(rows)]
     if rhymes is not None:
         couplets = Couplets(model, rhymes, config, particles if particles > 1 else LINES)
-        return _in_couplets(couplets, model, prompt_ids, config, new_rows, starts, guide)
+        return _in_couplets(couplets, model, prompt_ids, config, new_rows, starts, guide, start)
     if guide is None or particles == 1:
         return _side_by_side(model, prompt_ids, config, new_rows, starts, guide, start, with_log_probabilities)
     return _by_particles(model, prompt_ids, config, new_rows, starts, guide, start, particles, with_log_probabilities)
@@ -174,10 +174,19 @@ def _by_particles(
     for new_row, rng in zip(new_rows, row_generators(config.seed, len(new_rows)), strict=True):
         begin, banned = start or _start(model, prompt_ids, starts, [rng]), banned_ids(model.tokenizer)
         rows = Rows(model, begin, config, particles, recent=prompt_ids, banned=banned, guide=guide)
-        yield from draw_by_particles(
-            rows, new_row, particles, rng,
-            end_after=_end_after(config), with_log_probabilities=with_log_probabilities,
-        )  # fmt: skip
+        fragments = draw_by_particles(rows, new_row, particles, rng, end_after=_end_after(config))
+        yield from _read_again(model, begin, fragments) if with_log_probabilities else fragments
+
+
+def _read_again(model: TextModel, position: Position, fragments: Iterable[Fragment]) -> Iterator[Fragment]:
+    """Add to a text's fragments what the network thinks of them: cheaper than to compute that for all particles."""
+    position = freeze(model, position)
+    for fragment in fragments:
+        ids, logits = np.array([fragment.token]), position.logits
+        (nats,) = filters.log_probabilities(logits, ids).tolist()
+        yield fragment._replace(log_probability=nats, logits=logits[0])
+        if not fragment.finish_reason:
+            position = advance(model, position, ids)
 
 
 def _in_couplets(
@@ -188,11 +197,12 @@ def _in_couplets(
     new_rows: Sequence[Callable[[], Row]],
     starts: Sequence[str],
     guide: Guide | None,
+    start: Position | None,
 ) -> Iterator[Fragment]:
     column = len(model.tokenizer.decode(prompt_ids).rpartition("\n")[2])
     for new_row, rng in zip(new_rows, row_generators(config.seed, len(new_rows)), strict=True):
-        start = _start(model, prompt_ids, starts, [rng])
-        yield from couplets.write(start, new_row(), rng, recent=prompt_ids, column=column, guide=guide)
+        begin = start or _start(model, prompt_ids, starts, [rng])
+        yield from couplets.write(begin, new_row(), rng, recent=prompt_ids, column=column, guide=guide)
 
 
 def _end_after(config: SampleConfig) -> int | None:

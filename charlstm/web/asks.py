@@ -62,6 +62,8 @@ class Draws(Which, frozen=True, kw_only=True):
     max_line: Count | None = None
     words: bool | tuple[str, ...] | None = None
     no_copy: Count | None = None
+    rhyme: bool | None = None
+    particles: Annotated[int, Meta(ge=1, le=64)] | None = None
 
     def settings(self) -> dict[str, Any]:
         """Those of `sampling.config.SampleConfig` that are given, by name."""

@@ -27,6 +27,7 @@ from charlstm.web.models import Served, token_name
 from charlstm.web.reading import Scored, rounded, texts_of
 from charlstm.web.reply import STREAM, event
 from charlstm.web.rows import batches
+from charlstm.web.rules import RULES
 from charlstm.web.turns import Job
 
 _LENGTH = 16
@@ -106,7 +107,7 @@ def _check(asked: asks.Completion) -> None:
     require("best_of", best_of, not asked.stream or best_of in (None, count), "left out of a stream")
     require("temperature", asked.temperature, (asked.temperature or 0) <= 2, "at most 2")
     if asked.suffix is not None:
-        for name in ("mix", "logprobs", "echo", "logit_bias", "best_of", "stop"):
+        for name in ("mix", "logprobs", "echo", "logit_bias", "best_of", "stop", *RULES):
             require(name, getattr(asked, name), getattr(asked, name) in (None, False), "left out beside `suffix`")
 
 
@@ -164,7 +165,7 @@ def _continued(desk: Desk, opened: Opened, asked: asks.Completion, prompts: list
     config, bias = settings_for(opened.network.writing, **settings), _bias(asked.logit_bias, opened.model.vocab_size)
     echoed = sum(len(prompt.ids) for prompt in prompts) if asked.echo else 0
     size, most = rows * (echoed + length * len(prompts)), asks.MOST_CHARACTERS + asks.LONGEST
-    opened.job.tokens = rows * length * len(prompts)
+    opened.job.tokens = rows * length * len(prompts) * (asked.particles or 1)
     require("max_tokens", length, size <= most, f"less: an answer has {most:,} tokens at most, and this one {size:,}")
     for number, prompt in enumerate(prompts):
         indices = range(number * rows, (number + 1) * rows)
@@ -176,9 +177,9 @@ def _continued(desk: Desk, opened: Opened, asked: asks.Completion, prompts: list
             yield from (_Part(index, "", None, "length") for index in indices)
             continue
         at = [len(prompt.text) if asked.echo else 0] * rows
-        guide = desk.guide_of(opened.network, asked, prompt.text, opened.job)
-        fragments = opened.draw(prompt.ids, config, rows, guide=guide, bias=bias)
-        for batch in chain.from_iterable(batches(opened.tokenizer, fragments, rows)):
+        kept = desk.rules_of(opened.network, asked, prompt.text, opened.job)
+        fragments = opened.draw(prompt.ids, config, rows, kept=kept, bias=bias)
+        for batch in chain.from_iterable(batches(opened.tokenizer, fragments, rows, singly=kept.in_bursts)):
             reason = batch.reason and ("length" if batch.reason == "length" else "stop")
             part = _Part(indices[batch.row], "".join(batch.texts), None, reason, len(batch.tokens))
             if batch.tokens and (asked.logprobs is not None or rows > (asked.n or 1)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,16 +16,15 @@ from charlstm.errors import UnknownCharacter
 from charlstm.filling.readers import CausalReader
 from charlstm.filling.readers import Reader as FillReader
 from charlstm.sampling.config import SampleConfig
-from charlstm.sampling.guides import Guide
 from charlstm.sampling.position import Position, prefill
 from charlstm.sampling.prompts import bos_ids, fit_prompt
 from charlstm.sampling.sampler import Fragment, sample
 from charlstm.tokenizers import Ids, Tokenizer
-from charlstm.web.asks import Draws, Which
+from charlstm.web.asks import Which
 from charlstm.web.attended import Attended, AttendedReader
 from charlstm.web.models import Library, Network, Served
 from charlstm.web.reading import Memory, Reader, Scored
-from charlstm.web.rules import rule_book
+from charlstm.web.rules import Kept, RuleBook, rule_book
 from charlstm.web.turns import Job
 
 
@@ -35,7 +34,7 @@ class Desk:
 
     library: Library
     memory: Memory = field(default_factory=Memory)
-    guide_of: Callable[[Network, Draws, str, Job], Guide | None] = field(default_factory=rule_book)
+    rules_of: RuleBook = field(default_factory=rule_book)
     """The rules of a request, after a text."""
     units: dict[str, bytes] = field(default_factory=dict)
     """The answers of `/api/units`, by network."""
@@ -94,7 +93,7 @@ class Opened:
         config: SampleConfig,
         rows: int,
         *,
-        guide: Guide | None = None,
+        kept: Kept,
         model: TextModel | None = None,
         bias: NDArray[np.float64] | None = None,
     ) -> Iterator[Fragment]:
@@ -104,7 +103,7 @@ class Opened:
             ids: of the text.
             config: filters, stop rules, seed.
             rows: how many texts.
-            guide: the rule that they keep.
+            kept: the rules that they keep.
             model: what draws; None is the network itself, which reads the text in any case.
             bias: added to the logits that are drawn from, (V,).
 
@@ -116,7 +115,10 @@ class Opened:
             start = start._replace(logits=start.logits + bias)
         drawing = Attended(model or self.network.model, self.job, bias)
         begun, starts = ids[self.reader.beginning(ids) :].tolist(), self.network.writing.starts
-        return sample(drawing, begun, config, rows=rows, starts=starts, guide=guide, start=start)
+        return sample(
+            drawing, begun, config, rows=rows, starts=starts, start=start,
+            guide=kept.guide, rhymes=kept.rhymes, particles=kept.particles, with_log_probabilities=kept.particles > 1,
+        )  # fmt: skip
 
 
 def ids_of(tokenizer: Tokenizer, text: str) -> Ids:

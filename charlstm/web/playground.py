@@ -89,14 +89,15 @@ def generate(desk: Desk, job: Job, body: bytes) -> None:
     ends = {"stop": asked.stop, "stop_after": (record,) if record else ()}  # the page shows where a record ends
     settings = {**asked.settings(), "length": asked.length, "seed": seed, **ends}
     config = settings_for(opened.network.writing.replace(record=""), **settings)
-    model, guide = _held(opened, asked), desk.guide_of(opened.network, asked, text, job)
-    job.tokens = asked.rows * asked.length
+    model, kept = _held(opened, asked), desk.rules_of(opened.network, asked, text, job)
+    job.tokens = asked.rows * asked.length * (asked.particles or 1)
     job.media_type, job.pause = STREAM, 1 / (asked.speed * asked.rows) if asked.speed else 0.0
     rows = [_Row(number, len(text)) for number in range(asked.rows)]
     job.send(event({"v": 1, "seed": seed, "from": len(text), "rows": asked.rows}, "start"))
-    fragments = opened.draw(ids, config, asked.rows, guide=guide, model=model)
+    fragments = opened.draw(ids, config, asked.rows, kept=kept, model=model)
+    singly = kept.in_bursts or asked.speed is not None
     try:
-        for drawn in batches(opened.tokenizer, fragments, asked.rows, singly=asked.speed is not None):
+        for drawn in batches(opened.tokenizer, fragments, asked.rows, singly=singly):
             job.send(b"".join(rows[batch.row].events(batch) for batch in drawn))
     except Stopped:
         job.send(b"".join(row.end("stopped") for row in rows if not row.ended))

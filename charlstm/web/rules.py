@@ -5,32 +5,53 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 from charlstm.sampling.guides import Guide
 from charlstm.sampling.rules.from_settings import Rules, RuleSettings
+from charlstm.sampling.rules.rhymes import Rhymes
 from charlstm.web.asks import Draws
 from charlstm.web.models import Network
 from charlstm.web.turns import Job
 
 _KEPT = 8
 """Rules that are ready for the next request: an expression is compiled once, a training text read once."""
+RULES = ("match", "starts", "max_line", "words", "no_copy", "rhyme", "particles")
+"""Fields of a request."""
 
 
-def rule_book() -> Callable[[Network, Draws, str, Job], Guide | None]:
-    """The function that gives the guide of a request after its text, None without a rule; it remembers some rules."""
+class Kept(NamedTuple):
+    """The rules of a request, after its text, as `sampling.sampler.sample` takes them."""
+
+    guide: Guide | None = None
+    rhymes: Rhymes | None = None
+    particles: int = 1
+
+    @property
+    def in_bursts(self) -> bool:
+        """Whether many tokens come at once and then none for a while, so that each is to be sent as it comes."""
+        return self.rhymes is not None or self.particles > 1
+
+
+RuleBook = Callable[[Network, Draws, str, Job], Kept]
+
+
+def rule_book() -> RuleBook:
+    """The function that gives the rules of a request after its text; it remembers some."""
     ready, lock = lru_cache(_KEPT)(_rules), threading.Lock()
 
-    def guide_of(network: Network, asked: Draws, text: str, job: Job) -> Guide | None:
-        given = {name: getattr(asked, name) for name in ("match", "starts", "max_line", "words", "no_copy")}
+    def rules_of(network: Network, asked: Draws, text: str, job: Job) -> Kept:
+        given = {name: getattr(asked, name) for name in RULES}
         settings = RuleSettings(**{name: value for name, value in given.items() if value is not None})
         if not settings.given:
-            return None
+            return Kept()
         record = network.writing.record
         begun = text.rpartition(record)[2] if record else text
         with job.holding(lock):
-            return ready(network, settings).after(begun)
+            rules = ready(network, settings)
+            return Kept(rules.after(begun), rules.rhymes, rules.particles)
 
-    return guide_of
+    return rules_of
 
 
 def _rules(network: Network, settings: RuleSettings) -> Rules:

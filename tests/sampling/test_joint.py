@@ -15,6 +15,8 @@ from charlstm.errors import UsageError
 from charlstm.sampling.config import SampleConfig
 from charlstm.sampling.guides import Guide
 from charlstm.sampling.no_copy import CopyRule
+from charlstm.sampling.rules.both import Both
+from charlstm.sampling.rules.from_settings import Rules, RuleSettings
 from charlstm.sampling.rules.joint import Joint, NeverStuck, all_of
 from charlstm.sampling.rules.match import Automaton, MatchGuide
 from charlstm.sampling.rules.ways import Ways
@@ -78,6 +80,42 @@ def test_a_token_is_allowed_if_and_only_if_an_end_can_follow(pattern: str, other
         waiting += [(joint.advance(token), guide.advance(token)) for token in np.flatnonzero(allowed).tolist()]
         seen += 1
         assert seen < 20_000
+
+
+@pytest.mark.parametrize("one", FINITE)
+@pytest.mark.parametrize("other", ["[^\n]{0,4}", "[a-e. \n]*", ".*[dt]", "(.|\n)*", "(.|\n){6}", "t?"])
+def test_two_automata_as_one_allow_what_an_end_can_follow_and_know_how_far_it_is(one: str, other: str) -> None:
+    both = MatchGuide(Both(automaton(one), automaton(other)))
+    waiting: list[tuple[Joint, MatchGuide]] = [
+        (Joint((MatchGuide(automaton(one)), MatchGuide(automaton(other)))), both)
+    ]
+    while waiting:
+        joint, guide = waiting.pop()
+        assert joint.may_end() == guide.may_end()
+        for token in range(TOKENIZER.vocab_size):
+            leads = joint.allowed()[token] and can_end(joint.advance(token), 6)
+            assert guide.allowed()[token] == leads
+            if leads and len(waiting) < 8:
+                waiting.append((joint.advance(token), guide.advance(token)))
+                distance = int(guide.distances()[token])
+                assert can_end(waiting[-1][0], distance)
+                assert not (distance and can_end(waiting[-1][0], distance - 1))
+
+
+def test_two_automata_of_too_many_pairs_are_searched_instead_and_say_the_same() -> None:
+    typed = RuleSettings(match="[a-e]{3}[^\n]*(\nbed)*", max_line=5)
+    product = Rules(typed, TOKENIZER).after("no")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("charlstm.sampling.rules.both._MOST_ENTRIES", 20)
+        pairs = [(product, Rules(typed, TOKENIZER).after("no"))]
+    for _ in range(9):
+        known, found = pairs[-1]
+        assert isinstance(known, MatchGuide)
+        assert isinstance(found, NeverStuck)
+        assert known.may_end() == found.may_end()
+        assert known.allowed().tolist() == found.allowed().tolist()
+        token = int(np.flatnonzero(known.allowed())[0])
+        pairs.append((known.advance(token), found.advance(token)))
 
 
 @given(
@@ -185,3 +223,25 @@ def test_what_leads_nowhere_is_told_by_the_longest_text_that_was_tried() -> None
     assert ways.steps(joint) is None
     assert TOKENIZER.decode(ways.farthest) == "to be"
     assert not NeverStuck(joint, ways).allowed().any()
+
+
+def test_a_text_that_heads_for_its_end_comes_nearer_with_every_token() -> None:
+    guide: Guide = NeverStuck(Joint((MatchGuide(automaton(r"([a-z]+[ \n])*bed botanet\.")), words())), Ways())
+    ways = Ways()
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        guide = guide.advance(int(rng.choice(np.flatnonzero(guide.allowed()))))
+    steps = ways.steps(guide)
+    while steps:
+        nearer = np.flatnonzero(ways.nearer(guide))
+        assert (guide.allowed()[nearer]).all()
+        guide, before = guide.advance(int(rng.choice(nearer))), steps
+        steps = ways.steps(guide)
+        assert steps is not None
+        assert steps < before
+    assert guide.may_end()
+
+
+def test_what_is_forgotten_to_make_room_is_not_the_way_that_a_text_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm.sampling.rules.ways._MOST_REMEMBERED", 3)
+    test_a_text_that_heads_for_its_end_comes_nearer_with_every_token()

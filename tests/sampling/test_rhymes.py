@@ -137,6 +137,7 @@ def test_lines_a_seed_and_the_fragments() -> None:
         last = ALPHABET.index("\n")
         for each in fragments:
             logits = model.table[last].astype(float)
+            assert each.logits.tolist() == model.table[last].tolist()
             assert each.log_probability == pytest.approx(logits[each.token] - np.log(np.exp(logits).sum()))
             last = each.token
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -231,6 +232,26 @@ def test_a_mix_writes(client: openai.OpenAI) -> None:
     assert len(answer.choices[0].text) == 30
 
 
+def test_particles_and_their_scores(client: openai.OpenAI) -> None:
+    def ask(prompt: str, **more: Any) -> Any:
+        body = {"match": "(ab|cd|ca|dd)*", "particles": 4}
+        return client.completions.create(
+            model="small", prompt=prompt, seed=3, max_tokens=40, logprobs=2, extra_body=body, **more
+        )
+
+    whole = ask("abc").choices[0]
+    assert re.fullmatch("(ab|cd|ca|dd)*", whole.text)
+    parts = [part.choices[0] for part in ask("abc", stream=True)]
+    assert "".join(part.text for part in parts) == whole.text
+    assert all(len(part.text) <= 1 for part in parts)
+    with pytest.raises(openai.BadRequestError, match=r"match: character 'z' \(U\+007A\) at position 2"):
+        client.completions.create(model="small", prompt="abc", extra_body={"match": "abz", "particles": 2})
+    echoed = client.completions.create(
+        model="small", prompt="abc" + whole.text, echo=True, max_tokens=0, logprobs=2
+    ).choices[0]  # fmt: skip
+    assert whole.logprobs.token_logprobs == pytest.approx(echoed.logprobs.token_logprobs[3:], abs=1e-4)
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "too many": ({"n": 21}, "n"),
     "too much together": ({"max_tokens": 5000, "n": 15}, "max_tokens"),
@@ -255,6 +276,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "long prompts": ({"prompt": ["a" * 40_000] * 2}, "prompt"),
     "other alphabet": ({"prompt": "xyz"}, "prompt"),
     "suffix of another alphabet": ({"suffix": "xyz"}, "suffix"),
+    "suffix and a rule": ({"suffix": "a", "match": "a*"}, "match"),
+    "suffix and rhyme": ({"suffix": "a", "rhyme": True}, "rhyme"),
+    "particles without a rule": ({"particles": 3}, "particles"),
+    "many particles": ({"particles": 65, "max_line": 9}, "particles"),
+    "impossible": ({"match": "abz"}, "match"),
+    "impossible in a stream": ({"match": "abz", "particles": 2, "stream": True}, "match"),
     "suffix and echo": ({"suffix": "a", "echo": True}, "echo"),
     "suffix and nothing": ({"suffix": "a", "max_tokens": 0}, "max_tokens"),
     "suffix of two": ({"suffix": "a", "prompt": ["a", "b"]}, "prompt"),

@@ -24,9 +24,10 @@ from charlstm.inspect.trace import trace
 from charlstm.inspect.units import find_units, unit_values
 from charlstm.nn.shapes import CELLS
 from charlstm.sampling.config import SampleConfig
+from charlstm.sampling.rules.rhymes import last_word, split_rhyme
 from charlstm.sampling.sampler import sample
 from charlstm.web.models import Served
-from tests.web.running import ALPHABET, Running, running, served, slow
+from tests.web.running import ALPHABET, Running, running, served, served_bytes, slow
 
 COLUMNS = {"texts", "ids", "nats", "ranks", "entropy", "alternatives"}
 
@@ -331,6 +332,56 @@ def test_rules_are_kept() -> None:
             refused = server.ask("POST", "/api/generate", {"text": "abc", **wrong})
             assert refused.status == 400, wrong
             assert word in refused.json()["error"]["message"]
+
+
+def rhyming_network() -> Served:
+    small = served()
+    known = Checkpoint("model", small.checkpoint.tensors, small.checkpoint.run, small.checkpoint.tokenizer,
+                       small.checkpoint.provenance, words=("bad", "cad", "fed", "bed", "head"))  # fmt: skip
+    return Served("small", known, small.engine)
+
+
+def test_lines_rhyme_in_pairs_and_keep_the_other_rules() -> None:
+    with running(rhyming_network(), served("other"), served_bytes()) as server:
+        events = server.events(text="abc ", lines=4, length=2000, seed=1, rhyme=True, max_line=30, rows=2)
+        for row in rows_of(events, 2):
+            assert all(len(data["texts"]) == 1 for data in row), "a pair comes at once, and nothing of it waits"
+            lines = text_of(row).splitlines()
+            assert len(lines) == 4
+            for first, second in zip(lines[::2], lines[1::2], strict=True):
+                assert split_rhyme(last_word(first))[1] == split_rhyme(last_word(second))[1] != ""
+                assert last_word(first) != last_word(second) in ("bad", "cad", "fed", "bed")
+                assert len(first) + 4 * (first == lines[0]) <= 30
+            nats = [value for data in row for value in data["nats"]]
+            whole = "abc " + text_of(row)
+            assert nats == pytest.approx(server.post("/api/score", text=whole)["nats"][4:], abs=2e-4)
+        assert text_of(rows_of(server.events(text="abc ", lines=2, length=900, seed=1, rhyme=True, particles=1), 1)[0])
+        for wrong, message in (
+            ({"rhyme": True, "model": "bytes"}, "`rhyme` is for a network of characters"),
+            ({"rhyme": True, "model": "other"}, "knows no words that could rhyme"),
+            ({"rhyme": True, "words": ["bab"], "starts": "a,x"}, "line 2 of starts: character 'x' (U+0078)"),
+            ({"particles": 4}, "`particles=4` is for a text under a rule"),
+            ({"particles": 65, "match": "a*"}, "particles"),
+            ({"particles": 0, "match": "a*"}, "particles"),
+            ({"rhyme": "yes"}, "rhyme"),
+            ({"match": "cab[^x]x", "particles": 3}, "match: character 'x' (U+0078) at position 7"),
+            ({"match": "[abc]{20}", "max_line": 9}, "`match` and `max_line` together: nothing can follow '"),
+        ):
+            refused = server.ask("POST", "/api/generate", {"text": "abc ", **wrong})
+            assert refused.status == 400, wrong
+            assert message in refused.json()["error"]["message"]
+
+
+def test_particles_are_scored_as_one_text_and_come_before_it_is_known_to_its_end(server: Running) -> None:
+    asked = {"text": "abc", "match": "(ab|cd|ca|dd)*", "length": 300, "seed": 3, "particles": 4}
+    events = server.events(**asked)
+    (row,) = rows_of(events, 1)
+    assert re.fullmatch("(ab|cd|ca|dd)*", text_of(row))
+    assert len(text_of(row)) == 300
+    nats = [value for data in row for value in data["nats"]]
+    assert nats == pytest.approx(server.post("/api/score", text="abc" + text_of(row))["nats"][3:], abs=2e-4)
+    alone = {name: value for name, value in asked.items() if name != "particles"}
+    assert text_of(rows_of(server.events(**alone), 1)[0]) != text_of(row)
 
 
 # ---- the other views ------------------------------------------------------------------------------------------------

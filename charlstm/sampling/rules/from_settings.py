@@ -7,7 +7,7 @@ The rules about single characters are regular expressions, also where nobody typ
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,6 +19,7 @@ from charlstm.errors import UnknownCharacter, UsageError
 from charlstm.sampling.config import require, require_whole
 from charlstm.sampling.guides import Guide
 from charlstm.sampling.no_copy import LEAST, CopyRule
+from charlstm.sampling.rules.both import Both
 from charlstm.sampling.rules.joint import Joint, all_of
 from charlstm.sampling.rules.match import Automaton, MatchGuide
 from charlstm.sampling.rules.rhymes import Rhymes
@@ -122,7 +123,7 @@ class Rules:
             self._automata.append(Automaton(pattern, tokenizer, end=record, name="starts"))
         if settings.max_line and tokenizer.unknown_characters("\n"):
             raise UsageError("`max_line` cannot be kept: this model has no newline in its alphabet")
-        self._lines = lru_cache(settings.max_line + 1)(self._line_automaton)
+        self._joined = lru_cache(settings.max_line + 1)(self._join)
         self._vocabulary = _vocabulary(settings.words, own_words, tokenizer)
         self.rhymes = _rhymes(settings, own_words, tokenizer, record) if settings.rhyme else None
         self._copy_rule: CopyRule | None = None
@@ -140,15 +141,13 @@ class Rules:
         Raises:
             UsageError: nothing can follow that keeps to all rules, or nothing was found.
         """
-        parts: list[Guide] = [MatchGuide(automaton) for automaton in self._automata]
-        if self._settings.max_line:
-            column = len(text) - (text.rfind("\n") + 1)
-            parts.append(MatchGuide(self._lines(max(0, self._settings.max_line - column))))
-        if self._vocabulary is not None:
-            parts.append(WordGuide.after_text(self._vocabulary, text))
-        other = all_of(parts) if parts else None
+        words = [] if self._vocabulary is None else [WordGuide.after_text(self._vocabulary, text)]
+        column = len(text) - (text.rfind("\n") + 1)
+        automata, joined = self._joined(max(0, self._settings.max_line - column))
+        guides: list[Guide] = [*map(MatchGuide, joined), *words]
+        other = all_of(guides) if guides else None
         if other is not None and not other.allowed().any():
-            raise self._nothing_follows(parts)
+            raise self._nothing_follows([*map(MatchGuide, automata), *words])
         if self._copy_rule is None:
             return other
         guide = self._copy_rule.after(self._tokenizer.encode(text), other)
@@ -156,16 +155,25 @@ class Rules:
             raise UsageError(f"no text but the empty one keeps to {self._names()}")
         return guide
 
-    def _line_automaton(self, first: int) -> Automaton:
-        """The automaton of lines that are not too long.
+    def _join(self, first: int) -> tuple[list[Automaton], list[Automaton | Both]]:
+        """All automata, and the same in as few as can be.
 
         Args:
-            first: the characters that the first one may still have.
+            first: the characters that the first line may still have.
         """
-        most = self._settings.max_line
-        return Automaton(f"[^\n]{{0,{first}}}(?:\n[^\n]{{0,{most}}})*", self._tokenizer, name="max_line")
+        automata, most = [*self._automata], self._settings.max_line
+        if most:
+            pattern = f"[^\n]{{0,{first}}}(?:\n[^\n]{{0,{most}}})*"
+            automata.append(Automaton(pattern, self._tokenizer, name="max_line"))
+        joined: list[Automaton | Both] = []
+        for automaton in automata:
+            try:
+                joined[-1:] = [Both(joined[-1], automaton) if joined else automaton]
+            except OverflowError:
+                joined.append(automaton)
+        return automata, joined
 
-    def _nothing_follows(self, parts: list[Guide]) -> UsageError:
+    def _nothing_follows(self, parts: Sequence[Guide]) -> UsageError:
         ways = Ways()
         if ways.steps(Joint(tuple(parts))) == 0:
             return UsageError(f"no text but the empty one keeps to {self._names()}")

@@ -10,15 +10,14 @@ The language may be infinite; it must not need too many states. Letters: S state
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.errors import UnknownCharacter, UsageError
-from charlstm.sampling.guides import NEVER
 from charlstm.sampling.rules.automaton import ByteAutomaton, determine
+from charlstm.sampling.rules.both import Both, pruned
 from charlstm.sampling.rules.syntax import Characters, Choice, Ranges, Repeat, Sequence, Tree, literal, merged, parse
 from charlstm.tokenizers import Tokenizer
 from charlstm.tokenizers.nearest import nearest
@@ -53,8 +52,7 @@ class Automaton:
         if blocked is not None:
             raise _cannot_be(pattern, blocked, alphabet)
         following, final = _over_tokens(determine(tree, alphabet.known, name), tokenizer, name)
-        self.distance = np.append(_distances(following, final), NEVER)  # the state -1 is the last one
-        self.next = np.where(self.distance[following] < NEVER, following, -1)
+        self.next, self.distance = pruned(following, final)
         if not (self.next[0] >= 0).any():
             raise UsageError(f"no text but the empty one matches `{name}`")
 
@@ -142,28 +140,11 @@ def _over_tokens(
     return np.array(rows), automaton.final[found]
 
 
-def _distances(following: NDArray[np.int32], final: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The fewest tokens from each state to one in which the text may end, (S,)."""
-    before: list[list[int]] = [[] for _ in final]
-    for state, row in enumerate(following):
-        for target in np.unique(row[row >= 0]).tolist():
-            before[target].append(state)
-    distance = np.where(final, 0, NEVER)
-    waiting = deque(np.flatnonzero(final).tolist())
-    while waiting:
-        state = waiting.popleft()
-        for previous in before[state]:
-            if distance[previous] == NEVER:
-                distance[previous] = distance[state] + 1
-                waiting.append(previous)
-    return distance
-
-
 @dataclass(frozen=True)
 class MatchGuide:
     """The rule of this module, after a text."""
 
-    automaton: Automaton
+    automaton: Automaton | Both
     state: int = 0
 
     def allowed(self) -> NDArray[np.bool_]:

@@ -8,15 +8,15 @@ remembered, also of the states on the way.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.sampling.guides import NEVER, Guide
 
-_MOST = 20_000
-"""States in which one search looks for an end."""
+_MOST, _MOST_BESIDE = 20_000, 200
+"""States in which one search looks for an end; and for one that only has to be better than another that is known."""
 _MOST_REMEMBERED = 300_000
 
 
@@ -26,6 +26,10 @@ class _Way(NamedTuple):
     steps: int
     token: int | None
     """The first; None if it has no steps."""
+
+
+_Link: TypeAlias = "tuple[Guide, int]"
+"""How a state was reached: the state before it, and the token that led on."""
 
 
 class Ways:
@@ -67,6 +71,7 @@ class Ways:
 
     def leading_on(self, guide: Guide) -> NDArray[np.bool_]:
         """Which of the tokens allowed lead to an end, (V,)."""
+        self._make_room(guide)
         distances = guide.distances()
         leading = distances < NEVER
         for token in np.flatnonzero(leading & (distances > 0)).tolist():
@@ -74,55 +79,67 @@ class Ways:
         return leading
 
     def nearer(self, guide: Guide) -> NDArray[np.bool_]:
-        """Which tokens lead to an end in fewer tokens than are known from here, (V,); at an end all those allowed."""
-        most = self.steps(guide)
-        if not most:
+        """Tokens that lead to an end in fewer tokens than are known from here, (V,); at an end all those allowed.
+
+        Others that do may be missing: those after which the end seems farther, or is hard to find.
+        """
+        self._make_room(guide)
+        way = self._way(guide)
+        if way is None or way.token is None:
             return guide.allowed()
-        nearer = guide.distances() < NEVER
+        distances = guide.distances()
+        nearer: NDArray[np.bool_] = distances <= min(distances[way.token], NEVER - 1)
         for token in np.flatnonzero(nearer).tolist():
-            steps = self.steps(guide.advance(token))
-            nearer[token] = steps is not None and steps < most
+            other = self._way(guide.advance(token), _MOST_BESIDE)
+            nearer[token] = other is not None and other.steps < way.steps
         return nearer
 
-    def _way(self, guide: Guide) -> _Way | None:
+    def _way(self, guide: Guide, most: int = _MOST) -> _Way | None:
+        """The way from a state, found in so many states; None if there is none, or none was found."""
         if guide.may_end():
             return _Way(0, None)
         if guide not in self._known:
-            if len(self._known) > _MOST_REMEMBERED:
-                self._known.clear()
-            self._search(guide)
-        return self._known[guide]
+            self._search(guide, most)
+        return self._known.get(guide)
 
-    def _search(self, start: Guide) -> None:
-        seen = {start}
-        path: list[tuple[Guide, int]] = []  # the states before, each with the token that leads on
+    def _search(self, start: Guide, most: int) -> None:
+        links: dict[Guide, _Link | None] = {start: None}
         waiting = [(start, self._nearest_first(start))]
-        self.farthest = ()
-        while waiting and len(seen) < _MOST:
+        deepest, depth = None, 0
+        while waiting and len(links) < most:
             guide, tokens = waiting[-1]
             token = next(tokens, None)
             if token is None:
                 waiting.pop()
-                del path[len(waiting) - 1 :]
                 continue
-            following = guide.advance(token)
-            path[len(waiting) - 1 :] = [(guide, token)]
+            following, link = guide.advance(token), (guide, token)
             way = _Way(0, None) if following.may_end() else self._known.get(following)
             if way is not None:
-                self._remember(path, way.steps)
+                self._remember(link, links, way.steps)
                 return
-            if len(path) > len(self.farthest):
-                self.farthest = tuple(token for _, token in path)
-            if following not in seen and following not in self._known:  # else it leads nowhere, or is on the path
-                seen.add(following)
+            if len(waiting) > depth:
+                deepest, depth = link, len(waiting)
+            if following not in links and following not in self._known:  # else it leads nowhere, or is on the path
+                links[following] = link
                 waiting.append((following, self._nearest_first(following)))
-        self._known.update(dict.fromkeys((start,) if waiting else seen))
+        self.farthest = tuple(reversed([token for _, token in _back(deepest, links)]))
+        if not waiting:
+            self._known.update(dict.fromkeys(links))
+        elif most == _MOST:
+            self._known[start] = None
 
-    def _remember(self, path: list[tuple[Guide, int]], steps: int) -> None:
+    def _remember(self, link: _Link, links: dict[Guide, _Link | None], steps: int) -> None:
         """Remember the way that was found, from every state on it."""
-        for guide, token in reversed(path):
-            steps += 1
-            self._known[guide] = _Way(steps, token)
+        for number, (guide, token) in enumerate(_back(link, links), steps + 1):
+            self._known[guide] = _Way(number, token)
+
+    def _make_room(self, guide: Guide) -> None:
+        """Forget everything but the way from a state, if too much is remembered."""
+        if len(self._known) > _MOST_REMEMBERED:
+            known, self._known = self._known, {}
+            while (way := known.get(guide)) is not None and way.token is not None:
+                self._known[guide] = way
+                guide = guide.advance(way.token)
 
     def _nearest_first(self, guide: Guide) -> Iterator[int]:
         distances = guide.distances()
@@ -130,3 +147,10 @@ class Ways:
         tokens = tokens[distances[tokens] < NEVER]
         nearest: list[int] = tokens[np.argsort(distances[tokens], kind="stable")].tolist()
         return iter(nearest)
+
+
+def _back(link: _Link | None, links: dict[Guide, _Link | None]) -> Iterator[_Link]:
+    """A link and all those before it, the last one first."""
+    while link is not None:
+        yield link
+        link = links[link[0]]
