@@ -14,6 +14,8 @@ import { Mix } from "./mix.js";
 import { Network } from "./network.js";
 import { random } from "./random.js";
 import { Reader } from "./reader.js";
+import { Rules, rulesFor } from "./rules/rules.js";
+import { unpackWords } from "./rules/words.js";
 import { addScore, emptyScore, entropy, likeliest } from "./score.js";
 import { tokenizerOf } from "./tokenizers.js";
 import { traceParts, tracePlanes } from "./trace.js";
@@ -44,6 +46,8 @@ export class Player {
     this.loaded = new Map();
     /** @type {{key: string, playable: Playable & {mix: Mix}} | null} */
     this.mixed = null;
+    /** @type {{key: string, rules: Rules} | null} those of the last text: an expression is compiled once */
+    this.ruled = null;
   }
 
   /** The networks there are. */
@@ -58,6 +62,7 @@ export class Player {
         unknown: tokenizer.unknown,
         architecture: checkpoint.architecture,
         writing: checkpoint.writing,
+        rules: checkpoint.architecture.bidirectional ? [] : rulesFor(tokenizer, checkpoint.tensors.has("words")),
         ...facts,
       };
     });
@@ -99,6 +104,8 @@ export class Player {
     const seed = request.seed ?? Math.floor(Math.random() * 2 ** 31);
     const rows = request.rows ?? 1;
     const at = Array.from(request.text).length;
+    const breathe = breather(signal);
+    const guide = await this.guideOf(request, tokenizer, breathe);
     yield { event: "start", data: { v: 1, seed, from: at, rows } };
     const position = reader.after(ids);
     const settings = settingsOf(request, this.writing(request));
@@ -110,9 +117,8 @@ export class Player {
       tokens: 0,
       characters: 0,
       scored: emptyScore(),
-      drawing: write(network, tokenizer, position, ids, settings, random(seed, row), heldUnit(request, network)),
+      drawing: write(network, tokenizer, position, ids, settings, random(seed, row), heldUnit(request, network), guide),
     }));
-    const breathe = breather(signal);
     let flushed = performance.now();
     while (open.length) {
       const late = performance.now() - flushed > FLUSH;
@@ -142,12 +148,7 @@ export class Player {
     const position = reader.after(ids);
     const limits = { depth: 24, least: 0.002, most: 2000, ...request, unknown: tokenizer.unknown };
     const growing = fan(network, { ...position, state: { ...position.state, frozen: true } }, limits);
-    const breathe = breather(signal);
-    for (;;) {
-      const { value, done } = growing.next();
-      if (done) return { nodes: value };
-      await breathe();
-    }
+    return { nodes: await finished(growing, breather(signal)) };
   }
 
   /**
@@ -175,13 +176,8 @@ export class Player {
    */
   async fill(request, signal) {
     const { network, tokenizer } = this.asked(request);
-    const breathe = breather(signal);
-    const filling = fill(network, tokenizer, request.text, request.count ?? 3);
-    for (;;) {
-      const { value, done } = filling.next();
-      if (done) return { answers: value.map(({ share, ...answer }) => ({ ...answer, nats: -Math.log(share) })) };
-      await breathe();
-    }
+    const answers = await finished(fill(network, tokenizer, request.text, request.count ?? 3), breather(signal));
+    return { answers: answers.map(({ share, ...answer }) => ({ ...answer, nats: -Math.log(share) })) };
   }
 
   /**
@@ -271,12 +267,57 @@ export class Player {
     return loaded;
   }
 
+  /**
+   * The rules of what a request writes, after its text; null if it has none.
+   * @param {Record<string, any>} request
+   * @param {import("./tokenizers.js").Tokenizer} tokenizer
+   * @param {() => Promise<void>} breathe
+   */
+  async guideOf(request, tokenizer, breathe) {
+    const { match, starts, max_line, words, no_copy } = request;
+    const { record = "" } = this.writing(request);
+    const ids = this.idsOf(request);
+    const key = JSON.stringify([ids, record, match, starts, max_line, words, no_copy]);
+    if (this.ruled?.key !== key) {
+      const known = words ? await this.wordsOf(ids) : [];
+      this.ruled = { key, rules: new Rules({ match, starts, max_line, words, no_copy }, tokenizer, known, record) };
+    }
+    return finished(this.ruled.rules.after(request.text), breathe);
+  }
+
+  /** The words that networks have read, all of them together; none if one does not tell. @param {string[]} ids */
+  async wordsOf(ids) {
+    const packed = ids.map((id) => this.load(id).checkpoint.tensors.get("words")?.data);
+    if (packed.includes(undefined)) return [];
+    const lists = await Promise.all(packed.map((data) => unpackWords(/** @type {Uint8Array} */ (data))));
+    return [...new Set(lists.flat())];
+  }
+
+  /** The networks that a request names. @param {Record<string, any>} request @returns {string[]} */
+  idsOf({ model, mix }) {
+    return mix ? mix.map((/** @type {any} */ each) => each.model) : [model ?? [...this.files.keys()][0]];
+  }
+
   /** How the network writes unless it is told otherwise; a mix writes as its heaviest member. @param {any} request */
   writing({ model, mix }) {
     const heaviest = mix?.reduce((/** @type {any} */ most, /** @type {any} */ each) =>
       each.weight > most.weight ? each : most,
     );
     return this.load(heaviest?.model ?? model ?? [...this.files.keys()][0]).checkpoint.writing;
+  }
+}
+
+/**
+ * What a piece of work returns in the end.
+ * @template T
+ * @param {Generator<null, T>} work
+ * @param {() => Promise<void>} breathe
+ */
+async function finished(work, breathe) {
+  for (;;) {
+    const { value, done } = work.next();
+    if (done) return value;
+    await breathe();
   }
 }
 

@@ -118,11 +118,14 @@ export class SentencePieces {
 
   /** @returns {import("./tokenizers.js").Decoder} */
   decoder() {
-    return utf8Decoder((token) => {
-      const { text, type } = this.pieces[token];
-      if (type === BYTE) return [parseInt(text.slice(3, 5), 16)];
-      return Array.from(new TextEncoder().encode(type === UNKNOWN ? "\ufffd" : text.replaceAll(SPACE, " ")));
-    });
+    return utf8Decoder((token) => this.bytesOf(token));
+  }
+
+  /** @param {number} token */
+  bytesOf(token) {
+    const { text, type } = this.pieces[token];
+    if (type === BYTE) return [parseInt(text.slice(3, 5), 16)];
+    return Array.from(new TextEncoder().encode(type === UNKNOWN ? "\ufffd" : text.replaceAll(SPACE, " ")));
   }
 }
 

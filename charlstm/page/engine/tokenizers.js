@@ -11,9 +11,11 @@
  * @property {number | null} unknown the id that stands for all unknown characters, which is never drawn
  * @property {(text: string) => number[]} encode
  * @property {() => Decoder} decoder
+ * @property {(token: number) => number[]} bytesOf the bytes of UTF-8 of an id
  * @property {string[]} vocabulary the text of each id, to be shown
  */
 
+import { utf8 } from "./rules/characters.js";
 import { SentencePieces } from "./sentencepiece.js";
 import { utf8Decoder } from "./utf8.js";
 
@@ -61,6 +63,11 @@ class Characters {
   decoder() {
     return { push: (token) => this.vocabulary[token], flush: () => "" };
   }
+
+  /** @param {number} token */
+  bytesOf(token) {
+    return utf8(this.vocabulary[token].codePointAt(0) ?? 0);
+  }
 }
 
 /** One id for each byte of UTF-8. @implements {Tokenizer} */
@@ -82,6 +89,11 @@ class Bytes {
 
   /** @returns {Decoder} */
   decoder() {
-    return utf8Decoder((token) => [token]);
+    return utf8Decoder(this.bytesOf);
+  }
+
+  /** @param {number} token */
+  bytesOf(token) {
+    return [token];
   }
 }

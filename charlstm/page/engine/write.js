@@ -3,10 +3,11 @@
  *
  * @typedef {import("./filters.js").Settings & {length: number, lines: number, stop: string[]}} WritingSettings
  * @typedef {{token: number, text: string, logits: Float32Array}} Drawn a token, what it adds, and the logits before it
- * @typedef {"length" | "stop" | "lines"} Reason why a text ended
+ * @typedef {"length" | "stop" | "lines" | "rule"} Reason why a text ended
  */
 import { draw, filter } from "./filters.js";
 import { Repeats } from "./repeats.js";
+import { Course } from "./rules/course.js";
 
 const RECENT = 64;
 
@@ -18,27 +19,31 @@ const RECENT = 64;
  * @param {WritingSettings} settings
  * @param {() => number} uniform
  * @param {import("./network.js").Hold | null} held a unit that is held at a value, or none
+ * @param {import("./rules/ways.js").Guide | null} guide the rules that it keeps, after the text before; null allows all
  * @returns {Generator<Drawn[], Reason>} the tokens that are certain now: often one, while a stop text may begin none
  */
-export function* write(network, tokenizer, position, before, settings, uniform, held = null) {
+export function* write(network, tokenizer, position, before, settings, uniform, held = null, guide = null) {
   let { logits, state } = position;
   state = { ...state, frozen: true };
   const decoder = tokenizer.decoder();
   const repeats = new Repeats(before);
   const ids = before.slice(-RECENT);
   const ends = new Ends(settings);
-  for (let count = 1; ; count++) {
+  const course = new Course(guide, settings.length);
+  for (;;) {
     const filtered = Float64Array.from(logits);
+    course.keep(filtered);
     if (settings.no_repeat) repeats.penalise(filtered, settings.no_repeat);
     if (settings.longest_run) repeats.endRun(filtered, settings.longest_run);
     if (tokenizer.unknown !== null) filtered[tokenizer.unknown] = -Infinity;
     filter(filtered, settings, ids.slice(-RECENT));
     const token = draw(filtered, uniform);
+    course.push(token);
     yield ends.push({ token, text: decoder.push(token), logits });
     if (ends.reason) return ends.reason;
-    if (count === settings.length) {
+    if (course.over || course.done) {
       yield ends.held;
-      return "length";
+      return course.over ? "rule" : "length";
     }
     ids.push(token);
     repeats.push(token);

@@ -1,0 +1,42 @@
+/** A text that is drawn under rules: what they let it go on with, and where they let it end. */
+import { Ways } from "./ways.js";
+
+const SPARE = 64; // tokens in which a text comes by itself to where its rules let it end, or else it is led there
+const LEAST = -9999; // the logit of a token that a mix never draws, if its rules leave no other
+
+/** A text that is drawn under rules; without a guide it may be any. */
+export class Course {
+  /** @param {import("./ways.js").Guide | null} guide @param {number} length tokens after which it ends where it may */
+  constructor(guide, length) {
+    this.guide = guide;
+    this.left = length;
+    this.ways = new Ways();
+    this.distances = guide?.distances();
+  }
+
+  /** Remove from the next draw what the rules do not allow. @param {Float64Array} logits changed in place */
+  keep(logits) {
+    if (!this.guide) return;
+    const distances = this.left <= -SPARE ? this.ways.nearer(this.guide) : /** @type {Float64Array} */ (this.distances);
+    distances.forEach((distance, token) => {
+      logits[token] = distance < Infinity ? Math.max(logits[token], LEAST) : -Infinity;
+    });
+  }
+
+  /** @param {number} token that was drawn */
+  push(token) {
+    this.left--;
+    this.guide = this.guide?.advance(token) ?? null;
+    this.distances = this.guide?.distances();
+  }
+
+  /** Whether the rules end the text here. */
+  get over() {
+    return this.distances?.every((distance) => distance === Infinity) ?? false;
+  }
+
+  /** Whether the text has its length, and may end here. */
+  get done() {
+    return this.left <= 0 && (this.guide?.mayEnd() ?? true);
+  }
+}

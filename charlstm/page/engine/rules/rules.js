@@ -1,0 +1,141 @@
+/**
+ * From plain settings to the rules of a text.
+ *
+ * The rules about single characters are regular expressions, also where nobody types one: the beginnings of lines are
+ * `Dear[^\n]*\nYours[^\n]*`, and a longest line is `[^\n]{0,60}(\n[^\n]{0,60})*`.
+ *
+ * @typedef {import("../tokenizers.js").Tokenizer} Tokenizer
+ * @typedef {import("./ways.js").Guide} Guide
+ *
+ * @typedef {object} RuleSettings the rules that a text keeps: all of those that are set
+ * @property {string | null} [match] a regular expression that the whole of what is drawn matches
+ * @property {string | string[] | null} [starts] what the lines begin with, in order, after which the text is over; in one
+ *   text they are separated by commas
+ * @property {number | null} [max_line] characters of a line, at most
+ * @property {boolean | null} [words] whether letters may form only words of the training text
+ * @property {number | null} [no_copy] only where the training text is known, which it is not here
+ */
+import { fault, notInAlphabet, quoted } from "./faults.js";
+import { automatonOf, MatchGuide } from "./match.js";
+import { allOf, Joint, Ways } from "./ways.js";
+import { Vocabulary, WordGuide } from "./words.js";
+
+const LONGEST_LINE = 1000;
+
+/** The names of the rules that a network can keep to here. @param {Tokenizer} tokenizer @param {boolean} hasWords */
+export function rulesFor({ kind }, hasWords) {
+  return ["match", "starts", "max_line", ...(hasWords && kind !== "byte" ? ["words"] : [])];
+}
+
+/** The rules that are set, for texts of one network. What they need is made once, when it is first needed. */
+export class Rules {
+  /**
+   * @param {RuleSettings} settings
+   * @param {Tokenizer} tokenizer
+   * @param {string[]} words of the training text
+   * @param {string} record what ends each of its texts: then it ends what matches, too
+   */
+  constructor(settings, tokenizer, words, record) {
+    const { match, max_line: longest, no_copy: noCopy } = settings;
+    if (noCopy) throw fault(`\`no_copy=${noCopy}\` must be 0 where the training text is unknown`);
+    if (longest && !(longest > 0 && longest <= LONGEST_LINE && Number.isInteger(longest))) {
+      throw fault(`\`max_line=${longest}\` must be 0 (any number) to ${LONGEST_LINE.toLocaleString("en")}`);
+    }
+    this.tokenizer = tokenizer;
+    this.record = record;
+    this.longest = longest ?? 0;
+    const starts = startsOf(settings.starts);
+    this.given = [
+      ...(typeof match === "string" ? ["match"] : []),
+      ...(starts.length ? ["starts"] : []),
+      ...(longest ? ["max_line"] : []),
+      ...(settings.words ? ["words"] : []),
+    ];
+    /** @type {{name: string, pattern: string, end: string}[]} */
+    this.patterns = [];
+    if (typeof match === "string") this.patterns.push({ name: "match", pattern: match, end: record });
+    if (starts.length) {
+      checkStarts(starts, tokenizer);
+      const pattern = starts.map((start) => `${start.replace(/[\\^$.|?*+()[\]{}]/g, "\\$&")}[^\n]*`).join("\n");
+      this.patterns.push({ name: "starts", pattern: record ? pattern : `${pattern}\n?`, end: record });
+    }
+    if (longest && !hasNewline(tokenizer)) {
+      throw fault("`max_line` cannot be kept: this model has no newline in its alphabet");
+    }
+    /** @type {Map<string, import("./match.js").Automaton>} */
+    this.automata = new Map();
+    this.vocabulary = settings.words ? new Vocabulary(words, tokenizer) : null;
+  }
+
+  /**
+   * The guide of what follows a text, which need not keep to any rule itself; null if no rule is set.
+   * @param {string} text
+   * @returns {Generator<null, Guide | null>} yields after each piece of work
+   */
+  *after(text) {
+    /** @type {Guide[]} */
+    const parts = [];
+    const ended = this.record ? text.lastIndexOf(this.record) : -1;
+    const begun = ended < 0 ? text : text.slice(ended + this.record.length);
+    for (const { name, pattern, end } of this.patterns) parts.push(new MatchGuide(yield* this.automaton(pattern, name, end)));
+    if (this.longest) {
+      const column = Array.from(begun.slice(begun.lastIndexOf("\n") + 1)).length;
+      const first = Math.max(0, this.longest - column);
+      const pattern = `[^\n]{0,${first}}(?:\n[^\n]{0,${this.longest}})*`;
+      parts.push(new MatchGuide(yield* this.automaton(pattern, "max_line", "")));
+    }
+    if (this.vocabulary) parts.push(WordGuide.after(this.vocabulary, begun));
+    if (!parts.length) return null;
+    const guide = allOf(parts);
+    if (guide.distances().every((distance) => distance === Infinity)) throw this.nothingFollows(parts);
+    return guide;
+  }
+
+  /** @param {string} pattern @param {string} name @param {string} end */
+  *automaton(pattern, name, end) {
+    const key = `${name} ${pattern}`;
+    let automaton = this.automata.get(key);
+    if (!automaton) {
+      automaton = yield* automatonOf(pattern, this.tokenizer, { end, name });
+      this.automata.set(key, automaton);
+    }
+    return automaton;
+  }
+
+  /** @param {Guide[]} parts */
+  nothingFollows(parts) {
+    const names = this.given.map((name) => `\`${name}\``);
+    const all = names.length === 1 ? names[0] : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]} together`;
+    const ways = new Ways();
+    if (ways.steps(new Joint(parts)) === 0) return fault(`no text but the empty one keeps to ${all}`);
+    const decoder = this.tokenizer.decoder();
+    const farthest = ways.farthest.map((token) => decoder.push(token)).join("") + decoder.flush();
+    return fault(`no text was found that keeps to ${all}: nothing can follow ${quoted(farthest)}`);
+  }
+}
+
+/** @param {string | string[] | null} [starts] */
+function startsOf(starts) {
+  if (typeof starts === "string") return starts ? starts.split(",").map((start) => start.trim()) : [];
+  return starts ?? [];
+}
+
+/** @param {string[]} starts @param {Tokenizer} tokenizer */
+function checkStarts(starts, tokenizer) {
+  const { kind, vocabulary, unknown } = tokenizer;
+  starts.forEach((start, k) => {
+    if (start.includes("\n")) throw fault(`\`starts=${quoted(start)}\` must be texts of one line`);
+    if (kind !== "char") return;
+    const characters = Array.from(start);
+    const at = characters.findIndex((each) => [-1, unknown].includes(vocabulary.indexOf(each)));
+    if (at >= 0) throw notInAlphabet(characters[at], at, `line ${k + 1} of starts`);
+  });
+  if (starts.length > 1 && !hasNewline(tokenizer)) {
+    throw fault("`starts` cannot be kept: this model has no newline in its alphabet");
+  }
+}
+
+/** @param {Tokenizer} tokenizer */
+function hasNewline({ kind, vocabulary }) {
+  return kind !== "char" || vocabulary.includes("\n");
+}
