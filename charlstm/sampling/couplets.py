@@ -11,8 +11,9 @@ One is drawn by weight. What stands before it was drawn from the network, so thi
 distribution among the lines that end like that (importance resampling; Rubin 1987), the better the more lines there are
 to choose from. The words that rhyme are tried letter by letter, the likeliest ones side by side.
 
-A line may end without a mark, which counts for less: so lines are phrases, also where those of the training text are of
-a page and not of verse. A pair is handed on when both of its lines are found, so no line has to be taken back.
+A line may end without a mark, and a pair within a sentence, which counts for less: so lines are phrases, also where
+those of the training text are of a page and not of verse. A pair is handed on when both of its lines are found, so no
+line has to be taken back.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from operator import itemgetter
 
 import numpy as np
@@ -42,17 +44,20 @@ from charlstm.tokenizers import Ids
 
 LINES = 32
 """Lines to choose from."""
-_SHORTEST, _LONGEST = 24, 72
+_SHORTEST, _LONGEST = 24, 60
 """Characters of a first line; the second one has about as many as the first."""
 _LEAST_SHARE, _MOST_SHARE = 0.75, 1.3
 _FEWEST = 4
 """Words that rhyme with the first line, unless no line has as many."""
-_BEST = 128
+_BEST = 64
 """Places that are looked at side by side."""
-_MARKS = ",.;:!?"
+_HOPELESS = 12.0
+"""Nats behind the best place from which on one is not looked at: together they would win once in thousands of lines."""
+_MARKS, _SENTENCE = ",.;:!?", ".!?"
 """What may stand between a line's last word and its end."""
-_WITHOUT_MARK = -8.0
-"""What is added to the logarithm of the weight of a line that ends without a mark."""
+_WITHOUT_MARK, _GOES_ON = -8.0, -2.0
+"""What is added to the logarithm of the weight of a line that ends without a mark; of a second one that ends within a
+sentence."""
 _TRIES = 10
 
 
@@ -89,7 +94,8 @@ class Couplets:
     def __init__(self, model: TextModel, rhymes: Rhymes, config: SampleConfig, lines: int = LINES) -> None:
         self._model, self._rhymes, self._config, self._lines = model, rhymes, config, lines
         self._marks = [mark for mark in _MARKS if not model.tokenizer.unknown_characters(mark)]
-        self._newline = int(model.tokenizer.encode("\n")[0])
+        self._token_of = cache(lambda character: int(model.tokenizer.encode(character)[0]))
+        self._newline = self._token_of("\n")
 
     def write(
         self,
@@ -138,7 +144,7 @@ class Couplets:
             first = self._choose(self._first_lines(begin, recent, column, rng), rng)
             if first is None:
                 continue
-            end = self._after(first, begin)
+            end = self._after(first)
             if _is_over(end.guide):
                 return first.tokens
             words = self._rhymes.of(last_word(first.text.rstrip("\n" + _MARKS)))
@@ -168,7 +174,7 @@ class Couplets:
         drawn = self._drawn(begin, recent, longest, rng)
         fitting = [place for place in drawn if not place.text or place.text[-1].isspace()]
         complete = self._with_words(fitting, words)
-        return self._ended([place for place in complete if shortest <= len(place.text) <= longest])
+        return self._ended([place for place in complete if shortest <= len(place.text) <= longest], _GOES_ON)
 
     def _drawn(self, begin: _Place, recent: Sequence[int], longest: int, rng: np.random.Generator) -> list[_Place]:
         """All places within some lines that are drawn side by side; one in several lines has their weights together."""
@@ -213,9 +219,16 @@ class Couplets:
             complete += [place for place, letters in begun if letters in words]
         return complete
 
-    def _ended(self, places: list[_Place]) -> list[_Place]:
-        """Let each line end, with or without a mark before its end."""
-        marked = [place for _, place in self._advance([(place, mark) for place in places for mark in self._marks])]
+    def _ended(self, places: list[_Place], within: float = 0.0) -> list[_Place]:
+        """Let each line end, with or without a mark before its end; the places are those before the newline.
+
+        Args:
+            places: behind their last words.
+            within: added to the logarithm of the weight where the mark ends no sentence.
+        """
+        less = [replace(place, nats=place.nats + within) for place in places]
+        ways = [(each, mark) for mark in self._marks for each in (places if mark in _SENTENCE else less)]
+        marked = [place for _, place in self._advance(ways)]
         plain = [replace(place, nats=place.nats + _WITHOUT_MARK) for place in places]
         ended = []
         for place in (*plain, *marked):
@@ -228,11 +241,12 @@ class Couplets:
         """Go on with a character from each place, as far as the rules allow it; the likeliest with their numbers."""
         scored = []
         for number, (place, character) in enumerate(steps):
-            token = int(self._model.tokenizer.encode(character)[0])
+            token = self._token_of(character)
             scored.append((place.nats + float(place.scores[token]), number, token))
         scored.sort(key=itemgetter(0), reverse=True)
         allowed = (each for each in scored if steps[each[1]][0].allows(each[2]))
         best = list(itertools.islice(allowed, _BEST))
+        best = [each for each in best if each[0] > best[0][0] - _HOPELESS]
         if not best:
             return []
         before = [select_row(self._model, steps[number][0].position, steps[number][0].row) for _, number, _ in best]
@@ -260,12 +274,11 @@ class Couplets:
         noise = rng.gumbel(size=len(nats)) if self._config.temperature >= filters.LOWEST_TEMPERATURE else 0.0
         return places[int((nats + noise).argmax())]
 
-    def _after(self, line: _Place, begin: _Place) -> _Place:
+    def _after(self, line: _Place) -> _Place:
         """The place at which the next line begins."""
-        position, guide = begin.position, begin.guide
-        for token in line.tokens:
-            position = advance(self._model, position, np.array([token]))
-            guide = guide and guide.advance(token)
+        before = select_row(self._model, line.position, line.row)
+        position = advance(self._model, before, np.array([self._newline]))
+        guide = line.guide and line.guide.advance(self._newline)
         return _Place((), "", position, 0, self._scores(position)[0], guide)
 
 

@@ -31,6 +31,7 @@ from tests.sampling.test_no_copy import Copier
         ("sky", "my"), ("day", "away"), ("queen", "seen"), ("walked", "talked"), ("waves", "caves"), ("table", "able"),
         ("nation", "station"), ("Liebe", "Triebe"), ("singen", "klingen"), ("grün", "Stün"), ("amour", "jour"),
         ("all", "ball"), ("see", "free"), ("quick", "trick"), ("you", "thou"), ("ночь", "дочь"), ("λόγος", "νόμος"),
+        ("rain", "train"), ("all", "football"),
     ],
 )  # fmt: skip
 def test_words_that_rhyme(one: str, other: str) -> None:
@@ -43,7 +44,7 @@ def test_words_that_rhyme(one: str, other: str) -> None:
     [
         ("night", "night"), ("light", "delight"), ("myself", "herself"), ("water", "better"), ("love", "give"),
         ("sea", "tree"), ("running", "thing"), ("happy", "country"), ("the", "little"), ("cat", "cut"), ("hmm", "shh"),
-        ("stand", "understand"), ("knight", "knights"), ("grün", "kühn"),
+        ("stand", "understand"), ("house", "outhouse"), ("Day", "birthday"), ("knight", "knights"), ("grün", "kühn"),
     ],
 )  # fmt: skip
 def test_words_that_do_not(one: str, other: str) -> None:
@@ -198,6 +199,24 @@ def test_a_mark_before_the_end_is_liked_better() -> None:
     # By chance a mark and an end are as likely as any two characters, so that one in eighteen lines would have one.
     assert marked > 0.9 * len(ends)
     assert -math.log(model.vocab_size) > _WITHOUT_MARK
+
+
+def test_a_pair_is_liked_better_that_ends_with_its_sentence() -> None:
+    model = random_markov(ALPHABET, 8, spread=0.0)
+    ends = [text_of(drawn(model, seed=seed, lines=2)).splitlines()[1][-1] for seed in range(30)]
+    # By chance a full stop and a comma are as likely.
+    assert ends.count(".") > 3 * ends.count(",")
+
+
+def test_the_second_line_begins_where_the_first_one_has_ended() -> None:
+    model = random_markov(ALPHABET, 5, spread=1.0)
+    couplets = Couplets(model, Rhymes(WORDS), SampleConfig(temperature=0.7), lines=8)
+    start = prefill(model, [3])
+    begin = _Place((), "", start, 0, couplets._scores(start)[0], None)
+    for line in couplets._first_lines(begin, [], 0, np.random.default_rng(1)):
+        after = couplets._after(line)
+        assert (after.tokens, after.text, after.nats) == ((), "", 0.0)
+        assert after.scores == pytest.approx(couplets._scores(prefill(model, [3, *line.tokens]))[0])
 
 
 def test_greedy_lines_rhyme_as_well() -> None:

@@ -14,11 +14,11 @@ from collections.abc import Iterable
 
 from charlstm.corpora.words import is_letter
 
-_VOWELS = frozenset("aeiouyæœøı" + "αεηιουω" + "аеёиоуыэюяіїє")
+_VOWEL = "[aeiouyæœøı" + "αεηιουω" + "аеёиоуыэюяіїє]"
+_VOWELS = re.compile(f"(?:(?!^y|(?<=q)u){_VOWEL})+", re.DOTALL)
+"""Vowels in a row: y is none at the beginning, u none behind q."""
 _WITHOUT_STRESS = re.compile(r"[a-zα-ωа-яё]|e(d|n|ns|r|rs|s|st|th)|ings?|ions?", re.DOTALL)
 """Ends of words of more than one syllable that the stress is before: a single vowel, and some with consonants."""
-
-
 _ENDS_A_SYLLABLE = re.compile("^[rlmn]+(?=.)")
 """Consonants that do not begin a syllable before others: the r of *her-self*."""
 
@@ -41,7 +41,8 @@ class Rhymes:
     def of(self, word: str) -> list[str]:
         """The words that rhyme with a word."""
         before, end = split_rhyme(word)
-        return [other for key, words in self._by_end.get(end, {}).items() if key != before for other in words]
+        others = self._by_end.get(end, {})
+        return [other for key in others if key != before for other in others[key] if not _is_within(word, other)]
 
 
 def split_rhyme(word: str) -> tuple[str, str]:
@@ -55,23 +56,24 @@ def split_rhyme(word: str) -> tuple[str, str]:
         word has no vowel.
     """
     letters = word.lower()
-    vowels = [_is_vowel(letters, place) for place in range(len(letters))]
-    begins = [place for place, is_vowel in enumerate(vowels) if is_vowel and not (place and vowels[place - 1])]
-    if not begins:
+    plain = letters if letters.isascii() else "".join(_bare(letter)[:1] or "-" for letter in letters)
+    vowels = [found.span() for found in _VOWELS.finditer(plain)]
+    if not vowels:
         return "", ""
-    begin = begins[-1]
-    if len(begins) > 1 and _WITHOUT_STRESS.fullmatch(_bare(letters[begin:])):
-        begin = begins[-2]
-    before = max((place + 1 for place in range(begin) if vowels[place]), default=0)
+    if len(vowels) > 1 and _WITHOUT_STRESS.fullmatch(plain, vowels[-1][0]):
+        vowels.pop()
+    begin, before = vowels[-1][0], vowels[-2][1] if len(vowels) > 1 else 0
     return _ENDS_A_SYLLABLE.sub("", letters[before:begin]), letters[begin:]
 
 
-def _is_vowel(letters: str, place: int) -> bool:
-    """Whether a letter is a vowel where it stands: y is none at the beginning, u none behind q."""
-    before, letter = letters[place - 1 : place], _bare(letters[place])
-    if letter == "y" and not before:
-        return False
-    return letter in _VOWELS and not (letter == "u" and before == "q")
+def _is_within(one: str, other: str) -> bool:
+    """Whether a word is the last part of another one, behind a vowel: *house* and *outhouse*, but not *rain*, *train*.
+
+    A word that begins with a vowel has no part of its own that could be repeated: *all* and *football* rhyme.
+    """
+    short, long = sorted((one.lower(), other.lower()), key=len)
+    first = _VOWELS.match(short)
+    return first is None and long.endswith(short) and bool(_VOWELS.search(long, 0, len(long) - len(short)))
 
 
 def _bare(text: str) -> str:
