@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,9 @@ from charlstm.engine.network import Engine
 from charlstm.engine.protocol import TextModel
 from charlstm.errors import IncompatibleError, NotFoundError, UsageError
 from charlstm.sampling.first_text import first_text
+from charlstm.sampling.rules.from_settings import RuleSettings
 from charlstm.tokenizers import Ids
-from charlstm.web.asks import Which
+from charlstm.web.asks import Draws, Which
 
 if TYPE_CHECKING:
     from charlstm.nn.model import CharLM
@@ -59,11 +60,25 @@ class Served:
             "writing": {name: getattr(writing, name) for name in own},
             "opening": writing.opening,
             "written": self._written,
+            "rules": self._rules(),
         }
 
     @cached_property
     def _written(self) -> str:
         return "" if isinstance(self.engine, BidirectionalEngine) else first_text(self.engine, self.checkpoint.writing)
+
+    def _rules(self) -> list[str]:
+        """The rules that its texts can keep to, by the names of a request's fields."""
+        kind, writing, has_words = self.engine.tokenizer.kind, self.checkpoint.writing, bool(self.checkpoint.words)
+        able = {
+            "words": has_words and kind != "byte",
+            "rhyme": has_words and kind == "char" and not writing.record,
+            "no_copy": self.training_ids is not None,
+        }
+        if self.checkpoint.architecture.bidirectional:
+            return []
+        names = (each.name for each in fields(RuleSettings))
+        return [name for name in names if name in Draws.__struct_fields__ and able.get(name, True)]
 
 
 def vocabulary(model: TextModel | BidirectionalEngine) -> list[str]:

@@ -24,6 +24,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, from your system's packages")
 
 LETTERS = "\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,!?'\"_{}-0123456789é😀"
+WORDS = ("a", "and", "be", "bed", "cat", "sat", "the", "Ted")
+"""Those that the networks have read."""
 
 
 def network(alphabet: str = LETTERS, *, seed: int = 1, name: str = "tiny", **shape) -> Checkpoint:
@@ -40,6 +42,7 @@ def network(alphabet: str = LETTERS, *, seed: int = 1, name: str = "tiny", **sha
         CharTokenizer(alphabet).to_state(),
         Provenance(step=1, val_loss=2.0, bits_per_char=2.885),
         writing=Writing(temperature=1.0, min_p=0.02, no_repeat=8),
+        words=WORDS,
     )
 
 

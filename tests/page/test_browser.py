@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from charlstm.checkpoint.format import read_model
+from charlstm.corpora.words import find_words
 from charlstm.engine.load import load_engine, torch_model
 from charlstm.export.html_page import Shared, html_page
 from charlstm.inspect.trace import trace
-from tests.page.browser import CHROMIUM, LETTERS, needs_chromium, network, save, served
+from tests.page.browser import CHROMIUM, LETTERS, WORDS, needs_chromium, network, save, served
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -50,11 +51,17 @@ def page(request, browser, addresses):
     yield from open_page(browser, addresses[request.param])
 
 
-def open_page(browser, address, **context):
+def open_page(browser, address, *, refused=False, **context):
+    """A page that reports no fault; if a request will be refused, the browser's own line about that is none."""
     opened = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **context})
     page = opened.new_page()
     faults = []
-    page.on("console", lambda message: message.type in ("error", "warning") and faults.append(message.text))
+
+    def listen(message):
+        if message.type in ("error", "warning") and not (refused and "status of 400" in message.text):
+            faults.append(message.text)
+
+    page.on("console", listen)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", lambda asked: asked.url.startswith(("data:", "blob:", address)) or faults.append(asked.url))
     page.goto(address)
@@ -95,6 +102,17 @@ def write_on(page, length=40):
     wait_until(page, "before => document.querySelector('#go').textContent === 'Write on' && "
                            "document.querySelector('#area').value.length > before", len(before))  # fmt: skip
     return text_of(page)[len(before) :]
+
+
+def set_rules(page, **rules):
+    """Fill the fields of rules, as a person does."""
+    if not page.evaluate("document.querySelector('#rules').open"):
+        page.click("#rules summary")
+    for name, value in rules.items():
+        if isinstance(value, bool):
+            page.set_checked(f"#rule-{name}", value)
+        else:
+            page.fill(f"#rule-{name}", value)
 
 
 def type_text(page, text):
@@ -312,6 +330,90 @@ def test_branches_are_there_after_the_page_is_loaded_again(page):
     wait_until(page, "document.querySelectorAll('[role=treeitem]').length === 4")
 
 
+def test_an_acrostic_is_written_and_its_end_is_said(page):
+    type_text(page, "The tide")
+    set_rules(page, starts="Up, down,Xx", max_line="20")
+    drawn = write_on(page, 200)
+    wait_until(page, "document.querySelector('#status').textContent.includes('the rules end here')")
+    assert [line[:2] for line in drawn.removesuffix("\n").split("\n")] == ["Up", "do", "Xx"]
+    assert text_of(page).startswith("The tideUp")
+
+
+@pytest.mark.slow
+def test_what_is_written_matches_an_expression(page):
+    type_text(page, "The ")
+    set_rules(page, match=r"[a-z ]{10}\.")
+    page.locator("#rule-match").press("Control+Enter")
+    wait_until(page, "document.querySelector('#status').textContent.includes('the rules end here')")
+    assert re.fullmatch(r"[a-z ]{10}\.", text_of(page)[4:])
+    page.click("#step")
+    wait_until(page, "document.querySelector('#area').value.length === 16")
+
+
+@pytest.mark.slow
+def test_lines_are_short_and_words_are_known(page):
+    type_text(page, "The ")
+    set_rules(page, max_line="12", words=True)
+    lines = ("The " + write_on(page, 150)).split("\n")
+    assert len(lines) > 9
+    assert max(map(len, lines)) <= 12
+    assert set(find_words("\n".join(lines))) <= {*WORDS, *(word.capitalize() for word in WORDS)} | {"The"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["file", "server"])
+def test_an_impossible_rule_is_one_line_and_loses_nothing(browser, addresses, backend):
+    for page in open_page(browser, addresses[backend], refused=True):
+        type_text(page, "The tide was out")
+        before = text_of(page)
+        set_rules(page, match=r"(a)\1")
+        page.evaluate("() => { const a = document.querySelector('#area'); a.focus(); a.setSelectionRange(4, 4); }")
+        for button in ("#go", "#ways"):
+            page.click(button)
+            wait_until(page, "document.querySelector('#status').textContent.includes('refers back to a group, at')")
+            wait_until(page, "document.querySelector('#go').textContent === 'Write on'")
+            assert text_of(page) == before
+            assert page.is_hidden("#fork")
+        set_rules(page, match="")
+        write_on(page, 20)
+        assert len(text_of(page)) == 24
+        assert "refers" not in page.inner_text("#status")
+
+
+@pytest.mark.slow
+def test_rules_are_there_after_the_page_is_loaded_again(page):
+    set_rules(page, match="[0-9]+", max_line="40", words=True)
+    wait_until(page, "Object.values(localStorage).join().includes('[0-9]+')")
+    page.reload()
+    page.wait_for_selector("#bars button", state="attached")
+    assert page.inner_text("#rules summary") == "Rules: 3 set"
+    page.click("#rules summary")
+    assert (page.input_value("#rule-match"), page.input_value("#rule-max_line")) == ("[0-9]+", "40")
+    assert page.is_checked("#rule-words")
+    page.uncheck("#rule-words")
+    assert re.fullmatch("[0-9]+", write_on(page, 10))
+
+
+@pytest.mark.slow
+def test_a_rule_can_be_typed_while_it_writes_and_while_ways_are_offered(page):
+    page.keyboard.press("Control+Shift+Enter")
+    wait_until(page, "document.querySelectorAll('#three button').length === 3 && "
+                           "document.querySelector('#go').textContent === 'Write on'")  # fmt: skip
+    set_rules(page)
+    page.locator("#rule-match").press_sequentially("[ab]{2,3}")
+    assert page.input_value("#rule-match") == "[ab]{2,3}"
+    wait_until(page, "document.querySelectorAll('#three button').length === 3")
+
+
+@pytest.mark.slow
+def test_only_a_server_knows_the_training_text(browser, addresses):
+    for backend, is_there in (("file", False), ("server", True)):
+        for page in open_page(browser, addresses[backend]):
+            set_rules(page)
+            assert page.is_visible("#rule-no_copy") == is_there
+            assert page.is_visible("#rule-words")
+
+
 @pytest.mark.slow
 def test_an_unknown_character_is_one_line_and_loses_nothing(page):
     type_text(page, "The ")
@@ -343,6 +445,7 @@ def test_a_screen_reader_stumbles_over_nothing(browser, addresses, colour):
     for page in open_page(browser, addresses["file"], color_scheme=colour, bypass_csp=True):
         type_text(page, "The ")
         write_on(page, 30)
+        set_rules(page, max_line="30")
         for tab in ("next", "fan", "branches", "units", "mix"):
             page.click(f"#tab-{tab}")
             page.wait_for_timeout(300)
@@ -356,6 +459,7 @@ def test_nothing_is_wider_than_the_screen(browser, addresses, width):
     for page in open_page(browser, addresses["file"], viewport={"width": width, "height": 700}):
         type_text(page, "The tide was out, and ")
         write_on(page, 60)
+        set_rules(page, match="a" * 200)
         for tab in ("next", "fan", "branches", "units", "mix", "learn"):
             page.click(f"#tab-{tab}")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, tab

@@ -78,8 +78,10 @@ def check(cases) -> None:
     for (asked, told), answer in zip(cases, ours, strict=True):
         if isinstance(told, str):  # without the nearest character, which is found by its name
             assert answer == told.split(". The nearest known")[0], asked
-        else:
-            assert answer == told, asked
+            continue
+        if len(asked["settings"]) > 1:  # how far an end is may be known better or worse
+            answer, told = ([[end, [far is None for far in row]] for end, row in each] for each in (answer, told))
+        assert answer == told, asked
 
 
 @pytest.mark.slow

@@ -63,6 +63,8 @@ def test_models_say_what_they_are(server: Running) -> None:
     assert of_bytes["vocabulary"][65] == "A"
     assert of_bytes["vocabulary"][0xE9] == "\\xe9"
     assert [each["bidirectional"] for each in (small, both)] == [False, True]
+    assert small["rules"] == of_bytes["rules"] == ["match", "starts", "max_line"]  # their training text is not known
+    assert both["rules"] == []
 
 
 def test_a_score_is_the_librarys(server: Running) -> None:
@@ -298,6 +300,8 @@ def test_rules_are_kept() -> None:
     known = Checkpoint("model", small.checkpoint.tensors, small.checkpoint.run, small.checkpoint.tokenizer,
                        small.checkpoint.provenance, words=("abc", "fed", "head"))  # fmt: skip
     with running(Served("small", known, small.engine, training_ids=training_ids), served("other")) as server:
+        offered = server.ask("GET", "/api/models").json()["models"][0]["rules"]
+        assert {"match", "starts", "max_line", "words", "no_copy"} <= set(offered)
 
         def draw(length: int = 200, **rules: Any) -> tuple[str, str]:
             events = server.events(text="abc ", length=length, seed=1, min_p=0, **rules)

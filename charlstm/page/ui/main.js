@@ -218,7 +218,7 @@ function buttons(session) {
   const actions = {
     go: () => (session.writing ? session.stop() : session.write()),
     ways: () => session.writeWays(3),
-    step: () => session.write({ length: 1 }),
+    step: () => session.write({ length: 1, rules: {} }), // a rule could ask for more than one
     fill: () => session.fill(),
     undo: () => session.undo(),
     redo: () => session.redo(),
@@ -233,7 +233,8 @@ function keys(session, editor) {
   const parts = () => [editor.area, byId("go"), byId("tabs").querySelector("[aria-selected=true]"), byId("strip").querySelector("input")];
   document.addEventListener("keydown", (event) => {
     const command = event.ctrlKey || event.metaKey;
-    const digit = Number(event.key);
+    const elsewhere = inField(event.target);
+    const digit = elsewhere ? NaN : Number(event.key);
     if (command && event.key === "Enter") {
       if (event.shiftKey) session.writeWays(3);
       else if (session.writing) session.stop();
@@ -244,8 +245,8 @@ function keys(session, editor) {
     else if (command && event.key === ".") {
       byId("tab-next").click();
       byId("bars").querySelector("button")?.focus();
-    } else if (command && event.key.toLowerCase() === "z") event.shiftKey ? session.redo() : session.undo();
-    else if (command && event.key.toLowerCase() === "y") session.redo();
+    } else if (command && !elsewhere && event.key.toLowerCase() === "z") event.shiftKey ? session.redo() : session.undo();
+    else if (command && !elsewhere && event.key.toLowerCase() === "y") session.redo();
     else if (event.key === "F6") {
       const all = parts();
       const at = all.findIndex((part) => part?.closest("section, aside")?.contains(document.activeElement));
@@ -262,6 +263,11 @@ function keys(session, editor) {
     editor.focus(session.caret);
     event.preventDefault();
   });
+}
+
+/** Whether someone types in a field of its own, whose keys are its own. @param {EventTarget | null} target */
+function inField(target) {
+  return target instanceof HTMLElement && target.matches("input[type=text], input[type=number], .paste");
 }
 
 /** The alternatives to a character, beside it, when the mouse rests there. */

@@ -11,6 +11,8 @@ import { append, branch, branches, choose, chooseById, edit, flat, forks, mark, 
 const PIECE = 1000; // characters that are scored at a time
 const TYPING = 1000; // milliseconds: typing that goes on sooner is undone at once
 const PAUSE = 60; // milliseconds without a change before a text is scored
+const OF_WHOLE_TEXTS = ["match", "starts", "rhyme"]; // rules that do not begin anew in the midst of what they rule
+const OF_THE_OTHERS = ["particles"]; // what means something only beside a rule
 
 /** @typedef {{root: import("./tree.js").Passage, caret: number, scoredBy: string}} Then a tree there was */
 
@@ -34,7 +36,9 @@ export class Session {
     /** @type {{model: string, weight: number}[] | null} */
     this.mix = null;
     /** @type {Record<string, any>} */
-    this.settings = { length: 200, seed: null };
+    this.settings = { length: 200, seed: null, rules: {} };
+    /** @type {Record<string, any>} */
+    this.kept = {}; // the rules of what is being written
     /** @type {any} */
     this.hold = null;
     this.speed = 0; // characters a second; 0 is as fast as it goes
@@ -83,6 +87,19 @@ export class Session {
     return this.mix ? { mix: this.mix } : { model: this.model };
   }
 
+  /** The names of the rules that the network can keep to, or all networks of a mix together. @returns {string[]} */
+  get offered() {
+    if (!this.mix) return this.facts.rules;
+    const [first, ...others] = this.mix.map(({ model }) => this.models.find(({ id }) => id === model).rules);
+    return first.filter((/** @type {string} */ name) => name !== "no_copy" && others.every((rules) => rules.includes(name)));
+  }
+
+  /** The rules that are set, and that the network can keep to. @returns {Record<string, any>} */
+  get rules() {
+    const set = Object.entries(this.settings.rules ?? {}).filter(([name]) => this.offered.includes(name));
+    return Object.fromEntries(set.some(([name]) => !OF_THE_OTHERS.includes(name)) ? set : []);
+  }
+
   get text() {
     return textOf(this.root);
   }
@@ -123,13 +140,13 @@ export class Session {
     this.rescore();
   }
 
-  /** Write on at the caret. @param {{length?: number, again?: boolean}} how */
-  async write({ length, again = false } = {}) {
+  /** Write on at the caret. @param {{length?: number, again?: boolean, rules?: Record<string, any>}} how */
+  async write({ length, again = false, rules } = {}) {
     this.stop();
     const at = again ? Math.min(this.begun, this.length) : this.caret;
     this.commit(branch(this.root, at, [], []), at);
     const target = /** @type {import("./tree.js").Passage} */ (path(this.root).at(-1));
-    await this.stream([target.id], at, length);
+    if (!(await this.stream([target.id], at, length, rules))) this.takeBack();
   }
 
   /** Write several ways on at the caret, side by side. @param {number} count */
@@ -139,7 +156,7 @@ export class Session {
     this.commit(branches(this.root, at, count), at);
     const fork = path(this.root).at(-2) ?? this.root;
     this.waysOn = fork.ways.slice(-count).map(({ id }) => id);
-    await this.stream(this.waysOn, at);
+    if (!(await this.stream(this.waysOn, at))) this.takeBack();
   }
 
   /** Take one of the ways that are offered side by side. @param {number} number */
@@ -180,13 +197,17 @@ export class Session {
    * @param {number[]} targets one passage for each text
    * @param {number} at where they begin
    * @param {number} length
+   * @param {Record<string, any>} kept the rules
+   * @returns {Promise<boolean>} whether there is any text, or it was stopped
    */
-  async stream(targets, at, length = this.settings.length) {
+  async stream(targets, at, length = this.settings.length, kept = this.rules) {
     const control = new AbortController();
     this.writing = control;
     this.begun = at;
     const text = Array.from(this.text).slice(0, at).join("");
-    const request = { ...this.asked, ...this.settings, length, text, rows: targets.length, hold: this.hold };
+    const { rules: _, ...settings } = this.settings;
+    const request = { ...this.asked, ...settings, ...kept, length, text, rows: targets.length, hold: this.hold };
+    this.kept = kept;
     const begun = performance.now();
     let count = 0;
     this.left = length;
@@ -207,6 +228,18 @@ export class Session {
     });
     if (this.writing === control) this.writing = null;
     if (control.signal.aborted && !this.writing) this.say(`stopped after ${count} characters`);
+    this.rescore();
+    return count > 0 || control.signal.aborted;
+  }
+
+  /** The text as it was before a writing that came to nothing: no empty way is left, and what stood there is seen again. */
+  takeBack() {
+    const then = this.past.pop();
+    if (!then) return;
+    if (this.fault) this.status = "";
+    this.root = then.root;
+    this.caret = then.caret;
+    this.waysOn = [];
     this.rescore();
   }
 
@@ -302,7 +335,7 @@ export class Session {
 
   /** Ask another network, or another mix. @param {string} model @param {{model: string, weight: number}[] | null} mix */
   ask(model, mix) {
-    const goesOn = this.writing !== null;
+    const goesOn = this.writing !== null && !this.bound;
     this.stop();
     this.model = model;
     this.mix = mix;
@@ -319,6 +352,18 @@ export class Session {
     this.changed();
   }
 
+  /** Set a rule of what is written from the next time on. @param {string} name @param {any} value null is none */
+  rule(name, value) {
+    const { [name]: _, ...others } = this.settings.rules ?? {};
+    this.settings = { ...this.settings, rules: value === null ? others : { ...others, [name]: value } };
+    this.changed();
+  }
+
+  /** Whether what is being written keeps a rule as a whole, so that another text cannot take it up. */
+  get bound() {
+    return OF_WHOLE_TEXTS.some((name) => name in this.kept);
+  }
+
   /** @param {any} hold a unit and a value, or null */
   holdUnit(hold) {
     this.hold = hold;
@@ -328,12 +373,12 @@ export class Session {
 
   /** Write the rest of what is being written with the settings as they are now. */
   goOn() {
-    if (!this.writing || this.waysOn.length) return;
+    if (!this.writing || this.waysOn.length || this.bound) return;
     this.stop();
     this.caret = this.length;
     const target = /** @type {import("./tree.js").Passage} */ (path(this.root).at(-1));
-    const { begun, left } = this;
-    this.stream([target.id], this.caret, Math.max(1, Math.ceil(left))).then(() => (this.begun = begun));
+    const { begun, left, kept } = this;
+    this.stream([target.id], this.caret, Math.max(1, Math.ceil(left)), kept).then(() => (this.begun = begun));
   }
 
   // ---- what follows from it ----------------------------------------------------------------------------------------
@@ -460,10 +505,10 @@ function unscoredTree(root) {
   };
 }
 
-/** @param {any} end @param {number} count @param {number} ms */
+/** @param {{reason: string, bits_per_char: number | null}} end @param {number} count @param {number} ms */
 function finish({ reason, bits_per_char: bits }, count, ms) {
-  const why = reason === "stop" ? ", to the end of a text" : reason === "lines" ? ", to the end of a line" : reason === "rule" ? ", where its rules end it" : "";
-  return `${count} characters${why} · ${bits.toFixed(2)} bits each · ${Math.round((count / ms) * 1000)} a second`;
+  const why = { stop: ", to the end of a text", lines: ", to the end of a line", rule: ": the rules end here" }[reason] ?? "";
+  return `${count} characters${why} · ${(bits ?? 0).toFixed(2)} bits each · ${Math.round((count / ms) * 1000)} a second`;
 }
 
 /** @param {number} length @param {number} speed @returns {[number, number][]} */

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Session } from "../../../charlstm/page/ui/session.js";
 import { flat } from "../../../charlstm/page/ui/tree.js";
 
-const NETWORK = { kind: "char", bidirectional: false, vocabulary: ["a", "b", "c"], unknown: null, writing: {} };
+const NETWORK = { kind: "char", bidirectional: false, vocabulary: ["a", "b", "c"], unknown: null, writing: {}, rules: ["match", "max_line", "no_copy"] };
 const scoredAs = (text, nats) => ({
   texts: Array.from(text),
   ids: Array.from(text, (letter) => NETWORK.vocabulary.indexOf(letter)),
@@ -25,6 +25,7 @@ async function opened() {
     }),
     async *generate(request, signal) {
       asked.push(request);
+      if (request.match === "(") throw new Error("`match` opens a group and does not close it, at position 0");
       for (let count = 0; count < request.length; count++) {
         await new Promise((resolve) => setTimeout(resolve, 5));
         if (signal.aborted) throw signal.reason;
@@ -77,4 +78,74 @@ test("a character that the network does not know is told before anything is aske
   assert.match(session.fault, /"ü" \(character 2\)/);
   assert.equal(session.text, "aü");
   assert.equal(asked.length, 0);
+});
+
+test("what is asked for has the rules that are set and that the network can keep to", async () => {
+  const { session, asked } = await opened();
+  session.settings.length = 1;
+  await session.write();
+  session.rule("match", "a");
+  session.rule("words", true);
+  session.rule("max_line", 40);
+  session.rule("max_line", null);
+  await session.write();
+  await session.write({ rules: {} });
+  assert.deepEqual(asked.map(({ match, words, max_line, rules }) => [match, words, max_line, rules]), [
+    [undefined, undefined, undefined, undefined],
+    ["a", undefined, undefined, undefined],
+    [undefined, undefined, undefined, undefined],
+  ]);
+  session.rule("no_copy", 20);
+  session.mix = [{ model: "one", weight: 1 }, { model: "two", weight: 1 }];
+  assert.deepEqual(session.rules, { match: "a" });
+  session.models[1].rules = ["max_line", "no_copy"];
+  assert.deepEqual(session.rules, {});
+});
+
+test("more tries are asked for only beside a rule", async () => {
+  const { session } = await opened();
+  session.models[0].rules = ["match", "particles"];
+  session.rule("particles", 8);
+  assert.deepEqual(session.rules, {});
+  session.rule("match", "a+");
+  assert.deepEqual(session.rules, { match: "a+", particles: 8 });
+});
+
+test("a text that matches as a whole is not taken up by another one", async () => {
+  const { session, asked } = await opened();
+  session.settings.length = 20;
+  session.rule("match", "c*");
+  const writing = session.write();
+  await moment(40);
+  session.set({ temperature: 0.5 });
+  await writing;
+  assert.equal(asked.length, 1);
+  assert.equal(session.text, "c".repeat(20));
+});
+
+test("a change lets the rest be written with the rules as they were", async () => {
+  const { session, asked } = await opened();
+  session.settings.length = 20;
+  session.rule("max_line", 40);
+  session.write();
+  await moment(40);
+  session.rule("match", "(");
+  session.set({ temperature: 0.5 });
+  await moment(300);
+  assert.deepEqual(asked.map(({ match, max_line }) => [match, max_line]), [[undefined, 40], [undefined, 40]]);
+  assert.equal(session.text, "c".repeat(20));
+});
+
+test("a writing that comes to nothing leaves no empty way", async () => {
+  const { session } = await opened();
+  session.type(0, 0, ["a", "b", "c"]);
+  session.moveTo(1);
+  session.rule("match", "(");
+  await session.write();
+  await session.writeWays(3);
+  assert.match(session.fault, /does not close it/);
+  assert.equal(session.text, "abc");
+  assert.equal(session.caret, 1);
+  assert.equal(session.root.ways.length, 0);
+  assert.equal(session.past.length, 1);
 });

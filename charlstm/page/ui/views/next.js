@@ -1,6 +1,7 @@
 /** What may come next at the caret, and how the network writes. */
 import { barList, barsOf } from "../bars.js";
 import { element } from "../dom.js";
+import { rulesFold } from "./rules.js";
 
 /** @type {[string, string, number, number, number][]} name, words, lowest, highest, step */
 const SLIDERS = [
@@ -27,18 +28,20 @@ export function nextView(panel, session) {
   const sliders = SLIDERS.map(([name, words, low, high, step]) => slider(session, name, words, low, high, step));
   const numbers = NUMBERS.map(([name, words, low, high]) => numberField(session, name, words, low, high));
   const speed = speedSlider(session);
+  const rules = rulesFold(session);
   panel.replaceChildren(
     title,
     list,
     note,
     element("div", { class: "sliders" }, ...sliders.map(({ node }) => node), speed.node),
+    rules.node,
     element("details", {}, element("summary", {}, "More settings"), element("div", { class: "sliders" }, ...numbers.map(({ node }) => node))),
   );
   list.addEventListener("keydown", (event) => moveAlong(event, list));
   return () => {
     const { here, caret, vocabulary, settings } = session;
     const own = session.facts.writing;
-    for (const { show } of [...sliders, ...numbers, speed]) show();
+    for (const { show } of [...sliders, ...numbers, speed, rules]) show();
     if (session.facts.bidirectional) {
       title.textContent = "This network fills blanks";
       note.textContent = "Write ____ for four characters, {} for 1 to 12, {3-9} for 3 to 9, and press Fill.";

@@ -1,0 +1,83 @@
+/**
+ * Rules that all that is written keeps to: a field for each that the network can keep to. They count from the next text
+ * on, so one may be typed while another text is written.
+ */
+import { element } from "../dom.js";
+
+/** @type {[string, string, string, string][]} name, words, more words, an example */
+const TEXTS = [
+  ["match", "Matches", "a regular expression for all of it", "[A-Z][a-z ]{10,40}\\."],
+  ["starts", "Lines begin with", "in this order, between commas", "Tide, Over, Night"],
+];
+/** @type {[string, string, string, number, number][]} name, words, more words, lowest, highest */
+const NUMBERS = [
+  ["max_line", "Longest line", "in characters", 1, 1000],
+  ["no_copy", "No copies of", "so many characters of its training text", 20, 5000],
+  ["particles", "Tries", "texts drawn for each one that is shown", 1, 1000],
+];
+/** @type {[string, string][]} name, words */
+const SWITCHES = [
+  ["words", "Only words it has read"],
+  ["rhyme", "Lines rhyme in pairs"],
+];
+
+/** @typedef {{name: string, node: HTMLElement, show: (value: any) => void}} Field */
+
+/** @param {import("../session.js").Session} session */
+export function rulesFold(session) {
+  const fields = [
+    ...TEXTS.map(([name, words, more, example]) => textField(session, name, words, more, example)),
+    ...NUMBERS.map(([name, words, more, low, high]) => numberField(session, name, words, more, low, high)),
+    ...SWITCHES.map(([name, words]) => switchField(session, name, words)),
+  ];
+  const title = element("summary", {});
+  const node = element("details", { id: "rules" }, title, element("div", { class: "sliders" }, ...fields.map((field) => field.node)));
+  const show = () => {
+    const { offered, rules, settings } = session;
+    node.hidden = !offered.length;
+    const count = Object.keys(rules).length;
+    title.textContent = count ? `Rules: ${count} set` : "Rules";
+    for (const field of fields) {
+      field.node.hidden = !offered.includes(field.name);
+      field.show(settings.rules?.[field.name] ?? null);
+    }
+  };
+  return { node, show };
+}
+
+/** @param {string} words @param {string} more */
+function caption(words, more) {
+  return element("span", {}, words, " ", element("small", {}, more));
+}
+
+/** @param {import("../session.js").Session} session @param {string} name @param {string} words @param {string} more @param {string} example @returns {Field} */
+function textField(session, name, words, more, example) {
+  const input = element("input", { type: "text", id: `rule-${name}`, placeholder: example, spellcheck: false, autocomplete: "off", autocapitalize: "off" });
+  input.addEventListener("input", () => session.rule(name, input.value || null));
+  const show = (/** @type {any} */ value) => {
+    if (input.value !== (value ?? "")) input.value = value ?? "";
+  };
+  return { name, node: element("label", {}, caption(words, more), input), show };
+}
+
+/** @param {import("../session.js").Session} session @param {string} name @param {string} words @param {string} more @param {number} low @param {number} high @returns {Field} */
+function numberField(session, name, words, more, low, high) {
+  const input = element("input", { type: "number", min: String(low), max: String(high), id: `rule-${name}` });
+  input.addEventListener("input", () => {
+    const value = Math.round(Number(input.value));
+    session.rule(name, input.value && value > 0 ? Math.min(high, Math.max(low, value)) : null);
+  });
+  input.addEventListener("change", () => show(session.settings.rules[name] ?? null, true));
+  const show = (/** @type {any} */ value, isTyped = false) => {
+    if (isTyped || document.activeElement !== input) input.value = String(value ?? "");
+  };
+  return { name, node: element("label", {}, caption(words, more), input), show };
+}
+
+/** @param {import("../session.js").Session} session @param {string} name @param {string} words @returns {Field} */
+function switchField(session, name, words) {
+  const input = element("input", { type: "checkbox", id: `rule-${name}` });
+  input.addEventListener("change", () => session.rule(name, input.checked || null));
+  const show = (/** @type {any} */ value) => (input.checked = Boolean(value));
+  return { name, node: element("label", { class: "row" }, input, element("span", {}, words)), show };
+}
