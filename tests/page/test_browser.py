@@ -106,8 +106,10 @@ def write_on(page, length=40):
 
 def set_rules(page, **rules):
     """Fill the fields of rules, as a person does."""
+    scored(page)  # then nothing moves any more
     if not page.evaluate("document.querySelector('#rules').open"):
         page.click("#rules summary")
+        wait_until(page, "document.querySelector('#rules').open")
     for name, value in rules.items():
         if isinstance(value, bool):
             page.set_checked(f"#rule-{name}", value)
