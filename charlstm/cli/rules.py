@@ -49,10 +49,10 @@ class AllRules(LastingRules):
         typer.Option("--match", metavar="REGEX", help="What is drawn matches this, from its beginning to its end."),
     ] = None
     starts: Annotated[
-        str,
+        str | None,
         typer.Option("--starts", metavar="A,B,C", help="The lines begin with these, in order; then the text ends."),
-    ] = ""
-    rhyme: Annotated[bool, typer.Option("--rhyme", help="Write in pairs of lines that rhyme.")] = False
+    ] = None
+    rhyme: Annotated[bool, typer.Option("--rhyme", help="Write in pairs of lines that rhyme by their letters.")] = False
     particles: Annotated[
         int,
         typer.Option(
@@ -82,7 +82,9 @@ def settings_of(given: LastingRules, loaded: Writer) -> RuleSettings:
     lasting = RuleSettings(max_line=given.max_line, words=words, no_copy=given.no_copy)
     if not isinstance(given, AllRules):
         return lasting
-    return replace(lasting, match=given.match, starts=given.starts, rhyme=given.rhyme, particles=given.particles)
+    if given.starts == "":
+        raise UsageError("--starts needs at least one beginning of a line", hint='Give some: --starts "S,E,A".')
+    return replace(lasting, match=given.match, starts=given.starts or (), rhyme=given.rhyme, particles=given.particles)
 
 
 def make_rules(settings: RuleSettings, loaded: Writer, sources: list[str] | None, cache: Path) -> Rules | None:

@@ -32,6 +32,7 @@ from charlstm.engine.load import load_engine
 from charlstm.engine.network import Engine
 from charlstm.sampling.config import SampleConfig, settings_for
 from charlstm.sampling.records import draw_records
+from charlstm.sampling.rules.rhymes import last_word, split_rhyme
 from charlstm.sampling.sampler import Fragment, in_order, sample
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer
 from tests.fake_checkpoints import make_checkpoint
@@ -147,6 +148,49 @@ def test_words_of_the_training_text_and_texts_that_end_with_one(run: Any, root: 
     ended = run("--seed", "1", "--length", "0", "--words", "--stop-after", "at").out
     assert ended.endswith("at")
     assert ended.count("at") == 1
+
+
+def test_rules_are_kept_together_or_the_reason_is_told(run: Any, root: Path) -> None:
+    from charlstm.checkpoint.format import read, write
+
+    path = root / "plain-1" / "model.safetensors"
+    write(path, replace(read(path), words=("and", "band", "hand", "sea", "tea", "flea", "plea", "me", "he", "be")))
+    common = ("--seed", "1", "-p", "the ", "--no-echo")
+    acrostic = run(*common, "--starts", "s,F", "--max-line", "20", "--words", "--json")
+    (line,) = acrostic.out.splitlines()
+    told = json.loads(line)
+    assert told["finish_reason"] in ("rule", "length")
+    first, second, *rest = told["text"].split("\n")
+    assert (first[:1], second[:1], rest in ([], [""])) == ("s", "F", True)
+    assert max(len("the " + first), len(second)) <= 20
+    assert told["starts"] == ["s", "F"]
+    rhyming = run(*common, "--rhyme", "--lines", "2", "--max-line", "30", "--words", "-t", "0.8", "-n", "2", "--json")
+    for line in rhyming.out.splitlines():
+        told = json.loads(line)
+        assert told["rhyme"] is True
+        one, other = (last_word(each.rstrip(".,;:!?")) for each in told["text"].splitlines())
+        assert split_rhyme(one)[1] == split_rhyme(other)[1] != ""
+        assert max(map(len, ("the " + told["text"]).splitlines())) <= 30
+        assert all(math.isfinite(token["log_probability"]) for token in told["tokens"])
+    for refused, message in (
+        (("--starts", ""), '--starts needs at least one beginning of a line. Give some: --starts "S,E,A".'),
+        (("--starts", "a,漢"), "line 2 of starts: character '漢' (U+6F22) at position 0 is not in the alphabet"),
+        (("--match", "ab漢"), "match: character '漢' (U+6F22) at position 2 is not in the alphabet"),
+        (("--match", ""), "no text but the empty one matches --match"),
+        (("--match", "(?i)a"), "--match has a group of an unknown kind, or a flag, at position 0"),
+        (
+            ("--match", "a{40}", "--max-line", "20"),
+            "--match and --max-line together: nothing can follow 'aaaaaa",
+        ),
+        (("--words", "--match", "(sea|qx) "), None),
+        (("--words", "--match", "qx"), "--match and --words together: nothing can follow ''"),
+        (("--rhyme", "--ways", "2"), "--ways and --pick are for sentences, and --rhyme writes pairs of lines"),
+        (("--particles", "9"), "--particles 9 is for a text under a rule"),
+        (("--rhyme", "--lines", "2", "--match", "(a|b)+"), "no pair of lines that rhyme was found in 10 tries."),
+    ):
+        ran = run(*common, *refused)
+        assert ran.code == (2 if message else 0), refused
+        assert (message or "") in ran.err.replace("\n", " ")
 
 
 def test_a_random_seed_is_reported_and_repeats_the_text(run: Any) -> None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from charlstm.sampling.config import SampleConfig
     from charlstm.sampling.guides import Guide
     from charlstm.sampling.records import Drawn
+    from charlstm.sampling.rules.from_settings import RuleSettings
     from charlstm.sampling.rules.rhymes import Rhymes
     from charlstm.sampling.sampler import Fragment
     from charlstm.tokenizers import Tokenizer
@@ -181,9 +182,10 @@ def sample(
     and no-repeat are stored with the network (`charlstm checkpoints show`); --unfiltered leaves its distribution as it
     is.
 
-    The rules --match, --starts, --max-line, --words and --no-copy hold together. No text gets stuck between them: a
-    character after which they could not all be kept is left out, too. At its length a text goes on to where they let it
-    end. They are about what is drawn, after the prompt; but a line, a word or a copy that begins in the prompt counts.
+    The rules --match, --starts, --max-line, --words, --no-copy and --rhyme hold together. No text gets stuck between
+    them: a character after which they could not all be kept is left out, too. At its length a text goes on to where
+    they let it end. They are about what is drawn, after the prompt; but a line, a word or a copy that begins in the
+    prompt counts.
     With --particles the model likes the text better that it writes under them.
 
     Filters apply in this order, each to what the one before has left: --no-repeat, --longest-run,
@@ -230,8 +232,8 @@ def sample(
     text = fit_prompt(loaded.model.tokenizer, text, unknown)
     folder = options.cache_or_default(cache)
     made = make_rules(kept, loaded, rules.source, folder)
-    if choice and kept.particles > 1:
-        raise UsageError("--ways and --pick are for single texts, and --particles draws one of many")
+    if choice:
+        _check_fits_ways(kept)
     say(describe(loaded, seed=config.seed))
     if samples > 1 and (config.temperature == 0 or config.top_k == 1) and not swept:
         say(f"all {samples} texts will be the same: only the likeliest token is ever drawn")
@@ -308,6 +310,13 @@ def _check_numbers(samples: int | None, threads: int | None) -> None:
         raise UsageError(f"-n {samples} must be 1 to {_MOST_TEXTS:,}")
     if threads is not None and not 1 <= threads <= _MOST_THREADS:
         raise UsageError(f"--threads {threads} must be 1 to {_MOST_THREADS}")
+
+
+def _check_fits_ways(kept: RuleSettings) -> None:
+    if kept.rhyme:
+        raise UsageError("--ways and --pick are for sentences, and --rhyme writes pairs of lines")
+    if kept.particles > 1:
+        raise UsageError("--ways and --pick are for single texts, and --particles draws one of many")
 
 
 def _swept(
