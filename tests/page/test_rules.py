@@ -234,6 +234,25 @@ def test_a_text_that_has_its_length_goes_on_to_where_it_may_end(tmp_path):
         assert answer["reasons"] == ["rule"]
 
 
+def test_a_search_for_an_end_can_be_stopped():
+    starter = Path(__file__).parents[2] / "checkpoints" / "starter" / "model.safetensors"
+    script = """
+    const { Player } = await import(`${page}/engine/player.js`);
+    const player = new Player([{ id: "starter", file: fileOf(given), facts: {} }]);
+    player.load("starter");
+    const request = { text: "The tide", length: 30, match: "[^z]*z{4}", words: true }; // no word has four, which takes long
+    const control = new AbortController();
+    setTimeout(() => control.abort(), 500);
+    const begun = performance.now();
+    let fault = "";
+    try { for await (const _ of player.generate(request, control.signal)); } catch ({ name }) { fault = name; }
+    console.log(JSON.stringify({ fault, ms: performance.now() - begun }));
+    """
+    answer = evaluate(script, str(starter))
+    assert answer["fault"] == "AbortError"
+    assert answer["ms"] < 5000
+
+
 def test_records_end_where_they_match(tmp_path):
     asked = [{"text": text, "length": 200, "seed": 1, "match": "[a-z]{3,9}"} for text in ("", "Ann\n", "Ann\nb")]
     for answer in generated(tmp_path / "tiny.safetensors", asked, record="\n")["answers"]:

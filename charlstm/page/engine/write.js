@@ -30,6 +30,7 @@ export function* write(network, tokenizer, position, before, settings, uniform, 
   const ids = before.slice(-RECENT);
   const ends = new Ends(settings);
   const course = new Course(guide, settings.length);
+  yield* course.ready();
   for (;;) {
     const filtered = Float64Array.from(logits);
     course.keep(filtered);
@@ -41,6 +42,7 @@ export function* write(network, tokenizer, position, before, settings, uniform, 
     course.push(token);
     yield ends.push({ token, text: decoder.push(token), logits });
     if (ends.reason) return ends.reason;
+    yield* course.ready();
     if (course.over || course.done) {
       yield ends.held;
       return course.over ? "rule" : "length";

@@ -13,6 +13,7 @@ const KEYS = [
 const SEEN = [
   ["Colours", "The darker a letter, the more it surprised the network. Bold is what you typed."],
   ["Bars", "The letters that may come next. Take one, and the text goes on from it; what stood there stays as another way."],
+  ["Rules", "What all that is written keeps to, from the caret on: an expression, how lines begin, how long they are, known words."],
   ["Fan", "Every likely future at once, each as high as it is likely."],
   ["Branches", "Everything that was ever written here, as a tree."],
   ["Units", "Single cells that follow something, such as quotation marks. Hold one at a value, and watch what it does."],

@@ -57,7 +57,11 @@ class Graph {
     return this.edge.length - 1;
   }
 
-  /** Add an expression before a node, and return the node that it begins with. @param {Tree} tree @param {number} end @returns {number} */
+  /**
+   * Add an expression before a node.
+   * @param {Tree} tree @param {number} end
+   * @returns {number} the node that it begins with
+   */
   add(tree, end) {
     if (tree.kind === "characters") return this.characters(tree, end);
     if (tree.kind === "sequence") return tree.parts.reduceRight((after, part) => this.add(part, after), end);
@@ -160,7 +164,10 @@ function symbols({ edge }) {
   return { symbol, count };
 }
 
-/** The nodes that each symbol leads to from a set of nodes. @param {Graph} graph @param {number[]} state @param {number[]} symbol @param {number} count */
+/**
+ * The nodes that each symbol leads to from a set of nodes.
+ * @param {Graph} graph @param {number[]} state @param {number[]} symbol @param {number} count
+ */
 function targets(graph, state, symbol, count) {
   const found = Array.from({ length: count }, () => /** @type {Set<number>} */ (new Set()));
   for (const node of state) {

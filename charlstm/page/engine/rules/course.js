@@ -11,7 +11,14 @@ export class Course {
     this.guide = guide;
     this.left = length;
     this.ways = new Ways();
-    this.distances = guide?.distances();
+    /** @type {Float64Array | undefined} */
+    this.distances = undefined;
+  }
+
+  /** Find out what may come next, which takes time where several rules meet. @returns {Generator<never[]>} */
+  *ready() {
+    if (this.guide?.ready) for (const _ of this.guide.ready()) yield [];
+    this.distances = this.guide?.distances();
   }
 
   /** Remove from the next draw what the rules do not allow. @param {Float64Array} logits changed in place */
@@ -27,7 +34,6 @@ export class Course {
   push(token) {
     this.left--;
     this.guide = this.guide?.advance(token) ?? null;
-    this.distances = this.guide?.distances();
   }
 
   /** Whether the rules end the text here. */

@@ -20,6 +20,7 @@ import { fault, notInAlphabet } from "./faults.js";
 import { literal, parse } from "./syntax.js";
 
 const MOST_ENTRIES = 20_000_000; // states times tokens
+const MOST_OF_BOTH = 5_000_000; // and of two automata together, which then takes about a second
 
 /**
  * Make the automaton of a regular expression over a network's tokens.
@@ -36,13 +37,66 @@ export function* automatonOf(pattern, tokenizer, { end = "", name = "match" } = 
   const stuck = blocked(tree, known);
   if (stuck) throw cannotBe(pattern, stuck);
   const { next, final } = yield* overTokens(yield* determine(tree, known, name), tokenizer, name);
+  const automaton = yield* pruned(next, final);
+  if (automaton.next[0].every((state) => state < 0)) throw fault(`no text but the empty one matches \`${name}\``);
+  return automaton;
+}
+
+/**
+ * Two automata as one, whose states are pairs of theirs (Rabin & Scott 1959): what they leave together is known exactly,
+ * and no way to an end has to be searched.
+ * @param {Automaton} one
+ * @param {Automaton} other
+ * @returns {Generator<null, Automaton | null>} yields after each piece of work; null if it has too many states, and one
+ *   whose first state allows nothing if no text keeps to both
+ */
+export function* both(one, other) {
+  const width = other.next.length;
+  const size = one.next[0].length;
+  const numbers = new Map([[0, 0]]);
+  const pairs = [0];
+  /** @type {Int32Array[]} */
+  const next = [];
+  for (const pair of pairs) {
+    if (pairs.length * size > MOST_OF_BOTH) return null;
+    const others = other.next[pair % width];
+    const row = one.next[Math.floor(pair / width)].map((state, token) => {
+      if (state < 0 || others[token] < 0) return -1;
+      const following = state * width + others[token];
+      const number = numbers.get(following) ?? pairs.length;
+      if (number === pairs.length) {
+        numbers.set(following, number);
+        pairs.push(following);
+      }
+      return number;
+    });
+    next.push(row);
+    yield null;
+  }
+  const left = (/** @type {number} */ pair) => one.distance[Math.floor(pair / width)] + other.distance[pair % width];
+  return yield* pruned(next, pairs.map((pair) => left(pair) === 0));
+}
+
+/**
+ * Remove what leads to no end.
+ * @param {Int32Array[]} next changed in place @param {boolean[]} final
+ * @returns {Generator<null, Automaton>}
+ */
+function* pruned(next, final) {
   const distance = yield* distances(next, final);
-  for (const row of next) row.forEach((state, token) => state >= 0 && distance[state] === Infinity && (row[token] = -1));
-  if (next[0].every((state) => state < 0)) throw fault(`no text but the empty one matches \`${name}\``);
+  for (const row of next) {
+    row.forEach((state, token) => {
+      if (state >= 0 && distance[state] === Infinity) row[token] = -1;
+    });
+  }
   return { next, distance };
 }
 
-/** Restricts ranges to what a network can write: in bytes it is everything. @param {Tokenizer} tokenizer @returns {(ranges: Ranges) => Ranges} */
+/**
+ * Restricts ranges to what a network can write: in bytes it is everything.
+ * @param {Tokenizer} tokenizer
+ * @returns {(ranges: Ranges) => Ranges}
+ */
 function alphabet({ kind, vocabulary, unknown }) {
   if (kind !== "char") return (ranges) => ranges;
   const points = vocabulary.filter((_, id) => id !== unknown).map((text) => text.codePointAt(0) ?? 0);

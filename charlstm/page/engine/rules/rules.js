@@ -6,6 +6,8 @@
  *
  * @typedef {import("../tokenizers.js").Tokenizer} Tokenizer
  * @typedef {import("./ways.js").Guide} Guide
+ * @typedef {import("./match.js").Automaton} Automaton
+ * @typedef {{automata: Automaton[], joined: Automaton[]}} Compiled
  *
  * @typedef {object} RuleSettings the rules that a text keeps: all of those that are set
  * @property {string | null} [match] a regular expression that the whole of what is drawn matches
@@ -16,7 +18,7 @@
  * @property {number | null} [no_copy] only where the training text is known, which it is not here
  */
 import { fault, notInAlphabet, quoted } from "./faults.js";
-import { automatonOf, MatchGuide } from "./match.js";
+import { automatonOf, both, MatchGuide } from "./match.js";
 import { allOf, Joint, Ways } from "./ways.js";
 import { Vocabulary, WordGuide } from "./words.js";
 
@@ -62,8 +64,8 @@ export class Rules {
     if (longest && !hasNewline(tokenizer)) {
       throw fault("`max_line` cannot be kept: this model has no newline in its alphabet");
     }
-    /** @type {Map<string, import("./match.js").Automaton>} */
-    this.automata = new Map();
+    /** @type {Map<number, Compiled>} by the characters that the first line may still have, those of the last text */
+    this.compiled = new Map();
     this.vocabulary = settings.words ? new Vocabulary(words, tokenizer) : null;
   }
 
@@ -73,33 +75,42 @@ export class Rules {
    * @returns {Generator<null, Guide | null>} yields after each piece of work
    */
   *after(text) {
-    /** @type {Guide[]} */
-    const parts = [];
     const ended = this.record ? text.lastIndexOf(this.record) : -1;
     const begun = ended < 0 ? text : text.slice(ended + this.record.length);
-    for (const { name, pattern, end } of this.patterns) parts.push(new MatchGuide(yield* this.automaton(pattern, name, end)));
-    if (this.longest) {
-      const column = Array.from(begun.slice(begun.lastIndexOf("\n") + 1)).length;
-      const first = Math.max(0, this.longest - column);
-      const pattern = `[^\n]{0,${first}}(?:\n[^\n]{0,${this.longest}})*`;
-      parts.push(new MatchGuide(yield* this.automaton(pattern, "max_line", "")));
-    }
-    if (this.vocabulary) parts.push(WordGuide.after(this.vocabulary, begun));
+    const column = Array.from(begun.slice(begun.lastIndexOf("\n") + 1)).length;
+    const { automata, joined } = yield* this.automataAt(Math.max(0, this.longest - column));
+    const words = this.vocabulary ? [WordGuide.after(this.vocabulary, begun)] : [];
+    const parts = [...joined.map((each) => new MatchGuide(each)), ...words];
     if (!parts.length) return null;
     const guide = allOf(parts);
-    if (guide.distances().every((distance) => distance === Infinity)) throw this.nothingFollows(parts);
+    if (guide.ready) yield* guide.ready();
+    if (guide.distances().every((distance) => distance === Infinity)) {
+      throw this.nothingFollows([...automata.map((each) => new MatchGuide(each)), ...words]);
+    }
     return guide;
   }
 
-  /** @param {string} pattern @param {string} name @param {string} end */
-  *automaton(pattern, name, end) {
-    const key = `${name} ${pattern}`;
-    let automaton = this.automata.get(key);
-    if (!automaton) {
-      automaton = yield* automatonOf(pattern, this.tokenizer, { end, name });
-      this.automata.set(key, automaton);
+  /**
+   * All automata, and the same in as few as can be.
+   * @param {number} first the characters that the first line may still have
+   * @returns {Generator<null, Compiled>}
+   */
+  *automataAt(first) {
+    const known = this.compiled.get(first);
+    if (known) return known;
+    const lines = { name: "max_line", pattern: `[^\n]{0,${first}}(?:\n[^\n]{0,${this.longest}})*`, end: "" };
+    /** @type {Compiled} */
+    const { automata, joined } = { automata: [], joined: [] };
+    for (const { name, pattern, end } of [...this.patterns, ...(this.longest ? [lines] : [])]) {
+      const automaton = yield* automatonOf(pattern, this.tokenizer, { end, name });
+      const together = joined.length ? yield* both(joined[joined.length - 1], automaton) : null;
+      if (together) joined[joined.length - 1] = together;
+      else joined.push(automaton);
+      automata.push(automaton);
     }
-    return automaton;
+    this.compiled.clear();
+    this.compiled.set(first, { automata, joined });
+    return { automata, joined };
   }
 
   /** @param {Guide[]} parts */
@@ -107,7 +118,7 @@ export class Rules {
     const names = this.given.map((name) => `\`${name}\``);
     const all = names.length === 1 ? names[0] : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]} together`;
     const ways = new Ways();
-    if (ways.steps(new Joint(parts)) === 0) return fault(`no text but the empty one keeps to ${all}`);
+    if (ways.way(new Joint(parts))?.steps === 0) return fault(`no text but the empty one keeps to ${all}`);
     const decoder = this.tokenizer.decoder();
     const farthest = ways.farthest.map((token) => decoder.push(token)).join("") + decoder.flush();
     return fault(`no text was found that keeps to ${all}: nothing can follow ${quoted(farthest)}`);

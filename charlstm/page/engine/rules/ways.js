@@ -5,7 +5,7 @@
  * Every token allowed can be followed by an end: a text never gets stuck. Each rule can always go on by itself, but
  * several together may not be able to: a line has to end at its last column, and the words of a list do not let it. So a
  * token is allowed only if a way to an end is known after it. It is searched in the guides' own states, whatever the
- * network thinks of them: on with the token after which the end is nearest, and back where that leads nowhere.
+ * network thinks of them, and what is found is remembered, also of the states on the way.
  *
  * @typedef {object} Guide a rule, after a text
  * @property {string} key equal for guides of one rule that allow the same
@@ -13,84 +13,127 @@
  *   end: 0 exactly where it may end after the token, Infinity for a token that is not allowed
  * @property {() => boolean} mayEnd whether the text may end here
  * @property {(token: number) => Guide} advance the guide after one more token, which was allowed
+ * @property {() => Generator<null>} [ready] does before what its distances need, and yields after each piece of work
  */
 
 const MOST = 20_000; // states in which one search looks for an end
+const MOST_BESIDE = 200; // and where it only has to be better than one that is known
 const MOST_REMEMBERED = 300_000;
+const PIECE = 100; // states that are looked at before everything else has its turn
+
+/**
+ * @typedef {{steps: number, token: number | null}} Way from a state to an end: its tokens, and the first of them
+ * @typedef {{from: string, token: number}} Link how a state was reached: the state before it, and the token that led on
+ */
 
 /** What is known of the ways from a guide's states to an end. */
 export class Ways {
   constructor() {
-    /** @type {Map<string, {steps: number} | null>} */
+    /** @type {Map<string, Way | null>} */
     this.known = new Map();
     /** @type {number[]} the tokens of the longest text that the last search in vain has tried */
     this.farthest = [];
   }
 
   /**
-   * The tokens of a way to a place where the text may end, not always of the shortest; null if none was found.
+   * A way to a place where the text may end, not always the shortest; null if none was found.
    * @param {Guide} guide which may allow tokens that lead to no end
+   * @param {number} most states in which it is looked for
+   * @returns {Way | null}
    */
-  steps(guide) {
-    if (guide.mayEnd()) return 0;
-    if (!this.known.has(guide.key)) {
-      if (this.known.size > MOST_REMEMBERED) this.known.clear();
-      this.search(guide);
-    }
-    return this.known.get(guide.key)?.steps ?? null;
+  way(guide, most = MOST) {
+    if (guide.mayEnd()) return { steps: 0, token: null };
+    if (!this.known.has(guide.key)) for (const _ of this.search(guide, most));
+    return this.known.get(guide.key) ?? null;
   }
 
   /** The distances of a guide, without the tokens that lead to no end. @param {Guide} guide */
   leadingOn(guide) {
     return guide.distances().map((distance, token) => {
       if (distance === 0 || distance === Infinity) return distance;
-      return this.steps(guide.advance(token)) === null ? Infinity : distance;
+      return this.way(guide.advance(token)) ? distance : Infinity;
     });
   }
 
-  /** Without those that lead to no end in fewer tokens than are known from here; at an end all are kept. @param {Guide} guide */
+  /**
+   * Without those that are not known to lead to an end in fewer tokens than there are from here; at an end all are kept.
+   * @param {Guide} guide
+   */
   nearer(guide) {
-    const most = this.steps(guide);
-    if (!most) return guide.distances();
-    return guide.distances().map((distance, token) => {
-      const steps = distance === Infinity ? null : this.steps(guide.advance(token));
-      return steps !== null && steps < most ? distance : Infinity;
+    this.makeRoom(guide);
+    const distances = guide.distances();
+    const known = this.way(guide);
+    if (!known || known.token === null) return distances;
+    const farthest = distances[known.token];
+    return distances.map((distance, token) => {
+      const other = distance <= farthest && distance < Infinity ? this.way(guide.advance(token), MOST_BESIDE) : null;
+      return other && other.steps < known.steps ? distance : Infinity;
     });
   }
 
-  /** @param {Guide} start */
-  search(start) {
-    const seen = new Set([start.key]);
-    /** @type {string[]} */
-    const keys = [start.key]; // of the states up to here
-    /** @type {number[]} */
-    const path = []; // the tokens between them
+  /** Look for all that `leadingOn` needs, in pieces. @param {Guide} guide @returns {Generator<null>} */
+  *lookAhead(guide) {
+    this.makeRoom(guide);
+    for (const [token, distance] of guide.distances().entries()) {
+      if (distance === 0 || distance === Infinity) continue;
+      const following = guide.advance(token);
+      if (!following.mayEnd() && !this.known.has(following.key)) yield* this.search(following, MOST);
+    }
+  }
+
+  /**
+   * On with the token after which the end is nearest, and back where that leads nowhere.
+   * @param {Guide} start @param {number} most @returns {Generator<null>}
+   */
+  *search(start, most) {
+    /** @type {Map<string, Link | null>} */
+    const links = new Map([[start.key, null]]);
     const waiting = [{ guide: start, tokens: nearestFirst(start) }];
-    this.farthest = [];
-    while (waiting.length && seen.size < MOST) {
+    /** @type {Link | null} */
+    let deepest = null;
+    let depth = 0;
+    for (let looked = 1; waiting.length && links.size < most; looked++) {
+      if (looked % PIECE === 0) yield null;
       const { guide, tokens } = waiting[waiting.length - 1];
       const token = tokens.shift();
-      keys.length = waiting.length;
-      path.length = waiting.length - 1;
       if (token === undefined) {
         waiting.pop();
         continue;
       }
       const following = guide.advance(token);
-      path.push(token);
-      const steps = following.mayEnd() ? 0 : this.known.get(following.key)?.steps;
-      if (steps !== undefined) {
-        keys.forEach((key, k) => this.known.set(key, { steps: steps + keys.length - k }));
+      const link = { from: guide.key, token };
+      const way = following.mayEnd() ? { steps: 0 } : this.known.get(following.key);
+      if (way) {
+        back(link, links).forEach((each, k) => this.known.set(each.from, { steps: way.steps + k + 1, token: each.token }));
         return;
       }
-      if (path.length > this.farthest.length) this.farthest = [...path];
-      if (seen.has(following.key) || this.known.has(following.key)) continue; // it leads nowhere, or is on the path
-      seen.add(following.key);
-      keys.push(following.key);
+      if (waiting.length > depth) [deepest, depth] = [link, waiting.length];
+      if (links.has(following.key) || this.known.has(following.key)) continue; // it leads nowhere, or is on the path
+      links.set(following.key, link);
       waiting.push({ guide: following, tokens: nearestFirst(following) });
     }
-    for (const key of waiting.length ? [start.key] : seen) this.known.set(key, null);
+    this.farthest = back(deepest, links).map(({ token }) => token).reverse();
+    if (!waiting.length) for (const key of links.keys()) this.known.set(key, null);
+    else if (most === MOST) this.known.set(start.key, null);
   }
+
+  /** Forget everything but the way from a state, if too much is remembered. @param {Guide} guide */
+  makeRoom(guide) {
+    if (this.known.size <= MOST_REMEMBERED) return;
+    const { known } = this;
+    this.known = new Map();
+    for (let at = guide, way = known.get(at.key); way && way.token !== null; way = known.get(at.key)) {
+      this.known.set(at.key, way);
+      at = at.advance(way.token);
+    }
+  }
+}
+
+/** A link and all those before it, the last one first. @param {Link | null} link @param {Map<string, Link | null>} links */
+function back(link, links) {
+  const all = [];
+  for (let each = link; each; each = links.get(each.from) ?? null) all.push(each);
+  return all;
 }
 
 /** @param {Guide} guide */
@@ -131,6 +174,10 @@ class NeverStuck {
     this.guide = guide;
     this.ways = ways;
     this.key = guide.key;
+  }
+
+  ready() {
+    return this.ways.lookAhead(this.guide);
   }
 
   distances() {

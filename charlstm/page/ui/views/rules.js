@@ -7,7 +7,7 @@ import { element } from "../dom.js";
 /** @type {[string, string, string, string][]} name, words, more words, an example */
 const TEXTS = [
   ["match", "Matches", "a regular expression for all of it", "[A-Z][a-z ]{10,40}\\."],
-  ["starts", "Lines begin with", "in this order, between commas", "Tide, Over, Night"],
+  ["starts", "Lines begin with", "in order, between commas", "Tide, Over, Night"],
 ];
 /** @type {[string, string, string, number, number][]} name, words, more words, lowest, highest */
 const NUMBERS = [
@@ -31,12 +31,15 @@ export function rulesFold(session) {
     ...SWITCHES.map(([name, words]) => switchField(session, name, words)),
   ];
   const title = element("summary", {});
-  const node = element("details", { id: "rules" }, title, element("div", { class: "sliders" }, ...fields.map((field) => field.node)));
+  const fault = element("p", { id: "rules-fault" });
+  const list = element("div", { class: "sliders" }, ...fields.map((field) => field.node), fault);
+  const node = element("details", { id: "rules" }, title, list);
   const show = () => {
     const { offered, rules, settings } = session;
     node.hidden = !offered.length;
-    const count = Object.keys(rules).length;
-    title.textContent = count ? `Rules: ${count} set` : "Rules";
+    const names = Object.keys(rules);
+    title.textContent = names.length ? `Rules: ${names.length} set` : "Rules";
+    fault.textContent = names.some((name) => session.fault.includes(name)) ? session.fault : "";
     for (const field of fields) {
       field.node.hidden = !offered.includes(field.name);
       field.show(settings.rules?.[field.name] ?? null);
