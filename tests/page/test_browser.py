@@ -129,6 +129,47 @@ def test_the_layer_and_the_text_area_break_lines_alike(page):
 
 
 @pytest.mark.slow
+def test_a_long_text_grows_without_being_built_again_and_the_text_area_has_it_when_it_is_needed(page):
+    long = "A line of this text.\n" * 120
+    page.evaluate(
+        """text => {
+          const area = document.querySelector("#area");
+          area.focus();
+          area.value = text;
+          area.dispatchEvent(new Event("input"));
+        }""",
+        long,
+    )
+    scored(page)
+    page.evaluate("() => [...document.querySelectorAll('#tint > div')].forEach((line, k) => (line.number = k))")
+    set_value(page, "#set-length", "1000", "change")
+    set_value(page, "#set-speed", "6", "input")
+    page.keyboard.press("Control+Enter")
+    shown = "document.querySelector('#tint').textContent.length"
+    wait_until(page, f"{shown} > {len(long)} + 10")
+    page.wait_for_selector("#tint.ahead", state="attached")
+    assert text_of(page) == long
+    same = "[...document.querySelector('#tint').children].filter((line, k) => line.number === k).length"
+    assert page.evaluate(same) >= 120
+    page.keyboard.press("Shift")  # a person turns to the text area, which needs all of it
+    drawn = text_of(page)[len(long) :]
+    assert len(drawn) >= 10
+    page.keyboard.type("!")
+    wait_until(page, "document.querySelector('#go').textContent === 'Write on'")
+    scored(page)
+    assert text_of(page).startswith(long + drawn)
+    assert "!" in text_of(page)[-2:]  # a character may have been written that was not shown yet
+    assert page.inner_text("#tint").replace("\u200b", "") == text_of(page)
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Home")
+    page.keyboard.type("Xé")  # in the middle
+    page.keyboard.press("Enter")
+    page.keyboard.press("Backspace")
+    scored(page)
+    assert page.inner_text("#tint").replace("\u200b", "") == text_of(page)
+
+
+@pytest.mark.slow
 def test_writing_stops_when_it_is_told(page):
     type_text(page, "a")
     set_value(page, "#set-speed", "3", "input")

@@ -31,6 +31,11 @@ export function byId(id) {
   return document.getElementById(id);
 }
 
+/** Set the text of an element: one that it has already would be laid out again. @param {HTMLElement} node @param {string} text */
+export function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
 /** A number as a share. @param {number} share */
 export function percent(share) {
   if (share >= 0.0995) return `${Math.round(share * 100)} %`;

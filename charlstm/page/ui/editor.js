@@ -1,14 +1,24 @@
 /**
  * The sheet: a text area, which takes what is typed and has the caret, above a layer of the same text, which has the
- * colours. Only lines that change are built again.
+ * colours. Only what changes is built again, so that ten thousand characters cost no more in a frame than ten.
  */
 import { byId, element } from "./dom.js";
+
+// A text area lays out all of its text again whenever it is set. So while a longer text than this grows, it is told only
+// when it is needed: when a person does something with it, and at the end.
+const SHORT = 2000; // characters
 
 /**
  * @typedef {object} Sheet
  * @property {string[]} characters
+ * @property {object[]} marks one for each character: while it is the same, and `style` too, so is the look
+ * @property {any[]} style what the look depends on besides
  * @property {(at: number) => string} look the classes of a character
  * @property {number} caret
+ * @property {boolean} growing whether characters are being written at the end
+ *
+ * @typedef {[string, string]} Run classes, and the text that has them
+ * @typedef {{begin: number, end: number, runs: Run[], node: HTMLElement}} Line from its first character to its end of line
  */
 export class Editor {
   /**
@@ -20,9 +30,13 @@ export class Editor {
     this.area = /** @type {HTMLTextAreaElement} */ (byId("area"));
     this.tint = /** @type {HTMLElement} */ (byId("tint"));
     /** @type {string[]} */
-    this.characters = [];
-    /** @type {{signature: string, node: HTMLElement}[]} */
+    this.characters = []; // of the text area
+    this.caret = 0; // where it was put last
+    this.ahead = false; // whether the layer has more text than the text area
+    /** @type {Line[]} */
     this.lines = [];
+    /** @type {Sheet} */
+    this.sheet = { characters: [], marks: [], style: [], look: () => "", caret: 0, growing: false };
     this.area.addEventListener("input", () => this.readInput());
     this.area.addEventListener("beforeinput", (event) => {
       if (event.inputType !== "historyUndo" && event.inputType !== "historyRedo") return;
@@ -30,6 +44,7 @@ export class Editor {
       if (event.inputType === "historyUndo") listeners.undo();
       else listeners.redo();
     });
+    for (const act of ["keydown", "pointerdown", "focus", "dragenter"]) this.area.addEventListener(act, () => this.catchUp());
     document.addEventListener("selectionchange", () => {
       if (document.activeElement === this.area) this.readCaret();
     });
@@ -41,81 +56,98 @@ export class Editor {
   readInput() {
     const now = Array.from(this.area.value);
     const old = this.characters;
-    const caret = Array.from(this.area.value.slice(0, this.area.selectionStart)).length;
-    let from = 0;
-    const most = Math.min(old.length, now.length, caret);
-    while (from < most && old[from] === now[from]) from++;
-    let tail = 0;
-    while (tail < Math.min(old.length, now.length) - from && old[old.length - 1 - tail] === now[now.length - 1 - tail]) tail++;
+    const caret = this.placeOf(this.area.selectionStart, now);
+    const { from, tail } = difference(old.length, now.length, (k, l) => old[k] === now[l], caret);
     this.characters = now; // more may be typed before this is shown
+    this.ahead = false;
     this.listeners.edited(from, old.length - tail, now.slice(from, now.length - tail));
   }
 
   readCaret() {
-    this.listeners.moved(Array.from(this.area.value.slice(0, this.area.selectionStart)).length);
+    const place = this.placeOf(this.area.selectionStart, this.characters);
+    if (place !== this.caret) this.listeners.moved(place); // else it is where the page has put it
+    this.caret = place;
   }
 
-  /**
-   * Show a text.
-   * @param {Sheet} sheet
-   */
-  show({ characters, look, caret }) {
-    const text = characters.join("");
-    if (text !== this.area.value) this.setText(text, characters, caret);
-    this.characters = characters;
-    this.showLines(characters, look);
+  /** The character at an offset of the text area. @param {number} offset @param {string[]} characters */
+  placeOf(offset, characters) {
+    const { value } = this.area;
+    return characters.length === value.length ? offset : Array.from(value.slice(0, offset)).length;
   }
 
-  /** @param {string} text @param {string[]} characters @param {number} caret */
-  setText(text, characters, caret) {
+  /** Show a text. @param {Sheet} sheet */
+  show(sheet) {
+    const { characters, growing } = sheet;
+    this.showLines(sheet);
+    this.sheet = sheet;
+    const { selectionStart, selectionEnd } = this.area;
+    this.ahead = growing && characters.length > SHORT && sheet.caret === characters.length && selectionStart === selectionEnd;
+    if (!this.ahead) this.tell();
+    this.tint.classList.toggle("ahead", this.ahead);
+  }
+
+  /** A person turns to the text area, so it needs all of the text. */
+  catchUp() {
+    if (this.ahead) this.tell();
+    this.ahead = false;
+  }
+
+  /** Give the text area the text and the caret. */
+  tell() {
     const { area } = this;
+    const { characters, caret } = this.sheet;
+    if (characters === this.characters) return;
+    const text = characters.join("");
     const before = area.value;
+    this.characters = characters;
+    if (text === before) return;
     if (text.startsWith(before)) area.setRangeText(text.slice(before.length), before.length, before.length, "preserve");
     else area.value = text;
-    const place = characters.slice(0, caret).join("").length;
+    this.caret = caret;
+    const place = caret === characters.length ? text.length : characters.slice(0, caret).join("").length;
     if (area.selectionStart !== place && area.selectionStart === area.selectionEnd) area.setSelectionRange(place, place);
   }
 
   /** Put the caret at a place. @param {number} caret */
   focus(caret) {
-    const place = this.characters.slice(0, caret).join("").length;
+    this.catchUp();
     this.area.focus();
+    const place = this.characters.slice(0, caret).join("").length;
     this.area.setSelectionRange(place, place);
   }
 
-  /** @param {string[]} characters @param {(at: number) => string} look */
-  showLines(characters, look) {
-    let number = 0;
-    for (let begin = 0; begin <= characters.length; number++) {
+  /** Build the lines again that differ from those that are shown. @param {Sheet} sheet */
+  showLines({ characters, marks, style, look }) {
+    const { lines, sheet: old } = this;
+    const alike = lines.length > 0 && style.every((each, k) => each === old.style[k]);
+    const [before, now] = [old.characters.length, characters.length];
+    const { from, tail } = difference(
+      before,
+      now,
+      (k, l) => old.marks[k] === marks[l] && old.characters[k] === characters[l],
+      alike ? Infinity : -1,
+    );
+    if (alike && from === before && from === now) return;
+    const first = alike ? lines.findIndex(({ end }) => end >= from) : 0;
+    const behind = alike ? lines.findIndex(({ begin }, k) => k > first && begin > before - tail) : -1;
+    const kept = behind < 0 ? [] : lines.slice(behind);
+    const end = kept.length ? kept[0].begin - 1 + now - before : now;
+    const changed = lines.slice(first, behind < 0 ? lines.length : behind);
+    /** @type {Line[]} */
+    const made = [];
+    for (let begin = changed[0]?.begin ?? 0; begin <= end; begin = made[made.length - 1].end + 1) {
       const newline = characters.indexOf("\n", begin);
-      const end = newline < 0 ? characters.length : newline;
-      this.showLine(number, characters, begin, end, look);
-      begin = end + 1;
+      const runs = runsOf(characters, begin, newline < 0 ? now : newline, look);
+      const node = changed[made.length]?.node ?? this.tint.insertBefore(element("div"), kept[0]?.node ?? null);
+      showRuns(node, changed[made.length]?.runs ?? null, runs);
+      made.push({ begin, end: newline < 0 ? now : newline, runs, node });
     }
-    for (const { node } of this.lines.splice(number)) node.remove();
-  }
-
-  /** @param {number} number @param {string[]} characters @param {number} begin @param {number} end @param {(at: number) => string} look */
-  showLine(number, characters, begin, end, look) {
-    /** @type {[string, string, number][]} */
-    const runs = [];
-    for (let at = begin; at < end; at++) {
-      const classes = look(at);
-      const last = runs.at(-1);
-      if (last && last[0] === classes) last[1] += characters[at];
-      else runs.push([classes, characters[at], at]);
+    for (const { node } of changed.slice(made.length)) node.remove();
+    for (const line of kept) {
+      line.begin += now - before;
+      line.end += now - before;
     }
-    const signature = runs.map(([classes, text]) => `${classes}\u0000${text}`).join("\u0001");
-    const line = this.lines[number];
-    if (line?.signature === signature) {
-      if (line.node.dataset.begin !== String(begin)) line.node.dataset.begin = String(begin);
-      return;
-    }
-    const spans = runs.map(([classes, text]) => element("span", { class: classes }, text));
-    const node = element("div", { "data-begin": String(begin) }, ...(spans.length ? spans : ["\u200b"]));
-    if (line) line.node.replaceWith(node);
-    else this.tint.append(node);
-    this.lines[number] = { signature, node };
+    this.lines = [...lines.slice(0, first), ...made, ...kept];
   }
 
   /** Tell which character the mouse points at. @param {MouseEvent} event */
@@ -124,13 +156,13 @@ export class Editor {
     const place = caretFromPoint(clientX, clientY);
     this.area.style.pointerEvents = "";
     const span = place?.node.parentElement;
-    const line = span?.parentElement;
-    if (!place || !line || line.parentElement !== this.tint) {
+    const line = this.lines.find(({ node }) => node === span?.parentElement);
+    if (!place || !line) {
       this.listeners.pointed(null, null);
       return;
     }
-    let at = Number(line.dataset.begin);
-    for (const other of line.children) {
+    let at = line.begin;
+    for (const other of line.node.children) {
       if (other === span) break;
       at += Array.from(other.textContent ?? "").length;
     }
@@ -151,10 +183,10 @@ export class Editor {
 
   /** The box of a character. @param {number} at @returns {DOMRect | null} */
   boxOf(at) {
-    const line = this.lines.findLast(({ node }) => Number(node.dataset.begin) <= at)?.node;
+    const line = this.lines.findLast(({ begin }) => begin <= at);
     if (!line) return null;
-    let left = at - Number(line.dataset.begin);
-    for (const span of line.children) {
+    let left = at - line.begin;
+    for (const span of line.node.children) {
       const characters = Array.from(span.textContent ?? "");
       if (left < characters.length) {
         const range = document.createRange();
@@ -165,11 +197,59 @@ export class Editor {
       }
       left -= characters.length;
     }
-    const boxes = line.getClientRects();
-    const last = line.lastElementChild?.getClientRects();
+    const boxes = line.node.getClientRects();
+    const last = line.node.lastElementChild?.getClientRects();
     const end = last?.[last.length - 1];
     return end ? new DOMRect(end.right, end.top, 0, end.height) : (boxes[0] ?? null);
   }
+}
+
+/**
+ * How many places two lists have alike at their beginnings, and behind that at their ends.
+ * @param {number} before the length of the one
+ * @param {number} now the length of the other
+ * @param {(k: number, l: number) => boolean} same whether a place of the one is like a place of the other
+ * @param {number} most alike at the beginning, at most; -1 is nothing at all, also at the end
+ */
+function difference(before, now, same, most = Infinity) {
+  const shorter = Math.min(before, now);
+  let from = 0;
+  while (from < Math.min(shorter, most) && same(from, from)) from++;
+  let tail = 0;
+  while (most >= 0 && tail < shorter - from && same(before - 1 - tail, now - 1 - tail)) tail++;
+  return { from, tail };
+}
+
+/** The runs of equal looks in a line. @param {string[]} characters @param {number} begin @param {number} end @param {(at: number) => string} look */
+function runsOf(characters, begin, end, look) {
+  /** @type {Run[]} */
+  const runs = [];
+  for (let at = begin; at < end; at++) {
+    const classes = look(at);
+    const last = runs[runs.length - 1];
+    if (last?.[0] === classes) last[1] += characters[at];
+    else runs.push([classes, characters[at]]);
+  }
+  return runs;
+}
+
+/** Replace the runs of a line that have changed. @param {HTMLElement} node @param {Run[] | null} before @param {Run[]} runs */
+function showRuns(node, before, runs) {
+  if (!before?.length || !runs.length) {
+    if (before?.length === runs.length) return;
+    node.replaceChildren(...(runs.length ? runs.map(spanOf) : ["\u200b"])); // so that an empty line is as high as others
+    return;
+  }
+  const { from, tail } = difference(before.length, runs.length, (k, l) => before[k][0] === runs[l][0] && before[k][1] === runs[l][1]);
+  const spans = [...node.children];
+  const next = spans[before.length - tail] ?? null;
+  for (const span of spans.slice(from, before.length - tail)) span.remove();
+  for (const run of runs.slice(from, runs.length - tail)) node.insertBefore(spanOf(run), next);
+}
+
+/** @param {Run} run */
+function spanOf([classes, text]) {
+  return element("span", { class: classes }, text);
 }
 
 /** @param {number} x @param {number} y @returns {{node: Node, offset: number} | null} */

@@ -1,6 +1,6 @@
 /** The page: everything is shown from one session, and everything a person does changes it. */
 import { barList } from "./bars.js";
-import { byId, element } from "./dom.js";
+import { byId, element, say } from "./dom.js";
 import { Editor } from "./editor.js";
 import { keysDialog } from "./keys.js";
 import { bitsPerCharacter, rankShade, surpriseShade } from "./marks.js";
@@ -62,12 +62,16 @@ export async function start(backend) {
 
   function show() {
     const { characters, marks } = flat(session.root);
-    const ways = new Set(forks(session.root).map(({ at }) => at));
+    const places = forks(session.root).map(({ at }) => at);
+    const ways = new Set(places);
     const colour = byId("colour").value;
     editor.show({
       characters,
-      caret: session.caret,
+      marks,
+      style: [colour, places.join(), coloured.values],
       look: (at) => classes(marks[at], colour, ways.has(at), coloured.shade(at)),
+      caret: session.caret,
+      growing: session.writing !== null,
     });
     facts(session, marks);
     bar(session);
@@ -101,31 +105,34 @@ function facts(session, marks) {
   const shape = `${net.ensemble > 1 ? `${net.ensemble} of ` : ""}${net.num_layers}×${net.hidden_size} ${net.cell}`;
   const here = bitsPerCharacter(marks);
   const own = bits ? ` · ${bits.toFixed(2)} bits on unseen text` : "";
-  byId("facts").textContent = `${shape}${own}${Number.isNaN(here) ? "" : ` · this text ${here.toFixed(2)} bits`}`;
-  byId("status").textContent = session.fault || session.status;
+  say(byId("facts"), `${shape}${own}${Number.isNaN(here) ? "" : ` · this text ${here.toFixed(2)} bits`}`);
+  say(byId("status"), session.fault || session.status);
   byId("model").value = session.model;
 }
 
 /** @param {import("./session.js").Session} session */
 function bar(session) {
   const fills = session.facts.bidirectional;
-  byId("go").textContent = session.writing ? "Stop" : "Write on";
+  const characters = session.characters();
+  say(byId("go"), session.writing ? "Stop" : "Write on");
   for (const id of ["go", "ways", "step"]) byId(id).hidden = fills;
-  byId("fill").hidden = !(fills || /_|\{/.test(session.text));
+  byId("fill").hidden = !(fills || characters.includes("_") || characters.includes("{"));
   byId("undo").disabled = !session.past.length;
   byId("redo").disabled = !session.future.length;
   byId("tint").setAttribute("aria-busy", String(session.writing !== null));
   const fork = session.fork();
   byId("fork").hidden = !fork;
-  if (fork) byId("way").textContent = `way ${fork.chosen + 1} of ${fork.ways}`;
+  if (fork) say(byId("way"), `way ${fork.chosen + 1} of ${fork.ways}`);
 }
 
 /** The ways that are offered side by side. @param {import("./session.js").Session} session */
 function three(session) {
+  const list = byId("three");
+  if (!session.waysOn.length && !list.children.length) return;
   const { characters } = flat(session.root);
   const fork = forks(session.root).find(({ at }) => at === session.begun);
   const passages = session.waysOn.map((id) => find(session.root, id)).filter(Boolean);
-  byId("three").replaceChildren(
+  list.replaceChildren(
     ...passages.map((passage, k) => {
       const bits = bitsPerCharacter(passage.marks);
       const about = element("small", {}, `${k + 1}${Number.isNaN(bits) ? "" : ` · ${bits.toFixed(2)} bits per character`}`);
@@ -155,7 +162,10 @@ function legend(colour, coloured) {
     plain: [],
   }[colour] ?? [];
   const words = colour === "unit" ? coloured.words() : "";
-  byId("legend").replaceChildren(...(words ? [`${words}:`] : []), ...keys.map(([text, name]) => element("span", { class: name }, text)), element("span", { class: "typed" }, "bold: typed"));
+  const list = byId("legend");
+  if (list.dataset.of === colour + words) return;
+  list.dataset.of = colour + words;
+  list.replaceChildren(...(words ? [`${words}:`] : []), ...keys.map(([text, name]) => element("span", { class: name }, text)), element("span", { class: "typed" }, "bold: typed"));
 }
 
 /** @param {import("./session.js").Session} session @param {UnitColour} coloured @returns {(() => any)[]} */

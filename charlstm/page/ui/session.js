@@ -8,7 +8,7 @@ import { mixedVocabulary } from "../engine/mix.js";
 import { marksOf } from "./marks.js";
 import { append, branch, branches, choose, chooseById, edit, flat, forks, mark, path, prune, onId, textOf, treeOf, TYPED } from "./tree.js";
 
-const PIECE = 1000; // characters that are scored at a time
+const PIECE = 250; // characters that are scored at a time: few enough to be shown within a frame
 const TYPING = 1000; // milliseconds: typing that goes on sooner is undone at once
 const PAUSE = 60; // milliseconds without a change before a text is scored
 
@@ -182,7 +182,7 @@ export class Session {
     const control = new AbortController();
     this.writing = control;
     this.begun = at;
-    const text = Array.from(this.text).slice(0, at).join("");
+    const text = this.characters().slice(0, at).join("");
     const request = { ...this.asked, ...this.settings, length, text, rows: targets.length, hold: this.hold };
     const begun = performance.now();
     let count = 0;
@@ -400,7 +400,7 @@ export class Session {
     this.looking = control;
     if (this.facts.bidirectional) return;
     const at = this.caret;
-    const text = Array.from(this.text).slice(0, at).join("");
+    const text = this.characters().slice(0, at).join("");
     await this.attempt(control.signal, async () => {
       const { next } = await this.backend.score({ ...this.asked, text, from: at }, control.signal);
       if (control.signal.aborted) return;

@@ -71,13 +71,23 @@ export function textOf(root) {
     .join("");
 }
 
-/** The characters and marks of the chosen text. @param {Passage} root @returns {{characters: string[], marks: Marks[]}} */
+/** @type {{root: Passage | null, characters: string[], marks: Marks[]}} */
+let newestFlat = { root: null, characters: [], marks: [] };
+
+/**
+ * The characters and marks of the chosen text, which are not to be changed: those of the tree that was asked for last are
+ * kept, since all that is shown asks for the same.
+ * @param {Passage} root
+ * @returns {{characters: string[], marks: Marks[]}}
+ */
 export function flat(root) {
+  if (newestFlat.root === root) return newestFlat;
   const passages = path(root);
-  return {
-    characters: passages.flatMap((each) => each.characters),
-    marks: passages.flatMap((each) => each.marks),
-  };
+  if (passages.length === 1) return root;
+  const characters = passages[0].characters.concat(...passages.slice(1).map((each) => each.characters));
+  const marks = passages[0].marks.concat(...passages.slice(1).map((each) => each.marks));
+  newestFlat = { root, characters, marks };
+  return newestFlat;
 }
 
 /** The forks of the chosen text: where they stand, how many ways there are, and which is chosen. @param {Passage} root */
@@ -102,7 +112,7 @@ export function edit(root, from, to, characters) {
   const { characters: old, marks } = flat(root);
   // What stands behind the change follows something else now, so it has to be scored again.
   const rest = old.slice(to);
-  const restMarks = marks.slice(to).map((each) => ({ ...each, scored: false, kept: true }));
+  const restMarks = marks.slice(to).map((each) => (each.kept && !each.scored ? each : { ...each, scored: false, kept: true }));
   const passed = [...characters, ...rest];
   const passedMarks = [...characters.map(() => TYPED), ...restMarks];
   if (marks.slice(from).every((each) => !each.drawn || each.kept)) return rewriteEnd(root, from, passed, passedMarks);

@@ -18,8 +18,11 @@ export function branchesView(panel, session) {
   );
   panel.replaceChildren(element("h2", {}, "Branches"), note, tree, row);
   tree.addEventListener("keydown", (event) => onKey(event, tree, session));
+  /** @type {import("../tree.js").Passage | null} */
+  let shown = null;
   return () => {
-    if (panel.hidden) return;
+    if (panel.hidden || shown === session.root) return;
+    shown = session.root;
     const chosen = new Set(path(session.root).map(({ id }) => id));
     const focused = /** @type {HTMLElement | null} */ (document.activeElement?.closest("[role=treeitem]"))?.dataset.id;
     tree.replaceChildren(item(session.root, session, chosen, 1));

@@ -61,10 +61,11 @@ export function fanView(panel, session) {
   let shown = "";
   let control = new AbortController();
   return async () => {
+    if (panel.hidden || session.writing || session.facts.bidirectional) return;
     const { caret, vocabulary, asked } = session;
     const text = session.characters().slice(0, caret).join("");
     const key = JSON.stringify([asked, text]);
-    if (panel.hidden || key === shown || session.writing || session.facts.bidirectional) return;
+    if (key === shown) return;
     shown = key;
     control.abort();
     control = new AbortController();

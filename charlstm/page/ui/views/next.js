@@ -1,6 +1,6 @@
 /** What may come next at the caret, and how the network writes. */
 import { barList, barsOf } from "../bars.js";
-import { element } from "../dom.js";
+import { element, say } from "../dom.js";
 
 /** @type {[string, string, number, number, number][]} name, words, lowest, highest, step */
 const SLIDERS = [
@@ -35,22 +35,28 @@ export function nextView(panel, session) {
     element("details", {}, element("summary", {}, "More settings"), element("div", { class: "sliders" }, ...numbers.map(({ node }) => node))),
   );
   list.addEventListener("keydown", (event) => moveAlong(event, list));
+  /** @type {any[]} */
+  let shown = [];
   return () => {
     const { here, caret, vocabulary, settings } = session;
     const own = session.facts.writing;
     for (const { show } of [...sliders, ...numbers, speed]) show();
     if (session.facts.bidirectional) {
-      title.textContent = "This network fills blanks";
-      note.textContent = "Write ____ for four characters, {} for 1 to 12, {3-9} for 3 to 9, and press Fill.";
+      say(title, "This network fills blanks");
+      say(note, "Write ____ for four characters, {} for 1 to 12, {3-9} for 3 to 9, and press Fill.");
       list.replaceChildren();
+      shown = [];
       return;
     }
     const fresh = here?.at === caret;
-    title.textContent = caret === session.length ? "What may come next" : "What may stand here";
+    say(title, caret === session.length ? "What may come next" : "What may stand here");
     if (!here || !fresh) return;
+    const character = session.characters()[caret];
+    const now = [here, settings, own, session.mix, character];
+    if (now.every((each, k) => each === shown[k])) return;
+    shown = now;
     const filters = { temperature: own.temperature, top_p: own.top_p, min_p: own.min_p, ...defined(settings) };
     const bars = barsOf(here.next, filters, session.unknown);
-    const character = session.characters()[caret];
     const current = character === undefined ? null : vocabulary.indexOf(character);
     const focused = list.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.id : null;
     list.replaceChildren(...barList(bars, vocabulary, current, (id) => session.take(caret, id, true)));
@@ -85,7 +91,7 @@ function slider(session, name, words, low, high, step) {
   const show = () => {
     const value = session.settings[name] ?? session.facts.writing[name];
     if (document.activeElement !== input || Number(input.value) !== value) input.value = String(value);
-    output.textContent = String(Math.round(value * 1000) / 1000);
+    say(output, String(Math.round(value * 1000) / 1000));
   };
   return { node: element("label", {}, element("span", {}, words), output, input), show };
 }
@@ -115,8 +121,8 @@ function speedSlider(session) {
   });
   const show = () => {
     input.value = String(steps.indexOf(session.speed));
-    output.textContent = session.speed ? `${session.speed} a second` : "as fast as it goes";
-    input.setAttribute("aria-valuetext", output.textContent);
+    say(output, session.speed ? `${session.speed} a second` : "as fast as it goes");
+    input.setAttribute("aria-valuetext", output.textContent ?? "");
   };
   return { node: element("label", {}, element("span", {}, "Speed"), output, input), show };
 }

@@ -9,7 +9,8 @@ const NAMES = {
 };
 const COLUMN = 12; // pixels of a character
 const LETTERS = 20; // pixels of the row of letters
-const PAUSE = 40; // milliseconds between two traces
+const PAUSE = 40; // milliseconds without a change before a trace
+const REST = 4; // while it writes, how many times as long as a trace took the engine has for other things
 
 /** @param {HTMLElement} section @param {import("../session.js").Session} session @param {(unit: number, layer: number, part: string) => void} picked */
 export function stripView(section, session, picked) {
@@ -24,55 +25,83 @@ export function stripView(section, session, picked) {
   );
   /** @type {{from: number, planes: any} | null} */
   let traced = null;
-  let shown = "";
-  let control = new AbortController();
+  /** @type {any[]} */
+  let asked = []; // what the newest trace is of
+  /** @type {any[]} */
+  let drawn = []; // what the picture is of
+  let [width, height] = [0, 0];
+  let busy = false;
   let timer = 0;
-  for (const changed of [layer, part, toggle]) changed.addEventListener("change", () => update(true));
-  new ResizeObserver(() => update(true)).observe(section);
+  let control = new AbortController();
+  for (const changed of [layer, part, toggle]) changed.addEventListener("change", () => update());
+  const resized = () => {
+    [width, height] = [canvas.clientWidth, canvas.clientHeight];
+    update();
+  };
+  new ResizeObserver(resized).observe(canvas);
   canvas.addEventListener("click", (event) => {
     if (!traced) return;
     const rows = Math.floor(((event.offsetY - LETTERS) / (canvas.clientHeight - LETTERS)) * traced.planes.units);
     if (rows >= 0) picked(rows, Number(layer.value), part.value);
   });
 
-  /** @param {boolean} [again] */
-  async function update(again = false) {
+  /** Show the text as it is now. */
+  function update() {
     const { facts, model } = session;
     canvas.hidden = !toggle.checked || session.mix !== null;
-    if (canvas.hidden || facts.bidirectional) return;
+    if (canvas.hidden || facts.bidirectional || !width) return;
     options(layer, Array.from({ length: facts.architecture.num_layers }, (_, k) => [String(k), `layer ${k + 1}`]));
-    const columns = Math.max(8, Math.floor(canvas.clientWidth / COLUMN));
+    draw();
+    const columns = Math.max(8, Math.floor(width / COLUMN));
     const characters = session.characters();
     const to = Math.min(characters.length, Math.max(session.caret + Math.floor(columns / 3), columns));
     const from = Math.max(0, to - columns);
-    const key = JSON.stringify([model, layer.value, from, to, characters.slice(0, to).join("")]);
-    if (key === shown && !again) return draw();
-    shown = key;
+    const now = [model, layer.value, from, to, characters];
+    if (!to || now.every((each, k) => each === asked[k])) return;
+    if (busy && session.writing) return; // it comes here again after that trace
+    busy = true;
+    asked = now;
     control.abort();
     control = new AbortController();
     const { signal } = control;
+    const request = { model, text: characters.slice(0, to).join(""), from, to, stack: "layers", layer: Number(layer.value) };
     clearTimeout(timer);
-    await new Promise((resolve) => (timer = setTimeout(resolve, PAUSE)));
-    if (!to || signal.aborted) return;
-    await session.attempt(signal, async () => {
-      const request = { model, text: characters.slice(0, to).join(""), from, to, stack: "layers", layer: Number(layer.value) };
-      const planes = await session.backend.trace(request, signal);
-      if (signal.aborted) return;
-      traced = { from, planes };
-      options(part, planes.parts.map((/** @type {string} */ each) => [each, `${each}, ${NAMES[each]}`]), planes.parts.at(-2));
-      draw();
-    });
+    timer = setTimeout(() => trace(request, signal), session.writing ? 0 : PAUSE);
   }
 
+  /** @param {any} request @param {AbortSignal} signal */
+  async function trace(request, signal) {
+    const begun = performance.now();
+    await session.attempt(signal, async () => {
+      const planes = await session.backend.trace(request, signal);
+      if (signal.aborted) return;
+      traced = { from: request.from, planes };
+      options(part, planes.parts.map((/** @type {string} */ each) => [each, `${each}, ${NAMES[each]}`]), planes.parts.at(-2));
+    });
+    if (signal.aborted) return;
+    draw();
+    timer = setTimeout(
+      () => {
+        busy = false;
+        update();
+      },
+      REST * (performance.now() - begun),
+    );
+  }
+
+  /** Draw the picture again if anything that is seen in it has changed. */
   function draw() {
-    if (!traced) return;
+    const characters = session.characters();
+    const now = [traced, part.value, session.caret, width, height, devicePixelRatio, document.documentElement.hasAttribute("data-dark"), characters];
+    if (!traced || now.every((each, k) => each === drawn[k])) return;
+    drawn = now;
     const { planes, from } = traced;
     const scale = devicePixelRatio || 1;
-    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
     canvas.width = width * scale;
     canvas.height = height * scale;
     const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     const style = getComputedStyle(document.documentElement);
+    const [ink, focus] = ["--ink", "--focus"].map((name) => style.getPropertyValue(name));
     const which = Math.max(0, planes.parts.indexOf(part.value));
     const image = heatMap(planes, which, colours(style, planes.scale[which][0] < 0));
     const picture = new OffscreenCanvas(planes.tokens, planes.units);
@@ -83,10 +112,9 @@ export function stripView(section, session, picked) {
     context.font = `14px ${style.getPropertyValue("--mono")}`;
     context.textAlign = "center";
     context.textBaseline = "middle";
-    const characters = session.characters();
     for (let k = 0; k < planes.tokens; k++) {
       const here = from + k === session.caret - 1;
-      context.fillStyle = style.getPropertyValue(here ? "--focus" : "--ink");
+      context.fillStyle = here ? focus : ink;
       context.fillText(visible(characters[from + k] ?? ""), (k + 0.5) * COLUMN, LETTERS / 2);
       if (here) context.fillRect(k * COLUMN, LETTERS - 2, COLUMN, 2);
     }
@@ -105,21 +133,19 @@ function options(select, pairs, first) {
   select.dataset.key = key;
 }
 
-/** @param {any} planes @param {number} which @param {Uint8ClampedArray} table */
+/** @param {any} planes @param {number} which @param {Uint32Array} table */
 function heatMap(planes, which, table) {
   const { tokens, units } = planes;
   const image = new ImageData(tokens, units);
+  const pixels = new Uint32Array(image.data.buffer);
   const first = which * tokens * units;
   for (let token = 0; token < tokens; token++) {
-    for (let unit = 0; unit < units; unit++) {
-      const byte = planes.planes[first + token * units + unit];
-      image.data.set(table.subarray(byte * 4, byte * 4 + 4), (unit * tokens + token) * 4);
-    }
+    for (let unit = 0; unit < units; unit++) pixels[unit * tokens + token] = table[planes.planes[first + token * units + unit]];
   }
   return image;
 }
 
-/** 256 colours, from the page's own. @param {CSSStyleDeclaration} style @param {boolean} signed */
+/** A pixel for each byte, from the page's own colours. @param {CSSStyleDeclaration} style @param {boolean} signed */
 function colours(style, signed) {
   const [low, middle, high] = ["--low", "--middle", "--high"].map((name) => rgb(style.getPropertyValue(name)));
   const table = new Uint8ClampedArray(256 * 4);
@@ -129,7 +155,7 @@ function colours(style, signed) {
     table.set([0, 1, 2].map((k) => middle[k] + (end[k] - middle[k]) * Math.abs(value)), byte * 4);
     table[byte * 4 + 3] = 255;
   }
-  return table;
+  return new Uint32Array(table.buffer);
 }
 
 /** @param {string} colour as #rrggbb */
