@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test slow lint types starter pictures clean
+.PHONY: demo test slow lint types types-page starter pictures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/charlstm train --max-time 60s
@@ -22,6 +22,15 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/mypy -p benchmarks
+
+# The types of the page's JavaScript, from the comments in it. Where there is no npm, nothing is checked.
+types-page:
+	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory $(VENV)/node_modules/.bin/tsc \
+		&& $(VENV)/node_modules/.bin/tsc -p tests/page; else echo "no npm: the types of the page are left out"; fi
+
+$(VENV)/node_modules/.bin/tsc: $(VENV)/bin/python
+	npm install --silent --no-save --no-audit --no-fund --prefix $(VENV) typescript@5.9.3
+	@touch $@
 
 # Makes checkpoints/starter/model.safetensors again, from the classics and the bundled corpus: four to five hours on
 # two cores with bf16. After an interruption the same command goes on.

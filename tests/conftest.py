@@ -8,6 +8,8 @@ from hypothesis import settings
 # One thread, also of the commands that tests start: two that wait for each other on a busy machine are slower than one.
 # Said before anything imports torch.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Where a test wants two threads all the same, one that waits for the other sleeps and leaves it the core.
+os.environ["OMP_WAIT_POLICY"] = "passive"
 
 # A slow machine is no bug of the code.
 settings.register_profile("charlstm", deadline=None)

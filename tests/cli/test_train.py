@@ -446,7 +446,7 @@ def test_invalid_durations(text):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_says_how_to_resume_and_that_works(tmp_path, number, code):
+def test_a_signal_saves_says_how_to_resume_and_that_works(cli, tmp_path, number, code):
     (tmp_path / "my.txt").write_text(TEXT)
     process = start(
         "train", "my.txt", "--epochs", "1e6", "--hidden-size", "8", "--json", "--threads", "1", folder=tmp_path
@@ -459,10 +459,9 @@ def test_a_signal_saves_says_how_to_resume_and_that_works(tmp_path, number, code
     assert process.returncode == code, err
     assert "charlstm train --resume my-1" in err
     assert json.loads(out.splitlines()[-1])["reason"] == "interrupted"
-    again = start("train", "--resume", "my-1", "--max-time", "1s", "--json", folder=tmp_path)
-    out, err = again.communicate(timeout=60)
-    assert again.returncode == 0, err
-    assert json.loads(out.splitlines()[0])["step"] >= 1
+    again = cli("train", "--resume", "my-1", "--max-time", "1s", "--json")
+    assert again.code == 0, again.err
+    assert json.loads(again.out.splitlines()[0])["step"] >= 1
 
 
 STEPS = 1500

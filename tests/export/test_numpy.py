@@ -30,6 +30,7 @@ from tests.export.samples import BIDIRECTIONAL, CAUSAL, KINDS, WRITING, checkpoi
 IDS = np.random.default_rng(1).integers(0, 4, 80).tolist()
 TEXT = "the naïve goose, the 日本 goose\tand the goose of Œdipus. " * 40 + "who wrote the goose?\n" * 20
 TOKENIZERS = ("char", "char, unknown", "char, no newline", "byte", "unigram", "bpe")
+SHORT_BLANKS = ("ab__e d", "__ab", "ab", "_")
 RECORDS = {"one text": "", "lines": "\n", "paragraphs": "\n\n"}
 
 
@@ -149,8 +150,10 @@ def test_texts_with_one_seed_differ_by_their_number(tmp_path: Path) -> None:
     assert program.write("a", 50, seed=1, number=3) in texts
 
 
-@pytest.mark.parametrize("name", TOKENIZERS)
-@pytest.mark.parametrize("text", ["ab__e d", "__ab", "ab", "ab____", "a_b_e_d ____ a", "_"])
+@pytest.mark.parametrize(("name", "text"), [
+    pytest.param(name, text, marks=[] if name == "char" or text in SHORT_BLANKS else [pytest.mark.slow])
+    for text in (*SHORT_BLANKS, "ab____", "a_b_e_d ____ a") for name in TOKENIZERS
+])  # fmt: skip
 def test_it_fills_blanks_as_the_library_does(name: str, text: str, tmp_path: Path) -> None:
     if tokenizer_named(name).unknown_characters(text.replace("_", "")):
         text = text.replace(" ", "☃")

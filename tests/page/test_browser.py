@@ -124,8 +124,10 @@ def type_text(page, text):
 
 
 def scored(page):
-    """Wait until every character has its colour."""
-    wait_until(page, "document.querySelectorAll('#tint .waiting').length === 0")
+    """Wait until every character stands in the coloured layer and has its colour."""
+    wait_until(page, "document.querySelectorAll('#tint .waiting').length === 0 && "
+                     "[...document.querySelectorAll('#tint > div')].map((line) => line.textContent).join('\\n')"
+                     ".replaceAll('\u200b', '') === document.querySelector('#area').value")  # fmt: skip
 
 
 def test_it_writes_on_from_what_is_typed_and_scores_both(page):
@@ -144,7 +146,7 @@ def test_it_writes_on_from_what_is_typed_and_scores_both(page):
 def test_the_layer_and_the_text_area_break_lines_alike(page):
     type_text(page, "words of many lengths and some verylongonesthatneverseemtoend\n\nAn empty line. " * 6)
     page.set_viewport_size({"width": 420, "height": 700})
-    page.wait_for_timeout(300)
+    scored(page)
     layer, area = (page.evaluate(f"document.querySelector('{name}').scrollHeight") for name in ("#tint", "#area"))
     assert abs(layer - area) <= 2
 
@@ -218,9 +220,9 @@ def test_taking_another_letter_makes_a_way_and_loses_nothing(page):
     letter = other.get_attribute("aria-label")[0]
     other.focus()
     page.keyboard.press("Enter")
-    wait_until(page, "document.querySelector('#go').textContent === 'Write on'")
+    wait_until(page, "first => document.querySelector('#area').value !== first && "
+                     "document.querySelector('#go').textContent === 'Write on'", first)  # fmt: skip
     assert text_of(page)[:8] == first[:8]
-    assert text_of(page) != first
     assert {"·": " ", "↵": "\n"}.get(letter, letter) == text_of(page)[8]
     wait_until(page, "document.querySelector('#way').textContent === 'way 2 of 2'")
     page.keyboard.press("Alt+ArrowUp")
@@ -239,10 +241,10 @@ def test_undo_goes_back_over_typing_drawing_and_branching(page):
                            "document.querySelector('#go').textContent === 'Write on'")  # fmt: skip
     for _ in range(8):
         page.keyboard.press("Control+z")
-    assert text_of(page) == start
+    wait_until(page, "start => document.querySelector('#area').value === start", start)
     for _ in range(8):
         page.keyboard.press("Control+Shift+z")
-    assert text_of(page).startswith(start + "Tide")
+    wait_until(page, "text => document.querySelector('#area').value.startsWith(text)", start + "Tide")
 
 
 @pytest.mark.slow
@@ -289,11 +291,17 @@ def test_a_way_of_the_fan_is_written(page):
 
 @pytest.mark.slow
 def test_the_temperature_moves_the_bars_without_a_request(page):
-    type_text(page, "The ")
-    page.wait_for_selector("text=What may come next")
-    page.wait_for_timeout(500)
-    asked = []
+    asked, answered = [], []
     page.on("request", lambda request: asked.append(request.url))
+    page.on("requestfinished", lambda request: answered.append(request.url))
+    page.on("requestfailed", lambda request: answered.append(request.url))
+    type_text(page, "The ")
+    scored(page)
+    before = None
+    while before != len(asked) or before != len(answered):  # until half a second has brought nothing new
+        before = len(asked)
+        page.wait_for_timeout(500)
+    asked.clear()
     before = page.locator("#bars .kept").first.get_attribute("style")
     set_value(page, "#set-temperature", "0.1", "input")
     wait_until(page, "before => document.querySelector('#bars .kept').getAttribute('style') !== before", before)
@@ -365,7 +373,10 @@ def test_branches_are_there_after_the_page_is_loaded_again(page):
     wait_until(page, "document.querySelector('#go').textContent === 'Write on' && "
                            "document.querySelectorAll('#three button').length === 3")  # fmt: skip
     before = text_of(page)
-    page.wait_for_timeout(800)
+    wait_until(page, """(length) => {
+        const all = ({ text, ways = [] }) => ways.reduce((sum, way) => sum + all(way), Array.from(text).length);
+        return Object.values(localStorage).some((kept) => all(JSON.parse(kept).tree) === length);
+    }""", len(before) + 2 * 20)  # fmt: skip
     page.reload()
     page.wait_for_selector("#bars button", state="attached")
     assert text_of(page) == before
@@ -588,13 +599,12 @@ def test_what_the_page_computes_is_what_torch_computes(browser, addresses):
     """The worker of the page, asked through its own messages, against the NumPy engine."""
     for page in open_page(browser, addresses["file"]):
         type_text(page, "The tide")
-        scored(page)
-        wait_until(page, "document.querySelector('#bars button')")
-        shown = page.locator("#bars .value").all_inner_texts()
         engine, state = load_engine(network()), None
         text = page.input_value("#area")
         for token in engine.tokenizer.encode(text).tolist():
             logits, state = engine.step([token], state)
         shares = np.sort(np.exp(logits[0]) / np.exp(logits[0]).sum())[::-1][:8]
-        percents = [float(each.split()[0]) for each in shown[:8]]
-        np.testing.assert_allclose(percents, 100 * shares, atol=0.51)  # whole ones from 10 % on
+        wait_until(page, """(shares) => {
+            const shown = [...document.querySelectorAll("#bars .value")].map((each) => parseFloat(each.textContent));
+            return shares.every((share, k) => Math.abs(shown[k] - 100 * share) <= 0.51);  // whole ones from 10 % on
+        }""", shares.tolist())  # fmt: skip

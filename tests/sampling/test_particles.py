@@ -67,12 +67,14 @@ def test_particles_leave_the_garden_path_that_a_guide_alone_follows() -> None:
     model = garden_path()
     truth = exact(model, PATTERN, 3)
     assert sum(share for text, share in truth.items() if text[0] == "b") > 0.7
-    alone, many = (distance(model, PATTERN, 3, particles, 500) for particles in (1, 200))
+    alone, many = (distance(model, PATTERN, 3, particles, 200) for particles in (1, 200))
     assert alone > 0.6
     assert many < 0.1
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize(
+    "temperature", [pytest.param(0.5, marks=pytest.mark.slow), 1.0, pytest.param(2.0, marks=pytest.mark.slow)]
+)
 def test_the_more_particles_the_nearer(temperature: float) -> None:
     model = random_markov("abcd", 4, spread=1.0)
     pattern = "(ab|c[ad]|d[a-d])(d[bc]|a[cd]|bb)"

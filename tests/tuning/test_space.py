@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm.config import DataConfig, RunConfig, TrainConfig, section_of
@@ -31,17 +32,29 @@ def runs(draw):
 
 
 @given(runs(), st.data())
+@settings(max_examples=30)
 def test_the_start_is_the_default_and_every_position_is_a_valid_setting(run, data):
+    check_start_and_positions(run, data)
+
+
+@pytest.mark.slow
+@given(runs(), st.data())
+@settings(max_examples=300)
+def test_so_it_is_with_many_more_examples(run, data):
+    check_start_and_positions(run, data)
+
+
+def check_start_and_positions(run, data):
     axes = space.axes(run)
     default = space.values(axes, space.start(axes))
     assert default == {name: run.to_plain()[section_of(name)][name] for name in default}
     assert all(axis.low <= axis.start <= axis.high for axis in axes)
     positions = {axis.name: data.draw(st.floats(axis.low, axis.high)) for axis in axes}
-    settings = space.values(axes, positions)
-    for section, table in space.by_section(settings).items():
+    chosen = space.values(axes, positions)
+    for section, table in space.by_section(chosen).items():
         check_partial(section, table)
     assert space.changed(axes, default) == {}
-    assert settings["hidden_size"] in (run.model.hidden_size, *range(16, 8192, 16))
+    assert chosen["hidden_size"] in (run.model.hidden_size, *range(16, 8192, 16))
 
 
 def test_fixed_settings_are_not_varied():
