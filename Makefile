@@ -23,10 +23,10 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/mypy -p benchmarks
 
-# The types of the page's JavaScript, from the comments in it. Where there is no npm, nothing is checked.
+# The types of the page's JavaScript, from the comments in it. Where TypeScript cannot be had, nothing is checked.
 types-page:
-	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory $(VENV)/node_modules/.bin/tsc \
-		&& $(VENV)/node_modules/.bin/tsc -p tests/page; else echo "no npm: the types of the page are left out"; fi
+	@if $(MAKE) --silent $(VENV)/node_modules/.bin/tsc; then $(VENV)/node_modules/.bin/tsc -p tests/page; \
+		else echo "no TypeScript: the types of the page are left out"; fi
 
 $(VENV)/node_modules/.bin/tsc: $(VENV)/bin/python
 	npm install --silent --no-save --no-audit --no-fund --prefix $(VENV) typescript@5.9.3

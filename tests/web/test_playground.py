@@ -63,7 +63,7 @@ def test_models_say_what_they_are(server: Running) -> None:
     assert of_bytes["vocabulary"][65] == "A"
     assert of_bytes["vocabulary"][0xE9] == "\\xe9"
     assert [each["bidirectional"] for each in (small, both)] == [False, True]
-    assert small["rules"] == of_bytes["rules"] == ["match", "starts", "max_line", "particles"]  # without a training text
+    assert small["rules"] == of_bytes["rules"] == ["match", "starts", "max_line", "particles"]  # without words
     assert both["rules"] == []
 
 
