@@ -121,7 +121,7 @@ class Model(TextWriter):
         max_line: int = 0,
         words: bool | str | Collection[str] = False,
         no_copy: int = 0,
-        particles: int = 1,
+        particles: int | None = None,
         source: str | tuple[str, ...] = (),
         unknown: Unknown = "error",
     ) -> list[str]:
@@ -170,7 +170,8 @@ class Model(TextWriter):
         made = self._rules(rules, source) if rules.given else None
         drawn = draw_records(
             self.writer, writing, self.checkpoint.records, config, count,
-            prompt=known, new_only=new, guide=made.after(known) if made else None, particles=particles,
+            prompt=known, new_only=new, guide=made.after(known) if made else None,
+            particles=made.particles if made else 1,
         )  # fmt: skip
         return [record.text for record in sorted(drawn, key=lambda record: not record.is_new)]
 

@@ -62,7 +62,7 @@ class TextWriter(ABC):
         words: bool | str | Collection[str] = False,
         no_copy: int = 0,
         rhyme: bool = False,
-        particles: int = 1,
+        particles: int | None = None,
         source: str | tuple[str, ...] = (),
         unknown: Unknown = "error",
     ) -> Iterator[str]:
@@ -92,6 +92,7 @@ class TextWriter(ABC):
             no_copy: no so many characters in a row, 20 or more, stand in the training text; 0 is off.
             rhyme: whether it is written in pairs of lines that rhyme.
             particles: texts drawn for each returned, to find one that the network likes under these rules; 1 is off.
+                None is 8 with ``match``, ``starts`` or ``max_line``; with ``rhyme`` 32 lines.
             source: the training text, for ``no_copy``, if it is not where it was.
             unknown: what happens to characters of the prompt outside the model's alphabet: error, skip, or map to the
                 nearest known ones.
@@ -139,7 +140,7 @@ class TextWriter(ABC):
         words: bool | str | Collection[str] = False,
         no_copy: int = 0,
         rhyme: bool = False,
-        particles: int = 1,
+        particles: int | None = None,
         source: str | tuple[str, ...] = (),
         unknown: Unknown = "error",
     ) -> str:
@@ -198,7 +199,7 @@ class TextWriter(ABC):
         guide, rhymes = (made.after(known), made.rhymes) if made else (None, None)
         fragments = sample(
             model, prompt_ids(self.tokenizer, known, writing.record), config,
-            starts=writing.starts, guide=guide, particles=rules.particles, rhymes=rhymes,
+            starts=writing.starts, guide=guide, particles=made.particles if made else 1, rhymes=rhymes,
         )  # fmt: skip
         return (fragment.text for fragment in fragments)
 

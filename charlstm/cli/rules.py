@@ -54,11 +54,13 @@ class AllRules(LastingRules):
     ] = None
     rhyme: Annotated[bool, typer.Option("--rhyme", help="Write in pairs of lines that rhyme by their letters.")] = False
     particles: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--particles", metavar="N", help="Draw N texts for each, and keep those that the rules fit best; 1 is off."
+            "--particles",
+            metavar="N",
+            help="Draw N texts for each, and keep those that the rules fit best; 1 is off. [default: as rules need]",
         ),
-    ] = 1
+    ] = None
 
 
 def settings_of(given: LastingRules, loaded: Writer) -> RuleSettings:
@@ -117,7 +119,7 @@ def make_rules(settings: RuleSettings, loaded: Writer, sources: list[str] | None
 def shown(settings: RuleSettings) -> dict[str, object]:
     """The rules that are set, by name, as JSON has them; a list of words is left out."""
     values = asdict(settings) | {"words": settings.words is not False}
-    names = (*settings.given, "particles") if settings.particles > 1 else settings.given
+    names = (*settings.given, "particles") if settings.particles else settings.given
     return {name: values[name] for name in names}
 
 

@@ -228,3 +228,14 @@ def test_a_text_is_over_where_nothing_may_follow() -> None:
     assert [end.finish_reason for end in ends] == ["rule"] * 5
     rows = ["".join(each.text for each in fragments if each.row == row) for row in range(5)]
     assert all(re.fullmatch("(a|bb){2}", row) for row in rows)
+
+
+def test_as_many_particles_as_the_rules_need() -> None:
+    assert (
+        rules(max_line=20).particles == rules(starts="t", words=True).particles == rules(match="the .*").particles == 8
+    )
+    assert rules(words=True).particles == rules(max_line=20, particles=1).particles == 1
+    assert rules(words=True, particles=3).particles == 3
+    for wrong in (0, 1001, 1.5, True):
+        with pytest.raises(UsageError, match="particles"):
+            RuleSettings(max_line=20, particles=wrong)  # type: ignore[arg-type]

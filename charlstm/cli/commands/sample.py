@@ -185,8 +185,8 @@ def sample(
     The rules --match, --starts, --max-line, --words, --no-copy and --rhyme hold together. No text gets stuck between
     them: a character after which they could not all be kept is left out, too. At its length a text goes on to where
     they let it end. They are about what is drawn, after the prompt; but a line, a word or a copy that begins in the
-    prompt counts.
-    With --particles the model likes the text better that it writes under them.
+    prompt counts. Under --match, --starts and --max-line eight texts are drawn for each, and the one is kept that the
+    rules fit best: so lines end between words. --particles says how many.
 
     Filters apply in this order, each to what the one before has left: --no-repeat, --longest-run,
     --repetition-penalty, --top-k, --top-p, --min-p, --temperature. Log-probabilities are the model's own: in nats, at
@@ -240,7 +240,7 @@ def sample(
     as_json = _Json(loaded, text, config, shown(kept)) if json_out else None
     scored = json_out or bool(swept)
     guide, rhymes = (made.after(text), made.rhymes) if made and not choice else (None, None)
-    drawing = _Drawing(loaded, text, config, samples, guide, kept.particles, rhymes, as_json, scored)
+    drawing = _Drawing(loaded, text, config, samples, guide, made.particles if made else 1, rhymes, as_json, scored)
     echo = "" if no_echo else text
     if swept and isinstance(loaded, Loaded):
         from charlstm.cli.sweep import present_sweep
@@ -315,7 +315,7 @@ def _check_numbers(samples: int | None, threads: int | None) -> None:
 def _check_fits_ways(kept: RuleSettings) -> None:
     if kept.rhyme:
         raise UsageError("--ways and --pick are for sentences, and --rhyme writes pairs of lines")
-    if kept.particles > 1:
+    if (kept.particles or 1) > 1:
         raise UsageError("--ways and --pick are for single texts, and --particles draws one of many")
 
 

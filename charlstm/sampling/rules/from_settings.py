@@ -28,6 +28,8 @@ from charlstm.sampling.words import Vocabulary, WordGuide
 from charlstm.tokenizers import Ids, Tokenizer
 
 _LONGEST_LINE, _MOST_PARTICLES = 1000, 1000
+_PARTICLES = 8
+"""Texts drawn for each one under a rule that ends lines or the text: enough that most lines end between words."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +52,24 @@ class RuleSettings:
     """No so many characters in a row, 20 or more, stand in the training text; 0 is off."""
     rhyme: bool = False
     """Whether it is written in pairs of lines that rhyme (`sampling.couplets`)."""
-    particles: int = 1
-    """Texts drawn for each one wanted, so that the rules do not lead it up the garden path; 1 is off. With ``rhyme`` it
-    is lines to choose from, and 1 is 32."""
+    particles: int | None = None
+    """Texts drawn for each one wanted, so that the rules do not lead it up the garden path; 1 is off. None is 8 with
+    rules that end lines or the text: ``match``, ``starts``, ``max_line``. With ``rhyme`` it is lines to choose from."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "starts", _starts(self.starts))
         require("match", self.match, self.match is None or isinstance(self.match, str), "a regular expression")
-        for name in ("max_line", "no_copy", "particles"):
+        for name in ("max_line", "no_copy"):
             require_whole(name, getattr(self, name))
         lines = f"0 (any number) to {_LONGEST_LINE:,}"
         require("max_line", self.max_line, 0 <= self.max_line <= _LONGEST_LINE, lines)
         require("no_copy", self.no_copy, self.no_copy == 0 or self.no_copy >= LEAST, f"{LEAST} or more, or 0 (off)")
-        particles = f"1 (off) to {_MOST_PARTICLES:,}"
-        require("particles", self.particles, 1 <= self.particles <= _MOST_PARTICLES, particles)
+        if self.particles is not None:
+            require_whole("particles", self.particles)
+            particles = f"1 (off) to {_MOST_PARTICLES:,}"
+            require("particles", self.particles, 1 <= self.particles <= _MOST_PARTICLES, particles)
         require("words", self.words, isinstance(self.words, Collection | bool), "True, a text or a list of words")
-        if self.particles > 1 and not self.given:
+        if (self.particles or 1) > 1 and not self.given:
             hint = "Set `match`, `starts`, `max_line`, `words`, `no_copy` or `rhyme`."
             raise UsageError(f"`particles={self.particles}` is for a text under a rule", hint=hint)
 
@@ -99,7 +103,7 @@ class Rules:
 
     Attributes:
         rhymes: the words that can rhyme; None without ``rhyme``.
-        particles: as in the settings.
+        particles: as many as the settings say, or as the rules need.
     """
 
     def __init__(
@@ -112,7 +116,8 @@ class Rules:
         training_ids: Callable[[], Ids | NDArray[Any]] | None = None,
     ) -> None:
         self._settings, self._tokenizer = settings, tokenizer
-        self.particles = settings.particles
+        ends = settings.match is not None or bool(settings.starts or settings.max_line)
+        self.particles = settings.particles or (_PARTICLES if ends and not settings.rhyme else 1)
         self._automata: list[Automaton] = []
         if settings.match is not None:
             self._automata.append(Automaton(settings.match, tokenizer, end=record))
