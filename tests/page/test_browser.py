@@ -428,10 +428,12 @@ def test_an_impossible_rule_is_one_line_and_loses_nothing(browser, addresses, ba
             wait_until(page, "document.querySelector('#go').textContent === 'Write on'")
             assert text_of(page) == before
             assert page.is_hidden("#fork")
+            assert page.inner_text("#rules-fault") == page.inner_text("#status")
         set_rules(page, match="")
         write_on(page, 20)
         assert len(text_of(page)) == 24
         assert "refers" not in page.inner_text("#status")
+        assert page.is_hidden("#rules-fault")
 
 
 @pytest.mark.slow

@@ -40,6 +40,7 @@ export function rulesFold(session) {
     const names = Object.keys(rules);
     title.textContent = names.length ? `Rules: ${names.length} set` : "Rules";
     fault.textContent = names.some((name) => session.fault.includes(name)) ? session.fault : "";
+    fault.hidden = !fault.textContent;
     for (const field of fields) {
       field.node.hidden = !offered.includes(field.name);
       field.show(settings.rules?.[field.name] ?? null);
