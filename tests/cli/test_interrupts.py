@@ -17,7 +17,8 @@ from charlstm.cli.launch import _signals_to_pass_on
 from tests.command_line import start
 
 TEXT = "The quick brown fox jumps over the lazy dog; 12 wizards (and 3 cats) watch.\n" * 30
-ENDLESS = ("train", "my.txt", "--epochs", "1e6", "--hidden-size", "8", "--json", "--threads", "1", "--device", "cpu")
+ENDLESS = ("train", "my.txt", "--epochs", "1e6", "--hidden-size", "8", "--preview", "20", "--json", "--threads", "1",
+           "--device", "cpu", "--precision", "fp32")  # fmt: skip
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
 

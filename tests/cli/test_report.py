@@ -15,15 +15,18 @@ import torch
 from charlstm.checkpoint.run import METRICS, REPORT, RESUME
 from charlstm.cli import reporting
 from charlstm.nn.device import describe
+from charlstm.training.plan import probe
 from tests.command_line import Cli
 
 TEXT = "The quick brown fox jumps over the lazy dog; 12 wizards (and 3 cats) watch.\n" * 60
 SMALL = ["--max-steps", "20", "--hidden-size", "8", "--num-layers", "1", "--seed", "3", "--device", "cpu",
-         "--init-from", "none"]  # fmt: skip
+         "--init-from", "none", "--preview", "20"]  # fmt: skip
 
 
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    machine = probe.Machine("cpu", "fp32", 5e10, 8 << 30, "made up")
+    monkeypatch.setattr(probe, "probe", lambda *_: machine)
     (tmp_path / "my.txt").write_text(TEXT)
     return Cli(tmp_path, monkeypatch, capsys)
 

@@ -94,10 +94,6 @@ def _without_path(event):
     return dataclasses.replace(event, path="") if hasattr(event, "path") else event
 
 
-def test_sparse_gradients_which_nccl_cannot_add_are_averaged_apart_from_dense_ones():
-    in_two_processes(_average)
-
-
 def _average(ranks):
     torch.manual_seed(ranks.rank)
     model = CharLM(architecture(vocab_size=5, hidden_size=4, num_layers=1, ngram_order=3, ngram_buckets=20))
@@ -114,8 +110,13 @@ def _average(ranks):
         torch.testing.assert_close(mine[name], weight.grad.to_dense(), msg=name)
 
 
-def test_collectives(tmp_path):
-    in_two_processes(_share, str(tmp_path))
+def test_collectives_and_the_averages_of_sparse_gradients_which_nccl_cannot_add(tmp_path):
+    in_two_processes(_average_and_share, str(tmp_path))
+
+
+def _average_and_share(ranks, folder):
+    _average(ranks)
+    _share(ranks, folder)
 
 
 def _share(ranks, folder):
