@@ -19,7 +19,9 @@ from charlstm.filling.fill import fill
 from charlstm.filling.readers import reader_of
 from charlstm.inspect.trace import trace
 from charlstm.sampling.config import SampleConfig
+from charlstm.sampling.fan import fan
 from charlstm.sampling.filters import apply_filters
+from charlstm.sampling.position import prefill
 from charlstm.sampling.repeats import Repeats
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer
 from charlstm.tokenizers.train_sentencepiece import train
@@ -268,3 +270,68 @@ def test_networks_are_mixed_as_in_python(tmp_path):
         nats = np.log(np.exp(shifted).sum()) - shifted
         for character, loss in zip(ours["vocabulary"], answer["next"]["nats"], strict=True):
             assert min(nats[known.index(character)], 9999) == pytest.approx(min(loss, 9999), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"depth": 3, "least": 1e-4, "most": 5000},
+        {"depth": 6, "least": 0.002, "most": 40},
+        {"depth": 1, "least": 0.9, "most": 5},
+    ],
+)
+def test_the_fan_is_that_of_python(limits, tmp_path):
+    for name, network in {
+        "plain": {"num_layers": 2, "skip_connections": True},
+        "side": {"ngram_order": 3, "ngram_buckets": 50, "match_orders": (2,), "match_slots": 100, "ensemble": 2},
+        "attention": {"attention_window": 4},
+    }.items():
+        saved = checkpoint(**network)
+        path = tmp_path / f"{name}.safetensors"
+        write(path, saved)
+        script = """
+        const { Player } = await import(`${page}/engine/player.js`);
+        const player = new Player([{ id: "a", file: fileOf(given.file), facts: {} }]);
+        const request = { model: "a", text: given.text, ...given.limits };
+        console.log(JSON.stringify((await player.fan(request, new AbortController().signal)).nodes));
+        """
+        text = "abad.cab"
+        nodes = evaluate(script, {"file": str(path), "text": text, "limits": limits})
+        engine = load_engine(saved)
+        expected = fan(engine, prefill(engine, saved.load_tokenizer().encode(text)), **limits)
+        assert [(parent, token) for parent, token, _ in nodes] == [(parent, token) for parent, token, _ in expected]
+        np.testing.assert_allclose([node[2] for node in nodes], [node.probability for node in expected], rtol=1e-4)
+
+
+def test_texts_read_after_one_another_are_read_as_by_themselves(tmp_path):
+    write(
+        tmp_path / "model.safetensors", checkpoint(ngram_order=3, ngram_buckets=50, match_orders=(2,), match_slots=99)
+    )
+    script = """
+    const { readCheckpoint } = await import(`${page}/engine/checkpoint.js`);
+    const { Network } = await import(`${page}/engine/network.js`);
+    const { Reader } = await import(`${page}/engine/reader.js`);
+    const network = new Network(readCheckpoint(fileOf(given.file)));
+    const reader = new Reader(network);
+    let steps = 0;
+    const { step } = network;
+    const read = (one, ids, from) => [...one.read(ids, from)].map(({ logits }) => [...logits]);
+    const answers = given.asked.map(([ids, from]) => [read(reader, ids, from), read(new Reader(network), ids, from)]);
+    network.step = (token, state) => { steps++; return step.call(network, token, state); };
+    const [ids] = given.asked.at(-1);
+    const again = [...reader.after(ids).logits];
+    const known = steps;
+    reader.after([...ids, 1]);
+    console.log(JSON.stringify({ answers, again, known, one: steps - known }));
+    """
+    ids = [int(token) for token in np.random.default_rng(3).integers(0, 13, 70)]
+    asked = [
+        (ids[:40], 0), (ids[:41], 40), (ids[:41], 41), (ids[:70], 41), ([*ids[:40], 2], 40), (ids[:3], 1),
+        (ids[:70], 69),
+    ]  # fmt: skip
+    found = evaluate(script, {"file": str(tmp_path / "model.safetensors"), "asked": asked})
+    assert [len(ours) for ours, _ in found["answers"]] == [len(ids) - from_ for ids, from_ in asked]
+    for ours, alone in found["answers"]:
+        assert ours == alone
+    assert found["again"] == found["answers"][-1][0][-1]
+    assert (found["known"], found["one"]) == (0, 1)

@@ -13,8 +13,8 @@ export class Matrix {
     this.rows = rows;
     this.columns = columns;
     this.weights = memory.reserve(wholeBlocks(rows) * columns);
-    this.input = memory.reserve(columns);
-    this.output = memory.reserve(wholeBlocks(rows));
+    this.space = 0; // of vectors in and out
+    this.spaceFor = 0;
     interleave(numbers, rows, columns, memory.floats.subarray(this.weights));
   }
 
@@ -30,12 +30,31 @@ export class Matrix {
    * @returns {Float32Array}
    */
   times(x, bias = null) {
-    const { memory, input, output, rows } = this;
-    memory.floats.set(x, input);
-    memory.dots(this.weights, input, output, rows, this.columns, 1);
-    const out = memory.floats.slice(output, output + rows);
-    if (bias) for (let row = 0; row < rows; row++) out[row] += bias[row];
-    return out;
+    return this.timesEach([x], bias)[0];
+  }
+
+  /**
+   * Compute W x + b for several x. The weights are read once for all of them, which takes a third of the time.
+   * @param {Float32Array[]} several
+   * @param {Float32Array | null} bias
+   * @returns {Float32Array[]}
+   */
+  timesEach(several, bias = null) {
+    const { memory, rows, columns } = this;
+    const [count, height] = [several.length, wholeBlocks(rows)];
+    if (count > this.spaceFor) {
+      this.space = memory.reserve(count * (columns + height) + 4);
+      this.spaceFor = count;
+    }
+    const input = this.space;
+    const output = input + Math.ceil((count * columns) / 4) * 4;
+    several.forEach((x, k) => memory.floats.set(x, input + k * columns));
+    memory.dots(this.weights, input, output, rows, columns, count);
+    return several.map((_, k) => {
+      const out = memory.floats.slice(output + k * height, output + k * height + rows);
+      if (bias) for (let row = 0; row < rows; row++) out[row] += bias[row];
+      return out;
+    });
   }
 }
 

@@ -56,37 +56,59 @@ export class Network {
    * @returns {Step}
    */
   step(token, before) {
-    const embedded = new Float32Array(this.architecture.embedding_size);
-    this.embedding.row(token, embedded);
-    const side = this.side.step(token, before.side, before.frozen, embedded);
-    let attention = before.attention;
-    const members = this.stacks.map((stack, member) => {
-      const { parts, state } = stack.step(embedded, before.layers[member]);
-      const hidden = parts.map(({ h }) => h);
-      if (this.attention) {
-        const step = this.attention.step(hidden[hidden.length - 1], attention);
-        hidden[hidden.length - 1] = step.attended;
-        attention = step.memory;
-      }
-      return { parts, state, features: stack.features(hidden) };
+    return this.stepEach([token], [before])[0];
+  }
+
+  /**
+   * Read one token of each of several texts.
+   * @param {number[]} tokens
+   * @param {State[]} before the state of each
+   * @returns {Step[]}
+   */
+  stepEach(tokens, before) {
+    const embedded = tokens.map((token) => {
+      const row = new Float32Array(this.architecture.embedding_size);
+      this.embedding.row(token, row);
+      return row;
     });
-    const features = members.map((member) => member.features);
-    return {
-      logits: this.predict(features),
-      state: { layers: members.map(({ state }) => state), attention, side, frozen: before.frozen },
-      parts: members.map(({ parts }) => parts),
-      features,
-    };
+    const side = tokens.map((token, text) => this.side.step(token, before[text].side, before[text].frozen, embedded[text]));
+    const attention = before.map((state) => state.attention);
+    const members = this.stacks.map((stack, member) => {
+      const steps = stack.stepEach(embedded, before.map(({ layers }) => layers[member]));
+      return steps.map(({ parts, state }, text) => {
+        const hidden = parts.map(({ h }) => h);
+        if (this.attention) {
+          const step = this.attention.step(hidden[hidden.length - 1], attention[text]);
+          hidden[hidden.length - 1] = step.attended;
+          attention[text] = step.memory;
+        }
+        return { parts, state, features: stack.features(hidden) };
+      });
+    });
+    const features = tokens.map((_, text) => members.map((member) => member[text].features));
+    return this.predictEach(features).map((logits, text) => ({
+      logits,
+      state: {
+        layers: members.map((member) => member[text].state),
+        attention: attention[text],
+        side: side[text],
+        frozen: before[text].frozen,
+      },
+      parts: members.map((member) => member[text].parts),
+      features: features[text],
+    }));
   }
 
   /**
    * The logits of the next token: of an ensemble the mean of its members' (1/K) Σ_k (W_k h_k + c).
-   * @param {Float32Array[]} features of each member
+   * @param {Float32Array[][]} features of each text, of each member
    */
-  predict(features) {
-    const all = concatenate(features);
-    const read = features.length > 1 ? all.map((each) => each / features.length) : all;
-    return this.head.times(read, this.headBias);
+  predictEach(features) {
+    const read = features.map((each) => {
+      const all = concatenate(each);
+      return each.length > 1 ? all.map((value) => value / each.length) : all;
+    });
+    return this.head.timesEach(read, this.headBias);
   }
 
   /**

@@ -6,6 +6,7 @@ import { concatenate, Matrix } from "./matrix.js";
  * the embedding, and the softmax reads every layer (Graves 2013).
  *
  * @typedef {Float32Array[][]} StackState for each layer, from the lowest, the parts of its state; a value, never changed
+ * @typedef {{parts: import("./cells.js").Parts[], state: StackState}} Stepped what each layer computed, and the next state
  */
 export class Stack {
   /**
@@ -42,22 +43,41 @@ export class Stack {
    * Read the embedding of one token.
    * @param {Float32Array} embedded
    * @param {StackState} state
-   * @returns {{parts: import("./cells.js").Parts[], state: StackState}} what each layer computed, and the next state
+   * @returns {Stepped}
    */
   step(embedded, state) {
-    let x = embedded;
-    const parts = this.layers.map(({ input, recurrent, bias, vectors }, k) => {
-      const below = k && this.skip ? concatenate([x, embedded]) : x;
-      const computed = this.cell.equations({
-        fromInput: input.times(below, bias),
-        fromState: recurrent.times(state[k][0]),
-        state: state[k],
-        vectors,
+    return this.stepEach([embedded], [state])[0];
+  }
+
+  /**
+   * Read the embedding of one token of each of several texts.
+   * @param {Float32Array[]} embedded
+   * @param {StackState[]} states
+   * @returns {Stepped[]}
+   */
+  stepEach(embedded, states) {
+    let xs = embedded;
+    /** @type {import("./cells.js").Parts[][]} */
+    const parts = states.map(() => []);
+    this.layers.forEach(({ input, recurrent, bias, vectors }, k) => {
+      const below = k && this.skip ? xs.map((x, text) => concatenate([x, embedded[text]])) : xs;
+      const fromInput = input.timesEach(below, bias);
+      const fromState = recurrent.timesEach(states.map((state) => state[k][0]));
+      xs = states.map((state, text) => {
+        const computed = this.cell.equations({
+          fromInput: fromInput[text],
+          fromState: fromState[text],
+          state: state[k],
+          vectors,
+        });
+        parts[text].push(computed);
+        return computed.h;
       });
-      x = computed.h;
-      return computed;
     });
-    return { parts, state: parts.map((computed) => this.cell.state.map((part) => computed[part])) };
+    return parts.map((each) => ({
+      parts: each,
+      state: each.map((computed) => this.cell.state.map((part) => computed[part])),
+    }));
   }
 
   /**
