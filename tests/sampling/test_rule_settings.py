@@ -236,6 +236,6 @@ def test_as_many_particles_as_the_rules_need() -> None:
     )
     assert rules(words=True).particles == rules(max_line=20, particles=1).particles == 1
     assert rules(words=True, particles=3).particles == 3
-    for wrong in (0, 1001, 1.5, True):
+    for wrong in (0, 1001, 1.5):
         with pytest.raises(UsageError, match="particles"):
             RuleSettings(max_line=20, particles=wrong)  # type: ignore[arg-type]
