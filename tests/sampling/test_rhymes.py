@@ -21,7 +21,7 @@ from charlstm.sampling.rules.rhymes import Rhymes, last_word, split_rhyme
 from charlstm.sampling.sampler import Fragment, sample
 from charlstm.tokenizers import CharTokenizer
 from tests.fake_models import Markov, random_markov
-from tests.sampling.test_no_copy import Copier
+from tests.sampling.test_no_copy import Copier, assert_no_copy
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,27 @@ def test_lines_rhyme_in_pairs_and_keep_the_other_rules(rules: dict[str, Any], se
         assert {word.lower() for word in re.findall("[a-z]+", text)} <= set(WORDS)
     if "match" in rules:
         assert re.fullmatch(rules["match"], text)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rhyming_lines_copy_nothing_and_keep_all_other_rules(seed: int) -> None:
+    source = "so the cat is in bed, alone on the stone.\nthe light is red at night on the hat.\n" * 5
+    tokenizer = CharTokenizer(sorted(ALPHABET))
+    ids = tokenizer.encode(source)
+    typed = RuleSettings(
+        rhyme=True, no_copy=20, max_line=40, words=(*WORDS, "the", "is", "in", "on", "at"), starts="s,t"
+    )
+    made = Rules(typed, tokenizer, own_words=WORDS, training_ids=lambda: ids)
+    model = Copier(ids.tolist(), tokenizer, 3.0)
+    config = SampleConfig(length=300, seed=seed)
+    text = text_of(list(sample(model, [0], config, guide=made.after("\n"), rhymes=made.rhymes)))
+    lines = text.removesuffix("\n").split("\n")
+    assert [line[0] for line in lines] == ["s", "t"]
+    one, other = (split_rhyme(last_word(line.rstrip(",."))) for line in lines)
+    assert one[1] == other[1] != ""
+    assert max(map(len, lines)) <= 40
+    assert {word.lower() for word in re.findall("[a-z]+", text)} <= set(typed.words)  # type: ignore[arg-type]
+    assert_no_copy("\n", text, source, 20)
 
 
 def test_lines_a_seed_and_the_fragments() -> None:

@@ -234,6 +234,7 @@ def sample(
     made = make_rules(kept, loaded, rules.source, folder)
     if choice:
         _check_fits_ways(kept)
+    guide, rhymes = (made.after(text), made.rhymes) if made and not choice else (None, None)
     say(describe(loaded, seed=config.seed))
     if samples > 1 and (config.temperature == 0 or config.top_k == 1) and not swept:
         say(f"all {samples} texts will be the same: only the likeliest token is ever drawn")

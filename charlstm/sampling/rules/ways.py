@@ -144,9 +144,13 @@ class Ways:
     def _nearest_first(self, guide: Guide) -> Iterator[int]:
         distances = guide.distances()
         tokens = np.arange(len(distances)) if self._order is None else self._order
-        tokens = tokens[distances[tokens] < NEVER]
-        nearest: list[int] = tokens[np.argsort(distances[tokens], kind="stable")].tolist()
-        return iter(nearest)
+        distances = distances[tokens]
+        nearest = int(distances.argmin())
+        if distances[nearest] < NEVER:
+            yield int(tokens[nearest])  # mostly it leads to an end, and the order of the others is not needed
+            sorted_places = np.argsort(distances, kind="stable")
+            others = sorted_places[distances[sorted_places] < NEVER][1:]
+            yield from tokens[others].tolist()
 
 
 def _back(link: _Link | None, links: dict[Guide, _Link | None]) -> Iterator[_Link]:
