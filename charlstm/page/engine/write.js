@@ -28,7 +28,7 @@ export function* write(network, tokenizer, position, before, settings, uniform, 
   const ids = before.slice(-RECENT);
   const ends = new Ends(settings);
   for (let count = 1; ; count++) {
-    const filtered = Float64Array.from(logits);
+    const filtered = new Float64Array(logits);
     if (settings.no_repeat) repeats.penalise(filtered, settings.no_repeat);
     if (settings.longest_run) repeats.endRun(filtered, settings.longest_run);
     if (tokenizer.unknown !== null) filtered[tokenizer.unknown] = -Infinity;
