@@ -123,6 +123,20 @@ def type_text(page, text):
     page.keyboard.type(text)
 
 
+def put_text(page, text):
+    """Put a text into the area, as pasting does, with the caret behind it; wait until it is scored."""
+    page.evaluate(
+        """text => {
+          const area = document.querySelector("#area");
+          area.focus();
+          area.value = text;
+          area.dispatchEvent(new Event("input"));
+        }""",
+        text,
+    )
+    scored(page)
+
+
 def scored(page):
     """Wait until every character stands in the coloured layer and has its colour."""
     wait_until(page, "document.querySelectorAll('#tint .waiting').length === 0 && "
@@ -136,6 +150,9 @@ def test_it_writes_on_from_what_is_typed_and_scores_both(page):
     assert len(drawn) == 40
     assert text_of(page).startswith("The tide")
     scored(page)
+    first = page.locator("#tint span").first.bounding_box()
+    above = page.evaluate("({ x, y }) => document.elementFromPoint(x + 3, y + 3).id", first)
+    assert above == "area"  # a click on a letter puts the caret there
     assert page.locator("#tint .typed").first.inner_text() == "T"
     assert page.locator("#tint span").count() > 5
     assert "bits" in page.inner_text("#status")
@@ -154,16 +171,7 @@ def test_the_layer_and_the_text_area_break_lines_alike(page):
 @pytest.mark.slow
 def test_a_long_text_grows_without_being_built_again_and_the_text_area_has_it_when_it_is_needed(page):
     long = "A line of this text.\n" * 120
-    page.evaluate(
-        """text => {
-          const area = document.querySelector("#area");
-          area.focus();
-          area.value = text;
-          area.dispatchEvent(new Event("input"));
-        }""",
-        long,
-    )
-    scored(page)
+    put_text(page, long)
     page.evaluate("() => [...document.querySelectorAll('#tint > div')].forEach((line, k) => (line.number = k))")
     set_value(page, "#set-length", "1000", "change")
     set_value(page, "#set-speed", "6", "input")
@@ -190,6 +198,18 @@ def test_a_long_text_grows_without_being_built_again_and_the_text_area_has_it_wh
     page.keyboard.press("Backspace")
     scored(page)
     assert page.inner_text("#tint").replace("\u200b", "") == text_of(page)
+
+
+@pytest.mark.slow
+def test_where_colours_are_forced_it_is_the_text_area_that_shows_how_a_long_text_grows(browser, addresses):
+    for page in open_page(browser, addresses["file"], forced_colors="active"):
+        long = "A line of this text.\n" * 120
+        put_text(page, long)
+        set_value(page, "#set-length", "1000", "change")
+        set_value(page, "#set-speed", "4", "input")
+        page.keyboard.press("Control+Enter")
+        wait_until(page, "length => document.querySelector('#area').value.length > length + 3", len(long))
+        assert page.inner_text("#go") == "Stop"
 
 
 @pytest.mark.slow

@@ -69,7 +69,9 @@ export function logSoftmax(logits) {
   let sum = 0;
   for (const logit of logits) sum += Math.exp(logit - most);
   const shift = most + Math.log(sum);
-  return Float64Array.from(logits, (logit) => logit - shift);
+  const logs = new Float64Array(logits); // `from` with a function takes ten times as long
+  for (let token = 0; token < logs.length; token++) logs[token] -= shift;
+  return logs;
 }
 
 /** @param {Float64Array} logits @param {number} probability */

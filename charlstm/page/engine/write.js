@@ -32,7 +32,7 @@ export function* write(network, tokenizer, position, before, settings, uniform, 
   const course = new Course(guide, settings.length);
   yield* course.ready();
   for (;;) {
-    const filtered = Float64Array.from(logits);
+    const filtered = new Float64Array(logits);
     course.keep(filtered);
     if (settings.no_repeat) repeats.penalise(filtered, settings.no_repeat);
     if (settings.longest_run) repeats.endRun(filtered, settings.longest_run);

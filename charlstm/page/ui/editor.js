@@ -33,6 +33,7 @@ export class Editor {
     this.characters = []; // of the text area
     this.caret = 0; // where it was put last
     this.ahead = false; // whether the layer has more text than the text area
+    this.shown = matchMedia("(forced-colors: active)"); // then it is the text area that is seen
     /** @type {Line[]} */
     this.lines = [];
     /** @type {Sheet} */
@@ -65,7 +66,8 @@ export class Editor {
 
   readCaret() {
     const place = this.placeOf(this.area.selectionStart, this.characters);
-    if (place !== this.caret) this.listeners.moved(place); // else it is where the page has put it
+    // While a text grows, the page puts the caret to its end, and tells itself so when the end is elsewhere already.
+    if (place !== this.caret || !this.sheet.growing) this.listeners.moved(place);
     this.caret = place;
   }
 
@@ -81,7 +83,8 @@ export class Editor {
     this.showLines(sheet);
     this.sheet = sheet;
     const { selectionStart, selectionEnd } = this.area;
-    this.ahead = growing && characters.length > SHORT && sheet.caret === characters.length && selectionStart === selectionEnd;
+    const follows = sheet.caret === characters.length && selectionStart === selectionEnd;
+    this.ahead = growing && characters.length > SHORT && follows && !this.shown.matches;
     if (!this.ahead) this.tell();
     this.tint.classList.toggle("ahead", this.ahead);
   }

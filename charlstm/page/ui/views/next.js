@@ -53,6 +53,7 @@ export function nextView(panel, session) {
     }
     const fresh = here?.at === caret;
     say(title, caret === session.length ? "What may come next" : "What may stand here");
+    list.setAttribute("aria-busy", String(!fresh)); // until then they are those of another place
     if (!here || !fresh) return;
     const character = session.characters()[caret];
     const now = [here, settings, own, session.mix, character];
