@@ -51,9 +51,9 @@ class Both:
         self.next, self.distance = pruned(following, final)
 
 
-def _reached(one: Table, other: Table, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _reached(one: Table, other: Table, width: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """The pairs of states that tokens lead to: the number of each one after each token, (S, V), and the pairs, (S,)."""
-    numbers, pairs, rows = {0: 0}, [0], list[NDArray[np.int64]]()
+    numbers, pairs, rows = {0: 0}, [0], list[NDArray[np.int32]]()
     vocab_size = one.next.shape[1]
     while len(rows) < len(pairs):
         if len(pairs) * vocab_size > _MOST_ENTRIES:
@@ -66,7 +66,8 @@ def _reached(one: Table, other: Table, width: int) -> tuple[NDArray[np.int64], N
             if pair >= 0 and pair not in numbers:
                 numbers[pair] = len(pairs)
                 pairs.append(pair)
-        rows += list(np.array([numbers.get(pair, -1) for pair in found.tolist()])[places].reshape(after.shape))
+        states = np.array([numbers.get(pair, -1) for pair in found.tolist()], np.int32)
+        rows += list(states[places].reshape(after.shape))
     return np.array(rows), np.array(pairs)
 
 
@@ -81,7 +82,7 @@ def pruned(following: NDArray[np.integer[Any]], final: NDArray[np.bool_]) -> tup
         The states after each token, and their distances, as in `Table`.
     """
     distance = np.append(_distances(following, final), NEVER)  # the state -1 is the last one
-    return np.where(distance[following] < NEVER, following, -1), distance
+    return np.where(distance[following] < NEVER, following, np.int32(-1)), distance
 
 
 def _distances(following: NDArray[np.integer[Any]], final: NDArray[np.bool_]) -> NDArray[np.int64]:

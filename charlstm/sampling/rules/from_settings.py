@@ -30,6 +30,8 @@ from charlstm.tokenizers import Ids, Tokenizer
 _LONGEST_LINE, _MOST_PARTICLES = 1000, 1000
 _PARTICLES = 8
 """Texts drawn for each one under a rule that ends lines or the text: enough that most lines end between words."""
+_KEPT = 8
+"""Automata that are kept, for texts that begin at different columns of a line: each may take twenty megabytes."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class Rules:
             self._automata.append(Automaton(pattern, tokenizer, end=record, name="starts"))
         if settings.max_line and tokenizer.unknown_characters("\n"):
             raise UsageError("`max_line` cannot be kept: this model has no newline in its alphabet")
-        self._joined = lru_cache(settings.max_line + 1)(self._join)
+        self._joined = lru_cache(_KEPT)(self._join)
         self._vocabulary = _vocabulary(settings.words, own_words, tokenizer)
         self.rhymes = _rhymes(settings, own_words, tokenizer, record) if settings.rhyme else None
         self._copy_rule: CopyRule | None = None
