@@ -25,7 +25,7 @@ types: $(VENV)/.dev
 
 # The types of the page's JavaScript, from the comments in it. Where there is no npm, nothing is checked.
 types-page:
-	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory $(VENV)/node_modules/.bin/tsc \
+	@if command -v npm > /dev/null; then $(MAKE) -s --no-print-directory $(VENV)/node_modules/.bin/tsc \
 		&& $(VENV)/node_modules/.bin/tsc -p tests/page; else echo "no npm: the types of the page are left out"; fi
 
 $(VENV)/node_modules/.bin/tsc: $(VENV)/bin/python
