@@ -25,7 +25,7 @@ types: $(VENV)/.dev
 
 # The types of the page's JavaScript, from the comments in it. Where TypeScript cannot be had, nothing is checked.
 types-page:
-	@if $(MAKE) --silent $(VENV)/node_modules/.bin/tsc; then $(VENV)/node_modules/.bin/tsc -p tests/page; \
+	@if $(MAKE) --silent --no-print-directory $(VENV)/node_modules/.bin/tsc; then $(VENV)/node_modules/.bin/tsc -p tests/page; \
 		else echo "no TypeScript: the types of the page are left out"; fi
 
 $(VENV)/node_modules/.bin/tsc: $(VENV)/bin/python
