@@ -215,7 +215,7 @@ def test_rules_are_kept_after_a_text(tmp_path):
         {"text": "an", "length": 50, "seed": 2},
     ]
     told = generated(tmp_path / "tiny.safetensors", asked)
-    assert told["rules"] == ["match", "starts", "max_line", "words"]
+    assert told["rules"] == ["match", "starts", "max_line", "words", "particles"]
     (acrostic,), (lines,), (words,), (free,) = (answer["texts"] for answer in told["answers"])
     begun = [line[: len(start)] for line, start in zip(acrostic.split("\n"), ("Up", "down", "1"), strict=False)]
     assert begun == ["Up", "down", "1"]

@@ -12,6 +12,7 @@ import { logSoftmax, NO_FILTER } from "./filters.js";
 import { lesson } from "./lesson.js";
 import { Mix } from "./mix.js";
 import { Network } from "./network.js";
+import { writeByParticles } from "./particles.js";
 import { random } from "./random.js";
 import { Reader } from "./reader.js";
 import { Rules, rulesFor } from "./rules/rules.js";
@@ -26,6 +27,7 @@ const FLUSH = 16; // milliseconds between two events of text
 const PROGRESS = 200; // milliseconds between two events of a lesson
 const WHOLE_VOCABULARY = 2048;
 const LIKELIEST = 256;
+const PARTICLES = 8;
 
 /**
  * @typedef {object} Playable a network that can be asked
@@ -109,6 +111,13 @@ export class Player {
     yield { event: "start", data: { v: 1, seed, from: at, rows } };
     const position = reader.after(ids);
     const settings = settingsOf(request, this.writing(request));
+    const held = heldUnit(request, network);
+    const particles = guide ? particlesOf(request) : 1;
+    const draws = (/** @type {number} */ row) => {
+      if (!guide || particles === 1) return write(network, tokenizer, position, ids, settings, random(seed, row), held, guide);
+      const streams = Array.from({ length: particles + 1 }, (_, stream) => random(seed, row * (particles + 1) + stream));
+      return writeByParticles(network, tokenizer, position, ids, settings, streams, held, guide);
+    };
     let open = Array.from({ length: rows }, (_, row) => ({
       row,
       at,
@@ -117,7 +126,7 @@ export class Player {
       tokens: 0,
       characters: 0,
       scored: emptyScore(),
-      drawing: write(network, tokenizer, position, ids, settings, random(seed, row), heldUnit(request, network), guide),
+      drawing: draws(row),
     }));
     let flushed = performance.now();
     while (open.length) {
@@ -348,6 +357,11 @@ function settingsOf(request, own) {
     if (value !== null && value !== undefined) /** @type {any} */ (settings)[name] = value;
   }
   return settings;
+}
+
+/** Texts drawn for each: 8 under rules that end lines or the text, unless it is said. @param {Record<string, any>} request */
+function particlesOf({ particles, match, starts, max_line }) {
+  return particles ?? (typeof match === "string" || starts?.length || max_line ? PARTICLES : 1);
 }
 
 /** @param {Record<string, any>} request @param {any} network */

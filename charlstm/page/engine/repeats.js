@@ -17,6 +17,11 @@ export class Repeats {
     for (const token of recent.slice(-WINDOW)) this.push(token);
   }
 
+  /** @returns {Repeats} */
+  copy() {
+    return Object.assign(Object.create(Repeats.prototype), { read: [...this.read], runs: this.runs.slice() });
+  }
+
   /** @param {number} token */
   push(token) {
     const { read, runs } = this;

@@ -5,7 +5,7 @@
  * @typedef {{token: number, text: string, logits: Float32Array}} Drawn a token, what it adds, and the logits before it
  * @typedef {"length" | "stop" | "lines" | "rule"} Reason why a text ended
  */
-import { draw, filter } from "./filters.js";
+import { draw, filter, logSoftmax } from "./filters.js";
 import { Repeats } from "./repeats.js";
 import { Course } from "./rules/course.js";
 
@@ -23,34 +23,96 @@ const RECENT = 64;
  * @returns {Generator<Drawn[], Reason>} the tokens that are certain now: often one, while a stop text may begin none
  */
 export function* write(network, tokenizer, position, before, settings, uniform, held = null, guide = null) {
+  const text = new Text(tokenizer, before, settings, guide);
   let { logits, state } = position;
   state = { ...state, frozen: true };
-  const decoder = tokenizer.decoder();
-  const repeats = new Repeats(before);
-  const ids = before.slice(-RECENT);
-  const ends = new Ends(settings);
-  const course = new Course(guide, settings.length);
-  yield* course.ready();
+  yield* text.ready();
   for (;;) {
-    const filtered = new Float64Array(logits);
-    course.keep(filtered);
-    if (settings.no_repeat) repeats.penalise(filtered, settings.no_repeat);
-    if (settings.longest_run) repeats.endRun(filtered, settings.longest_run);
-    if (tokenizer.unknown !== null) filtered[tokenizer.unknown] = -Infinity;
-    filter(filtered, settings, ids.slice(-RECENT));
-    const token = draw(filtered, uniform);
-    course.push(token);
-    yield ends.push({ token, text: decoder.push(token), logits });
-    if (ends.reason) return ends.reason;
-    yield* course.ready();
-    if (course.over || course.done) {
-      yield ends.held;
-      return course.over ? "rule" : "length";
+    const token = text.draw(logits, uniform);
+    yield text.push(token, logits);
+    if (text.reason) return text.reason;
+    yield* text.ready();
+    if (text.reason) {
+      yield text.rest;
+      return text.reason;
     }
-    ids.push(token);
-    repeats.push(token);
     ({ logits, state } = network.step(token, state));
     if (held && network.hold) state = network.hold(state, held);
+  }
+}
+
+/** A text that is written: what it is drawn from, token by token, and where it ends. */
+export class Text {
+  /**
+   * @param {import("./tokenizers.js").Tokenizer} tokenizer
+   * @param {number[]} before the ids of the text that it goes on with
+   * @param {WritingSettings} settings
+   * @param {import("./rules/ways.js").Guide | null} guide the rules that it keeps; null allows all
+   */
+  constructor(tokenizer, before, settings, guide) {
+    this.tokenizer = tokenizer;
+    this.settings = settings;
+    this.decoder = tokenizer.decoder();
+    this.repeats = new Repeats(before);
+    this.before = before.slice(-RECENT);
+    /** @type {number[]} */
+    this.tokens = [];
+    this.ends = new Ends(settings);
+    this.course = new Course(guide, settings.length);
+    /** @type {Reason | null} why it is over; null while it is not */
+    this.reason = null;
+  }
+
+  /** Find out what may come next, or that it ends here, which takes time where several rules meet. @returns {Generator<never[]>} */
+  *ready() {
+    yield* this.course.ready();
+    if (this.course.over) this.reason = "rule";
+    else if (this.course.done) this.reason = "length";
+  }
+
+  /** The logarithm of the share of the network's probability that the rules leave. @param {Float32Array} logits */
+  share(logits) {
+    const { temperature } = this.settings;
+    const own = new Float64Array(logits);
+    if (this.tokenizer.unknown !== null) own[this.tokenizer.unknown] = -Infinity;
+    if (temperature > 0) for (let token = 0; token < own.length; token++) own[token] /= temperature;
+    return Math.log(this.course.share(logSoftmax(own)));
+  }
+
+  /** Draw a token. @param {Float32Array} logits @param {() => number} uniform */
+  draw(logits, uniform) {
+    const filtered = new Float64Array(logits);
+    this.course.keep(filtered);
+    if (this.settings.no_repeat) this.repeats.penalise(filtered, this.settings.no_repeat);
+    if (this.settings.longest_run) this.repeats.endRun(filtered, this.settings.longest_run);
+    if (this.tokenizer.unknown !== null) filtered[this.tokenizer.unknown] = -Infinity;
+    filter(filtered, this.settings, [...this.before, ...this.tokens.slice(-RECENT)].slice(-RECENT));
+    return draw(filtered, uniform);
+  }
+
+  /** Go on with a token; @returns what is certain now @param {number} token @param {Float32Array} logits before it */
+  push(token, logits) {
+    this.course.push(token);
+    this.tokens.push(token);
+    this.repeats.push(token);
+    const sure = this.ends.push({ token, text: this.decoder.push(token), logits });
+    this.reason = this.ends.reason;
+    return sure;
+  }
+
+  /** The same text once more, to go on with it in another way. @returns {Text} */
+  copy() {
+    const again = Object.assign(Object.create(Text.prototype), this);
+    again.decoder = this.tokenizer.decoder();
+    for (const token of this.tokens) again.decoder.push(token);
+    again.tokens = [...this.tokens];
+    for (const part of ["repeats", "ends", "course"]) again[part] = again[part].copy();
+    return again;
+  }
+
+  /** What was held back, once it is over. */
+  get rest() {
+    return this.ends.held;
   }
 }
 
@@ -64,6 +126,11 @@ class Ends {
     this.held = [];
     /** @type {Reason | null} */
     this.reason = null;
+  }
+
+  /** @returns {Ends} */
+  copy() {
+    return Object.assign(Object.create(Ends.prototype), this, { held: [...this.held] });
   }
 
   /** @param {Drawn} drawn @returns {Drawn[]} the tokens that belong to the text for certain */

@@ -15,19 +15,34 @@ export class Course {
     this.distances = undefined;
   }
 
+  /** @returns {Course} */
+  copy() {
+    return Object.assign(Object.create(Course.prototype), this); // guides and what they say never change
+  }
+
   /** Find out what may come next, which takes time where several rules meet. @returns {Generator<never[]>} */
   *ready() {
     if (this.guide?.ready) for (const _ of this.guide.ready()) yield [];
     this.distances = this.guide?.distances();
   }
 
+  /** The distance of an end after each token that may come next; `Infinity` after others. */
+  get allowed() {
+    const guide = /** @type {import("./ways.js").Guide} */ (this.guide);
+    return this.left <= -SPARE ? this.ways.nearer(guide) : /** @type {Float64Array} */ (this.distances);
+  }
+
   /** Remove from the next draw what the rules do not allow. @param {Float64Array} logits changed in place */
   keep(logits) {
     if (!this.guide) return;
-    const distances = this.left <= -SPARE ? this.ways.nearer(this.guide) : /** @type {Float64Array} */ (this.distances);
-    distances.forEach((distance, token) => {
+    this.allowed.forEach((distance, token) => {
       logits[token] = distance < Infinity ? Math.max(logits[token], LEAST) : -Infinity;
     });
+  }
+
+  /** The share of the network's probability that the rules leave. @param {Float64Array} logs logarithms of probabilities */
+  share(logs) {
+    return this.allowed.reduce((sum, distance, token) => (distance < Infinity ? sum + Math.exp(logs[token]) : sum), 0);
   }
 
   /** @param {number} token that was drawn */

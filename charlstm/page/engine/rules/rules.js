@@ -26,7 +26,7 @@ const LONGEST_LINE = 1000;
 
 /** The names of the rules that a network can keep to here. @param {Tokenizer} tokenizer @param {boolean} hasWords */
 export function rulesFor({ kind }, hasWords) {
-  return ["match", "starts", "max_line", ...(hasWords && kind !== "byte" ? ["words"] : [])];
+  return ["match", "starts", "max_line", ...(hasWords && kind !== "byte" ? ["words"] : []), "particles"];
 }
 
 /** The rules that are set, for texts of one network. What they need is made once, when it is first needed. */
