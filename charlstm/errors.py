@@ -72,15 +72,19 @@ class UnknownCharacter(UsageError):  # noqa: N818 - clear without the suffix
     Args:
         character: the first such character.
         offset: its position in the text, in characters.
-        what, where, hint: as in :class:`CharlstmError`.
+        where, hint: as in :class:`CharlstmError`.
+        facts: the hint where nothing can be chosen: without the settings that read such characters.
     """
 
-    def __init__(self, character: str, offset: int, *, where: object = "", hint: str = "") -> None:
+    def __init__(
+        self, character: str, offset: int, *, where: object = "", hint: str = "", facts: str | None = None
+    ) -> None:
         name = f"U+{ord(character):04X}"
         shown = f"{character!r} ({name})" if character.isprintable() else name
         super().__init__(f"character {shown} at position {offset} is not in the alphabet", where=where, hint=hint)
         self.character = character
         self.offset = offset
+        self.facts = hint if facts is None else facts
 
 
 OUT_OF_RANGE = "The weights are damaged, or training diverged."

@@ -50,7 +50,7 @@ def fit_text(tokenizer: Tokenizer, text: str, unknown: Unknown = "error") -> tup
         _, notes = fit_prompt(tokenizer, "".join(typed.texts), unknown)
     except UnknownCharacter as fault:  # report its index in the text as typed, blanks included
         index = index_outside_blanks(text, fault.character)
-        raise UnknownCharacter(fault.character, index, where="text", hint=fault.hint) from None
+        raise UnknownCharacter(fault.character, index, where="text", hint=fault.hint, facts=fault.facts) from None
     texts = tuple(fit_prompt(tokenizer, part, unknown)[0] for part in typed.texts)
     return typed, replace(typed, texts=texts), notes
 

@@ -138,15 +138,19 @@ def _refusal(text: str, strangers: list[str], near: list[str], where: str) -> Un
     """The error that names the first unknown character, what is near it, and the other unknown ones."""
     first, others = strangers[0], strangers[1:]
     words = unicodedata.name(first, "")
-    parts = [f"It is {words}"] if words else []
+    known, choice, also = "no known character is near it", '`unknown="skip"` leaves it out', ""
     if near:
-        parts.append(f"the nearest known: {', '.join(map(repr, near[:_MAX_SUGGESTIONS]))}")
-        parts.append('`unknown="map"` reads that instead, `unknown="skip"` leaves it out')
-    else:
-        parts.append('no known character is near it; `unknown="skip"` leaves it out')
+        known = f"the nearest known: {', '.join(map(repr, near[:_MAX_SUGGESTIONS]))}"
+        choice = f'`unknown="map"` reads that instead, {choice}'
     if others:
         extra = len(others) - _MAX_SUGGESTIONS
         more = f" and {extra} more" if extra > 0 else ""
-        parts.append(f"also unknown: {', '.join(map(repr, others[:_MAX_SUGGESTIONS]))}{more}")
-    hint = "; ".join(parts)
-    return UnknownCharacter(first, text.index(first), where=where, hint=hint[0].upper() + hint[1:] + ".")
+        also = f"also unknown: {', '.join(map(repr, others[:_MAX_SUGGESTIONS]))}{more}"
+    about = f"It is {words}" if words else ""
+    hint, facts = (_sentence(about, known, *choices, also) for choices in ([choice], []))
+    return UnknownCharacter(first, text.index(first), where=where, hint=hint, facts=facts)
+
+
+def _sentence(*parts: str) -> str:
+    joined = "; ".join(part for part in parts if part)
+    return joined[0].upper() + joined[1:] + "."

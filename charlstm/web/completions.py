@@ -27,7 +27,7 @@ from charlstm.web.models import Served, token_name
 from charlstm.web.reading import Scored, rounded, texts_of
 from charlstm.web.reply import STREAM, event
 from charlstm.web.rows import batches
-from charlstm.web.rules import RULES
+from charlstm.web.rules import RULES, settings_of
 from charlstm.web.turns import Job
 
 _LENGTH = 16
@@ -165,7 +165,7 @@ def _continued(desk: Desk, opened: Opened, asked: asks.Completion, prompts: list
     config, bias = settings_for(opened.network.writing, **settings), _bias(asked.logit_bias, opened.model.vocab_size)
     echoed = sum(len(prompt.ids) for prompt in prompts) if asked.echo else 0
     size, most = rows * (echoed + length * len(prompts)), asks.MOST_CHARACTERS + asks.LONGEST
-    opened.job.tokens = rows * length * len(prompts) * (asked.particles or 1)
+    opened.job.tokens = rows * length * len(prompts) * settings_of(asked).texts_for_each
     require("max_tokens", length, size <= most, f"less: an answer has {most:,} tokens at most, and this one {size:,}")
     for number, prompt in enumerate(prompts):
         indices = range(number * rows, (number + 1) * rows)

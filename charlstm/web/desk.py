@@ -148,8 +148,7 @@ def no_choice() -> Iterator[None]:
     try:
         yield
     except UnknownCharacter as fault:
-        hints = [hint for hint in fault.hint.rstrip(".").split("; ") if not hint.startswith("`unknown")]
-        fault.hint = f"{'; '.join(hints)}." if hints else ""
+        fault.hint = fault.facts
         raise
 
 

@@ -90,7 +90,7 @@ def generate(desk: Desk, job: Job, body: bytes) -> None:
     settings = {**asked.settings(), "length": asked.length, "seed": seed, **ends}
     config = settings_for(opened.network.writing.replace(record=""), **settings)
     model, kept = _held(opened, asked), desk.rules_of(opened.network, asked, text, job)
-    job.tokens = asked.rows * asked.length * (asked.particles or 1)
+    job.tokens = asked.rows * asked.length * kept.particles
     job.media_type, job.pause = STREAM, 1 / (asked.speed * asked.rows) if asked.speed else 0.0
     rows = [_Row(number, len(text)) for number in range(asked.rows)]
     job.send(event({"v": 1, "seed": seed, "from": len(text), "rows": asked.rows}, "start"))

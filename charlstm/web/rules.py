@@ -33,6 +33,19 @@ class Kept(NamedTuple):
         return self.rhymes is not None or self.particles > 1
 
 
+def settings_of(asked: Draws) -> RuleSettings:
+    """The rules that a request asks for.
+
+    Args:
+        asked: the request.
+
+    Raises:
+        UsageError: one is out of range.
+    """
+    given = {name: getattr(asked, name) for name in RULES}
+    return RuleSettings(**{name: value for name, value in given.items() if value is not None})
+
+
 RuleBook = Callable[[Network, Draws, str, Job], Kept]
 
 
@@ -41,8 +54,7 @@ def rule_book() -> RuleBook:
     ready, lock = lru_cache(_KEPT)(_rules), threading.Lock()
 
     def rules_of(network: Network, asked: Draws, text: str, job: Job) -> Kept:
-        given = {name: getattr(asked, name) for name in RULES}
-        settings = RuleSettings(**{name: value for name, value in given.items() if value is not None})
+        settings = settings_of(asked)
         if not settings.given:
             return Kept()
         record = network.writing.record

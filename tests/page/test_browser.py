@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import functools
+import http.server
 import re
+import threading
 import time
 
 import numpy as np
 import pytest
 
-from charlstm.checkpoint.format import read_model
+from charlstm.checkpoint.format import convert, read_model, write
 from charlstm.corpora.words import find_words
 from charlstm.engine.load import load_engine, torch_model
 from charlstm.export.html_page import Shared, html_page
 from charlstm.inspect.trace import trace
 from tests.page.browser import CHROMIUM, LETTERS, WORDS, needs_chromium, network, save, served
+from tests.page.node import PAGE
+from tests.page.test_engine import IDS, LOGITS, NETWORKS, checkpoint, logits_of_torch
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -617,8 +623,33 @@ def test_it_learns_a_text_and_is_saved_as_a_network_and_as_a_page(browser, addre
 
 
 @pytest.mark.slow
-def test_what_the_page_computes_is_what_torch_computes(browser, addresses):
-    """The worker of the page, asked through its own messages, against the NumPy engine."""
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_logits_in_chromium_are_those_of_torch(browser, tmp_path, dtype):
+    saved = [convert(checkpoint(**shape), dtype) for shape in NETWORKS]
+    files = []
+    for each in saved:
+        write(tmp_path / "model.safetensors", each)
+        files.append(base64.b64encode((tmp_path / "model.safetensors").read_bytes()).decode())
+    script = f"""async ({{ files, ids }}) => {{
+        const bytes = (file) => Uint8Array.from(atob(file), (each) => each.charCodeAt()).buffer;
+        return ({LOGITS})(location.origin, files.map(bytes), ids);
+    }}"""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(PAGE))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page()
+        page.goto(
+            f"http://127.0.0.1:{server.server_port}/package.json"
+        )  # no page of ours: its policy forbids to evaluate
+        ours = page.evaluate(script, {"files": files, "ids": IDS})
+        page.close()
+        server.shutdown()
+    for shape, rows, each in zip(NETWORKS, ours, saved, strict=True):
+        np.testing.assert_allclose(rows, logits_of_torch(each), atol=1e-5, err_msg=str(shape))
+
+
+@pytest.mark.slow
+def test_the_bars_show_what_the_network_computes(browser, addresses):
     for page in open_page(browser, addresses["file"]):
         type_text(page, "The tide")
         engine, state = load_engine(network()), None

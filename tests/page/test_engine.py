@@ -36,27 +36,30 @@ NETWORKS = [
     {"bidirectional": True, "cell": "gru", "skip_connections": True, "num_layers": 2},
 ]
 
-READ = """
-const { readCheckpoint } = await import(`${page}/engine/checkpoint.js`);
-const { Network } = await import(`${page}/engine/network.js`);
-const { BidirectionalNetwork } = await import(`${page}/engine/bidirectional.js`);
-console.log(JSON.stringify(given.files.map((path) => {
-  const checkpoint = readCheckpoint(fileOf(path));
-  if (checkpoint.architecture.bidirectional) {
-    const network = new BidirectionalNetwork(checkpoint);
-    const hidden = given.ids.map((id, k) => k % 7 === 3 ? network.mask : id);
-    return network.logits(hidden).map((row) => [...row]);
-  }
-  const network = new Network(checkpoint);
-  let state = network.empty();
-  return given.ids.map((id, k) => {
-    if (k === 60) state = { ...state, frozen: true };
-    const step = network.step(id, state);
-    state = step.state;
-    return [...step.logits];
+LOGITS = """
+async (page, files, ids) => {
+  const { readCheckpoint } = await import(`${page}/engine/checkpoint.js`);
+  const { Network } = await import(`${page}/engine/network.js`);
+  const { BidirectionalNetwork } = await import(`${page}/engine/bidirectional.js`);
+  return files.map((file) => {
+    const checkpoint = readCheckpoint(file);
+    if (checkpoint.architecture.bidirectional) {
+      const network = new BidirectionalNetwork(checkpoint);
+      const hidden = ids.map((id, k) => k % 7 === 3 ? network.mask : id);
+      return network.logits(hidden).map((row) => [...row]);
+    }
+    const network = new Network(checkpoint);
+    let state = network.empty();
+    return ids.map((id, k) => {
+      if (k === 60) state = { ...state, frozen: true };
+      const step = network.step(id, state);
+      state = step.state;
+      return [...step.logits];
+    });
   });
-})));
+}
 """
+READ = f"console.log(JSON.stringify(await ({LOGITS})(page, given.files.map(fileOf), given.ids)));"
 
 
 def checkpoint(**shape) -> Checkpoint:

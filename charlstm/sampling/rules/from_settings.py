@@ -76,6 +76,12 @@ class RuleSettings:
             raise UsageError(f"`particles={self.particles}` is for a text under a rule", hint=hint)
 
     @property
+    def texts_for_each(self) -> int:
+        """Texts drawn for each one wanted: so many as are given, or as the rules need."""
+        ends = self.match is not None or bool(self.starts or self.max_line)
+        return self.particles or (_PARTICLES if ends and not self.rhyme else 1)
+
+    @property
     def given(self) -> tuple[str, ...]:
         """The names of the rules that are set."""
         rules = {
@@ -118,8 +124,7 @@ class Rules:
         training_ids: Callable[[], Ids | NDArray[Any]] | None = None,
     ) -> None:
         self._settings, self._tokenizer = settings, tokenizer
-        ends = settings.match is not None or bool(settings.starts or settings.max_line)
-        self.particles = settings.particles or (_PARTICLES if ends and not settings.rhyme else 1)
+        self.particles = settings.texts_for_each
         self._automata: list[Automaton] = []
         if settings.match is not None:
             self._automata.append(Automaton(settings.match, tokenizer, end=record))
