@@ -240,7 +240,6 @@ def sample(
         say(f"all {samples} texts will be the same: only the likeliest token is ever drawn")
     as_json = _Json(loaded, text, config, shown(kept)) if json_out else None
     scored = json_out or bool(swept)
-    guide, rhymes = (made.after(text), made.rhymes) if made and not choice else (None, None)
     drawing = _Drawing(loaded, text, config, samples, guide, made.particles if made else 1, rhymes, as_json, scored)
     echo = "" if no_echo else text
     if swept and isinstance(loaded, Loaded):
