@@ -227,7 +227,7 @@ export class Session {
       }
     });
     if (this.writing === control) this.writing = null;
-    if (control.signal.aborted && !this.writing) this.say(`stopped after ${count} characters`);
+    if (control.signal.aborted && !this.writing) this.say(`stopped after ${characters(count)}`);
     this.rescore();
     return count > 0 || control.signal.aborted;
   }
@@ -508,7 +508,13 @@ function unscoredTree(root) {
 /** @param {{reason: string, bits_per_char: number | null}} end @param {number} count @param {number} ms */
 function finish({ reason, bits_per_char: bits }, count, ms) {
   const why = { stop: ", to the end of a text", lines: ", to the end of a line", rule: ": the rules end here" }[reason] ?? "";
-  return `${count} characters${why} · ${(bits ?? 0).toFixed(2)} bits each · ${Math.round((count / ms) * 1000)} a second`;
+  const bitsEach = `${(bits ?? 0).toFixed(2)} bits${count === 1 ? "" : " each"}`;
+  return `${characters(count)}${why} · ${bitsEach} · ${Math.round((count / ms) * 1000)} a second`;
+}
+
+/** @param {number} count */
+function characters(count) {
+  return count === 1 ? "1 character" : `${count} characters`;
 }
 
 /** @param {number} length @param {number} speed @returns {[number, number][]} */
