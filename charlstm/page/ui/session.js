@@ -227,7 +227,7 @@ export class Session {
       }
     });
     if (this.writing === control) this.writing = null;
-    if (control.signal.aborted && !this.writing) this.say(`stopped after ${characters(count)}`);
+    if (control.signal.aborted && !this.writing) this.say(`stopped after ${counted(count)}`);
     this.rescore();
     return count > 0 || control.signal.aborted;
   }
@@ -509,11 +509,11 @@ function unscoredTree(root) {
 function finish({ reason, bits_per_char: bits }, count, ms) {
   const why = { stop: ", to the end of a text", lines: ", to the end of a line", rule: ": the rules end here" }[reason] ?? "";
   const bitsEach = `${(bits ?? 0).toFixed(2)} bits${count === 1 ? "" : " each"}`;
-  return `${characters(count)}${why} · ${bitsEach} · ${Math.round((count / ms) * 1000)} a second`;
+  return `${counted(count)}${why} · ${bitsEach} · ${Math.round((count / ms) * 1000)} a second`;
 }
 
 /** @param {number} count */
-function characters(count) {
+function counted(count) {
   return count === 1 ? "1 character" : `${count} characters`;
 }
 
