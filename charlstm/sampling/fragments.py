@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -71,6 +72,12 @@ class Row:
             text += self._rules.push(self._decoder.flush()) + self._rules.flush()
             reason = self._rules.finish_reason or ("rule" if over else "length")
         return Fragment(self.number, text, token, log_probability, reason)
+
+    def copy(self) -> Row:
+        """The same text once more, to go on with it in another way."""
+        again = copy.copy(self)
+        again._decoder, again._rules = self._decoder.copy(), copy.copy(self._rules)
+        return again
 
     def _is_long_enough(self) -> bool:
         left = self._length - self._count

@@ -37,21 +37,18 @@ class _Particle:
 
     row: Row
     fragments: list[Fragment] = field(default_factory=list)
+    """What is not handed on yet."""
+    is_open: bool = True
 
-    @property
-    def is_open(self) -> bool:
-        return not self.fragments or not self.fragments[-1].finish_reason
+    def push(self, token: int, *, may_end: bool, over: bool) -> None:
+        """Go on with a token."""
+        fragment = self.row.push(token, math.nan, may_end=may_end, over=over)
+        self.fragments.append(fragment)
+        self.is_open = not fragment.finish_reason
 
-    @property
-    def tokens(self) -> list[int]:
-        return [fragment.token for fragment in self.fragments]
-
-    def copy(self, new_row: Callable[[], Row]) -> _Particle:
+    def copy(self) -> _Particle:
         """The same text in a row of its own."""
-        row = new_row()
-        for fragment in self.fragments:
-            row.push(fragment.token, math.nan, may_end=False)
-        return _Particle(row, list(self.fragments))
+        return _Particle(self.row.copy(), [*self.fragments], self.is_open)
 
 
 def draw_by_particles(
@@ -76,7 +73,7 @@ def draw_by_particles(
     """
     rngs = rng.spawn(count)
     particles = [_Particle(new_row()) for _ in range(count)]
-    weights, certain = np.zeros(count), 0  # the weights as logarithms
+    weights = np.zeros(count)  # as logarithms
     for tokens in itertools.count():
         if end_after is not None and tokens >= end_after:
             rows.head_for_the_end()
@@ -84,14 +81,12 @@ def draw_by_particles(
         if _effective(weights) < count / 2:
             chosen = _resample(weights, rng)
             rows.select(chosen)
-            particles, weights = _select(particles, chosen, new_row), np.zeros(count)
-            agreed = _agreed(particles)
-            yield from particles[0].fragments[certain:agreed]
-            certain = max(certain, agreed)
+            particles, weights = _select(particles, chosen), np.zeros(count)
+            yield from _take_agreed(particles)
         if not _draw(rows, particles, rngs):
             break
     taken = rng.choice(count, p=_normalised(weights))
-    yield from particles[taken].fragments[certain:]
+    yield from particles[taken].fragments
 
 
 def _draw(rows: Rows, particles: list[_Particle], rngs: list[np.random.Generator]) -> bool:
@@ -100,27 +95,30 @@ def _draw(rows: Rows, particles: list[_Particle], rngs: list[np.random.Generator
     tokens = draw.ids.tolist()
     for number, each in enumerate(particles):
         if each.is_open:
-            may_end, over = draw.guides[number].may_end(), draw.over[number]
-            each.fragments.append(each.row.push(tokens[number], math.nan, may_end=may_end, over=over))
+            each.push(tokens[number], may_end=draw.guides[number].may_end(), over=draw.over[number])
     rows.feed(draw.ids)
     return any(each.is_open for each in particles)
 
 
-def _select(particles: list[_Particle], chosen: list[int], new_row: Callable[[], Row]) -> list[_Particle]:
+def _select(particles: list[_Particle], chosen: list[int]) -> list[_Particle]:
     """The particles chosen; one that is chosen again is copied."""
     used: set[int] = set()
     selected = []
     for number in chosen:
-        selected.append(particles[number].copy(new_row) if number in used else particles[number])
+        selected.append(particles[number].copy() if number in used else particles[number])
         used.add(number)
     return selected
 
 
-def _agreed(particles: list[_Particle]) -> int:
-    """The number of tokens that all texts begin with."""
-    texts = [each.tokens for each in particles]
+def _take_agreed(particles: list[_Particle]) -> list[Fragment]:
+    """Take away from all texts what they have in common."""
+    texts = [[fragment.token for fragment in each.fragments] for each in particles]
     low, high = min(texts), max(texts)
-    return next((place for place, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+    agreed = next((place for place, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+    taken = particles[0].fragments[:agreed]
+    for each in particles:
+        del each.fragments[:agreed]
+    return taken
 
 
 def _normalised(weights: Weights) -> Weights:

@@ -39,6 +39,9 @@ class Decoder(Protocol):
     def flush(self) -> str:
         """The remaining text, with U+FFFD for an incomplete character; the decoder is then as new."""
 
+    def copy(self) -> Decoder:
+        """Another decoder, which goes on from the same place."""
+
 
 @runtime_checkable
 class Tokenizer(Protocol):

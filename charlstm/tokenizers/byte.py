@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -78,3 +79,9 @@ class Utf8Decoder:
         text = self._utf8.decode(b"", final=True)
         self._utf8.reset()
         return text
+
+    def copy(self) -> Utf8Decoder:
+        """Another decoder, which goes on from the same place."""
+        again = copy.copy(self)
+        again._utf8 = copy.copy(self._utf8)
+        return again

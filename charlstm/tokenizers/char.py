@@ -150,6 +150,10 @@ class CharDecoder:
         """Nothing: no character is ever incomplete."""
         return ""
 
+    def copy(self) -> CharDecoder:
+        """This one: it remembers nothing."""
+        return self
+
 
 _ABSENT = 255
 

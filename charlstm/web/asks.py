@@ -60,7 +60,7 @@ class Draws(Which, frozen=True, kw_only=True):
     match: Annotated[str, Meta(max_length=2000)] | None = None
     starts: str | tuple[str, ...] | None = None
     max_line: Count | None = None
-    words: bool | tuple[str, ...] | None = None
+    words: bool | str | tuple[str, ...] | None = None
     no_copy: Count | None = None
     rhyme: bool | None = None
     particles: Annotated[int, Meta(ge=1, le=64)] | None = None

@@ -18,6 +18,7 @@ from charlstm.corpora.words import find_words
 from charlstm.engine.load import load_engine, torch_model
 from charlstm.export.html_page import Shared, html_page
 from charlstm.inspect.trace import trace
+from charlstm.sampling.rules.rhymes import last_word, split_rhyme
 from tests.page.browser import CHROMIUM, LETTERS, WORDS, needs_chromium, network, save, served
 from tests.page.node import PAGE
 from tests.page.test_engine import IDS, LOGITS, NETWORKS, checkpoint, logits_of_torch
@@ -438,6 +439,29 @@ def test_lines_are_short_and_words_are_known(page):
     assert len(lines) > 9
     assert max(map(len, lines)) <= 12
     assert set(find_words("\n".join(lines))) <= {*WORDS, *(word.capitalize() for word in WORDS)} | {"The"}
+
+
+@pytest.mark.slow
+def test_lines_rhyme_in_pairs(page):
+    type_text(page, "The ")
+    set_rules(page, rhyme=True)
+    write_on(page, 60)
+    text = text_of(page)
+    ends = [last_word(line.rstrip(",.;:!?")) for line in text.removesuffix("\n").split("\n")]
+    assert text.endswith("\n")
+    for one, other in zip(ends[::2], ends[1::2], strict=True):
+        assert one != other
+        assert split_rhyme(one)[1] == split_rhyme(other)[1] != ""
+
+
+@pytest.mark.slow
+def test_words_of_ones_own_are_the_only_ones(page):
+    type_text(page, "The ")
+    set_rules(page, list="sat\nbed, tide")
+    assert set(find_words(write_on(page, 100))) <= {"sat", "bed", "tide", "Sat", "Bed", "Tide"}
+    page.check("#rule-words")  # those that it has read are the other half of the same rule
+    assert page.input_value("#rule-list") == ""
+    assert page.inner_text("#rules summary") == "Rules: 1 set"
 
 
 @pytest.mark.slow

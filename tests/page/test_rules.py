@@ -111,6 +111,8 @@ RULES = [
     {"words": True, "max_line": 5},
     {"words": True, "starts": "T,a"},
     {"words": True, "match": "[a-z ]{7}\\."},
+    {"words": ["cat", "don't", "bé"], "max_line": 5},
+    {"words": "A cat, a bed -- don't! zz"},
     {"words": True, "match": r"\w+", "max_line": 2},
     {"words": True, "starts": "to,and", "max_line": 6, "match": r"[a-z\n ]*"},
 ]
@@ -140,10 +142,12 @@ def test_what_no_text_can_keep_is_one_line():
         ]),
         {"starts": "Tü"}, {"starts": ["a\nb"]}, {"max_line": 1001}, {"max_line": -1},
         {"words": True, "match": "[jx]+"}, {"words": True, "starts": "Nato"}, {"match": "a{5}", "max_line": 3},
-        {"match": "[aeb]{4}", "words": True, "max_line": 3},
+        {"match": "[aeb]{4}", "words": True, "max_line": 3}, {"words": ["zz"]}, {"words": "zz, zy"},
+        {"words": "za", "rhyme": True},
     ]  # fmt: skip
     check([case("char", each, steps=3) for each in cases])
-    check([case("byte", {"words": True})])
+    check([case("byte", {"words": True}), case("byte", {"rhyme": True}), case("sentencepiece", {"rhyme": True})])
+    check([case("char", {"rhyme": True}, record="\n")])
     no_words = evaluate(AFTER, {"tokenizers": [CHARACTERS.to_state()], "words": [],
                                 "cases": [{**case("char", {"words": True})[0], "tokens": []}]})  # fmt: skip
     with pytest.raises(UsageError) as caught:
@@ -215,7 +219,7 @@ def test_rules_are_kept_after_a_text(tmp_path):
         {"text": "an", "length": 50, "seed": 2},
     ]
     told = generated(tmp_path / "tiny.safetensors", asked)
-    assert told["rules"] == ["match", "starts", "max_line", "words", "particles"]
+    assert told["rules"] == ["match", "starts", "max_line", "words", "rhyme", "particles"]
     (acrostic,), (lines,), (words,), (free,) = (answer["texts"] for answer in told["answers"])
     begun = [line[: len(start)] for line, start in zip(acrostic.split("\n"), ("Up", "down", "1"), strict=False)]
     assert begun == ["Up", "down", "1"]

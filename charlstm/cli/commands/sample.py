@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from charlstm.cli import options
+from charlstm.cli.drawing import Drawing
 from charlstm.cli.load_mix import load_writer
 from charlstm.cli.load_model import (
     Loaded,
-    Writer,
     describe,
     fit_prompt,
     hints_without_encoding,
@@ -33,6 +31,7 @@ from charlstm.cli.rules import AllRules, make_rules, settings_of, shown
 from charlstm.cli.views.pages import Forms
 from charlstm.cli.views.stream import Output
 from charlstm.cli.views.terminal import is_terminal, say
+from charlstm.cli.views.texts import TextsAsJson, print_records, print_texts
 from charlstm.cli.ways import Choice, parse_choice, say_how_to_go_on
 from charlstm.errors import CharlstmError, UsageError
 
@@ -40,10 +39,7 @@ if TYPE_CHECKING:
     from charlstm.checkpoint.known import KnownRecords
     from charlstm.sampling.config import SampleConfig
     from charlstm.sampling.guides import Guide
-    from charlstm.sampling.records import Drawn
     from charlstm.sampling.rules.from_settings import RuleSettings
-    from charlstm.sampling.rules.rhymes import Rhymes
-    from charlstm.sampling.sampler import Fragment
     from charlstm.tokenizers import Tokenizer
 
 EPILOG = """Examples:
@@ -222,8 +218,7 @@ def sample(
     )
     as_list = bool(writing.record) and not raw
     samples = samples or (_RECORDS if as_list else 1)
-    if new:
-        _check_knows_records(loaded.records)
+    _check_new(new, loaded.records)
     needs_end = "--sweep" if swept else "--json" if json_out else "-n" if samples > 1 else ""
     _check_ends(config, loaded.model.tokenizer, needs_end)
     if raw:
@@ -238,9 +233,9 @@ def sample(
     say(describe(loaded, seed=config.seed))
     if samples > 1 and (config.temperature == 0 or config.top_k == 1) and not swept:
         say(f"all {samples} texts will be the same: only the likeliest token is ever drawn")
-    as_json = _Json(loaded, text, config, shown(kept)) if json_out else None
+    as_json = TextsAsJson(loaded, text, config, shown(kept)) if json_out else None
     scored = json_out or bool(swept)
-    drawing = _Drawing(loaded, text, config, samples, guide, made.particles if made else 1, rhymes, as_json, scored)
+    drawing = Drawing(loaded, text, config, samples, guide, made.particles if made else 1, rhymes, scored)
     echo = "" if no_echo else text
     if swept and isinstance(loaded, Loaded):
         from charlstm.cli.sweep import present_sweep
@@ -251,21 +246,24 @@ def sample(
             )  # fmt: skip
         return
     if choice:
-        chosen = _choose(choice, drawing, echo, lambda before: made.after(before) if made else None)
+        chosen = _choose(choice, drawing, echo, as_json, lambda before: made.after(before) if made else None)
         if chosen is None:
             return
         drawing, echo = chosen
-    _write(drawing, echo, as_list=as_list, new_only=new, raw=raw, cuts_are_told=bool(lines) and length is None)
+        as_json = as_json and as_json.after(drawing.prompt)
+    with _until_it_ends() as output:
+        if as_list:
+            print_records(output, drawing, echo, as_json, new_only=new)
+        else:
+            print_texts(output, drawing, echo, as_json, raw=raw, cuts_are_told=bool(lines) and length is None)
 
 
-def _write(drawing: _Drawing, echo: str, *, as_list: bool, new_only: bool, raw: bool, cuts_are_told: bool) -> None:
-    """Draw, and print as it is drawn."""
+@contextmanager
+def _until_it_ends() -> Iterator[Output]:
+    """Where the texts go. Whatever ends them, an open line is ended."""
     output = Output()
     try:
-        if as_list:
-            _write_records(output, echo, drawing, new_only=new_only)
-        else:
-            _write_texts(output, echo, drawing, raw=raw, cuts_are_told=cuts_are_told)
+        yield output
     except KeyboardInterrupt:
         output.end_line()
         raise typer.Exit(130) from None
@@ -277,8 +275,12 @@ def _write(drawing: _Drawing, echo: str, *, as_list: bool, new_only: bool, raw: 
 
 
 def _choose(
-    choice: Choice, drawing: _Drawing, echo: str, guide_after: Callable[[str], Guide | None]
-) -> tuple[_Drawing, str] | None:
+    choice: Choice,
+    drawing: Drawing,
+    echo: str,
+    as_json: TextsAsJson | None,
+    guide_after: Callable[[str], Guide | None],
+) -> tuple[Drawing, str] | None:
     """Show the ways after the choices that were made; or return what draws the last one, and the text before it."""
     from charlstm.cli.views.ways import show_ways
 
@@ -289,17 +291,16 @@ def _choose(
     path = choice.path if choice.shown else choice.path[:-1]
     so_far = branches.text_of(drawing.prompt, path)
     text = drawing.prompt + so_far
-    as_json = drawing.as_json and _Json(drawing.loaded, text, drawing.config, drawing.as_json.rules)
     if not choice.shown:
         draw = partial(branches.write_on, text, path, choice.path[-1])
-        return replace(drawing, prompt=text, as_json=as_json, draw=draw), echo + so_far
+        return replace(drawing, prompt=text, draw=draw), echo + so_far
     ways = branches.ways(text, path)[: choice.ways]
     if as_json is None:
         show_ways(echo + so_far, ways)
     else:
-        output = Output()
+        output, lines = Output(), as_json.after(text)
         for number, way in enumerate(ways, 1):
-            output.write(as_json.line(number, way.fragments, bits_per_char=way.bits_per_char))
+            output.write(lines.line(number, way.fragments, bits_per_char=way.bits_per_char))
         output.flush()
     say_how_to_go_on(choice, drawing.config.seed)
     return None
@@ -368,8 +369,8 @@ def _check_ends(config: SampleConfig, tokenizer: Tokenizer, needs_end: str) -> N
                 raise UsageError(what, hint="In most shells a newline is typed as $'\\n'." if "\\n" in text else "")
 
 
-def _check_knows_records(records: KnownRecords) -> None:
-    if not len(records):
+def _check_new(new: bool, records: KnownRecords) -> None:
+    if new and not len(records):
         what = "--new is for a model that has read a list of texts and knows which"
         raise UsageError(what, hint="Train one with --records lines.")
 
@@ -382,180 +383,3 @@ def _check_raw(tokenizer: Tokenizer, other: str) -> None:
         raise UsageError("--raw writes the bytes of one text and nothing else", hint=f"Leave {other} out.")
     if is_terminal(sys.stdout):
         raise UsageError("--raw: a terminal would obey such bytes", hint="Write them into a file: --raw > FILE")
-
-
-@dataclass(frozen=True)
-class _Drawing:
-    """What is drawn."""
-
-    loaded: Writer
-    prompt: str
-    config: SampleConfig
-    count: int
-    guide: Guide | None
-    particles: int
-    rhymes: Rhymes | None
-    as_json: _Json | None
-    """How texts are printed as JSON; None prints them as they are."""
-    scored: bool
-    """Whether log-probabilities are computed."""
-    draw: Callable[[], Iterator[Fragment]] | None = None
-    """What draws a way that was chosen; None draws the texts themselves."""
-
-    def each(self, config: SampleConfig) -> Iterator[tuple[str, Sequence[Fragment]]]:
-        """Draw whole texts with other settings."""
-        drawing, writing = replace(self, config=config), self.loaded.writing
-        if writing.record:
-            for record in drawing.records(new_only=False):
-                yield record.text.removeprefix(self.prompt) + writing.record, record.fragments
-            return
-        for _, row in groupby(drawing.texts(raw=False), key=lambda fragment: fragment.row):
-            fragments = tuple(row)
-            yield "".join(fragment.text for fragment in fragments), fragments
-
-    def texts(self, *, raw: bool) -> Iterator[Fragment]:
-        """Draw texts, one after the other."""
-        if self.draw is not None:
-            return self.draw()
-        from charlstm.sampling.prompts import prompt_ids
-        from charlstm.sampling.sampler import in_order
-        from charlstm.sampling.sampler import sample as draw
-
-        model, writing = self.loaded.model, self.loaded.writing
-        fragments = draw(
-            model,
-            prompt_ids(model.tokenizer, self.prompt, writing.record),
-            self.config,
-            rows=self.count,
-            starts=writing.starts,
-            guide=self.guide,
-            particles=self.particles,
-            rhymes=self.rhymes,
-            with_log_probabilities=self.scored,
-            raw=raw,
-        )
-        return in_order(fragments, self.count)
-
-    def records(self, *, new_only: bool) -> Iterator[Drawn]:
-        """Draw records."""
-        from charlstm.sampling.records import draw_records
-
-        return draw_records(
-            self.loaded.model,
-            self.loaded.writing,
-            self.loaded.records,
-            self.config,
-            self.count,
-            prompt=self.prompt,
-            new_only=new_only,
-            guide=self.guide,
-            particles=self.particles,
-            with_log_probabilities=self.scored,
-        )
-
-
-def _write_texts(output: Output, echo: str, drawing: _Drawing, *, raw: bool, cuts_are_told: bool) -> None:
-    """Draw texts and print them."""
-    fragments: Iterable[Fragment] = drawing.texts(raw=raw)
-    if cuts_are_told:
-        fragments = _warn_of_cuts(fragments, drawing.config)
-    if drawing.as_json is None:
-        _write_text(output, echo, fragments, drawing.count)
-        return
-    for number, (_, text) in enumerate(groupby(fragments, key=lambda fragment: fragment.row), 1):
-        output.write(drawing.as_json.line(number, list(text)))
-    output.flush()
-
-
-def _write_records(output: Output, echo: str, drawing: _Drawing, *, new_only: bool) -> None:
-    """Draw records and print them, those that the model has read after the others, and say how many those are."""
-    end = drawing.loaded.writing.record
-    number = itertools.count(1)
-
-    def write(record: Drawn) -> None:
-        if drawing.as_json:
-            output.write(drawing.as_json.line(next(number), record.fragments, new=record.is_new))
-        else:
-            output.write(echo + record.text.removeprefix(drawing.prompt) + end)
-
-    copies, new = [], 0
-    for record in drawing.records(new_only=new_only):
-        if record.is_new:
-            write(record)
-            new += 1
-        else:
-            copies.append(record)
-    for record in copies:
-        write(record)
-    output.flush()
-    count = new + len(copies)
-    if copies:
-        last = "the last one stands" if len(copies) == 1 else f"the last {len(copies)} stand"
-        say(f"{new} of {count} are new; {last} in the text that the model has read")
-    if count < drawing.count:
-        limit = f" of fewer than {drawing.config.length:,} tokens" if drawing.config.length else ""
-        say(f"no more than {count} different ones{limit} were found" if count else f"not one{limit} was found")
-
-
-def _warn_of_cuts(fragments: Iterable[Fragment], config: SampleConfig) -> Iterator[Fragment]:
-    """Pass fragments on, and at the end report the texts that did not reach their number of lines."""
-    cuts = 0
-    for fragment in fragments:
-        cuts += fragment.finish_reason == "length"
-        yield fragment
-    if cuts:
-        texts = "a text was" if cuts == 1 else f"{cuts} texts were"
-        say(f"{texts} cut after {config.length:,} tokens without {config.lines} line ends; --length 0 sets no limit")
-
-
-def _write_text(output: Output, prompt: str, fragments: Iterable[Fragment], samples: int) -> None:
-    """Print texts, each after the prompt."""
-    started = 0
-    for fragment in fragments:
-        if fragment.row == started:
-            started += 1
-            if samples > 1:
-                output.rule(f"{started} of {samples}")
-            output.write(prompt)
-        output.write(fragment.text)
-        if fragment.finish_reason and samples > 1:
-            output.end_line()
-    if output.terminal:
-        output.end_line()  # the shell's prompt gets a line of its own; a pipe gets the text and nothing else
-    output.flush()
-
-
-class _Json:
-    """Texts as JSON, in ASCII: harmless to a terminal, and unchanged by any encoding on the way.
-
-    Args:
-        loaded: the model.
-        prompt: before each text.
-        config: how they are drawn.
-        rules: those that they keep.
-    """
-
-    def __init__(self, loaded: Writer, prompt: str, config: SampleConfig, rules: Mapping[str, object]) -> None:
-        self.rules, self._tokenizer = rules, loaded.model.tokenizer
-        self._common = {**loaded.origin, **asdict(config), **rules}
-        self._common["prompt"] = prompt
-
-    def line(self, number: int, fragments: Sequence[Fragment], **facts: object) -> str:
-        """One text.
-
-        Args:
-            number: its number, from 1.
-            fragments: all of it.
-            facts: more to say of it.
-        """
-        tokens = [
-            {
-                "text": self._tokenizer.token_bytes(fragment.token).decode("utf-8", "replace"),
-                "id": fragment.token,
-                "log_probability": fragment.log_probability,
-            }
-            for fragment in fragments
-        ]
-        text, reason = "".join(fragment.text for fragment in fragments), fragments[-1].finish_reason
-        result = {"sample": number, "text": text, "finish_reason": reason, **facts, "tokens": tokens}
-        return json.dumps(self._common | result) + "\n"

@@ -42,6 +42,7 @@ export class Matrix {
   timesEach(several, bias = null) {
     const { memory, rows, columns } = this;
     const [count, height] = [several.length, wholeBlocks(rows)];
+    if (!count) return [];
     if (count > this.spaceFor) {
       this.space = memory.reserve(count * (columns + height) + 4);
       this.spaceFor = count;

@@ -10,17 +10,16 @@
  * them, each about as often as its weight says. What all of them have in common is certain, and is handed on at once.
  *
  * @typedef {import("./write.js").Drawn} Drawn
- * @typedef {{text: Text, position: {logits: Float32Array, state: any}, drawn: Drawn[]}} Particle a text, the network after
- *   it, and what was drawn of it
+ * @typedef {import("./write.js").Position} Position
+ * @typedef {{text: Text, position: Position, drawn: Drawn[]}} Particle a text, the network after it, and what was drawn of it
  */
 import { logSoftmax } from "./filters.js";
-import { Text } from "./write.js";
+import { frozen, stepEach, Text } from "./write.js";
 
 /**
- * @param {{step: (token: number, state: any) => any, stepEach?: (tokens: number[], states: any[]) => any[],
- *   hold?: (state: any, hold: any) => any}} network
+ * @param {import("./write.js").Steps} network
  * @param {import("./tokenizers.js").Tokenizer} tokenizer
- * @param {{logits: Float32Array, state: any}} position where the text ends
+ * @param {Position} position where the text ends
  * @param {number[]} before the ids of the text
  * @param {import("./write.js").WritingSettings} settings
  * @param {(() => number)[]} uniforms of each of the texts, and of their choice
@@ -29,7 +28,7 @@ import { Text } from "./write.js";
  * @returns {Generator<Drawn[], import("./write.js").Reason>} the tokens that are certain now
  */
 export function* writeByParticles(network, tokenizer, position, before, settings, [choosing, ...uniforms], held, guide) {
-  const begun = { ...position, state: { ...position.state, frozen: true } };
+  const begun = frozen(position);
   const first = new Text(tokenizer, before, settings, guide);
   yield* first.ready();
   /** @type {Particle[]} */
@@ -52,12 +51,8 @@ export function* writeByParticles(network, tokenizer, position, before, settings
     if (!open.length) break;
     const tokens = open.map(({ particle, k }) => particle.text.draw(particle.position.logits, uniforms[k]));
     for (const [n, { particle }] of open.entries()) yield* push(particle, tokens[n]);
-    const states = open.map(({ particle }) => particle.position.state);
-    const steps = network.stepEach?.(tokens, states) ?? states.map((state, n) => network.step(tokens[n], state));
-    open.forEach(({ particle }, n) => {
-      const { logits, state } = steps[n];
-      particle.position = { logits, state: held && network.hold ? network.hold(state, held) : state };
-    });
+    const steps = stepEach(network, tokens, open.map(({ particle }) => particle.position), held);
+    for (const [n, { particle }] of open.entries()) particle.position = steps[n];
     yield [];
   }
   const { drawn, text } = particles[taken(weights, [choosing()])[0]];

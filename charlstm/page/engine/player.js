@@ -6,6 +6,7 @@
  */
 import { BidirectionalNetwork } from "./bidirectional.js";
 import { readCheckpoint } from "./checkpoint.js";
+import { writeInCouplets } from "./couplets.js";
 import { fan } from "./fan.js";
 import { fill } from "./fill.js";
 import { logSoftmax, NO_FILTER } from "./filters.js";
@@ -28,6 +29,7 @@ const PROGRESS = 200; // milliseconds between two events of a lesson
 const WHOLE_VOCABULARY = 2048;
 const LIKELIEST = 256;
 const PARTICLES = 8;
+const LINES = 32;
 
 /**
  * @typedef {object} Playable a network that can be asked
@@ -64,7 +66,9 @@ export class Player {
         unknown: tokenizer.unknown,
         architecture: checkpoint.architecture,
         writing: checkpoint.writing,
-        rules: checkpoint.architecture.bidirectional ? [] : rulesFor(tokenizer, checkpoint.tensors.has("words")),
+        rules: checkpoint.architecture.bidirectional
+          ? []
+          : rulesFor(tokenizer, checkpoint.tensors.has("words"), checkpoint.writing.record ?? ""),
         ...facts,
       };
     });
@@ -107,16 +111,17 @@ export class Player {
     const rows = request.rows ?? 1;
     const at = Array.from(request.text).length;
     const breathe = breather(signal);
-    const guide = await this.guideOf(request, tokenizer, breathe);
+    const { guide, rhymes } = await this.rulesOf(request, tokenizer, breathe);
     yield { event: "start", data: { v: 1, seed, from: at, rows } };
     const position = reader.after(ids);
     const settings = settingsOf(request, this.writing(request));
     const held = heldUnit(request, network);
-    const particles = guide ? particlesOf(request) : 1;
+    const several = rhymes ? linesOf(request) : guide ? particlesOf(request) : 1;
     const draws = (/** @type {number} */ row) => {
-      if (!guide || particles === 1) return write(network, tokenizer, position, ids, settings, random(seed, row), held, guide);
-      const streams = Array.from({ length: particles + 1 }, (_, stream) => random(seed, row * (particles + 1) + stream));
-      return writeByParticles(network, tokenizer, position, ids, settings, streams, held, guide);
+      const streams = Array.from({ length: several + 1 }, (_, stream) => random(seed, row * (several + 1) + stream));
+      if (rhymes) return writeInCouplets(network, tokenizer, position, ids, settings, streams, held, guide, rhymes);
+      if (guide && several > 1) return writeByParticles(network, tokenizer, position, ids, settings, streams, held, guide);
+      return write(network, tokenizer, position, ids, settings, random(seed, row), held, guide);
     };
     let open = Array.from({ length: rows }, (_, row) => ({
       row,
@@ -277,21 +282,23 @@ export class Player {
   }
 
   /**
-   * The rules of what a request writes, after its text; null if it has none.
+   * The rules of what a request writes, after its text, and the words that can rhyme in it; null if it has none.
    * @param {Record<string, any>} request
    * @param {import("./tokenizers.js").Tokenizer} tokenizer
    * @param {() => Promise<void>} breathe
    */
-  async guideOf(request, tokenizer, breathe) {
-    const { match, starts, max_line, words, no_copy } = request;
+  async rulesOf(request, tokenizer, breathe) {
+    const { match, starts, max_line, words, no_copy, rhyme } = request;
+    const settings = { match, starts, max_line, words, no_copy, rhyme };
     const { record = "" } = this.writing(request);
     const ids = this.idsOf(request);
-    const key = JSON.stringify([ids, record, match, starts, max_line, words, no_copy]);
+    const key = JSON.stringify([ids, record, settings]);
     if (this.ruled?.key !== key) {
-      const known = words ? await this.wordsOf(ids) : [];
-      this.ruled = { key, rules: new Rules({ match, starts, max_line, words, no_copy }, tokenizer, known, record) };
+      const known = words || rhyme ? await this.wordsOf(ids) : [];
+      this.ruled = { key, rules: new Rules(settings, tokenizer, known, record) };
     }
-    return finished(this.ruled.rules.after(request.text), breathe);
+    const { rules } = this.ruled;
+    return { guide: await finished(rules.after(request.text), breathe), rhymes: rules.rhymes };
   }
 
   /** The words that networks have read, all of them together; none if one does not tell. @param {string[]} ids */
@@ -357,6 +364,11 @@ function settingsOf(request, own) {
     if (value !== null && value !== undefined) /** @type {any} */ (settings)[name] = value;
   }
   return settings;
+}
+
+/** Lines to choose from, in rhyming. @param {Record<string, any>} request */
+function linesOf({ particles }) {
+  return particles > 1 ? particles : LINES;
 }
 
 /** Texts drawn for each: 8 under rules that end lines or the text, unless it is said. @param {Record<string, any>} request */

@@ -3,6 +3,9 @@
  *
  * @typedef {import("./filters.js").Settings & {length: number, lines: number, stop: string[]}} WritingSettings
  * @typedef {{token: number, text: string, logits: Float32Array}} Drawn a token, what it adds, and the logits before it
+ * @typedef {{logits: Float32Array, state: any}} Position a network after a text
+ * @typedef {{step: (token: number, state: any) => Position, stepEach?: (tokens: number[], states: any[]) => Position[],
+ *   hold?: (state: any, hold: any) => any}} Steps a network that reads token by token
  * @typedef {"length" | "stop" | "lines" | "rule"} Reason why a text ended
  */
 import { draw, filter, logSoftmax } from "./filters.js";
@@ -12,9 +15,9 @@ import { Course } from "./rules/course.js";
 const RECENT = 64;
 
 /**
- * @param {{step: (token: number, state: any) => any, hold?: (state: any, hold: any) => any}} network
+ * @param {Steps} network
  * @param {import("./tokenizers.js").Tokenizer} tokenizer
- * @param {{logits: Float32Array, state: any}} position where the text ends
+ * @param {Position} position where the text ends
  * @param {number[]} before the ids of the text
  * @param {WritingSettings} settings
  * @param {() => number} uniform
@@ -24,21 +27,38 @@ const RECENT = 64;
  */
 export function* write(network, tokenizer, position, before, settings, uniform, held = null, guide = null) {
   const text = new Text(tokenizer, before, settings, guide);
-  let { logits, state } = position;
-  state = { ...state, frozen: true };
+  let at = frozen(position);
   yield* text.ready();
   for (;;) {
-    const token = text.draw(logits, uniform);
-    yield text.push(token, logits);
+    const token = text.draw(at.logits, uniform);
+    yield text.push(token, at.logits);
     if (text.reason) return text.reason;
     yield* text.ready();
     if (text.reason) {
       yield text.rest;
       return text.reason;
     }
-    ({ logits, state } = network.step(token, state));
-    if (held && network.hold) state = network.hold(state, held);
+    [at] = stepEach(network, [token], [at], held);
   }
+}
+
+/** A position from which on nothing enters the match memory. @param {Position} position @returns {Position} */
+export function frozen({ logits, state }) {
+  return { logits, state: { ...state, frozen: true } };
+}
+
+/**
+ * Let several texts go on with a token each.
+ * @param {Steps} network
+ * @param {number[]} tokens
+ * @param {Position[]} positions
+ * @param {import("./network.js").Hold | null} held a unit that is held at a value, or none
+ * @returns {Position[]}
+ */
+export function stepEach(network, tokens, positions, held) {
+  const states = positions.map(({ state }) => state);
+  const steps = network.stepEach?.(tokens, states) ?? states.map((state, k) => network.step(tokens[k], state));
+  return steps.map(({ logits, state }) => ({ logits, state: held && network.hold ? network.hold(state, held) : state }));
 }
 
 /** A text that is written: what it is drawn from, token by token, and where it ends. */

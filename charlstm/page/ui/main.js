@@ -277,7 +277,7 @@ function keys(session, editor) {
 
 /** Whether someone types in a field of its own, whose keys are its own. @param {EventTarget | null} target */
 function inField(target) {
-  return target instanceof HTMLElement && target.matches("input[type=text], input[type=number], .paste");
+  return target instanceof HTMLElement && target.matches("input[type=text], input[type=number], textarea:not(#area)");
 }
 
 /** The alternatives to a character, beside it, when the mouse rests there. */

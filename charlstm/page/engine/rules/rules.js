@@ -14,19 +14,27 @@
  * @property {string | string[] | null} [starts] what the lines begin with, in order, after which the text is over; in one
  *   text they are separated by commas
  * @property {number | null} [max_line] characters of a line, at most
- * @property {boolean | null} [words] whether letters may form only words of the training text
+ * @property {boolean | string | string[] | null} [words] whether letters may form only words of the training text; or
+ *   those of a list, or of another text
+ * @property {boolean | null} [rhyme] whether it is written in pairs of lines that rhyme (`couplets.js`)
  * @property {number | null} [no_copy] only where the training text is known, which it is not here
  */
 import { fault, notInAlphabet, quoted } from "./faults.js";
 import { automatonOf, both, MatchGuide } from "./match.js";
+import { Rhymes } from "./rhymes.js";
 import { allOf, Joint, Ways } from "./ways.js";
-import { Vocabulary, WordGuide } from "./words.js";
+import { findWords, knownWords, Vocabulary, WordGuide } from "./words.js";
 
 const LONGEST_LINE = 1000;
 
-/** The names of the rules that a network can keep to here. @param {Tokenizer} tokenizer @param {boolean} hasWords */
-export function rulesFor({ kind }, hasWords) {
-  return ["match", "starts", "max_line", ...(hasWords && kind !== "byte" ? ["words"] : []), "particles"];
+/**
+ * The names of the rules that a network can keep to here.
+ * @param {Tokenizer} tokenizer @param {boolean} hasWords @param {string} record what ends each of its texts
+ */
+export function rulesFor({ kind }, hasWords, record) {
+  const words = hasWords && kind !== "byte" ? ["words"] : [];
+  const rhyme = hasWords && kind === "char" && !record ? ["rhyme"] : [];
+  return ["match", "starts", "max_line", ...words, ...rhyme, "particles"];
 }
 
 /** The rules that are set, for texts of one network. What they need is made once, when it is first needed. */
@@ -66,7 +74,12 @@ export class Rules {
     }
     /** @type {Map<number, Compiled>} by the characters that the first line may still have, those of the last text */
     this.compiled = new Map();
-    this.vocabulary = settings.words ? new Vocabulary(words, tokenizer) : null;
+    const listed = listOf(settings.words);
+    if (listed && !knownWords(listed, tokenizer).length) {
+      throw fault("the list of `words` has none in letters that this model knows");
+    }
+    this.vocabulary = settings.words ? new Vocabulary(listed ?? words, tokenizer) : null;
+    this.rhymes = settings.rhyme ? rhymesOf(listed ?? words, tokenizer, record) : null;
   }
 
   /**
@@ -129,6 +142,23 @@ export class Rules {
 function startsOf(starts) {
   if (typeof starts === "string") return starts ? starts.split(",").map((start) => start.trim()) : [];
   return starts ?? [];
+}
+
+/** The words of a list, or of a text; null if none is given. @param {boolean | string | string[] | null} [words] */
+function listOf(words) {
+  if (typeof words === "string") return findWords(words);
+  return Array.isArray(words) ? words : null;
+}
+
+/** @param {string[]} words @param {Tokenizer} tokenizer @param {string} record */
+function rhymesOf(words, tokenizer, record) {
+  if (record) throw fault("`rhyme` is for a network that has read one text, and no list of texts");
+  if (tokenizer.kind !== "char") throw fault("`rhyme` is for a network of characters", "Train one with `tokenizer='char'`.");
+  if (!hasNewline(tokenizer)) throw fault("`rhyme` cannot be kept: this model has no newline in its alphabet");
+  const known = knownWords(words, tokenizer);
+  if (known.length) return new Rhymes(known);
+  const what = "this network knows no words that could rhyme: its text has none, or is older than their list";
+  throw fault(what, "Train it again, or set `words` to a list.");
 }
 
 /** @param {string[]} starts @param {Tokenizer} tokenizer */

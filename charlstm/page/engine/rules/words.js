@@ -27,14 +27,25 @@ export async function unpackWords(packed) {
   return text ? text.split("\n") : [];
 }
 
+/** The words of a text in order, as they are written. @param {string} text @returns {string[]} */
+export function findWords(text) {
+  return text.match(/[\p{L}\p{M}]+(?:['’][\p{L}\p{M}]+)*/gu) ?? [];
+}
+
+/** Those of some words that a network can write. @param {string[]} words @param {Tokenizer} tokenizer */
+export function knownWords(words, { kind, vocabulary, unknown }) {
+  if (kind !== "char") return words;
+  const known = new Set(vocabulary.filter((_, id) => id !== unknown));
+  return words.filter((word) => Array.from(word).every((letter) => known.has(letter)));
+}
+
 /** The words that a rule allows, and for each beginning of a word what may follow. */
 export class Vocabulary {
   /** @param {string[]} words as the text has them, with their capitals @param {Tokenizer} tokenizer */
   constructor(words, tokenizer) {
     if (tokenizer.kind === "byte") throw fault("words cannot be kept to by a network of bytes, which has no letters");
-    const known = tokenizer.kind === "char" ? new Set(tokenizer.vocabulary.filter((_, id) => id !== tokenizer.unknown)) : null;
     const forms = new Set(words.flatMap((word) => (isLower(word) ? [word, capitalised(word)] : [word])));
-    this.words = [...forms].filter((form) => !known || Array.from(form).every((letter) => known.has(letter))).sort();
+    this.words = knownWords([...forms], tokenizer).sort();
     if (!this.words.length) {
       const what = "this network knows no words: its text has none, or is older than their list";
       throw fault(what, "Train it again, or leave the rule out.");

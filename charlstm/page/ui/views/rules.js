@@ -8,6 +8,7 @@ import { element } from "../dom.js";
 const TEXTS = [
   ["match", "Matches", "a regular expression for all of it", "[A-Z][a-z ]{10,40}\\."],
   ["starts", "Lines begin with", "in order, between commas", "Tide, Over, Night"],
+  ["words", "Only these words", "whatever stands between them", "the tide was out"],
 ];
 /** @type {[string, string, string, number, number][]} name, words, more words, lowest, highest */
 const NUMBERS = [
@@ -56,10 +57,12 @@ function caption(words, more) {
 
 /** @param {import("../session.js").Session} session @param {string} name @param {string} words @param {string} more @param {string} example @returns {Field} */
 function textField(session, name, words, more, example) {
-  const input = element("input", { type: "text", id: `rule-${name}`, placeholder: example, spellcheck: false, autocomplete: "off", autocapitalize: "off" });
+  const how = { id: name === "words" ? "rule-list" : `rule-${name}`, placeholder: example, spellcheck: false, autocomplete: "off", autocapitalize: "off" };
+  const input = name === "words" ? element("textarea", { rows: 2, ...how }) : element("input", { type: "text", ...how });
   input.addEventListener("input", () => session.rule(name, input.value || null));
   const show = (/** @type {any} */ value) => {
-    if (input.value !== (value ?? "")) input.value = value ?? "";
+    const text = typeof value === "string" ? value : ""; // words can be those that it has read, too
+    if (input.value !== text) input.value = text;
   };
   return { name, node: element("label", {}, caption(words, more), input), show };
 }
@@ -82,6 +85,6 @@ function numberField(session, name, words, more, low, high) {
 function switchField(session, name, words) {
   const input = element("input", { type: "checkbox", id: `rule-${name}` });
   input.addEventListener("change", () => session.rule(name, input.checked || null));
-  const show = (/** @type {any} */ value) => (input.checked = Boolean(value));
+  const show = (/** @type {any} */ value) => (input.checked = value === true);
   return { name, node: element("label", { class: "row" }, input, element("span", {}, words)), show };
 }

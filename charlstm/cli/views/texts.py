@@ -1,0 +1,160 @@
+"""Drawn texts on stdout as they come, or one line of JSON for each."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from charlstm.cli.drawing import Drawing
+from charlstm.cli.load_model import Writer
+from charlstm.cli.views.stream import Output
+from charlstm.cli.views.terminal import say
+
+if TYPE_CHECKING:
+    from charlstm.sampling.config import SampleConfig
+    from charlstm.sampling.records import Drawn
+    from charlstm.sampling.sampler import Fragment
+
+
+class TextsAsJson:
+    """Texts as JSON, in ASCII: harmless to a terminal, and unchanged by any encoding on the way.
+
+    Args:
+        loaded: the model.
+        prompt: before each text.
+        config: how they are drawn.
+        rules: those that they keep.
+    """
+
+    def __init__(self, loaded: Writer, prompt: str, config: SampleConfig, rules: Mapping[str, object]) -> None:
+        self._tokenizer = loaded.model.tokenizer
+        self._common = {**loaded.origin, **asdict(config), **rules, "prompt": prompt}
+
+    def after(self, prompt: str) -> TextsAsJson:
+        """The same after another prompt."""
+        again = copy.copy(self)
+        again._common = {**self._common, "prompt": prompt}
+        return again
+
+    def line(self, number: int, fragments: Sequence[Fragment], **facts: object) -> str:
+        """One text.
+
+        Args:
+            number: its number, from 1.
+            fragments: all of it.
+            facts: more to say of it.
+        """
+        tokens = [
+            {
+                "text": self._tokenizer.token_bytes(fragment.token).decode("utf-8", "replace"),
+                "id": fragment.token,
+                "log_probability": fragment.log_probability,
+            }
+            for fragment in fragments
+        ]
+        text, reason = "".join(fragment.text for fragment in fragments), fragments[-1].finish_reason
+        result = {"sample": number, "text": text, "finish_reason": reason, **facts, "tokens": tokens}
+        return json.dumps(self._common | result) + "\n"
+
+
+def print_texts(
+    output: Output,
+    drawing: Drawing,
+    echo: str,
+    as_json: TextsAsJson | None = None,
+    *,
+    raw: bool = False,
+    cuts_are_told: bool = False,
+) -> None:
+    """Draw texts and print them.
+
+    Args:
+        output: where they go.
+        drawing: what draws them.
+        echo: printed before each.
+        as_json: how they become JSON; None prints them as they are.
+        raw: as bytes.
+        cuts_are_told: whether those are told that end before their number of lines.
+    """
+    fragments: Iterable[Fragment] = drawing.texts(raw=raw)
+    if cuts_are_told:
+        fragments = _warn_of_cuts(fragments, drawing.config)
+    if as_json is None:
+        _print_as_they_are(output, echo, fragments, drawing.count)
+        return
+    for number, (_, text) in enumerate(groupby(fragments, key=lambda fragment: fragment.row), 1):
+        output.write(as_json.line(number, list(text)))
+    output.flush()
+
+
+def print_records(
+    output: Output, drawing: Drawing, echo: str, as_json: TextsAsJson | None = None, *, new_only: bool = False
+) -> None:
+    """Draw records and print them, those that the model has read after the others; say how many those are.
+
+    Args:
+        output: where they go.
+        drawing: what draws them.
+        echo: printed before each.
+        as_json: how they become JSON; None prints them as they are.
+        new_only: whether those that the model has read are left out.
+    """
+    end = drawing.loaded.writing.record
+    number = itertools.count(1)
+
+    def write(record: Drawn) -> None:
+        if as_json:
+            output.write(as_json.line(next(number), record.fragments, new=record.is_new))
+        else:
+            output.write(echo + record.text.removeprefix(drawing.prompt) + end)
+
+    copies, new = [], 0
+    for record in drawing.records(new_only=new_only):
+        if record.is_new:
+            write(record)
+            new += 1
+        else:
+            copies.append(record)
+    for record in copies:
+        write(record)
+    output.flush()
+    count = new + len(copies)
+    if copies:
+        last = "the last one stands" if len(copies) == 1 else f"the last {len(copies)} stand"
+        say(f"{new} of {count} are new; {last} in the text that the model has read")
+    if count < drawing.count:
+        limit = f" of fewer than {drawing.config.length:,} tokens" if drawing.config.length else ""
+        say(f"no more than {count} different ones{limit} were found" if count else f"not one{limit} was found")
+
+
+def _warn_of_cuts(fragments: Iterable[Fragment], config: SampleConfig) -> Iterator[Fragment]:
+    """Pass fragments on, and at the end report the texts that did not reach their number of lines."""
+    cuts = 0
+    for fragment in fragments:
+        cuts += fragment.finish_reason == "length"
+        yield fragment
+    if cuts:
+        texts = "a text was" if cuts == 1 else f"{cuts} texts were"
+        say(f"{texts} cut after {config.length:,} tokens without {config.lines} line ends; --length 0 sets no limit")
+
+
+def _print_as_they_are(output: Output, prompt: str, fragments: Iterable[Fragment], samples: int) -> None:
+    """Print texts, each after the prompt."""
+    started = 0
+    for fragment in fragments:
+        if fragment.row == started:
+            started += 1
+            if samples > 1:
+                output.rule(f"{started} of {samples}")
+            output.write(prompt)
+        output.write(fragment.text)
+        if fragment.finish_reason and samples > 1:
+            output.end_line()
+    if output.terminal:
+        output.end_line()  # the shell's prompt gets a line of its own; a pipe gets the text and nothing else
+    output.flush()
