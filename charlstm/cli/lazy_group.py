@@ -26,6 +26,7 @@ LINES = {
     "checkpoints": "List, check, compare, copy and remove checkpoints.",
     "corpora": "List, show, fetch, measure, check and clean up texts.",
     "lab": "Compare the recurrent cells in small experiments.",
+    "doctor": "Show versions and devices, and whether everything works here.",
 }
 """The commands in the order a newcomer needs them, with the first line of each one's help."""
 

@@ -65,7 +65,9 @@ const { NO_FILTER } = await import(`${page}/engine/filters.js`);
 const { tokenizerOf } = await import(`${page}/engine/tokenizers.js`);
 const { Rules } = await import(`${page}/engine/rules/rules.js`);
 const { writeInCouplets } = await import(`${page}/engine/couplets.js`);
-const last = (work, each = () => {}) => { for (;;) { const { value, done } = work.next(); if (done) return value; each(value); } };
+const last = (work, each = () => {}) => {
+  for (;;) { const { value, done } = work.next(); if (done) return value; each(value); }
+};
 const cycling = (numbers) => { let at = 0; return () => numbers[at++ % numbers.length]; };
 console.log(JSON.stringify(given.cases.map(({ table, rules, settings }) => {
   const tokenizer = tokenizerOf({ kind: "char", alphabet: given.alphabet });
