@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated
 
 import typer
 
 from charlstm.cli import options
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
-from charlstm.cli.views.terminal import stdout_console, visible
+from charlstm.cli.views.terminal import fold, is_terminal, terminal_width, visible
 from charlstm.errors import CharlstmError
 
 EPILOG = """Examples:
@@ -20,6 +21,8 @@ EPILOG = """Examples:
 """
 
 app = options.one_command()
+
+_INDENT = 13
 
 
 @app.command(epilog=EPILOG)
@@ -53,12 +56,8 @@ def doctor(
 
 
 def _show(known: dict[str, str]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
-    table.add_column(width=11, style="bold")
-    table.add_column(overflow="fold")
+    """Print a line for each fact; a terminal folds it."""
     for name, value in known.items():
-        table.add_row(name, Text(visible(value)))
-    stdout_console().print(table)
+        line = f"{name:<{_INDENT}}{visible(value)}"
+        lines = fold(line, terminal_width(), " " * _INDENT) if is_terminal(sys.stdout) else [line]
+        print("\n".join(lines), flush=True)
