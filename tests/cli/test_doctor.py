@@ -59,7 +59,7 @@ def test_what_does_not_work_is_its_exit_code(cli: Cli, monkeypatch: pytest.Monke
 def test_an_engine_that_computes_something_else_is_found(tmp_path: Path) -> None:
     model = doctor._learn(tmp_path)
     doctor._compare(model)
-    model.writer._head_bias += 0.01
+    model.writer._head_bias = model.writer._head_bias + 0.01
     with pytest.raises(CharlstmError, match="apart with NumPy and with torch"):
         doctor._compare(model)
 
