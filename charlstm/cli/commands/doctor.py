@@ -16,8 +16,10 @@ from charlstm.errors import CharlstmError
 EPILOG = """Examples:
 
 \b
-  charlstm doctor            does it work here? ready to paste into a bug report
-  charlstm doctor --json     the same for a program
+  charlstm doctor                     does it work here? ready to paste into a bug report
+  charlstm doctor > report.txt        the same into a file
+  charlstm doctor --root /data/runs   with the runs of another folder
+  charlstm doctor --json              for a program
 """
 
 app = options.one_command()
@@ -31,7 +33,7 @@ def doctor(
     cache: Cache = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Show versions, devices and folders, and try everything once.
+    """Show versions and devices, and whether everything works here.
 
     The self-test trains a tiny network in a temporary folder, saves, loads and uses it, and compares what NumPy and
     torch compute; no file of yours is touched. Your home folder is shown as ~, so that all of it can be pasted into a
