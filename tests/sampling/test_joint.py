@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from charlstm.corpora.words import find_words
 from charlstm.errors import UsageError
@@ -245,3 +248,31 @@ def test_a_text_that_heads_for_its_end_comes_nearer_with_every_token() -> None:
 def test_what_is_forgotten_to_make_room_is_not_the_way_that_a_text_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.sampling.rules.ways._MOST_REMEMBERED", 3)
     test_a_text_that_heads_for_its_end_comes_nearer_with_every_token()
+
+
+@dataclass(frozen=True)
+class Endless:
+    """Thirty states follow each, none is ever the same, and no text may end."""
+
+    text: tuple[int, ...] = ()
+
+    advanced: ClassVar[int] = 0
+
+    def allowed(self) -> NDArray[np.bool_]:
+        return np.ones(30, bool)
+
+    def distances(self) -> NDArray[np.int64]:
+        return np.ones(30, np.int64)
+
+    def may_end(self) -> bool:
+        return False
+
+    def advance(self, token: int) -> Endless:
+        type(self).advanced += 1
+        return Endless((*self.text[-40:], token))
+
+
+def test_what_no_text_can_keep_is_soon_told() -> None:
+    Endless.advanced = 0
+    assert not NeverStuck(Endless(), Ways()).allowed().any()
+    assert Endless.advanced <= 30 * 500 + 20_000 + 30

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from charlstm.sampling.guides import NEVER, Guide
 
-_MOST, _MOST_BESIDE = 20_000, 200
-"""States in which one search looks for an end; and for one that only has to be better than another that is known."""
+_MOST, _MOST_BESIDE = 20_000, 500
+"""Tokens that one search tries; and one for a way that only has to be better than another, or may be hard to find."""
 _MOST_REMEMBERED = 300_000
 
 
@@ -55,7 +55,7 @@ class Ways:
             guide: where the way begins. It may allow tokens that lead to no end.
 
         Returns:
-            Their number, 0 if it may end here; None if there is no way, or none was found in 20,000 states.
+            Their number, 0 if it may end here; None if there is no way, or none was found with 20,000 tokens tried.
         """
         way = self._way(guide)
         return None if way is None else way.steps
@@ -70,12 +70,23 @@ class Ways:
         return None if way is None else way.token
 
     def leading_on(self, guide: Guide) -> NDArray[np.bool_]:
-        """Which of the tokens allowed lead to an end, (V,)."""
+        """Which of the tokens allowed lead to an end, (V,).
+
+        After each of them a few tokens are tried; after those where that was in vain, as many together as otherwise
+        after one. So what no text can keep is soon told.
+        """
         self._make_room(guide)
         distances = guide.distances()
         leading = distances < NEVER
-        for token in np.flatnonzero(leading & (distances > 0)).tolist():
-            leading[token] = self._way(guide.advance(token)) is not None
+        following = {token: guide.advance(token) for token in np.flatnonzero(leading & (distances > 0)).tolist()}
+        for after in dict.fromkeys(following.values()):  # many lead to the same state
+            self._way(after, _MOST_BESIDE)
+        left = _MOST
+        for token, after in following.items():
+            if after not in self._known and not after.may_end():
+                left -= self._search(after, left)
+                self._known.setdefault(after, None)
+            leading[token] = self._way(after) is not None
         return leading
 
     def nearer(self, guide: Guide) -> NDArray[np.bool_]:
@@ -95,18 +106,22 @@ class Ways:
         return nearer
 
     def _way(self, guide: Guide, most: int = _MOST) -> _Way | None:
-        """The way from a state, found in so many states; None if there is none, or none was found."""
+        """The way from a state, found with so many tokens tried; None if there is none, or none was found."""
         if guide.may_end():
             return _Way(0, None)
         if guide not in self._known:
             self._search(guide, most)
+            if most == _MOST:
+                self._known.setdefault(guide, None)
         return self._known.get(guide)
 
-    def _search(self, start: Guide, most: int) -> None:
+    def _search(self, start: Guide, most: int) -> int:
+        """Look for a way with so many tokens tried, at most; return how many were."""
         links: dict[Guide, _Link | None] = {start: None}
         waiting = [(start, self._nearest_first(start))]
-        deepest, depth = None, 0
-        while waiting and len(links) < most:
+        deepest, depth, tried = None, 0, 0
+        while waiting and tried < most:
+            tried += 1
             guide, tokens = waiting[-1]
             token = next(tokens, None)
             if token is None:
@@ -116,7 +131,7 @@ class Ways:
             way = _Way(0, None) if following.may_end() else self._known.get(following)
             if way is not None:
                 self._remember(link, links, way.steps)
-                return
+                return tried
             if len(waiting) > depth:
                 deepest, depth = link, len(waiting)
             if following not in links and following not in self._known:  # else it leads nowhere, or is on the path
@@ -125,8 +140,7 @@ class Ways:
         self.farthest = tuple(reversed([token for _, token in _back(deepest, links)]))
         if not waiting:
             self._known.update(dict.fromkeys(links))
-        elif most == _MOST:
-            self._known[start] = None
+        return tried
 
     def _remember(self, link: _Link, links: dict[Guide, _Link | None], steps: int) -> None:
         """Remember the way that was found, from every state on it."""

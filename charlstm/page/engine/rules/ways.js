@@ -16,10 +16,10 @@
  * @property {() => Generator<null>} [ready] does before what its distances need, and yields after each piece of work
  */
 
-const MOST = 20_000; // states in which one search looks for an end
-const MOST_BESIDE = 200; // and where it only has to be better than one that is known
+const MOST = 20_000; // tokens that one search for an end tries
+const MOST_BESIDE = 500; // and one for a way that only has to be better than another, or may be hard to find
 const MOST_REMEMBERED = 300_000;
-const PIECE = 100; // states that are looked at before everything else has its turn
+const PIECE = 500; // tokens that are tried before everything else has its turn
 
 /**
  * @typedef {{steps: number, token: number | null}} Way from a state to an end: its tokens, and the first of them
@@ -38,12 +38,15 @@ export class Ways {
   /**
    * A way to a place where the text may end, not always the shortest; null if none was found.
    * @param {Guide} guide which may allow tokens that lead to no end
-   * @param {number} most states in which it is looked for
+   * @param {number} most tokens that are tried, at most
    * @returns {Way | null}
    */
   way(guide, most = MOST) {
     if (guide.mayEnd()) return { steps: 0, token: null };
-    if (!this.known.has(guide.key)) for (const _ of this.search(guide, most));
+    if (!this.known.has(guide.key)) {
+      for (const _ of this.search(guide, most));
+      if (most === MOST && !this.known.has(guide.key)) this.known.set(guide.key, null);
+    }
     return this.known.get(guide.key) ?? null;
   }
 
@@ -71,19 +74,30 @@ export class Ways {
     });
   }
 
-  /** Look for all that `leadingOn` needs, in pieces. @param {Guide} guide @returns {Generator<null>} */
+  /**
+   * Look for all that `leadingOn` needs, in pieces. After each token a few are tried; after those where that was in vain,
+   * as many together as otherwise after one. So what no text can keep is soon told.
+   * @param {Guide} guide
+   * @returns {Generator<null>}
+   */
   *lookAhead(guide) {
     this.makeRoom(guide);
-    for (const [token, distance] of guide.distances().entries()) {
-      if (distance === 0 || distance === Infinity) continue;
-      const following = guide.advance(token);
-      if (!following.mayEnd() && !this.known.has(following.key)) yield* this.search(following, MOST);
+    const unsure = [...guide.distances().entries()].filter(([, distance]) => distance > 0 && distance < Infinity);
+    const states = unsure.map(([token]) => guide.advance(token)).filter((after) => !after.mayEnd());
+    const following = [...new Map(states.map((after) => [after.key, after])).values()]; // many are the same
+    for (const after of following) if (!this.known.has(after.key)) yield* this.search(after, MOST_BESIDE);
+    let left = MOST;
+    for (const after of following) {
+      if (this.known.has(after.key)) continue;
+      left -= yield* this.search(after, left);
+      if (!this.known.has(after.key)) this.known.set(after.key, null);
     }
   }
 
   /**
    * On with the token after which the end is nearest, and back where that leads nowhere.
-   * @param {Guide} start @param {number} most @returns {Generator<null>}
+   * @param {Guide} start @param {number} most tokens that are tried, at most
+   * @returns {Generator<null, number>} how many were tried
    */
   *search(start, most) {
     /** @type {Map<string, Link | null>} */
@@ -92,8 +106,9 @@ export class Ways {
     /** @type {Link | null} */
     let deepest = null;
     let depth = 0;
-    for (let looked = 1; waiting.length && links.size < most; looked++) {
-      if (looked % PIECE === 0) yield null;
+    let tried = 0;
+    while (waiting.length && tried < most) {
+      if (++tried % PIECE === 0) yield null;
       const { guide, tokens } = waiting[waiting.length - 1];
       const token = tokens.shift();
       if (token === undefined) {
@@ -105,7 +120,7 @@ export class Ways {
       const way = following.mayEnd() ? { steps: 0 } : this.known.get(following.key);
       if (way) {
         back(link, links).forEach((each, k) => this.known.set(each.from, { steps: way.steps + k + 1, token: each.token }));
-        return;
+        return tried;
       }
       if (waiting.length > depth) [deepest, depth] = [link, waiting.length];
       if (links.has(following.key) || this.known.has(following.key)) continue; // it leads nowhere, or is on the path
@@ -114,7 +129,7 @@ export class Ways {
     }
     this.farthest = back(deepest, links).map(({ token }) => token).reverse();
     if (!waiting.length) for (const key of links.keys()) this.known.set(key, null);
-    else if (most === MOST) this.known.set(start.key, null);
+    return tried;
   }
 
   /** Forget everything but the way from a state, if too much is remembered. @param {Guide} guide */
