@@ -29,11 +29,14 @@ _CLOSE = 1e-4
 
 
 def facts(root: Path, cache: Path | None) -> Iterator[tuple[str, str]]:
-    """What is known of this machine, as names and values for a person.
+    """What is known of this machine.
 
     Args:
         root: the folder of runs.
         cache: charlstm's cache folder; None is the system's.
+
+    Yields:
+        Names and values, for a person.
     """
     bits = 8 * struct.calcsize("P")
     yield "charlstm", f"{charlstm.__version__}, on Python {platform.python_version()} of {bits} bits"

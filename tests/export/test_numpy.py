@@ -226,6 +226,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {str(folder): ""} | {kind: path.read_text("utf-8") for kind, path in paths.items()}
 
 
+@pytest.mark.slow
 def test_every_program_passes_ruffs_default_checks(sources: dict[str, str]) -> None:
     folder = next(iter(sources))
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", folder]

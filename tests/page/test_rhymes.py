@@ -131,7 +131,7 @@ def test_lines_are_put_together_as_in_python(monkeypatch: pytest.MonkeyPatch) ->
     """With the same draws on both sides the same pairs are found, or the same is said where none is."""
     uniforms = np.random.default_rng(7).uniform(0.01, 0.99, (16, len(ALPHABET))).tolist()
     monkeypatch.setattr("charlstm.sampling.sampler.row_generators", lambda *_: [Cycling(uniforms)])
-    models = [random_markov(ALPHABET, seed, spread=1.0) for seed in range(4)]
+    models = [random_markov(ALPHABET, seed, spread=1.0) for seed in range(2)]
     cases = [(model, rules, config) for model in models for rules, config in CASES]
     expected = [list(in_python(*case)) for case in cases]
     asked = [{"table": model.table.tolist(), "rules": rules, "settings": config} for model, rules, config in cases]

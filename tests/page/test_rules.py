@@ -118,7 +118,9 @@ RULES = [
 ]
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize(
+    "kind", ["char", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("byte", "sentencepiece"))]
+)
 def test_rules_together_allow_what_they_allow_in_python(kind):
     texts = ["", "to", "a xx be", "\n'Te", "Anno\nNATO don", "a bed, 'tw’"]
     given = [rules for rules in RULES if kind != "byte" or "words" not in rules]
@@ -196,7 +198,7 @@ def generated(path: Path, requests, **writing):
     return evaluate(GENERATE, {"file": str(path), "requests": requests})
 
 
-@pytest.mark.parametrize("length", [1, 30, 400])
+@pytest.mark.parametrize("length", [*(pytest.param(length, marks=pytest.mark.slow) for length in (1, 30)), 400])
 def test_what_is_written_matches_in_python(length, tmp_path):
     patterns = [
         r"[a-z ]{10}\.", r"\w+(?: \w+){3,}!", r"(?:[A-Z][a-z]{2,8}\n){4}", "a*b?c", r"\d+\.\d\d é😀?", r"[^\n]+\n\n",

@@ -73,7 +73,7 @@ def test_particles_leave_the_garden_path_that_a_guide_alone_follows() -> None:
 
 
 @pytest.mark.parametrize(
-    "temperature", [pytest.param(0.5, marks=pytest.mark.slow), 1.0, pytest.param(2.0, marks=pytest.mark.slow)]
+    "temperature", [pytest.param(temperature, marks=pytest.mark.slow) for temperature in (0.5, 1.0, 2.0)]
 )
 def test_the_more_particles_the_nearer(temperature: float) -> None:
     model = random_markov("abcd", 4, spread=1.0)

@@ -48,6 +48,9 @@ class TextsAsJson:
             number: its number, from 1.
             fragments: all of it.
             facts: more to say of it.
+
+        Returns:
+            A line, with its end.
         """
         tokens = [
             {
