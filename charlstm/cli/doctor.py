@@ -84,7 +84,7 @@ def _devices() -> Iterator[tuple[str, str]]:
 def _folder(path: Path) -> str:
     """A folder's place, and whether files can be written there."""
     there = next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
-    can = "can be written" if os.access(there, os.W_OK) else "cannot be written"
+    can = "can be written" if there.is_dir() and os.access(there, os.W_OK) else "cannot be written"
     new = "" if there == path.absolute() else "not there yet, "
     return f"{_at_home(str(path.absolute()))}: {new}{can}, {shutil.disk_usage(there).free / 1e9:.1f} GB free"
 
@@ -92,7 +92,7 @@ def _folder(path: Path) -> str:
 def _at_home(path: str) -> str:
     """A path without the name of the person at home there."""
     home = str(Path.home())
-    return path.replace(home, "~") if len(home) > 1 else path
+    return re.sub(rf"^{re.escape(home)}(?=[/\\]|$)", "~", path) if len(home) > 1 else path
 
 
 def self_test() -> float:

@@ -171,9 +171,11 @@ class Couplets:
     ) -> list[_Place]:
         """Second lines, each with a word that rhymes, and its end."""
         shortest, longest = int(size * _LEAST_SHARE), max(8, int(size * _MOST_SHARE))
+        least, most = shortest - max(map(len, words)), longest - min(map(len, words))
         drawn = self._drawn(begin, recent, longest, rng)
-        fitting = [place for place in drawn if not place.text or place.text[-1].isspace()]
-        complete = self._with_words(fitting, words)
+        # Lines begin alike, so early places weigh most: those that no word makes long enough would crowd out others.
+        fitting = [place for place in drawn if least <= len(place.text) <= most]
+        complete = self._with_words([place for place in fitting if not place.text or place.text[-1].isspace()], words)
         return self._ended([place for place in complete if shortest <= len(place.text) <= longest], _GOES_ON)
 
     def _drawn(self, begin: _Place, recent: Sequence[int], longest: int, rng: np.random.Generator) -> list[_Place]:

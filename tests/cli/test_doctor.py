@@ -67,3 +67,16 @@ def test_an_engine_that_computes_something_else_is_found(tmp_path: Path) -> None
 def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.os, "access", lambda *_: False)
     assert "cannot be written" in doctor._folder(tmp_path)
+
+
+def test_a_file_in_the_way_of_a_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    assert ": not there yet, cannot be written, " in doctor._folder(tmp_path / "file" / "cache")
+    assert ": cannot be written, " in doctor._folder(tmp_path / "file")
+    assert ": not there yet, can be written, " in doctor._folder(tmp_path / "cache")
+
+
+def test_only_the_home_folder_itself_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: Path("/root"))
+    paths = ("/root", "/root/runs", "/rootfs/runs", "/mnt/root/runs")
+    assert [doctor._at_home(path) for path in paths] == ["~", "~/runs", "/rootfs/runs", "/mnt/root/runs"]

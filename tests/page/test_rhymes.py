@@ -58,6 +58,21 @@ def test_words_of_any_letters_rhyme_as_in_python(words: list[str]) -> None:
     check_words(words)
 
 
+MANY = """
+const { lastWord, Rhymes } = await import(`${page}/engine/rules/rhymes.js`);
+const begun = performance.now();
+const rhymes = new Rhymes(Array.from({ length: 30_000 }, (_, number) => `${number.toString(36)}enata`));
+const last = lastWord(`${"b".repeat(40_000)}!`);
+console.log(JSON.stringify([rhymes.byEnd.get("ata").get("n").length, last, performance.now() - begun]));
+"""
+
+
+def test_many_words_of_one_end_take_no_time_of_their_square() -> None:
+    count, last, milliseconds = evaluate(MANY)
+    assert (count, last) == (30_000, "")
+    assert milliseconds < 5000
+
+
 # ---- lines -----------------------------------------------------------------------------------------------------------
 
 PAIRS = """

@@ -113,6 +113,7 @@ RULES = [
     {"words": True, "match": "[a-z ]{7}\\."},
     {"words": ["cat", "don't", "bé"], "max_line": 5},
     {"words": "A cat, a bed -- don't! zz"},
+    {"words": ["a cat", "bed,\nbé", ""]},
     {"words": True, "match": r"\w+", "max_line": 2},
     {"words": True, "starts": "to,and", "max_line": 6, "match": r"[a-z\n ]*"},
 ]
@@ -145,7 +146,7 @@ def test_what_no_text_can_keep_is_one_line():
         {"starts": "Tü"}, {"starts": ["a\nb"]}, {"max_line": 1001}, {"max_line": -1},
         {"words": True, "match": "[jx]+"}, {"words": True, "starts": "Nato"}, {"match": "a{5}", "max_line": 3},
         {"match": "[aeb]{4}", "words": True, "max_line": 3}, {"words": ["zz"]}, {"words": "zz, zy"},
-        {"words": "za", "rhyme": True},
+        {"words": "za", "rhyme": True}, {"words": ["", "!"]},
     ]  # fmt: skip
     check([case("char", each, steps=3) for each in cases])
     check([case("byte", {"words": True}), case("byte", {"rhyme": True}), case("sentencepiece", {"rhyme": True})])

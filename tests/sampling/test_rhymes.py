@@ -212,6 +212,17 @@ def test_second_lines_are_drawn_as_the_network_would_among_those_that_rhyme(monk
     assert differences.sum() / 2 < 0.1
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_many_lines_to_choose_from_do_not_crowd_out_those_that_are_long_enough(seed: int) -> None:
+    model = random_markov(ALPHABET, seed, spread=1.0)
+    couplets = Couplets(model, Rhymes(WORDS), SampleConfig(), lines=1000)
+    start = prefill(model, [len(ALPHABET) - 1])
+    begin = _Place((), "", start, 0, couplets._scores(start)[0], None)
+    lines = couplets._second_lines(begin, [], 60, ("light", "bright"), np.random.default_rng(seed))
+    assert len(lines) > 30
+    assert all(45 <= len(line.text.rstrip("\n,.")) <= 78 for line in lines)
+
+
 def test_a_mark_before_the_end_is_liked_better() -> None:
     model = random_markov(ALPHABET, 8, spread=0.0)
     texts = [text_of(drawn(model, seed=seed, lines=2)) for seed in range(10)]

@@ -137,6 +137,9 @@ def test_what_excludes_each_other_is_told_with_the_place() -> None:
         ({"max_line": 1001}, "must be 0 (any number) to 1,000"),
         ({"max_line": 2.5}, "`max_line=2.5` must be a whole number"),
         ({"words": 3}, "`words=3` must be True, a text or a list of words"),
+        ({"words": ["a", None]}, "`words=['a', None]` must be True, a text or a list of words"),
+        ({"words": b"ab"}, "`words=b'ab'` must be True, a text or a list of words"),
+        ({"rhyme": "no"}, "`rhyme='no'` must be True or False"),
         ({"no_copy": 19}, "`no_copy=19` must be 20 or more, or 0 (off)"),
         ({"match": "a", "particles": 0}, "`particles=0` must be 1 (off) to 1,000"),
         ({"particles": 4}, "`particles=4` is for a text under a rule. Set `match`, "),
@@ -154,8 +157,9 @@ def test_a_wrong_value_is_one_line(given: dict[str, Any], message: str) -> None:
     [
         ("char", {"starts": "a,öl"}, "line 2 of starts: character 'ö' (U+00F6) at position 0 is not in the alphabet"),
         ("char", {"match": "a[öü]"}, "match: no character of [öü], at position 1, is in the alphabet"),
-        ("char", {"words": "ÖL"}, "the list of `words` has none in letters that this model knows"),
-        ("char", {"words": ()}, "the list of `words` has none"),
+        ("char", {"words": "ÖL"}, "the list of words has none in letters that this model knows"),
+        ("char", {"words": ()}, "the list of words has none"),
+        ("char", {"words": ["", "\n", "!"]}, "the list of words has none"),
         ("byte", {"words": True}, "words cannot be kept to by a network of bytes"),
         ("sentencepiece", {"no_copy": 40}, "a network of pieces of words cannot keep to `no_copy`"),
         ("byte", {"rhyme": True}, "`rhyme` is for a network of characters"),
@@ -193,6 +197,8 @@ def test_settings_as_they_are_typed() -> None:
     assert RuleSettings(match="", max_line=3, words="a").given == ("match", "max_line", "words")
     text, listed = rules(words="the owl sat"), rules(words=["owl", "sat", "the"])
     assert write("char", text, "the ") == write("char", listed, "the ")
+    phrases = rules(words=["the owl", "\nsat!", ""])
+    assert write("char", text, "the ") == write("char", phrases, "the ")
     assert set(find_words(write("char", text, "the "))) <= {"the", "owl", "sat"}
 
 

@@ -143,8 +143,12 @@ class Couplets {
    */
   *secondLines(begin, recent, size, words) {
     const [shortest, longest] = [Math.floor(size * LEAST_SHARE), Math.max(8, Math.floor(size * MOST_SHARE))];
+    const lengths = words.map(lengthOf);
+    const [least, most] = [shortest - Math.max(...lengths), longest - Math.min(...lengths)];
     const drawn = yield* this.drawn(begin, recent, longest);
-    const complete = yield* this.withWords(drawn.filter(({ text }) => /^$|\s$/.test(text)), words);
+    // Lines begin alike, so early places weigh most: those that no word makes long enough would crowd out others.
+    const able = drawn.filter(({ text }) => least <= lengthOf(text) && lengthOf(text) <= most);
+    const complete = yield* this.withWords(able.filter(({ text }) => /^$|\s$/.test(text)), words);
     const fitting = complete.filter(({ text }) => shortest <= lengthOf(text) && lengthOf(text) <= longest);
     return yield* this.ended(fitting, GOES_ON);
   }

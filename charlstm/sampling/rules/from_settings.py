@@ -70,7 +70,8 @@ class RuleSettings:
             require_whole("particles", self.particles)
             particles = f"1 (off) to {_MOST_PARTICLES:,}"
             require("particles", self.particles, 1 <= self.particles <= _MOST_PARTICLES, particles)
-        require("words", self.words, isinstance(self.words, Collection | bool), "True, a text or a list of words")
+        require("words", self.words, _are_words(self.words), "True, a text or a list of words")
+        require("rhyme", self.rhyme, isinstance(self.rhyme, bool), "True or False")
         if (self.particles or 1) > 1 and not self.given:
             hint = "Set `match`, `starts`, `max_line`, `words`, `no_copy` or `rhyme`."
             raise UsageError(f"`particles={self.particles}` is for a text under a rule", hint=hint)
@@ -206,6 +207,13 @@ def _starts(value: object) -> tuple[str, ...]:
     return tuple(value)  # type: ignore[arg-type]
 
 
+def _are_words(value: object) -> bool:
+    """Whether it is one of what `RuleSettings.words` may be."""
+    if isinstance(value, bool | str):
+        return True
+    return isinstance(value, Collection) and all(isinstance(word, str) for word in value)
+
+
 def _check_starts(starts: tuple[str, ...], tokenizer: Tokenizer) -> None:
     for number, start in enumerate(starts, 1):
         unknown = tokenizer.unknown_characters(start)
@@ -227,13 +235,13 @@ def _rhymes(settings: RuleSettings, own_words: Collection[str], tokenizer: Token
     known = [word for word in words if not tokenizer.unknown_characters(word)]
     if not known:
         what = "this network knows no words that could rhyme: its text has none, or is older than their list"
-        raise UsageError(what, hint="Train it again, or set `words` to a list.")
+        raise UsageError(what, hint="Train it again, or give it a list of words.")
     return Rhymes(known)
 
 
 def _listed(words: str | Collection[str]) -> Collection[str]:
-    """The words of a text or of a list."""
-    return find_words(words) if isinstance(words, str) else words
+    """The words of a text or of a list, whose texts may be of several words, or of none."""
+    return find_words(words if isinstance(words, str) else "\n".join(words))
 
 
 def _vocabulary(
@@ -246,5 +254,5 @@ def _vocabulary(
         return Vocabulary(own_words, tokenizer)
     listed = _listed(words)
     if all(tokenizer.unknown_characters(word) for word in listed):
-        raise UsageError("the list of `words` has none in letters that this model knows")
+        raise UsageError("the list of words has none in letters that this model knows")
     return Vocabulary(listed, tokenizer)

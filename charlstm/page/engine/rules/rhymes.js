@@ -20,7 +20,9 @@ export class Rhymes {
       const { before, end } = splitRhyme(word);
       if (!end) continue;
       const others = this.byEnd.get(end) ?? new Map();
-      this.byEnd.set(end, others.set(before, [...(others.get(before) ?? []), word]));
+      const same = others.get(before) ?? [];
+      same.push(word);
+      this.byEnd.set(end, others.set(before, same));
     }
   }
 
@@ -67,5 +69,6 @@ function bare(letter) {
 
 /** The letters that a text ends with. @param {string} text */
 export function lastWord(text) {
-  return /[\p{L}\p{M}]*$/u.exec(text)?.[0] ?? "";
+  const characters = Array.from(text);
+  return characters.slice(characters.findLastIndex((each) => !/[\p{L}\p{M}]/u.test(each)) + 1).join("");
 }

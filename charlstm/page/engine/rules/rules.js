@@ -76,7 +76,7 @@ export class Rules {
     this.compiled = new Map();
     const listed = listOf(settings.words);
     if (listed && !knownWords(listed, tokenizer).length) {
-      throw fault("the list of `words` has none in letters that this model knows");
+      throw fault("the list of words has none in letters that this model knows");
     }
     this.vocabulary = settings.words ? new Vocabulary(listed ?? words, tokenizer) : null;
     this.rhymes = settings.rhyme ? rhymesOf(listed ?? words, tokenizer, record) : null;
@@ -146,8 +146,8 @@ function startsOf(starts) {
 
 /** The words of a list, or of a text; null if none is given. @param {boolean | string | string[] | null} [words] */
 function listOf(words) {
-  if (typeof words === "string") return findWords(words);
-  return Array.isArray(words) ? words : null;
+  if (Array.isArray(words)) return findWords(words.join("\n"));
+  return typeof words === "string" ? findWords(words) : null;
 }
 
 /** @param {string[]} words @param {Tokenizer} tokenizer @param {string} record */
@@ -158,7 +158,7 @@ function rhymesOf(words, tokenizer, record) {
   const known = knownWords(words, tokenizer);
   if (known.length) return new Rhymes(known);
   const what = "this network knows no words that could rhyme: its text has none, or is older than their list";
-  throw fault(what, "Train it again, or set `words` to a list.");
+  throw fault(what, "Train it again, or give it a list of words.");
 }
 
 /** @param {string[]} starts @param {Tokenizer} tokenizer */
