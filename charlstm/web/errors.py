@@ -81,7 +81,9 @@ def describe(fault: Exception) -> tuple[int, dict[str, Any]]:
         known = ((status, code) for kind, status, code in _KINDS if isinstance(fault, kind))
         status, code = next(known, (500, "fault"))
         setting = _SETTING.match(fault.what)
-        param = str(fault.where) if isinstance(fault, UnknownCharacter) else setting[1] if setting else None
+        param = setting[1] if setting else None
+        if isinstance(fault, UnknownCharacter):  # which may be in "line 2 of starts"
+            param = str(fault.where).rpartition(" of ")[2]
         message = str(fault)
     kind = "invalid_request_error" if status < 500 else "server_error"
     return status, {"error": {"message": message, "type": kind, "param": param, "code": code}}
