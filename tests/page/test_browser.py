@@ -572,6 +572,52 @@ def test_nothing_is_wider_than_the_screen(browser, addresses, width):
 
 
 @pytest.mark.slow
+def test_the_header_stays_one_row_when_it_says_how_the_writing_went(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        before = page.locator("header").bounding_box()["height"]
+        write_on(page, 1000)
+        wait_until(page, "document.querySelector('#status').textContent.includes(' a second')")
+        wait_until(page, "document.querySelector('#facts').textContent.includes('this text')")
+        assert page.locator("header").bounding_box()["height"] == before
+        theme, asked = (page.locator(each).bounding_box() for each in ("#theme", "#help"))
+        assert asked["y"] == theme["y"]
+        assert asked["x"] > theme["x"]
+
+
+@pytest.mark.slow
+def test_the_tabs_stand_in_one_row_on_a_narrow_screen(browser, addresses):
+    for page in open_page(browser, addresses["file"], viewport={"width": 320, "height": 700}):
+        for name in ("branches", "learn"):  # the chosen one is bold, and wider for it
+            page.click(f"#tab-{name}")
+            assert len({each.bounding_box()["y"] for each in page.locator("[role=tab]").all()}) == 1
+
+
+@pytest.mark.slow
+def test_ways_of_different_lengths_begin_at_the_same_height(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        type_text(page, "The ")
+        page.click("#ways")
+        wait_until(page, "document.querySelectorAll('#three button').length === 3 && "
+                               "document.querySelector('#go').textContent === 'Write on'")  # fmt: skip
+        page.evaluate("document.querySelector('#three button').append('\\n'.repeat(20))")
+        assert len({each.bounding_box()["y"] for each in page.locator("#three small").all()}) == 1
+
+
+@pytest.mark.slow
+def test_lists_keep_their_distance_and_every_field_its_width(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        set_rules(page, max_line="30")
+        label = page.locator("label:has(#rule-list)").bounding_box()
+        assert page.locator("#rule-list").bounding_box()["width"] == pytest.approx(label["width"], abs=1)
+        for tab, list_of in (("next", "#bars"), ("fan", ".paths"), ("branches", "[role=tree]")):
+            page.click(f"#tab-{tab}")
+            assert (
+                page.evaluate("selector => getComputedStyle(document.querySelector(selector)).marginTop", list_of)
+                == "12px"
+            )
+
+
+@pytest.mark.slow
 def test_forced_colours_show_the_text(browser, addresses):
     for page in open_page(browser, addresses["file"], forced_colors="active"):
         type_text(page, "The ")

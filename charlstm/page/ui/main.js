@@ -107,6 +107,7 @@ function facts(session, marks) {
   const own = bits ? ` · ${bits.toFixed(2)} bits on unseen text` : "";
   say(byId("facts"), `${shape}${own}${Number.isNaN(here) ? "" : ` · this text ${here.toFixed(2)} bits`}`);
   say(byId("status"), session.fault || session.status);
+  byId("status").classList.toggle("fault", session.fault !== "");
   byId("model").value = session.model;
 }
 
