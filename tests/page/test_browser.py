@@ -617,6 +617,92 @@ def test_lists_keep_their_distance_and_every_field_its_width(browser, addresses)
             )
 
 
+def letters_of_strip(page, blank=False):
+    """The picture of the row of letters above the heat map, or what it is without any."""
+    return page.evaluate(
+        """blank => {
+          const canvas = document.querySelector("#strip canvas");
+          const row = new OffscreenCanvas(canvas.width, 20).getContext("2d", { willReadFrequently: true });
+          if (!blank) row.drawImage(canvas, 0, 0);
+          return [...row.getImageData(0, 0, canvas.width, 20).data].join();
+        }""",
+        blank,
+    )
+
+
+@pytest.mark.slow
+def test_the_heat_map_turns_dark_with_the_page_and_goes_with_the_text(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        type_text(page, "The tide was out")
+        page.wait_for_selector("#strip canvas[aria-label*='16 characters']")
+        light = letters_of_strip(page)
+        page.click("#theme")
+        page.wait_for_timeout(200)
+        assert letters_of_strip(page) != light
+        page.click("#tab-branches")
+        page.click("text=New text")
+        wait_until(page, "!document.querySelector('#strip canvas').hasAttribute('aria-label')")
+        assert letters_of_strip(page) == letters_of_strip(page, blank=True)
+
+
+@pytest.mark.slow
+def test_a_new_text_is_begun_with_the_caret_in_it_and_says_nothing_of_the_old_one(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        write_on(page)
+        wait_until(page, "document.querySelector('#status').textContent.includes(' a second')")
+        page.click("#tab-branches")
+        page.click("text=New text")
+        page.keyboard.type("Tide")
+        scored(page)
+        assert text_of(page) == "Tide"
+        assert page.inner_text("#status") == ""
+
+
+@pytest.mark.slow
+def test_what_is_typed_after_a_click_on_a_button_goes_into_the_text(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        write_on(page)
+        before = text_of(page)
+        page.keyboard.type("Tide 1")
+        assert text_of(page) == before + "Tide 1"
+
+
+@pytest.mark.slow
+def test_what_is_off_inside_leaves_no_empty_fields(browser, addresses):
+    for page in open_page(browser, addresses["file"], viewport={"width": 320, "height": 700}):
+        assert not page.is_checked("#strip-on")
+        assert not [each for each in page.locator("#strip select").all() if each.is_visible()]
+        type_text(page, "The ")
+        page.check("#strip-on")
+        page.wait_for_selector("#strip select[aria-label=Part]")
+
+
+@pytest.mark.slow
+def test_the_help_opens_at_its_beginning(browser, addresses):
+    for page in open_page(browser, addresses["file"], viewport={"width": 320, "height": 500}):
+        page.click("#help")
+        assert page.evaluate("document.querySelector('#keys').scrollTop") == 0
+        assert {"Mix", "Learn"} <= {each.inner_text() for each in page.locator("#keys strong").all()}
+        page.click("#keys button")
+        assert page.locator("#keys").is_hidden()
+
+
+@pytest.mark.slow
+def test_the_header_says_who_writes_and_a_mix_lets_go_of_a_unit(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        page.click("#tab-units")
+        page.wait_for_selector(".unit")
+        page.check(".unit input[type=checkbox]")
+        wait_until(page, "document.querySelector('#facts').textContent.includes('unit 3 held at 0.00')")
+        page.click("#tab-mix")
+        page.check("#mix-on")
+        wait_until(page, "document.querySelector('#facts').textContent.includes('tiny 50 % + other 50 %')")
+        assert "held" not in page.inner_text("#facts")
+        assert not page.is_checked(".unit input[type=checkbox]")
+        pad = page.locator(".pad").bounding_box()
+        assert pad["height"] < pad["width"] / 3  # two networks are mixed along a line
+
+
 @pytest.mark.slow
 def test_forced_colours_show_the_text(browser, addresses):
     for page in open_page(browser, addresses["file"], forced_colors="active"):

@@ -1,6 +1,6 @@
 /** The page: everything is shown from one session, and everything a person does changes it. */
 import { barList } from "./bars.js";
-import { byId, element, say } from "./dom.js";
+import { byId, element, percent, say } from "./dom.js";
 import { Editor } from "./editor.js";
 import { keysDialog } from "./keys.js";
 import { bitsPerCharacter, rankShade, surpriseShade } from "./marks.js";
@@ -57,7 +57,7 @@ export async function start(backend) {
   chooser(session);
   buttons(session);
   keys(session, editor);
-  keysDialog();
+  keysDialog(Boolean(backend.learn));
   let timer = 0;
 
   function show() {
@@ -101,14 +101,22 @@ function classes(mark, colour, forked, unit) {
 
 /** @param {import("./session.js").Session} session @param {import("./tree.js").Marks[]} marks */
 function facts(session, marks) {
-  const { architecture: net, bits_per_char: bits } = session.facts;
-  const shape = `${net.ensemble > 1 ? `${net.ensemble} of ` : ""}${net.num_layers}×${net.hidden_size} ${net.cell}`;
+  const { hold } = session;
   const here = bitsPerCharacter(marks);
-  const own = bits ? ` · ${bits.toFixed(2)} bits on unseen text` : "";
-  say(byId("facts"), `${shape}${own}${Number.isNaN(here) ? "" : ` · this text ${here.toFixed(2)} bits`}`);
+  const held = hold ? ` · unit ${hold.unit} held at ${hold.value.toFixed(2)}` : "";
+  say(byId("facts"), `${whoWrites(session)}${Number.isNaN(here) ? "" : ` · this text ${here.toFixed(2)} bits`}${held}`);
   say(byId("status"), session.fault || session.status);
   byId("status").classList.toggle("fault", session.fault !== "");
   byId("model").value = session.model;
+}
+
+/** The network that is asked, or the mix. @param {import("./session.js").Session} session */
+function whoWrites(session) {
+  const { mix, models } = session;
+  if (mix) return mix.map(({ model, weight }) => `${models.find(({ id }) => id === model)?.name ?? model} ${percent(weight)}`).join(" + ");
+  const { architecture: net, bits_per_char: bits } = session.facts;
+  const shape = `${net.ensemble > 1 ? `${net.ensemble} of ` : ""}${net.num_layers}×${net.hidden_size} ${net.cell}`;
+  return bits ? `${shape} · ${bits.toFixed(2)} bits on unseen text` : shape;
 }
 
 /** @param {import("./session.js").Session} session */
@@ -156,17 +164,17 @@ function find(root, id) {
 
 /** @param {string} colour @param {UnitColour} coloured */
 function legend(colour, coloured) {
+  const about = { surprise: "Surprise", rank: "Place among its guesses", unit: coloured.words() }[colour];
   const keys = {
     surprise: [["less than 1 bit", "s0"], ["1", "s1"], ["2", "s2"], ["4", "s3"], ["6", "s4"], ["9 bits and more", "s5"]],
     rank: [["the likeliest", "r0"], ["2nd or 3rd", "r1"], ["to 10th", "r2"], ["to 30th", "r3"], ["less likely", "r4"]],
     unit: [["low", "u1"], ["high", "u11"]],
     plain: [],
   }[colour] ?? [];
-  const words = colour === "unit" ? coloured.words() : "";
   const list = byId("legend");
-  if (list.dataset.of === colour + words) return;
-  list.dataset.of = colour + words;
-  list.replaceChildren(...(words ? [`${words}:`] : []), ...keys.map(([text, name]) => element("span", { class: name }, text)), element("span", { class: "typed" }, "bold: typed"));
+  if (list.dataset.of === colour + about) return;
+  list.dataset.of = colour + about;
+  list.replaceChildren(...(about ? [`${about}:`] : []), ...keys.map(([text, name]) => element("span", { class: name }, text)), element("span", { class: "typed" }, "bold: typed"));
 }
 
 /** @param {import("./session.js").Session} session @param {UnitColour} coloured @returns {(() => any)[]} */
@@ -263,7 +271,10 @@ function keys(session, editor) {
       const at = all.findIndex((part) => part?.closest("section, aside")?.contains(document.activeElement));
       all[(at + (event.shiftKey ? all.length - 1 : 1)) % all.length]?.focus();
     } else if (session.waysOn.length && digit >= 1 && digit <= session.waysOn.length && !command && !event.altKey) session.pick(digit - 1);
-    else return;
+    else {
+      if (meantForText(event)) editor.focus(session.caret); // which then takes the key
+      return;
+    }
     event.preventDefault();
   });
   byId("bars").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
@@ -274,6 +285,12 @@ function keys(session, editor) {
     editor.focus(session.caret);
     event.preventDefault();
   });
+}
+
+/** Whether a key writes a character where nothing else takes one: after a click on "Write on", say. @param {KeyboardEvent} event */
+function meantForText({ key, target, ctrlKey, metaKey, altKey }) {
+  if (ctrlKey || metaKey || altKey || key === " " || Array.from(key).length !== 1) return false;
+  return target === document.body || (target instanceof HTMLElement && target.matches("#text .bar button"));
 }
 
 /** Whether someone types in a field of its own, whose keys are its own. @param {EventTarget | null} target */

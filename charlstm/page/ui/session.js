@@ -121,6 +121,7 @@ export class Session {
     const written = Array.from(drawn);
     const marks = written.map(() => ({ ...TYPED, drawn: true }));
     this.commit(append(root, root.id, written, marks), root.characters.length + written.length);
+    this.status = "";
     this.rescore();
   }
 

@@ -68,7 +68,7 @@ export function nextView(panel, session) {
       const again = list.querySelector(`[data-id="${focused}"]`) ?? list.querySelector("button");
       /** @type {HTMLElement | null} */ (again)?.focus();
     }
-    note.textContent = `Above each other: the network, and what temperature and filters leave. It expects ${(here.next.entropy / Math.LN2).toFixed(1)} bits.`;
+    note.textContent = `Upper bars show what the network thinks, lower bars what temperature and filters leave of it. It expects a surprise of ${(here.next.entropy / Math.LN2).toFixed(1)} bits.`;
   };
 }
 
