@@ -24,6 +24,7 @@ export function unitsView(panel, session, shown) {
       note.textContent = units.length
         ? "What each unit follows, and how well: 1 is always, 0 not at all; in brackets, the best that chance would do. Hold one, and see what it does to the text."
         : "No units are named for this network.";
+      /** @type {ReturnType<typeof card>[]} */
       const cards = units.map((/** @type {any} */ unit) => card(unit, session, shown));
       list.replaceChildren(...cards.map(({ node }) => node));
       shows = cards.map(({ show }) => show);
