@@ -668,6 +668,20 @@ def test_what_is_typed_after_a_click_on_a_button_goes_into_the_text(browser, add
 
 
 @pytest.mark.slow
+def test_one_key_goes_round_the_parts_of_the_page(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        type_text(page, "The ")
+        reached = []
+        for key in ("F6", "F6", "F6", "Shift+F6", "Shift+F6"):
+            page.keyboard.press(key)
+            reached.append(page.evaluate("document.activeElement.id"))
+        assert reached == ["tab-next", "strip-on", "area", "strip-on", "tab-next"]
+        page.click("#go")
+        page.keyboard.press("F6")
+        assert page.evaluate("document.activeElement.id") == "tab-next"
+
+
+@pytest.mark.slow
 def test_what_is_off_inside_leaves_no_empty_fields(browser, addresses):
     for page in open_page(browser, addresses["file"], viewport={"width": 320, "height": 700}):
         assert not page.is_checked("#strip-on")

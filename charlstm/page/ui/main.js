@@ -249,7 +249,7 @@ function buttons(session) {
 
 /** @param {import("./session.js").Session} session @param {Editor} editor */
 function keys(session, editor) {
-  const parts = () => [editor.area, byId("go"), byId("tabs").querySelector("[aria-selected=true]"), byId("strip").querySelector("input")];
+  const parts = () => [editor.area, byId("tabs").querySelector("[aria-selected=true]"), byId("strip").querySelector("input")];
   document.addEventListener("keydown", (event) => {
     const command = event.ctrlKey || event.metaKey;
     const elsewhere = inField(event.target);
