@@ -746,6 +746,29 @@ def test_before_anything_is_asked_for_it_has_written(browser, tmp_path):
     assert texts[0] == texts[1]
 
 
+def test_another_network_begins_in_its_own_words_unless_something_was_written(browser, tmp_path):
+    starts = {"tiny": "The cat sat on the mat, ", "other": "Abba had a bad cab, "}
+    networks = {"tiny": network(), "other": network("\n Aabcdh.,", seed=2, name="other")}
+    networks = {
+        name: dataclasses.replace(each, writing=each.writing.replace(starts=("a. " + starts[name],)))
+        for name, each in networks.items()
+    }
+    shared = [Shared(name, each) for name, each in networks.items()]
+    (tmp_path / "page.html").write_bytes(html_page(shared, "float32"))
+    for page in open_page(browser, (tmp_path / "page.html").as_uri()):
+        for name in ("other", "tiny"):
+            page.select_option("#model", name)
+            scored(page)
+            assert text_of(page).startswith(starts[name][:10])
+            assert page.inner_text("#status") == ""
+        type_text(page, "The end")
+        scored(page)
+        page.select_option("#model", "other")  # which does not know them
+        wait_until(page, "document.querySelector('#status').classList.contains('fault')")
+        assert text_of(page).endswith("The end")
+        assert page.locator("#bars button").count() == 0
+
+
 def test_hostile_text_stays_text(browser, tmp_path):
     hostile = "<script>alert(1)</scrp&\"'\u202e\u200f\x00\x1b\u2028`${}"
     alphabet = "".join(sorted(set(hostile + "\n ")))

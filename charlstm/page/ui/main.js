@@ -41,7 +41,7 @@ export async function start(backend) {
     if (session.models.some(({ id }) => id === before.model)) session.model = before.model;
     Object.assign(session, { root: before.root, settings: before.settings, caret: before.caret });
     session.rescore();
-  } else session.begin(session.facts.opening ?? "", session.facts.written ?? "");
+  } else session.begin(...opening(session));
 
   const editor = new Editor({
     edited: (from, to, characters) => session.type(from, to, characters),
@@ -222,7 +222,16 @@ function chooser(session) {
   select.value = session.model;
   byId("model-field").hidden = session.models.length < 2;
   document.title = session.models.length < 2 ? `${session.facts.name} · charlstm` : "charlstm";
-  select.onchange = () => session.ask(select.value, null);
+  select.onchange = () => {
+    const untouched = session.text === opening(session).join("");
+    session.ask(select.value, null);
+    if (untouched) session.begin(...opening(session)); // each network begins in its own words: it may not know the others'
+  };
+}
+
+/** What the network begins with, and how it goes on. @param {import("./session.js").Session} session @returns {[string, string]} */
+function opening({ facts }) {
+  return [facts.opening ?? "", facts.written ?? ""];
 }
 
 /** A network has joined the others. @param {import("./session.js").Session} session */

@@ -54,6 +54,11 @@ export function nextView(panel, session) {
     const fresh = here?.at === caret;
     say(title, caret === session.length ? "What may come next" : "What may stand here");
     list.setAttribute("aria-busy", String(!fresh)); // until then they are those of another place
+    if (!here && session.fault) {
+      list.replaceChildren(); // there will be none, and those were another network's
+      note.textContent = "";
+      shown = [];
+    }
     if (!here || !fresh) return;
     const character = session.characters()[caret];
     const now = [here, settings, own, session.mix, character];
