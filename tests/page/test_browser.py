@@ -599,8 +599,14 @@ def test_ways_of_different_lengths_begin_at_the_same_height(browser, addresses):
         page.click("#ways")
         wait_until(page, "document.querySelectorAll('#three button').length === 3 && "
                                "document.querySelector('#go').textContent === 'Write on'")  # fmt: skip
-        page.evaluate("document.querySelector('#three button').append('\\n'.repeat(20))")
-        assert len({each.bounding_box()["y"] for each in page.locator("#three small").all()}) == 1
+        heights = page.evaluate(
+            """() => {
+              document.querySelector("#three button").append("\\n".repeat(20));
+              return [...document.querySelectorAll("#three small")].map(each => each.getBoundingClientRect().top);
+            }"""
+        )
+        assert len(heights) == 3
+        assert len(set(heights)) == 1
 
 
 @pytest.mark.slow
