@@ -80,7 +80,7 @@ def settings_of(given: LastingRules, loaded: Writer) -> RuleSettings:
         raise UsageError("--words and --words-of exclude each other", hint="Leave one of them out.")
     words: bool | str = given.words
     if given.words_of:
-        words = prompt_text(None, given.words_of, loaded, "list of words")
+        words = prompt_text(None, given.words_of, loaded, "word list")
     lasting = RuleSettings(max_line=given.max_line, words=words, no_copy=given.no_copy)
     if not isinstance(given, AllRules):
         return lasting

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from http import HTTPStatus
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -21,6 +22,11 @@ _KINDS: tuple[tuple[type[CharlstmError], int, str | None], ...] = (
     (IncompatibleError, 400, "incompatible"),
     (NotFoundError, 404, "not_found"),
 )
+_PAGES = {
+    404: ("no_such_page", "There is no such page; /openapi.json lists those there are."),
+    405: ("wrong_method", "This page has to be asked with another method; /openapi.json says which."),
+}
+"""What is said of a request that reaches nothing: a code and a message."""
 _SETTING = re.compile(r"(?:`|there is no setting ')(\w+)")
 
 
@@ -76,7 +82,9 @@ def describe(fault: Exception) -> tuple[int, dict[str, Any]]:
     if isinstance(fault, Refusal):
         status, code, message = fault.status, fault.code, str(fault)
     elif isinstance(fault, HTTPException):
-        status, code, message = fault.status_code, "no_such_page", fault.detail
+        status = fault.status_code
+        code, told = _PAGES.get(status, ("refused", fault.detail))
+        message = told if fault.detail == HTTPStatus(status).phrase else fault.detail
     elif isinstance(fault, CharlstmError):
         known = ((status, code) for kind, status, code in _KINDS if isinstance(fault, kind))
         status, code = next(known, (500, "fault"))

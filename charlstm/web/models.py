@@ -145,7 +145,7 @@ class Library:
         """
         found = self.models.get(self.default if name is None else name)
         if found is None:
-            raise NotFoundError(f"`model={name!r:.60}` is not served", hint=f"There is {', '.join(self.models)}.")
+            raise NotFoundError(f"`model={name!r:.60}` is not served", hint=f"These are: {', '.join(self.models)}.")
         return found
 
     def network(self, asked: Which) -> Network:

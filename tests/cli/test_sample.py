@@ -140,6 +140,8 @@ def test_words_of_the_training_text_and_texts_that_end_with_one(run: Any, root: 
 
     refused = run("--words")
     assert (refused.code, "this network knows no words" in refused.err) == (2, True)
+    missing = run("--words-of", "none.txt")
+    assert (missing.code, missing.err.strip()) == (4, "charlstm: none.txt: no such word list file")
     path = root / "plain-1" / "model.safetensors"
     write(path, replace(read(path), words=("and", "boat", "the")))
     text = run("--seed", "1", "--length", "300", "--words", "-p", "the ", "-t", "2").out

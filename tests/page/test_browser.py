@@ -572,6 +572,158 @@ def test_nothing_is_wider_than_the_screen(browser, addresses, width):
 
 
 @pytest.mark.slow
+def test_the_header_stays_one_row_when_it_says_how_the_writing_went(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        before = page.locator("header").bounding_box()["height"]
+        write_on(page, 1000)
+        wait_until(page, "document.querySelector('#status').textContent.includes(' a second')")
+        wait_until(page, "document.querySelector('#facts').textContent.includes('this text')")
+        assert page.locator("header").bounding_box()["height"] == before
+        theme, asked = (page.locator(each).bounding_box() for each in ("#theme", "#help"))
+        assert asked["y"] == theme["y"]
+        assert asked["x"] > theme["x"]
+
+
+@pytest.mark.slow
+def test_the_tabs_stand_in_one_row_on_a_narrow_screen(browser, addresses):
+    for page in open_page(browser, addresses["file"], viewport={"width": 320, "height": 700}):
+        for name in ("branches", "learn"):  # the chosen one is bold, and wider for it
+            page.click(f"#tab-{name}")
+            assert len({each.bounding_box()["y"] for each in page.locator("[role=tab]").all()}) == 1
+
+
+@pytest.mark.slow
+def test_ways_of_different_lengths_begin_at_the_same_height(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        type_text(page, "The ")
+        page.click("#ways")
+        wait_until(page, "document.querySelectorAll('#three button').length === 3 && "
+                               "document.querySelector('#go').textContent === 'Write on'")  # fmt: skip
+        heights = page.evaluate(
+            """() => {
+              document.querySelector("#three button").append("\\n".repeat(20));
+              return [...document.querySelectorAll("#three small")].map(each => each.getBoundingClientRect().top);
+            }"""
+        )
+        assert len(heights) == 3
+        assert len(set(heights)) == 1
+
+
+@pytest.mark.slow
+def test_lists_keep_their_distance_and_every_field_its_width(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        set_rules(page, max_line="30")
+        label = page.locator("label:has(#rule-list)").bounding_box()
+        assert page.locator("#rule-list").bounding_box()["width"] == pytest.approx(label["width"], abs=1)
+        for tab, list_of in (("next", "#bars"), ("fan", ".paths"), ("branches", "[role=tree]")):
+            page.click(f"#tab-{tab}")
+            assert (
+                page.evaluate("selector => getComputedStyle(document.querySelector(selector)).marginTop", list_of)
+                == "12px"
+            )
+
+
+def letters_of_strip(page, blank=False):
+    """The picture of the row of letters above the heat map, or what it is without any."""
+    return page.evaluate(
+        """blank => {
+          const canvas = document.querySelector("#strip canvas");
+          const row = new OffscreenCanvas(canvas.width, 20).getContext("2d", { willReadFrequently: true });
+          if (!blank) row.drawImage(canvas, 0, 0);
+          return [...row.getImageData(0, 0, canvas.width, 20).data].join();
+        }""",
+        blank,
+    )
+
+
+@pytest.mark.slow
+def test_the_heat_map_turns_dark_with_the_page_and_goes_with_the_text(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        type_text(page, "The tide was out")
+        page.wait_for_selector("#strip canvas[aria-label*='16 characters']")
+        light = letters_of_strip(page)
+        page.click("#theme")
+        page.wait_for_timeout(200)
+        assert letters_of_strip(page) != light
+        page.click("#tab-branches")
+        page.click("text=New text")
+        wait_until(page, "!document.querySelector('#strip canvas').hasAttribute('aria-label')")
+        assert letters_of_strip(page) == letters_of_strip(page, blank=True)
+
+
+@pytest.mark.slow
+def test_a_new_text_is_begun_with_the_caret_in_it_and_says_nothing_of_the_old_one(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        write_on(page)
+        wait_until(page, "document.querySelector('#status').textContent.includes(' a second')")
+        page.click("#tab-branches")
+        page.click("text=New text")
+        page.keyboard.type("Tide")
+        scored(page)
+        assert text_of(page) == "Tide"
+        assert page.inner_text("#status") == ""
+
+
+@pytest.mark.slow
+def test_what_is_typed_after_a_click_on_a_button_goes_into_the_text(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        write_on(page)
+        before = text_of(page)
+        page.keyboard.type("Tide 1")
+        assert text_of(page) == before + "Tide 1"
+
+
+@pytest.mark.slow
+def test_one_key_goes_round_the_parts_of_the_page(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        type_text(page, "The ")
+        reached = []
+        for key in ("F6", "F6", "F6", "Shift+F6", "Shift+F6"):
+            page.keyboard.press(key)
+            reached.append(page.evaluate("document.activeElement.id"))
+        assert reached == ["tab-next", "strip-on", "area", "strip-on", "tab-next"]
+        page.click("#go")
+        page.keyboard.press("F6")
+        assert page.evaluate("document.activeElement.id") == "tab-next"
+
+
+@pytest.mark.slow
+def test_what_is_off_inside_leaves_no_empty_fields(browser, addresses):
+    for page in open_page(browser, addresses["file"], viewport={"width": 320, "height": 700}):
+        assert not page.is_checked("#strip-on")
+        assert not [each for each in page.locator("#strip select").all() if each.is_visible()]
+        type_text(page, "The ")
+        page.check("#strip-on")
+        page.wait_for_selector("#strip select[aria-label=Part]")
+
+
+@pytest.mark.slow
+def test_the_help_opens_at_its_beginning(browser, addresses):
+    for page in open_page(browser, addresses["file"], viewport={"width": 320, "height": 500}):
+        page.click("#help")
+        assert page.evaluate("document.querySelector('#keys').scrollTop") == 0
+        assert {"Mix", "Learn"} <= {each.inner_text() for each in page.locator("#keys strong").all()}
+        page.click("#keys button")
+        assert page.locator("#keys").is_hidden()
+
+
+@pytest.mark.slow
+def test_the_header_says_who_writes_and_a_mix_lets_go_of_a_unit(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        page.click("#tab-units")
+        page.wait_for_selector(".unit")
+        page.check(".unit input[type=checkbox]")
+        wait_until(page, "document.querySelector('#facts').textContent.includes('unit 3 held at 0.00')")
+        page.click("#tab-mix")
+        page.check("#mix-on")
+        wait_until(page, "document.querySelector('#facts').textContent.includes('tiny 50 % + other 50 %')")
+        assert "held" not in page.inner_text("#facts")
+        assert not page.is_checked(".unit input[type=checkbox]")
+        pad = page.locator(".pad").bounding_box()
+        assert pad["height"] < pad["width"] / 3  # two networks are mixed along a line
+
+
+@pytest.mark.slow
 def test_forced_colours_show_the_text(browser, addresses):
     for page in open_page(browser, addresses["file"], forced_colors="active"):
         type_text(page, "The ")
@@ -598,6 +750,29 @@ def test_before_anything_is_asked_for_it_has_written(browser, tmp_path):
                 assert texts[-1].startswith(opening)
                 assert len(texts[-1]) > len(opening) + 80
     assert texts[0] == texts[1]
+
+
+def test_another_network_begins_in_its_own_words_unless_something_was_written(browser, tmp_path):
+    starts = {"tiny": "The cat sat on the mat, ", "other": "Abba had a bad cab, "}
+    networks = {"tiny": network(), "other": network("\n Aabcdh.,", seed=2, name="other")}
+    networks = {
+        name: dataclasses.replace(each, writing=each.writing.replace(starts=("a. " + starts[name],)))
+        for name, each in networks.items()
+    }
+    shared = [Shared(name, each) for name, each in networks.items()]
+    (tmp_path / "page.html").write_bytes(html_page(shared, "float32"))
+    for page in open_page(browser, (tmp_path / "page.html").as_uri()):
+        for name in ("other", "tiny"):
+            page.select_option("#model", name)
+            scored(page)
+            assert text_of(page).startswith(starts[name][:10])
+            assert page.inner_text("#status") == ""
+        type_text(page, "The end")
+        scored(page)
+        page.select_option("#model", "other")  # which does not know them
+        wait_until(page, "document.querySelector('#status').classList.contains('fault')")
+        assert text_of(page).endswith("The end")
+        assert page.locator("#bars button").count() == 0
 
 
 def test_hostile_text_stays_text(browser, tmp_path):

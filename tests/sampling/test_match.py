@@ -231,7 +231,7 @@ def _is_within(data: bytes, ranges: ByteRanges) -> bool:
         ("(?#no)a", "is a comment"),
         ("(?>a)b", "forbids to try again"),
         ("a*+", "forbids to try again, at position 2"),
-        (r"\bword\b", "has a border of words, at position 0"),
+        (r"\bword\b", "has a word boundary, at position 0"),
         ("a^b", "has an anchor in its midst, at position 1"),
         ("(a$)b", "has an anchor in its midst, at position 2"),
         ("*a", "repeats nothing, at position 0"),

@@ -193,7 +193,32 @@ def test_an_error_names_the_field(server: Running) -> None:
         assert server.ask("POST", "/api/score", body).json()["error"]["param"] == name
     answer = server.ask("POST", "/api/score", {"text": "ab", "model": "nobody"})
     assert (answer.status, answer.json()["error"]["code"]) == (404, "not_found")
-    assert "small, other, bytes, both" in answer.json()["error"]["message"]
+    assert answer.json()["error"]["message"].endswith(" is not served. These are: small, other, bytes, both.")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code", "message"),
+    [
+        ("GET", "/nowhere", "no_such_page", "There is no such page; /openapi.json lists those there are."),
+        (
+            "GET",
+            "/v1/completions",
+            "wrong_method",
+            "This page has to be asked with another method; /openapi.json says which.",
+        ),
+        (
+            "POST",
+            "/v1/chat/completions",
+            "no_such_page",
+            "These networks continue texts and do not chat: use /v1/completions.",
+        ),
+    ],
+)
+def test_a_request_that_reaches_nothing_is_told_where_to_look(
+    server: Running, method: str, path: str, code: str, message: str
+) -> None:
+    error = server.ask(method, path, {} if method == "POST" else None).json()["error"]
+    assert (error["code"], error["message"]) == (code, message)
 
 
 def test_a_body_is_limited_whether_it_says_its_length_or_not(server: Running) -> None:

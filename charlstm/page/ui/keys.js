@@ -11,27 +11,35 @@ const KEYS = [
   ["F6", "the next part of the page"],
 ];
 const SEEN = [
-  ["Colours", "The darker a letter, the more it surprised the network. Bold is what you typed."],
-  ["Bars", "The letters that may come next. Take one, and the text goes on from it; what stood there stays as another way."],
-  ["Rules", "What all that is written keeps to, from the caret on: an expression, how lines begin, how long they are, known words."],
-  ["Fan", "Every likely future at once, each as high as it is likely."],
+  ["Colours", "The stronger the colour behind a letter, the more it surprised the network. What you typed is bold."],
+  ["Bars", "The letters that may come next. Take one, and the text goes on from it; what stood there is kept as another way."],
+  ["Rules", "What the text keeps to from the caret on: a regular expression, how lines begin and how long they are, which words, rhymes."],
+  ["Fan", "Every likely future at once, each as tall as it is likely."],
   ["Branches", "Everything that was ever written here, as a tree."],
+  ["Mix", "Several networks write together; the knob says how much each of them counts."],
   ["Units", "Single cells that follow something, such as quotation marks. Hold one at a value, and watch what it does."],
   ["Inside", "Gates and cells of a layer, live, a column for each letter."],
 ];
+const LEARN = ["Learn", "Paste a text, and the network learns it, here in the browser."];
 
-export function keysDialog() {
+/** @param {boolean} learns whether the page can learn */
+export function keysDialog(learns) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("keys"));
   const rows = KEYS.map(([keys, words]) =>
     element("tr", {}, element("td", {}, ...keys.split("  ").flatMap((key, k) => [...(k ? [" "] : []), element("kbd", {}, key)])), element("td", {}, words)),
   );
-  const seen = SEEN.map(([name, words]) => element("tr", {}, element("td", {}, element("strong", {}, name)), element("td", {}, words)));
+  const seen = (learns ? [...SEEN, LEARN] : SEEN).map(([name, words]) => element("tr", {}, element("td", {}, element("strong", {}, name)), element("td", {}, words)));
   dialog.replaceChildren(
-    element("h2", { id: "keys-title" }, "Keys"),
+    element(
+      "div",
+      { class: "row" },
+      element("h2", { id: "keys-title" }, "Keys"),
+      element("span", { class: "gap" }),
+      element("button", { type: "button", class: "main", onclick: () => dialog.close() }, "Close"),
+    ),
     element("table", {}, element("tbody", {}, ...rows)),
     element("h2", {}, "What you see"),
     element("table", {}, element("tbody", {}, ...seen)),
-    element("button", { type: "button", class: "main", onclick: () => dialog.close() }, "Close"),
   );
   byId("help").addEventListener("click", () => dialog.showModal());
 }

@@ -1,6 +1,6 @@
 /** The page: everything is shown from one session, and everything a person does changes it. */
 import { barList } from "./bars.js";
-import { byId, element, say } from "./dom.js";
+import { byId, element, percent, say } from "./dom.js";
 import { Editor } from "./editor.js";
 import { keysDialog } from "./keys.js";
 import { bitsPerCharacter, rankShade, surpriseShade } from "./marks.js";
@@ -41,7 +41,7 @@ export async function start(backend) {
     if (session.models.some(({ id }) => id === before.model)) session.model = before.model;
     Object.assign(session, { root: before.root, settings: before.settings, caret: before.caret });
     session.rescore();
-  } else session.begin(session.facts.opening ?? "", session.facts.written ?? "");
+  } else session.begin(...opening(session));
 
   const editor = new Editor({
     edited: (from, to, characters) => session.type(from, to, characters),
@@ -57,7 +57,7 @@ export async function start(backend) {
   chooser(session);
   buttons(session);
   keys(session, editor);
-  keysDialog();
+  keysDialog(Boolean(backend.learn));
   let timer = 0;
 
   function show() {
@@ -101,13 +101,22 @@ function classes(mark, colour, forked, unit) {
 
 /** @param {import("./session.js").Session} session @param {import("./tree.js").Marks[]} marks */
 function facts(session, marks) {
+  const { hold } = session;
+  const here = bitsPerCharacter(marks);
+  const held = hold ? ` · unit ${hold.unit} held at ${hold.value.toFixed(2)}` : "";
+  say(byId("facts"), `${whoWrites(session)}${Number.isNaN(here) ? "" : ` · this text ${here.toFixed(2)} bits`}${held}`);
+  say(byId("status"), session.fault || session.status);
+  byId("status").classList.toggle("fault", session.fault !== "");
+  byId("model").value = session.model;
+}
+
+/** The network that is asked, or the mix. @param {import("./session.js").Session} session */
+function whoWrites(session) {
+  const { mix, models } = session;
+  if (mix) return mix.map(({ model, weight }) => `${models.find(({ id }) => id === model)?.name ?? model} ${percent(weight)}`).join(" + ");
   const { architecture: net, bits_per_char: bits } = session.facts;
   const shape = `${net.ensemble > 1 ? `${net.ensemble} of ` : ""}${net.num_layers}×${net.hidden_size} ${net.cell}`;
-  const here = bitsPerCharacter(marks);
-  const own = bits ? ` · ${bits.toFixed(2)} bits on unseen text` : "";
-  say(byId("facts"), `${shape}${own}${Number.isNaN(here) ? "" : ` · this text ${here.toFixed(2)} bits`}`);
-  say(byId("status"), session.fault || session.status);
-  byId("model").value = session.model;
+  return bits ? `${shape} · ${bits.toFixed(2)} bits on unseen text` : shape;
 }
 
 /** @param {import("./session.js").Session} session */
@@ -155,17 +164,17 @@ function find(root, id) {
 
 /** @param {string} colour @param {UnitColour} coloured */
 function legend(colour, coloured) {
+  const about = { surprise: "Surprise", rank: "Place among its guesses", unit: coloured.words() }[colour];
   const keys = {
     surprise: [["less than 1 bit", "s0"], ["1", "s1"], ["2", "s2"], ["4", "s3"], ["6", "s4"], ["9 bits and more", "s5"]],
     rank: [["the likeliest", "r0"], ["2nd or 3rd", "r1"], ["to 10th", "r2"], ["to 30th", "r3"], ["less likely", "r4"]],
     unit: [["low", "u1"], ["high", "u11"]],
     plain: [],
   }[colour] ?? [];
-  const words = colour === "unit" ? coloured.words() : "";
   const list = byId("legend");
-  if (list.dataset.of === colour + words) return;
-  list.dataset.of = colour + words;
-  list.replaceChildren(...(words ? [`${words}:`] : []), ...keys.map(([text, name]) => element("span", { class: name }, text)), element("span", { class: "typed" }, "bold: typed"));
+  if (list.dataset.of === colour + about) return;
+  list.dataset.of = colour + about;
+  list.replaceChildren(...(about ? [`${about}:`] : []), ...keys.map(([text, name]) => element("span", { class: name }, text)), element("span", { class: "typed" }, "bold: typed"));
 }
 
 /** @param {import("./session.js").Session} session @param {UnitColour} coloured @returns {(() => any)[]} */
@@ -213,7 +222,16 @@ function chooser(session) {
   select.value = session.model;
   byId("model-field").hidden = session.models.length < 2;
   document.title = session.models.length < 2 ? `${session.facts.name} · charlstm` : "charlstm";
-  select.onchange = () => session.ask(select.value, null);
+  select.onchange = () => {
+    const untouched = session.text === opening(session).join("");
+    session.ask(select.value, null);
+    if (untouched) session.begin(...opening(session)); // each network begins in its own words: it may not know the others'
+  };
+}
+
+/** What the network begins with, and how it goes on. @param {import("./session.js").Session} session @returns {[string, string]} */
+function opening({ facts }) {
+  return [facts.opening ?? "", facts.written ?? ""];
 }
 
 /** A network has joined the others. @param {import("./session.js").Session} session */
@@ -240,7 +258,7 @@ function buttons(session) {
 
 /** @param {import("./session.js").Session} session @param {Editor} editor */
 function keys(session, editor) {
-  const parts = () => [editor.area, byId("go"), byId("tabs").querySelector("[aria-selected=true]"), byId("strip").querySelector("input")];
+  const parts = () => [editor.area, byId("tabs").querySelector("[aria-selected=true]"), byId("strip").querySelector("input")];
   document.addEventListener("keydown", (event) => {
     const command = event.ctrlKey || event.metaKey;
     const elsewhere = inField(event.target);
@@ -262,7 +280,10 @@ function keys(session, editor) {
       const at = all.findIndex((part) => part?.closest("section, aside")?.contains(document.activeElement));
       all[(at + (event.shiftKey ? all.length - 1 : 1)) % all.length]?.focus();
     } else if (session.waysOn.length && digit >= 1 && digit <= session.waysOn.length && !command && !event.altKey) session.pick(digit - 1);
-    else return;
+    else {
+      if (meantForText(event)) editor.focus(session.caret); // which then takes the key
+      return;
+    }
     event.preventDefault();
   });
   byId("bars").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
@@ -273,6 +294,12 @@ function keys(session, editor) {
     editor.focus(session.caret);
     event.preventDefault();
   });
+}
+
+/** Whether a key writes a character where nothing else takes one: after a click on "Write on", say. @param {KeyboardEvent} event */
+function meantForText({ key, target, ctrlKey, metaKey, altKey }) {
+  if (ctrlKey || metaKey || altKey || key === " " || Array.from(key).length !== 1) return false;
+  return target === document.body || (target instanceof HTMLElement && target.matches("#text .bar button"));
 }
 
 /** Whether someone types in a field of its own, whose keys are its own. @param {EventTarget | null} target */

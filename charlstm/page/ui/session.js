@@ -121,6 +121,7 @@ export class Session {
     const written = Array.from(drawn);
     const marks = written.map(() => ({ ...TYPED, drawn: true }));
     this.commit(append(root, root.id, written, marks), root.characters.length + written.length);
+    this.status = "";
     this.rescore();
   }
 
@@ -337,9 +338,11 @@ export class Session {
   ask(model, mix) {
     const goesOn = this.writing !== null && !this.bound;
     this.stop();
+    this.looking.abort();
     this.model = model;
     this.mix = mix;
     this.hold = null;
+    this.here = null; // its ids are those of the network that was asked
     this.root = unscoredTree(this.root);
     if (goesOn) this.write({ length: Math.max(1, Math.ceil(this.left)) });
     else this.rescore();

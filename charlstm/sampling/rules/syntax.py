@@ -208,7 +208,7 @@ class _Parser:
         if character in "0123456789":
             return self._octal(at, in_class=in_class)
         if character in "bB":
-            raise _fault("has a border of words", at, _HINT)
+            raise _fault("has a word boundary", at, _HINT)
         if character.isascii() and character.isalpha():
             raise _fault(f"has \\{character}, which means nothing", at)
         return _one(character)

@@ -136,6 +136,20 @@ test("a change lets the rest be written with the rules as they were", async () =
   assert.equal(session.text, "c".repeat(20));
 });
 
+test("another network is never shown with what the one before it expected", async () => {
+  const { session } = await opened();
+  session.type(0, 0, ["a", "b"]);
+  await moment(150);
+  assert.equal(session.here.at, 2);
+  session.lookHere(); // which comes too late
+  session.ask("two", null);
+  assert.equal(session.here, null);
+  await moment(0);
+  assert.equal(session.here, null);
+  await moment(150);
+  assert.equal(session.here.at, 2);
+});
+
 test("a writing that comes to nothing leaves no empty way", async () => {
   const { session } = await opened();
   session.type(0, 0, ["a", "b", "c"]);

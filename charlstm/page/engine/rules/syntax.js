@@ -172,7 +172,7 @@ class Parser {
     if (letter in ESCAPED || (inClass && letter === "b")) return one(ESCAPED[letter] ?? "\b");
     if (letter in HEXADECIMAL) return this.number(at, HEXADECIMAL[letter]);
     if (/[0-9]/.test(letter)) return this.octal(at, inClass);
-    if (/[bB]/.test(letter)) throw this.fault("has a border of words", at, HINT);
+    if (/[bB]/.test(letter)) throw this.fault("has a word boundary", at, HINT);
     if (/[A-Za-z]/.test(letter)) throw this.fault(`has \\${letter}, which means nothing`, at);
     return one(letter);
   }

@@ -1,5 +1,5 @@
 /** All ways that were written, as a tree. */
-import { element } from "../dom.js";
+import { byId, element } from "../dom.js";
 import { bitsPerCharacter } from "../marks.js";
 import { path } from "../tree.js";
 
@@ -7,6 +7,10 @@ const EXCERPT = 60;
 
 /** @param {HTMLElement} panel @param {import("../session.js").Session} session */
 export function branchesView(panel, session) {
+  const begin = () => {
+    session.begin("");
+    byId("area").focus();
+  };
   const tree = element("ul", { role: "tree", "aria-label": "Branches" });
   const note = element("p", { class: "soft" });
   const row = element(
@@ -14,7 +18,7 @@ export function branchesView(panel, session) {
     { class: "row" },
     element("button", { type: "button", onclick: () => save("text.json", JSON.stringify(plain(session.root), null, 1)) }, "Save as JSON"),
     element("button", { type: "button", onclick: () => save("text.md", markdown(session.root)) }, "Save as Markdown"),
-    element("button", { type: "button", onclick: () => session.begin("") }, "New text"),
+    element("button", { type: "button", onclick: begin }, "New text"),
   );
   panel.replaceChildren(element("h2", {}, "Branches"), note, tree, row);
   tree.addEventListener("keydown", (event) => onKey(event, tree, session));

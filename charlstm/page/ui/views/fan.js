@@ -54,9 +54,9 @@ export function likeliestWays(nodes, count) {
 /** @param {HTMLElement} panel @param {import("../session.js").Session} session */
 export function fanView(panel, session) {
   const picture = drawing("svg", { class: "fan", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
-  picture.setAttribute("aria-label", "Ways on, as high as they are likely; the likeliest are listed below");
+  picture.setAttribute("aria-label", "Ways on, each as tall as it is likely; the likeliest are listed below");
   const list = element("ol", { class: "paths" });
-  const note = element("p", { class: "soft" }, "Each box is a character, as high as the way to it is likely. Click one to write it.");
+  const note = element("p", { class: "soft" }, "Each box is a character: the taller, the likelier is the text up to it. Click one to write that text.");
   panel.replaceChildren(element("h2", {}, "The fan of futures"), picture, note, list);
   let shown = "";
   let control = new AbortController();

@@ -16,7 +16,7 @@ export function mixView(panel, session) {
   const note = element("p", { class: "soft" });
   panel.replaceChildren(element("h2", {}, "Mix"), note);
   if (able.length < 2) {
-    note.textContent = "With two networks or more, up to four write together here: name several where you start this page.";
+    note.textContent = "Two to four networks can write together here, and this page has one: name more when you start the server or export the page.";
     return () => {};
   }
   note.textContent = "The knob says how much each network counts. Arrow keys move it too.";
@@ -30,7 +30,7 @@ export function mixView(panel, session) {
     Object.assign(corner.style, CORNERS[k][1] ? { bottom: "0" } : { top: "0" });
     return corner;
   });
-  const pad = element("div", { class: "pad" }, ...corners, knob);
+  const pad = element("div", { class: able.length > 2 ? "pad" : "pad line" }, ...corners, knob);
   const bars = able.map(({ name }) => ({ name: element("span", {}, name), share: element("span", { class: "soft" }), bar: element("i", {}) }));
   const list = element("div", { class: "shares" }, ...bars.map(({ name, share, bar }) => element("div", {}, name, share, bar)));
   panel.append(element("label", { class: "row" }, on, "Write together"), pad, list);
@@ -70,7 +70,7 @@ export function mixView(panel, session) {
   const show = () => {
     const weights = shares(able.length, x, y);
     knob.style.left = `${x * 100}%`;
-    knob.style.top = `${y * 100}%`;
+    if (able.length > 2) knob.style.top = `${y * 100}%`; // two have a line, where the style sheet puts it
     knob.setAttribute("aria-valuenow", String(Math.round(x * 100)));
     knob.setAttribute("aria-valuetext", able.map(({ name }, k) => `${name} ${percent(weights[k])}`).join(", "));
     bars.forEach(({ share, bar }, k) => {

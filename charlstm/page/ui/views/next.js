@@ -54,6 +54,11 @@ export function nextView(panel, session) {
     const fresh = here?.at === caret;
     say(title, caret === session.length ? "What may come next" : "What may stand here");
     list.setAttribute("aria-busy", String(!fresh)); // until then they are those of another place
+    if (!here && session.fault) {
+      list.replaceChildren(); // there will be none, and those were another network's
+      note.textContent = "";
+      shown = [];
+    }
     if (!here || !fresh) return;
     const character = session.characters()[caret];
     const now = [here, settings, own, session.mix, character];
@@ -68,7 +73,7 @@ export function nextView(panel, session) {
       const again = list.querySelector(`[data-id="${focused}"]`) ?? list.querySelector("button");
       /** @type {HTMLElement | null} */ (again)?.focus();
     }
-    note.textContent = `Above each other: the network, and what temperature and filters leave. It expects ${(here.next.entropy / Math.LN2).toFixed(1)} bits.`;
+    note.textContent = `Upper bars show what the network thinks, lower bars what temperature and filters leave of it. It expects a surprise of ${(here.next.entropy / Math.LN2).toFixed(1)} bits.`;
   };
 }
 

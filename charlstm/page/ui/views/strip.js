@@ -1,5 +1,5 @@
 /** Gates and states of a layer at the characters around the caret, one column for each, live. */
-import { element } from "../dom.js";
+import { element, say } from "../dom.js";
 import { visible } from "../marks.js";
 
 /** @type {Record<string, string>} */
@@ -7,6 +7,8 @@ const NAMES = {
   i: "input gate", f: "forget gate", g: "candidate", o: "output gate", c: "cell state", h: "output",
   r: "reset gate", z: "update gate", n: "candidate",
 };
+const ON = "Each column is a character, each row a unit. Click one to colour the text by it.";
+const OFF = "Only one network that reads forwards can be looked into, not a mix.";
 const COLUMN = 12; // pixels of a character
 const LETTERS = 20; // pixels of the row of letters
 const PAUSE = 40; // milliseconds without a change before a trace
@@ -16,7 +18,7 @@ const REST = 4; // while it writes, how many times as long as a trace took the e
 export function stripView(section, session, picked) {
   const layer = element("select", { "aria-label": "Layer" });
   const part = element("select", { "aria-label": "Part" });
-  const note = element("span", { class: "soft" }, "Each column is a character, each row a unit. Click one to colour the text by it.");
+  const note = element("span", { class: "soft" });
   const canvas = element("canvas", { role: "img" });
   const toggle = element("input", { type: "checkbox", checked: innerWidth > 760, id: "strip-on" });
   section.replaceChildren(
@@ -39,6 +41,7 @@ export function stripView(section, session, picked) {
     update();
   };
   new ResizeObserver(resized).observe(canvas);
+  new MutationObserver(() => update()).observe(document.documentElement, { attributeFilter: ["data-dark"] });
   canvas.addEventListener("click", (event) => {
     if (!traced) return;
     const rows = Math.floor(((event.offsetY - LETTERS) / (canvas.clientHeight - LETTERS)) * traced.planes.units);
@@ -48,8 +51,12 @@ export function stripView(section, session, picked) {
   /** Show the text as it is now. */
   function update() {
     const { facts, model } = session;
-    canvas.hidden = !toggle.checked || session.mix !== null;
-    if (canvas.hidden || facts.bidirectional || !width) return;
+    const off = !toggle.checked || session.mix !== null || facts.bidirectional;
+    for (const each of [canvas, layer]) each.hidden = off;
+    part.hidden = off || !part.options.length;
+    note.hidden = !toggle.checked;
+    say(note, off ? OFF : ON);
+    if (off || !width) return;
     options(layer, Array.from({ length: facts.architecture.num_layers }, (_, k) => [String(k), `layer ${k + 1}`]));
     draw();
     const columns = Math.max(8, Math.floor(width / COLUMN));
@@ -57,7 +64,11 @@ export function stripView(section, session, picked) {
     const to = Math.min(characters.length, Math.max(session.caret + Math.floor(columns / 3), columns));
     const from = Math.max(0, to - columns);
     const now = [model, layer.value, from, to, characters];
-    if (!to || now.every((each, k) => each === asked[k])) return;
+    if (!to) {
+      clear();
+      return;
+    }
+    if (now.every((each, k) => each === asked[k])) return;
     if (busy && session.writing) return; // it comes here again after that trace
     busy = true;
     asked = now;
@@ -69,6 +80,15 @@ export function stripView(section, session, picked) {
     timer = setTimeout(() => trace(request, signal), session.writing ? 0 : PAUSE);
   }
 
+  /** There is no text, and so no picture. */
+  function clear() {
+    clearTimeout(timer);
+    control.abort();
+    [traced, asked, drawn, busy] = [null, [], [], false];
+    canvas.getContext("2d")?.clearRect(0, 0, canvas.width, canvas.height);
+    canvas.removeAttribute("aria-label");
+  }
+
   /** @param {any} request @param {AbortSignal} signal */
   async function trace(request, signal) {
     const begun = performance.now();
@@ -76,6 +96,7 @@ export function stripView(section, session, picked) {
       const planes = await session.backend.trace(request, signal);
       if (signal.aborted) return;
       traced = { from: request.from, planes };
+      part.hidden = false;
       options(part, planes.parts.map((/** @type {string} */ each) => [each, `${each}, ${NAMES[each]}`]), planes.parts.at(-2));
     });
     if (signal.aborted) return;
