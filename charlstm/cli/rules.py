@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class LastingRules:
     """Rules that can be kept however long a text becomes."""
 
-    max_line: Annotated[int, typer.Option("--max-line", help="Characters of a line, at most; 0 is any number.")] = 0
+    max_line: Annotated[int, typer.Option("--max-line", help="Characters of a line, at most; 0 is off.")] = 0
     words: Annotated[bool, typer.Option("--words", help="Letters may form only words that the training text has.")] = (
         False
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from charlstm.inspect.hypotheses import HYPOTHESES
 from charlstm.inspect.subject import Subject
-from charlstm.inspect.units import find_units, surest_first, unit_values
+from charlstm.inspect.units import Progress, find_units, surest_first, unit_values
 
 _ENDS = (0.02, 0.98)
 """The quantiles of a unit's values that are the ends of its slider."""
@@ -16,18 +16,19 @@ _LARGEST = 1 - 1e-6
 """A tanh of c beyond it is taken for it, so that c can be told from it."""
 
 
-def named_units(subject: Subject) -> list[dict[str, Any]]:
+def named_units(subject: Subject, progress: Progress | None = None) -> list[dict[str, Any]]:
     """Find the units that follow something.
 
     Args:
         subject: the network, and a text of some thousand tokens.
+        progress: as in `units.scores`.
 
     Returns:
         For each its place (stack, layer, part, unit), the label of what it follows, how well (value and chance: the
         AUC, of a graded property the rank correlation; sign), and between which values it usually is (low, high: of c
         itself, not through tanh); the surest first.
     """
-    findings = surest_first(find_units(subject, HYPOTHESES))
+    findings = surest_first(find_units(subject, HYPOTHESES, progress=progress))
     found = [finding.unit for finding in findings]
     values = np.clip(unit_values(subject, found), -_LARGEST, _LARGEST) if found else np.empty((1, 0))
     named = []

@@ -13,9 +13,9 @@ Letters: T tokens of a half, U units, L properties, S shifts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,9 @@ _BLOCK = 256
 """Units whose ranks are in memory at a time."""
 _RARE = 20
 """A property of yes and no is judged if each half has at least so many of both."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Told how much is done, and of how much."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +111,16 @@ def surest_first(findings: Sequence[Finding]) -> list[Finding]:
     )
 
 
-def find_units(subject: Subject, hypotheses: Sequence[Hypothesis], *, seed: int = 1) -> tuple[Finding, ...]:
+def find_units(
+    subject: Subject, hypotheses: Sequence[Hypothesis], *, seed: int = 1, progress: Progress | None = None
+) -> tuple[Finding, ...]:
     """Look for the unit that follows each property best.
 
     Args:
         subject: the network and the text: of 400 tokens little can be told, of 20,000 much.
         hypotheses: the properties; one that a half of the text hardly has is left out.
         seed: of the shifts.
+        progress: as in `scores`.
 
     Returns:
         A finding for each property that the text has, in the order of ``hypotheses``.
@@ -133,7 +139,7 @@ def find_units(subject: Subject, hypotheses: Sequence[Hypothesis], *, seed: int 
     graded = np.array([hypothesis.graded for hypothesis, _ in labelled])
     first, _ = scores(halves[0], np.stack([parts[0] for _, parts in labelled]), graded)
     shifts = _shifts(middle, np.random.default_rng(seed))
-    second, chance = scores(halves[1], np.stack([parts[1] for _, parts in labelled]), graded, shifts)
+    second, chance = scores(halves[1], np.stack([parts[1] for _, parts in labelled]), graded, shifts, progress)
     findings = []
     for row, (hypothesis, parts) in enumerate(labelled):
         best = int(strength(first[row], graded=hypothesis.graded).argmax())
@@ -182,6 +188,7 @@ def scores(
     labels: NDArray[np.floating[Any]],
     graded: NDArray[np.bool_],
     shifts: NDArray[np.integer[Any]] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The AUC or rank correlation of every unit with every property, and the best of all units by chance.
 
@@ -195,6 +202,7 @@ def scores(
         labels: the properties, (L, T).
         graded: which of them are graded, (L,).
         shifts: by how many tokens each property is moved around to measure chance, (S,); none of them by default.
+        progress: told how many properties of blocks of units are done, and of how many.
 
     Returns:
         The figure of each unit, (L, U), and the strongest one that any unit has with any shift of the property, (L,).
@@ -209,6 +217,7 @@ def scores(
         weights[row] = (ranks - ranks.mean()) / (np.sqrt(((ranks - ranks.mean()) ** 2).sum()) or 1)
     ones, middle = weights.sum(1), np.where(graded, 0, 0.5).astype(np.float32)
     result, chance = np.empty((len(labels), count), np.float32), middle.copy()
+    done, steps = 0, -(-count // _BLOCK) * len(labels)
     for begin in range(0, count, _BLOCK):
         block = slice(begin, begin + _BLOCK)
         unit_ranks = _ranks(bins[:, block])
@@ -220,6 +229,9 @@ def scores(
                 by_chance = middle[row] + _shifted(label, shifts) @ unit_ranks / scale
                 candidates = np.append(by_chance, chance[row])
                 chance[row] = candidates[strength(candidates, graded=bool(graded[row])).argmax()]
+            done += 1
+            if progress is not None:
+                progress(done, steps)
     return result, chance
 
 

@@ -16,6 +16,7 @@ from charlstm.cli.lazy_group import LINES
 from charlstm.cli.load_model import fit_prompt, read_model
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root, gathered
 from charlstm.cli.reading import given_text, own_text
+from charlstm.cli.views.progress import steps_bar
 from charlstm.cli.views.terminal import counted, say, size
 from charlstm.errors import CharlstmError, TextError, UsageError
 from charlstm.files import write_atomically
@@ -144,7 +145,7 @@ def html_command(
         if is_changed:
             _check_int8(exported, path, saved)
         shared.append(Shared(name, saved, _units(exported, path, saved, name) if units else ()))
-    _write(target, html_page(shared, dtype))
+    _write(target, html_page(shared, dtype), ": open it in a browser")
 
 
 def _check_int8(exported: Exported, path: Path, saved: Checkpoint) -> None:
@@ -179,14 +180,15 @@ def _units(exported: Exported, path: Path, saved: Checkpoint, name: str) -> Sequ
     if len(ids) < _UNITS_LEAST:
         say(f"{name}: no units are looked for, as the text has only {counted(len(ids), 'token')}")
         return ()
-    say(f"{name}: looking for units that follow something")
+    say(f"{name}: looking for units that follow something; --no-units leaves that out")
     load_torch()
     yield_to_others()
     from charlstm.engine.load import torch_model
     from charlstm.inspect.named_units import named_units
     from charlstm.inspect.subject import Subject
 
-    return named_units(Subject(name, torch_model(saved), tokenizer, ids))
+    with steps_bar("comparing") as progress:
+        return named_units(Subject(name, torch_model(saved), tokenizer, ids), progress)
 
 
 @app.command("numpy", epilog=_examples(
@@ -286,6 +288,6 @@ def _say_loss(dtype: str, before: float, after: float, passage: str, what: str) 
     say(f"{dtype} {cost}: {after:.4f} instead of {before:.4f}, on {counted(len(passage), 'character')} of {what}")
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes, more: str = "") -> None:
     write_atomically(path, data)
-    say(f"written: {path} ({size(len(data))})")
+    say(f"written: {path} ({size(len(data))}){more}")

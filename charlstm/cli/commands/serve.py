@@ -6,6 +6,7 @@ import os
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -86,10 +87,11 @@ def serve(
 
         token = token_urlsafe(16)
     access = Access.to(host, port, token or "", frozenset(origin.rstrip("/") for origin in allow_origin or ()))
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (f"#token={token}" if token else "")
+    everywhere = host in ("0.0.0.0", "::")
+    address = _address(gethostname() if everywhere else host, port, token)
     print(f"{address} serves {' and '.join(each.id for each in served)}; Ctrl-C ends it", flush=True)
     if show:
-        _open(address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"))
+        _open(_address("127.0.0.1", port, token) if everywhere else address)
     server = Server(Desk(Library(served)), access)
     try:
         server.run(sockets=[socket])
@@ -155,6 +157,11 @@ def _training_ids(checkpoint: Checkpoint, cache: Path) -> Ids:
 
 _UNITS_TEXT = 20_000
 """Characters in which units are looked for."""
+
+
+def _address(host: str, port: int, token: str | None) -> str:
+    """What a browser opens."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (f"#token={token}" if token else "")
 
 
 def _open(address: str) -> None:

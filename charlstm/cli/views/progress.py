@@ -51,6 +51,20 @@ def tokens_bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
+def steps_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar of steps on a terminal, as `bytes_bar` does of bytes.
+
+    Args:
+        what: the work, in a word or two.
+
+    Yields:
+        A function to call with the steps done and the steps in all.
+    """
+    with _bar(what, " steps", quiet=False) as show:
+        yield show
+
+
+@contextmanager
 def _bar(what: str, unit: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     from tqdm import tqdm
 

@@ -1,4 +1,4 @@
-"""The page of the fan: how a text can go on, each way as high as it is likely."""
+"""The page of the fan: how a text can go on, each way as tall as it is likely."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ function legend(colour, coloured) {
   const list = byId("legend");
   if (list.dataset.of === colour + about) return;
   list.dataset.of = colour + about;
-  list.replaceChildren(...(about ? [`${about}:`] : []), ...keys.map(([text, name]) => element("span", { class: name }, text)), element("span", { class: "typed" }, "bold: typed"));
+  list.replaceChildren(...(about ? [`${about}:`] : []), ...keys.map(([text, name]) => element("span", { class: name }, text)), element("span", { class: "typed" }, "bold: not written by it"));
 }
 
 /** @param {import("./session.js").Session} session @param {UnitColour} coloured @returns {(() => any)[]} */
