@@ -55,9 +55,9 @@ def save(checkpoints: dict[str, Checkpoint], folder: Path) -> list[Path]:
 
 
 @contextmanager
-def served(paths: list[Path]) -> Iterator[str]:
+def served(paths: list[Path], *options: str) -> Iterator[str]:
     """A server of these networks; its address."""
-    command = [sys.executable, "-m", "charlstm", "serve", *map(str, paths), "--port", "0"]
+    command = [sys.executable, "-m", "charlstm", "serve", *map(str, paths), "--port", "0", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
