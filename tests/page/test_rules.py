@@ -249,7 +249,7 @@ def test_a_search_for_an_end_can_be_stopped():
     player.load("starter");
     const request = { text: "The tide", length: 30, match: "[^z]*z{4}", words: true }; // no word has four
     const control = new AbortController();
-    setTimeout(() => control.abort(), 500);
+    setTimeout(() => control.abort(), 20);
     const begun = performance.now();
     let fault = "";
     try { for await (const _ of player.generate(request, control.signal)); } catch ({ name }) { fault = name; }
@@ -258,6 +258,18 @@ def test_a_search_for_an_end_can_be_stopped():
     answer = evaluate(script, str(starter))
     assert answer["fault"] == "AbortError"
     assert answer["ms"] < 5000
+
+
+def test_what_no_text_can_keep_is_soon_told():
+    starter = Path(__file__).parents[2] / "checkpoints" / "starter" / "model.safetensors"
+    script = """
+    const { Player } = await import(`${page}/engine/player.js`);
+    const player = new Player([{ id: "starter", file: fileOf(given), facts: {} }]);
+    const request = { text: "The tide", length: 30, match: "[^z]*z{4}", words: true };
+    try { for await (const _ of player.generate(request, new AbortController().signal)); }
+    catch ({ message }) { console.log(JSON.stringify(message)); }
+    """
+    assert evaluate(script, str(starter)).startswith("no text was found that keeps to `match` and `words` together: ")
 
 
 def test_records_end_where_they_match(tmp_path):
