@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from charlstm.cli.views.stream import Output
 from charlstm.cli.views.terminal import duration, say
 
 if TYPE_CHECKING:
+    from charlstm.sampling.sampler import Fragment
     from charlstm.training.loop import Training
     from charlstm.training.outcome import Outcome
 
 _LINES, _LENGTH = 10, 600
 """Lines of the sample, and its tokens where there are fewer lines."""
+_TEXTS = 4
+"""Texts that are drawn; the one is shown that surprises the network least: by chance a single one is an odd place."""
 _ENDS = re.compile(r"\n|[.!?][\"'”’)\]]*(?=\s)|[。！？][”’」』）]*")
 """Where a text may end."""
 
@@ -25,7 +29,7 @@ def close(training: Training, stop: Callable[[], bool]) -> None:
 
     Args:
         training: the training, after its last event.
-        stop: called after each token; when it returns True, the sample ends.
+        stop: called after each token of a text; when it returns True, the sample ends.
     """
     text = whole_sentences(_sample(training, stop))
     if text:
@@ -38,7 +42,7 @@ def close(training: Training, stop: Callable[[], bool]) -> None:
 
 
 def _sample(training: Training, stop: Callable[[], bool]) -> str:
-    """A text that begins where a paragraph, line or sentence does, or some records; empty if it fills blanks."""
+    """The likeliest of some texts from where a paragraph or line begins, or some records; empty if it fills blanks."""
     from charlstm.checkpoint.format import read_model
     from charlstm.checkpoint.run import MODEL
     from charlstm.engine.bidirectional import BidirectionalEngine
@@ -59,11 +63,15 @@ def _sample(training: Training, stop: Callable[[], bool]) -> str:
                 break
         return text
     config = settings_for(saved.writing, length=_LENGTH, lines=_LINES, seed=seed)
-    for fragment in sample(engine, (), config, starts=saved.writing.starts):
-        text += fragment.text
+    texts: list[list[Fragment]] = [[] for _ in range(_TEXTS)]
+    drawn = sample(engine, (), config, rows=_TEXTS, starts=saved.writing.starts, with_log_probabilities=True)
+    for fragment in drawn:
+        texts[fragment.row].append(fragment)
         if stop():
             break
-    return text
+    begun = [each for each in texts if each]
+    likeliest = max(begun, key=lambda each: fmean(fragment.log_probability for fragment in each))
+    return "".join(fragment.text for fragment in likeliest)
 
 
 def whole_sentences(text: str) -> str:
