@@ -92,6 +92,9 @@ def test_the_sentence_is_true_of_every_kind_of_run() -> None:
     ("text", "whole"),
     [
         ("One.\nTwo and", "One."),
+        ("A line that ends, in a way. It goes on to\nthe next", "A line that ends, in a way."),
+        ("One. And many\nlines of a\nverse with\nout ano", "One. And many\nlines of a\nverse with"),
+        ("Two\nOne. Six of them went", "Two\nOne."),
         ("\n\nOne. Two! And th", "One. Two!"),
         ('He said "No." And', 'He said "No."'),
         ("At 3.5 metres", "At 3.5 metres"),

@@ -20,8 +20,8 @@ _LINES, _LENGTH = 10, 600
 """Lines of the sample, and its tokens where there are fewer lines."""
 _TEXTS = 4
 """Texts that are drawn; the one is shown that surprises the network least: by chance a single one is an odd place."""
-_ENDS = re.compile(r"\n|[.!?][\"'”’)\]]*(?=\s)|[。！？][”’」』）]*")
-"""Where a text may end."""
+_ENDS = re.compile(r"[.!?][\"'”’)\]]*(?=\s)|[。！？][”’」』）]*"), re.compile("\n")
+"""Where a text may end: after a sentence, else after a line."""
 
 
 def close(training: Training, stop: Callable[[], bool]) -> None:
@@ -31,7 +31,7 @@ def close(training: Training, stop: Callable[[], bool]) -> None:
         training: the training, after its last event.
         stop: called after each token of a text; when it returns True, the sample ends.
     """
-    text = whole_sentences(_sample(training, stop))
+    text = _sample(training, stop)
     if text:
         output = Output(sys.stderr)
         output.rule(f"{training.folder.name} writes")
@@ -61,7 +61,7 @@ def _sample(training: Training, stop: Callable[[], bool]) -> str:
             text += record.text + saved.writing.record
             if stop():
                 break
-        return text
+        return text.strip("\n")
     config = settings_for(saved.writing, length=_LENGTH, lines=_LINES, seed=seed)
     texts: list[list[Fragment]] = [[] for _ in range(_TEXTS)]
     drawn = sample(engine, (), config, rows=_TEXTS, starts=saved.writing.starts, with_log_probabilities=True)
@@ -71,13 +71,18 @@ def _sample(training: Training, stop: Callable[[], bool]) -> str:
             break
     begun = [each for each in texts if each]
     likeliest = max(begun, key=lambda each: fmean(fragment.log_probability for fragment in each))
-    return "".join(fragment.text for fragment in likeliest)
+    return whole_sentences("".join(fragment.text for fragment in likeliest))
 
 
 def whole_sentences(text: str) -> str:
-    """A text up to its last end of a line or sentence, without empty lines around it; all of it if there is none."""
-    ends = [match.end() for match in _ENDS.finditer(text)]
-    return (text[: ends[-1]] if ends else text).strip("\n")
+    """A text up to its last end of a sentence, without empty lines around it.
+
+    Args:
+        text: any text. Where it has no sentences that end in its second half, it ends with a line; else as it is.
+    """
+    last = [max((match.end() for match in ends.finditer(text)), default=0) for ends in _ENDS]
+    end = next((each for each in last if 2 * each > len(text)), max(last)) or len(text)
+    return text[:end].strip("\n")
 
 
 def sentence(outcome: Outcome, kind: str, *, bidirectional: bool = False) -> str:
