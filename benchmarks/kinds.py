@@ -8,6 +8,10 @@ Each FILE is trained on with nothing but the budget, and the network writes as `
 beginning of what was written.
 
 ``--checkout`` names a clone of this repository: its version trains and writes, by the same commands.
+
+Note: the loss of names.txt cannot be compared with that of the version before, which kept the last tenth of a list for
+validation and no whole texts from all of it. Neither is the time quite the same: with a minute for code.txt that
+version took 66 seconds and 1,024 steps, this one 62.5 seconds and 890 steps, as the budget holds for the whole command.
 """
 
 from __future__ import annotations

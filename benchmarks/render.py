@@ -173,12 +173,19 @@ def question(benchmark: str) -> str:
     return (ast.get_docstring(ast.parse(source)) or benchmark).partition("\n")[0].replace("``", "`")
 
 
+def notes(benchmark: str) -> list[str]:
+    """What a reader of its tables has to know: the paragraphs of the program's docstring that begin with "Note:"."""
+    source = (ROOT / "benchmarks" / f"{benchmark}.py").read_text("utf-8")
+    paragraphs = (ast.get_docstring(ast.parse(source)) or "").split("\n\n")
+    return [each.replace("``", "`") + "\n" for each in paragraphs if each.startswith("Note: ")]
+
+
 def results_page(folder: Path = records.RESULTS) -> str:
     """The whole of ``docs/RESULTS.md``."""
     parts = [HEAD]
     for benchmark in (name for name in ORDER if (folder / f"{name}.jsonl").exists()):
         history = records.load(benchmark, folder)
-        parts += [f"## {question(benchmark)}\n", *machine_tables(group(history)), *samples(history)]
+        parts += [f"## {question(benchmark)}\n", *notes(benchmark), *machine_tables(group(history)), *samples(history)]
     return "\n".join(parts).rstrip("\n") + "\n"
 
 

@@ -21,7 +21,7 @@ from charlstm.checkpoint.format import read_model
 from charlstm.checkpoint.run import MODEL
 from charlstm.checkpoint.store import ROOT
 from charlstm.cli.views.notebook import NotebookBar, in_notebook
-from charlstm.cli.views.progress import Pace, bytes_bar
+from charlstm.cli.views.progress import Pace, progress_bar
 from charlstm.cli.views.terminal import can_redraw
 from charlstm.errors import DivergedError, UsageError
 from charlstm.events import Event, Stopped
@@ -67,7 +67,7 @@ def fit(
     """
     if not (isinstance(progress, bool) or callable(progress)):
         raise UsageError(f"`progress={progress!r:.40}` must be True, False or a function of an event")
-    with bytes_bar("encoding", quiet=progress is not True) as encoding:
+    with progress_bar("encoding", quiet=progress is not True) as encoding:
         run = new_run(
             sources, settings, name=name, root=root, cache=cache, force=force, init_from=init_from, progress=encoding
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from charlstm.cli.views.progress import tokens_bar
+from charlstm.cli.views.progress import progress_bar
 from charlstm.evaluation.score import EncodedText, Losses, Method, Score, ScoreSummary, score_tokens, summarize
 from charlstm.evaluation.stepping import stepped_losses
 from charlstm.sampling.prompts import bos_ids
@@ -35,7 +35,7 @@ class MixScorer:
     def trained(self, *, by_token: bool) -> Score | ScoreSummary:
         """The score by the networks as they were trained; ``by_token`` stores the loss of each token."""
         model = self._loaded.model
-        with tokens_bar("scoring") as progress:
+        with progress_bar("scoring", "tokens") as progress:
             losses = _counted(
                 stepped_losses(model, self._text.ids, np.array(bos_ids(model.tokenizer))),
                 lambda done: progress(done, len(self._text.ids)),

@@ -124,11 +124,11 @@ def shown(settings: RuleSettings) -> dict[str, object]:
 
 
 def _training_ids(loaded: Loaded[TextModel], sources: list[str] | None, cache: Path) -> Ids:
-    from charlstm.cli.views.progress import bytes_bar
+    from charlstm.cli.views.progress import progress_bar
     from charlstm.corpora.training_text import training_ids
 
     saved = loaded.checkpoint
-    with bytes_bar("reading the training text", quiet=False) as progress:
+    with progress_bar("reading the training text") as progress:
         encoded = training_ids(saved, sources, cache, progress)
     if encoded.corpus_sha256 != saved.provenance.corpus.sha256:
         say(f"--no-copy: {encoded.name} is not, or no longer, the text that {saved.run.name} was trained on")

@@ -14,7 +14,7 @@ from charlstm.engine.bidirectional import BidirectionalEngine
 from charlstm.engine.network import Engine
 from charlstm.engine.protocol import TextModel
 from charlstm.engine.softmax import log_softmax
-from charlstm.errors import UsageError
+from charlstm.errors import NotFoundError, UsageError
 from charlstm.filling.config import FillConfig
 from charlstm.filling.fill import fill as fill_blanks
 from charlstm.filling.fill import fit_text
@@ -248,7 +248,7 @@ def fill(desk: Desk, job: Job, body: bytes) -> bytes:
 
 
 def units(desk: Desk, job: Job, body: bytes) -> bytes:
-    """The units of a network that follow something, the surest first; computed once.
+    """The units of a network that follow something, the surest first, computed once; or why none could be looked for.
 
     Args:
         desk: the networks.
@@ -261,7 +261,10 @@ def units(desk: Desk, job: Job, body: bytes) -> bytes:
     served = desk.library.find(asks.read(asks.Units, body).model)
     with job.holding(served.lock):
         if served.id not in desk.units:
-            desk.units[served.id] = to_json({"units": _find_units(served)})
+            try:
+                desk.units[served.id] = to_json({"units": _find_units(served)})
+            except NotFoundError as fault:  # the training text, which may come back
+                return to_json({"units": [], "why": str(fault)})
     return desk.units[served.id]
 
 

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from charlstm.checkpoint.format import read
+from charlstm.cli.views import closing
 from charlstm.cli.views.closing import sentence, whole_sentences
 from charlstm.corpora.encode import split
+from charlstm.sampling.fragments import Fragment
 from charlstm.training.outcome import Outcome, unigram_loss
 from tests.command_line import Cli
 
@@ -106,6 +108,15 @@ def test_the_sentence_is_true_of_every_kind_of_run() -> None:
 )
 def test_a_sample_ends_where_a_line_or_sentence_does(text: str, whole: str) -> None:
     assert whole_sentences(text) == whole
+
+
+def test_the_likeliest_text_is_none_that_was_over_at_once() -> None:
+    def text(length: int, nats: float) -> list[Fragment]:
+        return [Fragment(0, "a", 0, -nats, None)] * length
+
+    lines, dull, odd = text(10, 0.1), text(200, 1.0), text(300, 1.5)
+    assert closing._likeliest([lines, odd, dull, []]) is dull
+    assert closing._likeliest([lines, text(9, 2.0)]) is lines, "there is none as long"
 
 
 def test_the_loss_by_frequency_is_that_of_a_model_of_frequencies(tmp_path: Path) -> None:

@@ -495,8 +495,7 @@ def test_a_network_without_its_text_says_so() -> None:
     small = served()
     with running(Served("small", small.checkpoint, small.engine, gone)) as server:
         for _ in range(2):
-            answer = server.ask("POST", "/api/units", {})
-            assert (answer.status, answer.json()["error"]["code"]) == (404, "not_found")
+            assert server.post("/api/units") == {"units": [], "why": "small: the text is not here any more"}
 
 
 @pytest.mark.parametrize("ours", [False, True])

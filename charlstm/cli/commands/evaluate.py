@@ -13,7 +13,7 @@ from charlstm.cli import options
 from charlstm.cli.interrupts import load_torch
 from charlstm.cli.load_model import read_model
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
-from charlstm.cli.views.progress import bytes_bar
+from charlstm.cli.views.progress import progress_bar
 from charlstm.cli.views.terminal import say
 from charlstm.errors import UsageError
 
@@ -149,7 +149,7 @@ class _Reading:
         stdin = sys.stdin.buffer
         corpus = open_sources(tuple(sources), encoding=self.encoding, newlines=newlines, stdin=stdin, cache=self.cache)
         text = KnownText(corpus, tokenizer, self.unknown)
-        with bytes_bar("reading", quiet=False) as progress:
+        with progress_bar("reading") as progress:
             return text, text.encode(self.cache, progress)
 
 
@@ -212,5 +212,5 @@ def _dynamic_config(given: dict[str, Any], *, wanted: bool) -> DynamicConfig | N
 def _compressors(text: KnownText) -> dict[str, float]:
     from charlstm.cli.compressors import bits_per_byte
 
-    with bytes_bar("compressing with gzip, bzip2 and xz", quiet=False) as progress:
+    with progress_bar("compressing with gzip, bzip2 and xz") as progress:
         return bits_per_byte(text.utf8(progress))

@@ -16,7 +16,7 @@ from charlstm.cli.lazy_group import LINES
 from charlstm.cli.load_model import fit_prompt, read_model
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root, gathered
 from charlstm.cli.reading import given_text, own_text
-from charlstm.cli.views.progress import steps_bar
+from charlstm.cli.views.progress import progress_bar
 from charlstm.cli.views.terminal import counted, say, size
 from charlstm.errors import CharlstmError, TextError, UsageError
 from charlstm.files import write_atomically
@@ -187,7 +187,7 @@ def _units(exported: Exported, path: Path, saved: Checkpoint, name: str) -> Sequ
     from charlstm.inspect.named_units import named_units
     from charlstm.inspect.subject import Subject
 
-    with steps_bar("comparing") as progress:
+    with progress_bar("comparing", "steps") as progress:
         return named_units(Subject(name, torch_model(saved), tokenizer, ids), progress)
 
 

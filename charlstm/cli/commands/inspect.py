@@ -10,7 +10,7 @@ from charlstm.cli.lazy_group import LINES
 from charlstm.cli.options import gathered
 from charlstm.cli.reading import Asked, read_subject, read_text
 from charlstm.cli.views.pages import Forms
-from charlstm.cli.views.progress import steps_bar, tokens_bar
+from charlstm.cli.views.progress import progress_bar
 from charlstm.cli.views.terminal import counted, say
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=LINES["inspect"])
@@ -95,7 +95,7 @@ def units(
 
     subject, checkpoint = read.subject, read.checkpoint
     say(f"reading {len(subject.ids):,} tokens")
-    with steps_bar("comparing") as progress:
+    with progress_bar("comparing", "steps") as progress:
         findings = surest_first(find_units(subject, hypotheses, seed=seed, progress=progress))
     found = {finding.hypothesis.name for finding in findings}
     left_out = [hypothesis.name for hypothesis in hypotheses if hypothesis.name not in found]
@@ -138,7 +138,7 @@ def memory(
     subject = read.subject
     say("reading with less and less of what stands before")
     blank = None if subject.tokenizer.unknown_characters(" ") else int(subject.tokenizer.encode(" ")[0])
-    with tokens_bar("reading") as progress:
+    with progress_bar("reading", "tokens") as progress:
         found = measure_memory(subject.model, subject.ids, blank, seed=seed, progress=progress)
     forms.present(memory_page(subject.name, found, foot=read.foot))
 

@@ -318,12 +318,12 @@ def _comparison(cells: str, seeds: int, max_time: str) -> CellComparison:
 def _read_text(source: str, cache: Path) -> Text:
     import sys
 
-    from charlstm.cli.views.progress import bytes_bar
+    from charlstm.cli.views.progress import progress_bar
     from charlstm.config import DataConfig
     from charlstm.corpora.encode import encode
     from charlstm.corpora.sources import open_sources
     from charlstm.lab.texts import Text
 
     corpus = open_sources((source,), stdin=sys.stdin.buffer, cache=cache)
-    with bytes_bar("encoding", quiet=False) as progress:
+    with progress_bar("encoding") as progress:
         return Text.from_encoded(encode(corpus, DataConfig(sources=(source,)), cache, progress=progress))

@@ -133,12 +133,12 @@ def _notes(found: Originality, trained: TrainingText, saved: Checkpoint | None) 
 def _measure(written: str, trained: TrainingText) -> Originality:
     from dataclasses import replace
 
-    from charlstm.cli.views.progress import bytes_bar
+    from charlstm.cli.views.progress import progress_bar
     from charlstm.inspect.originality import located, measure, spread
 
     begins = spread(trained.border, trained.size, len(written))
     held_out = [piece for piece in trained.excerpts(begins, len(written)) if piece]
-    with bytes_bar("searching", quiet=False) as progress:
+    with progress_bar("searching") as progress:
 
         def searched() -> object:
             done = 0

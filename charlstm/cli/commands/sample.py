@@ -31,7 +31,7 @@ from charlstm.cli.rules import AllRules, make_rules, settings_of, shown
 from charlstm.cli.views.pages import Forms
 from charlstm.cli.views.stream import Output
 from charlstm.cli.views.terminal import is_terminal, say
-from charlstm.cli.views.texts import TextsAsJson, print_records, print_texts
+from charlstm.cli.views.texts import Printer, TextsAsJson
 from charlstm.cli.ways import Choice, parse_choice, say_how_to_go_on
 from charlstm.errors import CharlstmError, UsageError
 
@@ -252,10 +252,11 @@ def sample(
         drawing, echo = chosen
         as_json = as_json and as_json.after(drawing.prompt)
     with _until_it_ends() as output:
+        printer = Printer(output, drawing, echo, as_json)
         if as_list:
-            print_records(output, drawing, echo, as_json, new_only=new)
+            printer.records(new_only=new)
         else:
-            print_texts(output, drawing, echo, as_json, raw=raw, cuts_are_told=bool(lines) and length is None)
+            printer.texts(raw=raw, cuts_are_told=bool(lines) and length is None)
 
 
 @contextmanager

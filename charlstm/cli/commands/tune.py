@@ -115,13 +115,13 @@ def _fixed_settings(sources: list[str], config: Path | None) -> dict[str, dict[s
 def _prepare(fixed: dict[str, dict[str, Any]], of_trial: dict[str, Any], cache: Path, *, quiet: bool) -> Prepared:
     """Encode the text, and choose the default settings for a trial."""
     from charlstm.cli.interrupts import load_torch
-    from charlstm.cli.views.progress import bytes_bar
+    from charlstm.cli.views.progress import progress_bar
 
     load_torch()
     from charlstm.training.plan.merge import merge
     from charlstm.training.prepare import prepare
 
-    with bytes_bar("encoding", quiet=quiet) as progress:
+    with progress_bar("encoding", quiet=quiet) as progress:
         return prepare(merge(fixed, {"train": of_trial}), cache, progress=progress)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _LINES, _LENGTH = 10, 600
 """Lines of the sample, and its tokens where there are fewer lines."""
+_SHORTEST = 100
+"""Tokens below which a text is not chosen if there is a longer one: ten empty lines surprise nobody."""
 _TEXTS = 4
 """Texts that are drawn; the one is shown that surprises the network least: by chance a single one is an odd place."""
 _ENDS = re.compile(r"[.!?][\"'”’)\]]*(?=\s)|[。！？][”’」』）]*"), re.compile("\n")
@@ -69,9 +71,14 @@ def _sample(training: Training, stop: Callable[[], bool]) -> str:
         texts[fragment.row].append(fragment)
         if stop():
             break
-    begun = [each for each in texts if each]
-    likeliest = max(begun, key=lambda each: fmean(fragment.log_probability for fragment in each))
-    return whole_sentences("".join(fragment.text for fragment in likeliest))
+    return whole_sentences("".join(fragment.text for fragment in _likeliest(texts)))
+
+
+def _likeliest(texts: list[list[Fragment]]) -> list[Fragment]:
+    """The text that surprises the network least, token by token, of those that are not over at once."""
+    least = min(_SHORTEST, max(map(len, texts)))
+    long_enough = [each for each in texts if len(each) >= least]
+    return max(long_enough, key=lambda each: fmean(fragment.log_probability for fragment in each))
 
 
 def whole_sentences(text: str) -> str:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from charlstm.cli import streams
 from charlstm.cli.spelling import with_options
@@ -22,55 +22,24 @@ _LINE_EVERY = 5.0
 
 
 @contextmanager
-def bytes_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of bytes on a terminal, once the work has taken half a second; elsewhere nothing.
+def progress_bar(
+    what: str, unit: Literal["bytes", "tokens", "steps"] = "bytes", *, quiet: bool = False
+) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal, once the work has taken half a second; elsewhere nothing.
 
     Args:
-        what: the work, in a word.
+        what: the work, in a word or two.
+        unit: what is counted.
         quiet: show nothing.
 
     Yields:
-        A function to call with the bytes done and the bytes in all.
+        A function to call with how many are done and how many there are in all.
     """
-    with _bar(what, "B", quiet=quiet) as show:
-        yield show
-
-
-@contextmanager
-def tokens_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of tokens on a terminal, as `bytes_bar` does of bytes.
-
-    Args:
-        what: the work, in a word or two.
-
-    Yields:
-        A function to call with the tokens done and the tokens in all.
-    """
-    with _bar(what, " tokens", quiet=False) as show:
-        yield show
-
-
-@contextmanager
-def steps_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of steps on a terminal, as `bytes_bar` does of bytes.
-
-    Args:
-        what: the work, in a word or two.
-
-    Yields:
-        A function to call with the steps done and the steps in all.
-    """
-    with _bar(what, " steps", quiet=False) as show:
-        yield show
-
-
-@contextmanager
-def _bar(what: str, unit: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     from tqdm import tqdm
 
     with tqdm(
-        desc=what, unit=unit, unit_scale=True, delay=0.5, leave=False, file=sys.stderr,
-        disable=quiet or not can_redraw(sys.stderr), dynamic_ncols=True,
+        desc=what, unit="B" if unit == "bytes" else f" {unit}", unit_scale=True, dynamic_ncols=True,
+        delay=0.5, leave=False, file=sys.stderr, disable=quiet or not can_redraw(sys.stderr),
     ) as bar:  # fmt: skip
 
         def show(done: int, total: int) -> None:

@@ -6,7 +6,7 @@ import copy
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -65,74 +65,70 @@ class TextsAsJson:
         return json.dumps(self._common | result) + "\n"
 
 
-def print_texts(
-    output: Output,
-    drawing: Drawing,
-    echo: str,
-    as_json: TextsAsJson | None = None,
-    *,
-    raw: bool = False,
-    cuts_are_told: bool = False,
-) -> None:
-    """Draw texts and print them.
+@dataclass(frozen=True)
+class Printer:
+    """Prints what is drawn, as it is drawn.
 
     Args:
-        output: where they go.
-        drawing: what draws them.
-        echo: printed before each.
-        as_json: how they become JSON; None prints them as they are.
-        raw: as bytes.
-        cuts_are_told: whether those are told that end before their number of lines.
+        output: where it goes.
+        drawing: what draws it.
+        echo: printed before each text.
+        as_json: how texts become JSON; None prints them as they are.
     """
-    fragments: Iterable[Fragment] = drawing.texts(raw=raw)
-    if cuts_are_told:
-        fragments = _warn_of_cuts(fragments, drawing.config)
-    if as_json is None:
-        _print_as_they_are(output, echo, fragments, drawing.count)
-        return
-    for number, (_, text) in enumerate(groupby(fragments, key=lambda fragment: fragment.row), 1):
-        output.write(as_json.line(number, list(text)))
-    output.flush()
 
+    output: Output
+    drawing: Drawing
+    echo: str
+    as_json: TextsAsJson | None = None
 
-def print_records(
-    output: Output, drawing: Drawing, echo: str, as_json: TextsAsJson | None = None, *, new_only: bool = False
-) -> None:
-    """Draw records and print them, those that the model has read after the others; say how many those are.
+    def texts(self, *, raw: bool, cuts_are_told: bool) -> None:
+        """Draw texts and print them.
 
-    Args:
-        output: where they go.
-        drawing: what draws them.
-        echo: printed before each.
-        as_json: how they become JSON; None prints them as they are.
-        new_only: whether those that the model has read are left out.
-    """
-    end = drawing.loaded.writing.record
-    number = itertools.count(1)
+        Args:
+            raw: as bytes.
+            cuts_are_told: whether those are told that end before their number of lines.
+        """
+        fragments: Iterable[Fragment] = self.drawing.texts(raw=raw)
+        if cuts_are_told:
+            fragments = _warn_of_cuts(fragments, self.drawing.config)
+        if self.as_json is None:
+            _print_as_they_are(self.output, self.echo, fragments, self.drawing.count)
+            return
+        for number, (_, text) in enumerate(groupby(fragments, key=lambda fragment: fragment.row), 1):
+            self.output.write(self.as_json.line(number, list(text)))
+        self.output.flush()
 
-    def write(record: Drawn) -> None:
-        if as_json:
-            output.write(as_json.line(next(number), record.fragments, new=record.is_new))
+    def records(self, *, new_only: bool) -> None:
+        """Draw records and print them, those that the model has read after the others; say how many those are.
+
+        Args:
+            new_only: whether those that the model has read are left out.
+        """
+        copies, numbers = [], itertools.count(1)
+        for record in self.drawing.records(new_only=new_only):
+            if record.is_new:
+                self._print_record(record, next(numbers))
+            else:
+                copies.append(record)
+        new = next(numbers) - 1
+        for number, record in enumerate(copies, new + 1):
+            self._print_record(record, number)
+        self.output.flush()
+        count, wanted = new + len(copies), self.drawing.count
+        if copies:
+            last = "the last one stands" if len(copies) == 1 else f"the last {len(copies)} stand"
+            say(f"{new} of {count} are new; {last} in the text that the model has read")
+        if count < wanted:
+            length = self.drawing.config.length
+            limit = f" of fewer than {length:,} tokens" if length else ""
+            say(f"no more than {count} different ones{limit} were found" if count else f"not one{limit} was found")
+
+    def _print_record(self, record: Drawn, number: int) -> None:
+        if self.as_json:
+            self.output.write(self.as_json.line(number, record.fragments, new=record.is_new))
         else:
-            output.write(echo + record.text.removeprefix(drawing.prompt) + end)
-
-    copies, new = [], 0
-    for record in drawing.records(new_only=new_only):
-        if record.is_new:
-            write(record)
-            new += 1
-        else:
-            copies.append(record)
-    for record in copies:
-        write(record)
-    output.flush()
-    count = new + len(copies)
-    if copies:
-        last = "the last one stands" if len(copies) == 1 else f"the last {len(copies)} stand"
-        say(f"{new} of {count} are new; {last} in the text that the model has read")
-    if count < drawing.count:
-        limit = f" of fewer than {drawing.config.length:,} tokens" if drawing.config.length else ""
-        say(f"no more than {count} different ones{limit} were found" if count else f"not one{limit} was found")
+            text = record.text.removeprefix(self.drawing.prompt)
+            self.output.write(self.echo + text + self.drawing.loaded.writing.record)
 
 
 def _warn_of_cuts(fragments: Iterable[Fragment], config: SampleConfig) -> Iterator[Fragment]:

@@ -11,7 +11,7 @@ const KEYS = [
   ["F6", "the next part of the page"],
 ];
 const SEEN = [
-  ["Colours", "The stronger the colour behind a letter, the more it surprised the network. What you typed is bold."],
+  ["Colours", "The stronger the colour behind a letter, the more it surprised the network. What it did not write itself is bold."],
   ["Bars", "The letters that may come next. Take one, and the text goes on from it; what stood there is kept as another way."],
   ["Rules", "What the text keeps to from the caret on: a regular expression, how lines begin and how long they are, which words, rhymes."],
   ["Fan", "Every likely future at once, each as tall as it is likely."],

@@ -4,11 +4,11 @@
  */
 import { element } from "../dom.js";
 
-/** @type {[string, string, string, string][]} name, words, more words, an example */
+/** @type {[string, string, string, string, string, number][]} name, id, words, more words, an example, lines */
 const TEXTS = [
-  ["match", "Matches", "a regular expression for all of it", "[A-Z][a-z ]{10,40}\\."],
-  ["starts", "Lines begin with", "in order, between commas", "Tide, Over, Night"],
-  ["words", "Only these words", "whatever stands between them", "the tide was out"],
+  ["match", "rule-match", "Matches", "a regular expression for all of it", "[A-Z][a-z ]{10,40}\\.", 1],
+  ["starts", "rule-starts", "Lines begin with", "in order, between commas", "Tide, Over, Night", 1],
+  ["words", "rule-list", "Only these words", "whatever stands between them", "the tide was out", 2],
 ];
 /** @type {[string, string, string, number, number][]} name, words, more words, lowest, highest */
 const NUMBERS = [
@@ -27,7 +27,7 @@ const SWITCHES = [
 /** @param {import("../session.js").Session} session */
 export function rulesFold(session) {
   const fields = [
-    ...TEXTS.map(([name, words, more, example]) => textField(session, name, words, more, example)),
+    ...TEXTS.map((text) => textField(session, ...text)),
     ...NUMBERS.map(([name, words, more, low, high]) => numberField(session, name, words, more, low, high)),
     ...SWITCHES.map(([name, words]) => switchField(session, name, words)),
   ];
@@ -55,10 +55,10 @@ function caption(words, more) {
   return element("span", {}, words, " ", element("small", {}, more));
 }
 
-/** @param {import("../session.js").Session} session @param {string} name @param {string} words @param {string} more @param {string} example @returns {Field} */
-function textField(session, name, words, more, example) {
-  const how = { id: name === "words" ? "rule-list" : `rule-${name}`, placeholder: example, spellcheck: false, autocomplete: "off", autocapitalize: "off" };
-  const input = name === "words" ? element("textarea", { rows: 2, ...how }) : element("input", { type: "text", ...how });
+/** @param {import("../session.js").Session} session @param {string} name @param {string} id @param {string} words @param {string} more @param {string} example @param {number} lines @returns {Field} */
+function textField(session, name, id, words, more, example, lines) {
+  const how = { id, placeholder: example, spellcheck: false, autocomplete: "off", autocapitalize: "off" };
+  const input = lines > 1 ? element("textarea", { rows: lines, ...how }) : element("input", { type: "text", ...how });
   input.addEventListener("input", () => session.rule(name, input.value || null));
   const show = (/** @type {any} */ value) => {
     const text = typeof value === "string" ? value : ""; // words can be those that it has read, too

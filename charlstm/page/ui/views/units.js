@@ -19,11 +19,11 @@ export function unitsView(panel, session, shown) {
     list.replaceChildren();
     note.textContent = "Looking for units that follow something …";
     await session.attempt(new AbortController().signal, async () => {
-      const { units } = await session.backend.units({ model }, new AbortController().signal);
+      const { units, why } = await session.backend.units({ model }, new AbortController().signal);
       if (session.model !== model) return;
       note.textContent = units.length
         ? "What each unit follows, and how well: 1 is always, 0 not at all; in brackets, the best that chance would do. Hold one, and see what it does to the text."
-        : "No units are named for this network.";
+        : (why ?? "No units are named for this network.");
       /** @type {ReturnType<typeof card>[]} */
       const cards = units.map((/** @type {any} */ unit) => card(unit, session, shown));
       list.replaceChildren(...cards.map(({ node }) => node));
