@@ -150,7 +150,7 @@ def test_what_no_text_can_keep_is_one_line():
     ]  # fmt: skip
     check([case("char", each, steps=3) for each in cases])
     check([case("byte", {"words": True}), case("byte", {"rhyme": True}), case("sentencepiece", {"rhyme": True})])
-    check([case("char", {"rhyme": True}, record="\n")])
+    check([case("char", {"rhyme": True}, record="\n"), case("char", {"rhyme": True, "words": "to cat"})])
     no_words = evaluate(AFTER, {"tokenizers": [CHARACTERS.to_state()], "words": [],
                                 "cases": [{**case("char", {"words": True})[0], "tokens": []}]})  # fmt: skip
     with pytest.raises(UsageError) as caught:

@@ -268,7 +268,11 @@ def test_a_text_that_the_rules_end_with_a_first_line_ends_there() -> None:
 
 def test_where_nothing_rhymes_it_is_told() -> None:
     model = random_markov(ALPHABET, 1, spread=1.0)
-    made = Rules(RuleSettings(rhyme=True), model.tokenizer, own_words=("nnn", "ttt"))
+    for words in (("nnn", "ttt"), ("so",), ("light", "delight")):
+        with pytest.raises(UsageError, match="no two of the words rhyme"):
+            Rules(RuleSettings(rhyme=True), model.tokenizer, own_words=words)
+    made = Rules(RuleSettings(rhyme=True), model.tokenizer, own_words=WORDS)
+    made.rhymes = Rhymes(("nnn", "ttt"))
     fragments = sample(model, [0], SampleConfig(lines=2), rhymes=made.rhymes)
     with pytest.raises(UsageError, match="no pair of lines that rhyme was found in 10 tries"):
         next(fragments)

@@ -236,7 +236,10 @@ def _rhymes(settings: RuleSettings, own_words: Collection[str], tokenizer: Token
     if not known:
         what = "this network knows no words that could rhyme: its text has none, or is older than their list"
         raise UsageError(what, hint="Train it again, or give it a list of words.")
-    return Rhymes(known)
+    rhymes = Rhymes(known)
+    if not any(map(rhymes.of, known)):
+        raise UsageError("no two of the words rhyme", hint="Give it a longer list of words.")
+    return rhymes
 
 
 def _listed(words: str | Collection[str]) -> Collection[str]:

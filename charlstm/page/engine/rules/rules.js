@@ -156,9 +156,13 @@ function rhymesOf(words, tokenizer, record) {
   if (tokenizer.kind !== "char") throw fault("`rhyme` is for a network of characters", "Train one with `tokenizer='char'`.");
   if (!hasNewline(tokenizer)) throw fault("`rhyme` cannot be kept: this model has no newline in its alphabet");
   const known = knownWords(words, tokenizer);
-  if (known.length) return new Rhymes(known);
-  const what = "this network knows no words that could rhyme: its text has none, or is older than their list";
-  throw fault(what, "Train it again, or give it a list of words.");
+  if (!known.length) {
+    const what = "this network knows no words that could rhyme: its text has none, or is older than their list";
+    throw fault(what, "Train it again, or give it a list of words.");
+  }
+  const rhymes = new Rhymes(known);
+  if (!known.some((word) => rhymes.of(word).length)) throw fault("no two of the words rhyme", "Give it a longer list of words.");
+  return rhymes;
 }
 
 /** @param {string[]} starts @param {Tokenizer} tokenizer */
