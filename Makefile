@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test slow lint types types-page starter pictures clean
+.PHONY: demo test slow torture lint types types-page starter pictures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/charlstm train --max-time 60s
@@ -14,6 +14,10 @@ test: $(VENV)/.dev
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+# What is promised when things go wrong, attacked at full size: hours. `make slow` has the same tests at a size for CI.
+torture: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.torture
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

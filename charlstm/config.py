@@ -35,9 +35,13 @@ class DataConfig(Schema, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="Files, folders, globs, corpora (english, tinyshakespeare, python:docs, …), - for a pipe."),
     ] = ("english",)
-    encoding: Annotated[str | None, Meta(description="Encoding of the text if it is not UTF-8: cp1252, utf-16, …")] = (
-        None
-    )
+    encoding: Annotated[
+        str | None, Meta(description="Encoding of the text if it is not UTF-8: cp1252, utf-16, …; auto guesses it.")
+    ] = None
+    bad_bytes: Annotated[
+        Literal["error", "replace", "skip"],
+        Meta(description="Bytes that do not fit the encoding: error, replace by U+FFFD, or skip."),
+    ] = "error"
     newlines: Annotated[
         Literal["normalise", "keep"], Meta(description=r"Line ends: normalise (\r\n becomes \n) or keep.")
     ] = "normalise"
@@ -103,6 +107,10 @@ class TrainConfig(Schema, frozen=True, kw_only=True):
     patience: Annotated[
         int, Meta(ge=0, le=1 << 31, description="Stop after this many evaluations without progress; 0: never.")
     ] = 0
+    on_divergence: Annotated[
+        Literal["stop", "rollback"],
+        Meta(description="When the loss is not finite: stop, or rollback to the last save and halve the rate."),
+    ] = "stop"
     save_every: Annotated[
         PositiveFloat | None,
         Meta(description="Time between saves to resume from; else 30 seconds, or more where one takes long."),
@@ -183,8 +191,9 @@ SECTIONS = ("model", "data", "train")
 
 BUDGETS = ("max_time", "max_steps", "epochs")
 """The settings that limit a run; it ends when the first limit is reached."""
-MAY_CHANGE = (*BUDGETS, "device", "precision", "threads")
-"""The settings of `TrainConfig` that may change when a run is resumed: its budget and its device."""
+MAY_CHANGE = (*BUDGETS, "device", "precision", "threads", "on_divergence")
+"""The settings of `TrainConfig` that may change when a run is resumed: its budget, its device, and what it does when
+the loss is no longer finite."""
 
 
 def settings_in(section: str) -> list[Setting]:

@@ -63,7 +63,26 @@ class TextError(UsageError):
 
 
 class EncodingError(TextError):
-    """A byte of the text does not fit its encoding."""
+    """A byte of the text does not fit its encoding.
+
+    Args:
+        what, where, hint: as in :class:`CharlstmError`.
+        facts: the hint where no encoding can be chosen.
+        encoding: one that the text reads well in; empty if none is known.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = "",
+        hint: str = "",
+        facts: str = "It has to be text in UTF-8: convert it, for example with iconv.",
+        encoding: str = "",
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.facts = facts
+        self.encoding = encoding
 
 
 class UnknownCharacter(UsageError):  # noqa: N818 - clear without the suffix

@@ -27,6 +27,7 @@ _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d{1,10})\.[0-9a-f]{8}\.tmp", 
 _REASONS: dict[int, tuple[str, str]] = {
     errno.ENOSPC: ("no space left on the disk", "Free some and run the same command again."),
     errno.EDQUOT: ("your disk quota is used up", "Free some space and run the same command again."),
+    errno.EIO: ("the disk failed (input/output error)", "Check it, or choose another place."),
     errno.EFBIG: ("the file exceeds the size limit", "Choose another place, or raise the limit (ulimit -f)."),
     errno.EACCES: ("no permission", "Choose a place of your own, or have its permissions changed."),
     errno.EPERM: ("no permission", "Choose a place of your own, or have its permissions changed."),
@@ -93,13 +94,16 @@ def locked(path: Path, busy: CharlstmError) -> Iterator[None]:
         _check_lockable(path)
         lock.acquire()
     except Timeout as fault:
+        if not _is_locked(path):  # filelock takes every error of the system for a lock that is held
+            raise StorageError("cannot be locked", where=path.parent, hint="Check the disk.") from fault
         raise busy from fault
     except OSError as fault:
         raise storage_error(path.parent, fault, "cannot be locked") from fault
     try:
         yield
     finally:
-        lock.release()
+        with suppress(OSError):  # at the latest it ends with this process
+            lock.release()
 
 
 def make_folder(folder: Path) -> None:
@@ -165,7 +169,10 @@ def _flush_folder(folder: Path) -> None:
     """Make the new name itself survive a power cut, where the system can."""
     if sys.platform == "win32":  # a folder cannot be opened there
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # a folder may be writable but not readable
+        return
     try:
         os.fsync(descriptor)
     except OSError as fault:
@@ -195,6 +202,9 @@ if sys.platform == "win32":
 
     def _check_lockable(path: Path) -> None:
         pass
+
+    def _is_locked(path: Path) -> bool:
+        return True
 
     def _remove_unlocked(entry: Path) -> None:
         entry.unlink()
@@ -239,6 +249,20 @@ else:
             fcntl.flock(descriptor, fcntl.LOCK_UN)  # changes nothing: it is not locked through this descriptor
         finally:
             os.close(descriptor)
+
+    def _is_locked(path: Path) -> bool:
+        """Whether another process holds the lock, as far as the system can say."""
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            finally:
+                os.close(descriptor)  # which also unlocks it
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def _remove_unlocked(entry: Path) -> None:
         descriptor = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -10,6 +10,7 @@ from charlstm.checkpoint.format import Checkpoint, write
 from charlstm.checkpoint.provenance import CorpusProvenance
 from charlstm.checkpoint.writing import Writing
 from charlstm.config import DataConfig
+from charlstm.corpora.decode import Decoding
 from charlstm.corpora.encode import encode
 from charlstm.corpora.records import sorted_records
 from charlstm.corpora.sources import open_sources
@@ -32,7 +33,7 @@ def trained_on(folder: Path, text: bytes, tokenizer: Tokenizer | None = None, **
     path = folder / "checkpoints" / "my-1" / "model.safetensors"
     saved = make_checkpoint(path, tokenizer)
     settings = DataConfig(sources=(str(folder / "book.txt"),), tokenizer=saved.run.data.tokenizer, **data)
-    corpus = open_sources(settings.sources, newlines=settings.newlines, cache=folder / "cache")
+    corpus = open_sources(settings.sources, decoding=Decoding.of(settings), cache=folder / "cache")
     if settings.lists_records:
         corpus = sorted_records(corpus, settings.records, folder / "cache")
     encoded = encode(corpus, settings, folder / "cache", tokenizer=from_state(saved.tokenizer))

@@ -75,7 +75,9 @@ class Settings(TypedDict, total=False):
     match_slots: int | None
     """Reach of the match memory in tokens: its slots per context length."""
     encoding: str | None
-    """Encoding of the text if it is not UTF-8: cp1252, utf-16, …"""
+    """Encoding of the text if it is not UTF-8: cp1252, utf-16, …; auto guesses it."""
+    bad_bytes: Literal["error", "replace", "skip"] | None
+    """Bytes that do not fit the encoding: error, replace by U+FFFD, or skip."""
     newlines: Literal["normalise", "keep"] | None
     r"""Line ends: normalise (\r\n becomes \n) or keep."""
     records: str | None
@@ -124,6 +126,8 @@ class Settings(TypedDict, total=False):
     """Steps between evaluations on the validation text."""
     patience: int | None
     """Stop after this many evaluations without progress; 0: never."""
+    on_divergence: Literal["stop", "rollback"] | None
+    """When the loss is not finite: stop, or rollback to the last save and halve the rate."""
     save_every: float | str | None
     """Time between saves to resume from; else 30 seconds, or more where one takes long."""
     preview: int | None

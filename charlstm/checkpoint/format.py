@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -377,6 +379,15 @@ def _writing(sections: dict[str, Any], path: Path) -> Writing:
         raise CorruptError(f"its settings of writing cannot be read: {as_in_file(fault.what)}", where=path) from fault
 
 
+def _writer(metadata: dict[str, str]) -> str:
+    """Which charlstm wrote a file of a newer format, as far as it says so in a way that can be read."""
+    with suppress(ValueError, TypeError, KeyError, RecursionError):
+        version = json.loads(metadata["provenance"])["charlstm"]
+        if re.fullmatch(r"\d[\w.+-]{0,30}", version, re.ASCII):
+            return f"charlstm {version}"
+    return "a newer charlstm"
+
+
 def _identify(metadata: dict[str, str], path: Path) -> tuple[str, int, dict[str, Any]]:
     """Return the kind, the format version and the JSON sections; raise unless they are a checkpoint's."""
     if metadata.get("format") != "charlstm":
@@ -386,7 +397,7 @@ def _identify(metadata: dict[str, str], path: Path) -> tuple[str, int, dict[str,
         raise CorruptError("its header cannot be read: no format version", where=path)
     version = int(number)
     if version > FORMAT_VERSION:
-        what = f"written by a newer charlstm (format {version}; this one reads {FORMAT_VERSION})"
+        what = f"written by {_writer(metadata)} (format {version}; this one reads {FORMAT_VERSION})"
         raise IncompatibleError(what, where=path, hint=_UPGRADE)
     sections: dict[str, Any] = {}
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import math
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from charlstm.evaluation.score import EncodedText
 from charlstm.files import storage_error
 from charlstm.sampling.prompts import Unknown, fit_prompt
 from charlstm.tokenizers import Ids, Tokenizer, narrowest
+from charlstm.tokenizers.equivalent import known_form, whole_sequences
 from charlstm.tokenizers.nearest import describe_character
 
 Progress = Callable[[int, int], None]
@@ -38,6 +40,7 @@ class KnownText:
         self._raw = tokenizer.kind == "byte"
         self._replacements: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
+        self._characters = 0
 
     def chunks(self, progress: Progress) -> Iterator[str]:
         """The text in chunks.
@@ -52,7 +55,7 @@ class KnownText:
             StorageError: a part of it cannot be read.
         """
         self._counts.clear()
-        read_bytes = read_characters = 0
+        self._characters = read_bytes = 0
         size = self._corpus.size
 
         def count(data: bytes) -> None:
@@ -60,9 +63,9 @@ class KnownText:
             read_bytes += len(data)
             progress(min(read_bytes, size), size)
 
-        for chunk in self._decoded(count):
-            known = self._in_known_characters(chunk, read_characters)
-            read_characters += len(chunk)
+        for chunk in whole_sequences(self._decoded(count)):
+            known = self._in_known_characters(chunk, self._characters)
+            self._characters += len(chunk)
             if known:
                 yield known
 
@@ -111,13 +114,17 @@ class KnownText:
             raise storage_error(folder, fault, "cannot be written") from fault
 
     def notes(self) -> list[str]:
-        """What became of unknown characters the last time the text was read, one line each."""
+        """What became of unknown characters the last time the text was read, one line each, and what was left out."""
         lines = [
             f"{describe_character(character)}, {'once' if count == 1 else f'{count:,} times'}: {self._fate(character)}"
             for character, count in self._counts.items()
         ]
         if len(lines) > _LISTED + 1:
             lines[_LISTED:] = [f"and {len(lines) - _LISTED} more characters the same way"]
+        left_out = sum(count for character, count in self._counts.items() if not self._replacements[character])
+        if left_out:
+            scored, of_all = self._characters - left_out, f"{self._characters:,} characters"
+            lines.append(f"the score is of {scored:,} of {of_all} ({_percent(scored / self._characters)})")
         return lines
 
     def _decoded(self, feed: Callable[[bytes], None]) -> Iterator[str]:
@@ -134,9 +141,10 @@ class KnownText:
 
     def _in_known_characters(self, chunk: str, offset: int) -> str:
         """A chunk with its unknown characters replaced; ``offset`` is its position in the text, for an error."""
-        strangers = self._tokenizer.unknown_characters("".join(set(chunk)))
-        if not strangers:
+        if not self._tokenizer.unknown_characters("".join(set(chunk))):
             return chunk
+        chunk = known_form(self._tokenizer, chunk)
+        strangers = self._tokenizer.unknown_characters("".join(set(chunk)))
         if self._unknown == "error":
             try:
                 fit_prompt(self._tokenizer, chunk, where="text")
@@ -156,4 +164,9 @@ class KnownText:
             return "read as the unknown symbol"
         if replacement:
             return f"read as {replacement!r}"
-        return "left out" if self._unknown == "skip" else "left out, as no known character is like it"
+        return "left out" if self._unknown == "skip" else "left out, as nothing known is near it"
+
+
+def _percent(share: float) -> str:
+    """A share below 1, which is never told as 100 %."""
+    return f"{min(math.floor(1000 * share) / 10, 99.9):g} %"

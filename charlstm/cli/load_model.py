@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from charlstm.cli.options import DEFAULT_ROOT
 from charlstm.cli.views.terminal import is_terminal, say
-from charlstm.errors import NotFoundError, StorageError, TextError, UsageError
+from charlstm.errors import EncodingError, NotFoundError, StorageError, UsageError
 from charlstm.paths import starter_folder
 
 if TYPE_CHECKING:
@@ -243,10 +243,11 @@ def _decoded(file: IO[bytes], name: str, loaded: Loaded[Any] | Writer, most: int
     blocks = iter(lambda: file.read(_BLOCK), b"")
     if loaded.model.tokenizer.kind == "byte":
         return b"".join(_until(blocks, most)).decode("utf-8", "surrogateescape")
-    from charlstm.corpora.decode import TextDecoder
+    from charlstm.corpora.decode import Decoding, TextDecoder
 
+    decoder = TextDecoder(name, Decoding(newlines=loaded.newlines))
     with hints_without_encoding():
-        return "".join(_until((text for text, _ in TextDecoder(name, None, loaded.newlines).decode(blocks)), most))
+        return "".join(_until((text for text, _ in decoder.decode(blocks)), most))
 
 
 _BLOCK = 1 << 18
@@ -268,16 +269,12 @@ def hints_without_encoding() -> Iterator[None]:
     """Let no error of an encoding name the option for it: in a ``with`` block of a command that lacks it.
 
     Raises:
-        TextError: as in the block, with another hint.
+        EncodingError: as in the block, with another hint.
     """
     try:
         yield
-    except TextError as fault:
-        reads_well, option, _ = fault.hint.partition(": use `encoding")
-        if option:
-            fault.hint = f"{reads_well}: convert it to UTF-8, for example with iconv."
-        elif "`encoding`" in fault.hint:
-            fault.hint = "It has to be text in UTF-8: convert it, for example with iconv."
+    except EncodingError as fault:
+        fault.hint = fault.facts
         raise
 
 

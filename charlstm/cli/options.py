@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from inspect import Parameter
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -123,6 +123,14 @@ Unknown = Annotated[
     typer.Option(
         "--unknown", help="Characters outside the model's alphabet: error, skip, or map to the nearest known ones."
     ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option("--encoding", metavar="NAME", help="Encoding of the text if it is not UTF-8; auto guesses it."),
+]
+BadBytes = Annotated[
+    Literal["error", "replace", "skip"],
+    typer.Option("--bad-bytes", help="Bytes that do not fit the encoding: error, replace by U+FFFD, or skip."),
 ]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
 

@@ -253,6 +253,15 @@ def _checkpoint(workspace: Workspace, reference: str | None) -> Checkpoint:
     return checkpoint_format.read_model(path)
 
 
+def _after_divergence(training: Training, name: str) -> str:
+    """What to do when a training has diverged."""
+    again = "tart again with a lower --lr or a lower --grad-clip."
+    if training.run.train.on_divergence == "rollback" or not (training.folder / "resume.safetensors").exists():
+        return f"S{again}"
+    resume = f"charlstm train --resume {name} --on-divergence rollback"
+    return f"Go on from the last save with half the learning rate: {resume}; or s{again}"
+
+
 def _run(workspace: Workspace, training: Training, request: StopRequest) -> None:
     """Train, show the events, and raise what the exit code is to tell."""
     name, prints = reference_to(training.folder), training.ranks.is_rank_zero
@@ -266,7 +275,7 @@ def _run(workspace: Workspace, training: Training, request: StopRequest) -> None
     page = _leave_report(workspace, training, first_step) if prints else None
     if stopped.reason == "diverged":
         _say_page(workspace, page)
-        raise DivergedError(stopped.message, hint="Start again with a lower --lr or a lower --grad-clip.")
+        raise DivergedError(stopped.message, hint=_after_divergence(training, name))
     if stopped.reason == "interrupted":
         if prints:
             say(f"saved. Continue with: charlstm train --resume {name}")

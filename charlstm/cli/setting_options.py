@@ -28,7 +28,16 @@ OUTPUT = "Progress and output"
 _HEADINGS = {
     GOAL: ("max_time", "max_steps", "epochs"),
     OUTPUT: ("preview", "eval_every", "patience", "save_every"),
-    "Reading the text": ("encoding", "newlines", "records", "tokenizer", "vocab_size", "min_count", "val_fraction"),
+    "Reading the text": (
+        "encoding",
+        "bad_bytes",
+        "newlines",
+        "records",
+        "tokenizer",
+        "vocab_size",
+        "min_count",
+        "val_fraction",
+    ),
     "The network": (),
     "The batches": (),
     "The optimizer": (),

@@ -1,7 +1,7 @@
 """Encodings: their names, their byte order marks, and what to suggest when bytes do not fit.
 
-No encoding is ever guessed to read a text: without a mark it is UTF-8 or an error. A guess only words the suggestion
-in that error.
+No encoding is guessed unless that is asked for: without a mark a text is UTF-8 or an error, and the guess is only the
+suggestion in that error.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ _MARKS = (
 )
 MARK_SIZE = 4
 """The longest mark, in bytes."""
+MARK = "\ufeff"
+"""The mark as a character."""
+AUTO = "auto"
+"""The setting with which an encoding is guessed."""
 
 # Names that leave the byte order to the mark; without a mark it is little-endian, on every machine.
 _BY_MARK = {
@@ -87,21 +91,28 @@ def looks_binary(head: bytes) -> bool:
     return b"\0" in head and detect(head, None)[1] == 0
 
 
-def zero_byte(name: str, offset: int, block: bytes) -> EncodingError:
+def zero_byte(name: str, offset: int, block: bytes, place: tuple[int, int]) -> EncodingError:
     """The error for the first NUL in what should be UTF-8.
 
     Args:
         name: the part.
         offset: the position of ``block[0]`` in the part, in bytes.
         block: bytes with a NUL.
+        place: the line and column of the NUL, from 1.
     """
     zero = block.index(0)
-    hint = _suggest(_around(block, zero, offset), None)
-    return EncodingError(f"byte {offset + zero} is zero, which text never contains", where=name, hint=hint)
+    what = f"byte {offset + zero} is zero, which text never contains{_at(place)}"
+    return _error(what, name, _around(block, zero, offset), None)
 
 
 def bad_byte(
-    name: str, offset: int, fault: UnicodeDecodeError, following: bytes, codec: str, encoding: str | None
+    name: str,
+    offset: int,
+    fault: UnicodeDecodeError,
+    following: bytes,
+    codec: str,
+    encoding: str | None,
+    place: tuple[int, int],
 ) -> EncodingError:
     """The error for a byte that is not text in the encoding.
 
@@ -112,13 +123,17 @@ def bad_byte(
         following: the bytes after ``fault.object``, as far as they are known.
         codec: the encoding it was read with.
         encoding: the setting, or None.
+        place: the line and column of the byte, from 1.
     """
     what = f"byte {offset + fault.start} is 0x{fault.object[fault.start]:02X}, which is not {codec.upper()}"
-    if fault.reason in ("unexpected end of data", "truncated data"):
+    if fault.reason in ("unexpected end of data", "truncated data", "incomplete multibyte sequence"):
         what = f"ends inside a character: {what} by itself"
-    return EncodingError(
-        what, where=name, hint=_suggest(_around(fault.object + following, fault.start, offset), encoding)
-    )
+    return _error(what + _at(place), name, _around(fault.object + following, fault.start, offset), encoding)
+
+
+def _at(place: tuple[int, int]) -> str:
+    line, column = place
+    return f" (line {line:,}, column {column:,})"
 
 
 def _around(block: bytes, place: int, offset: int) -> bytes:
@@ -128,22 +143,29 @@ def _around(block: bytes, place: int, offset: int) -> bytes:
     return block[begin : place + 2048]
 
 
-def _suggest(sample: bytes, encoding: str | None) -> str:
-    """What to try, from the bytes around the fault."""
+def _error(what: str, name: str, sample: bytes, encoding: str | None) -> EncodingError:
+    """The error for a byte, with what to try, from the bytes around it."""
     unset = encoding is None or lookup(encoding).startswith("utf-8")
     if b"\0" in sample or len(_CONTROLS.findall(sample)) > len(sample) / 20:
         guess = _guess(sample, _UTF16) if unset else ""
         if not guess:
-            return "It does not look like text."
+            hint = "It does not look like text."
+            return EncodingError(what, where=name, hint=hint, facts=hint)
     elif _mostly_utf8(sample):
         if not unset:
-            return "It reads well as UTF-8: leave `encoding` unset."
-        return "The text around it reads as UTF-8, so this place is damaged: repair it."
+            return EncodingError(what, where=name, hint="It reads well as UTF-8: leave `encoding` unset.")
+        damaged = "The text around it reads as UTF-8, so this place is damaged: repair it"
+        hint = f"{damaged}, or let `bad_bytes='replace'` or `bad_bytes='skip'` pass over such places."
+        return EncodingError(what, where=name, hint=hint, facts=f"{damaged}.")
     elif unset:  # in a few kB the library takes Spanish or Portuguese for cp1250, our own rule does not
         guess = "cp1252" if _reads_as_cp1252(sample) else _guess(sample, _CANDIDATES)
     else:
         guess = ""
-    return f"It reads well as {guess}: use `encoding={guess!r}`." if guess else "Set `encoding` to the right one."
+    if not guess:
+        return EncodingError(what, where=name, hint="Set `encoding` to the right one.")
+    well = f"It reads well as {guess}"
+    facts = f"{well}: convert it to UTF-8, for example with iconv."
+    return EncodingError(what, where=name, hint=f"{well}: use `encoding={guess!r}`.", facts=facts, encoding=guess)
 
 
 def _guess(sample: bytes, candidates: tuple[str, ...]) -> str:

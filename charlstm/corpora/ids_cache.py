@@ -43,13 +43,19 @@ def key(sha256: str, state: dict[str, Any]) -> str:
 
 
 def load(path: Path) -> Ids | None:
-    """Map the ids in a file, (tokens,), read-only; None if the file is missing or damaged."""
+    """Map the ids in a file, (tokens,), read-only; None if the file is missing or damaged.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
     try:
         if not _is_intact(path):
             return None
         ids: Ids = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
+    except OSError as fault:
+        raise storage_error(path, fault, "cannot be read") from fault
     mark_used(path)
     return ids
 
@@ -83,9 +89,12 @@ def save(path: Path, pieces: Iterable[Ids], dtype: _Type, size: int | None) -> N
         write(path, _sealed(chain((_header(dtype, size),), blocks)))
         return
     make_folder(path.parent)
-    with tempfile.TemporaryFile(dir=path.parent) as spool:
-        size = _spool(blocks, spool, path) // dtype.itemsize
-        write(path, _sealed(chain((_header(dtype, size),), iter(lambda: spool.read(_BLOCK), b""))))
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as spool:
+            size = _spool(blocks, spool) // dtype.itemsize
+            write(path, _sealed(chain((_header(dtype, size),), iter(lambda: spool.read(_BLOCK), b""))))
+    except OSError as fault:
+        raise storage_error(path, fault, "cannot be written") from fault
 
 
 def pieces(path: Path, ids: Ids, begin: int, end: int) -> Iterator[Ids]:
@@ -140,15 +149,12 @@ def _sealed(blocks: Iterable[Bytes]) -> Iterator[Bytes]:
     yield digest.digest()
 
 
-def _spool(blocks: Iterable[Bytes], spool: IO[bytes], path: Path) -> int:
+def _spool(blocks: Iterable[Bytes], spool: IO[bytes]) -> int:
     """Write blocks to a file and return to its start; returns the bytes written."""
-    try:
-        for block in blocks:
-            spool.write(block)
-        size = spool.tell()
-        spool.seek(0)
-    except OSError as fault:
-        raise storage_error(path, fault, "cannot be written") from fault
+    for block in blocks:
+        spool.write(block)
+    size = spool.tell()
+    spool.seek(0)
     return size
 
 

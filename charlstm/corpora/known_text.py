@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.config import DataConfig
+from charlstm.corpora.decode import Decoding
 from charlstm.corpora.encode import Encoded, cached, encode, split
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.records import NONE, record_ends, sorted_records, terminator_ids, validation_border
@@ -51,7 +52,7 @@ def open_as_given(data: DataConfig, cache: Path, stdin: BinaryIO | None) -> Corp
     Raises:
         CharlstmError: a source does not exist or cannot be read.
     """
-    return open_sources(data.sources, encoding=data.encoding, newlines=data.newlines, stdin=stdin, cache=cache)
+    return open_sources(data.sources, decoding=Decoding.of(data), stdin=stdin, cache=cache)
 
 
 def as_list(corpus: Corpus, records: str, cache: Path) -> Corpus:

@@ -17,11 +17,11 @@ import stat
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from charlstm.corpora.decode import Newlines, TextDecoder
+from charlstm.corpora.decode import PLAIN, Decoding, Repairs, TextDecoder
 from charlstm.errors import CharlstmError, NotFoundError, StorageError, UsageError
 from charlstm.files import make_folder, storage_error
 
@@ -63,21 +63,25 @@ class Corpus:
     name: str
     """Safe as a file name: letters, digits, ``-``, ``_``, ``.`` and ``+``."""
     parts: tuple[Part, ...]
-    encoding: str | None = None
-    """Of every part that has none of its own; None is UTF-8, with a byte order mark of UTF-8, UTF-16 or UTF-32
-    recognised."""
-    newlines: Newlines = "normalise"
+    decoding: Decoding = PLAIN
+    """How the bytes of every part are read; a part may have an encoding of its own."""
     skipped: tuple[str, ...] = ()
     """Files of folders left out because they do not look like text."""
     entropy_rate: float | None = None
     """True entropy in nats per character, where it is known: of a single synthetic source."""
     records: str = ""
     """How its texts are separated, where the sources say that it is a list of texts: `records.LINES` or another."""
+    repairs: dict[str, Repairs] = field(default_factory=dict, compare=False, repr=False)
+    """What was not taken from each part as it stands, by its name; known of the parts that were read to their ends."""
 
     @property
     def size(self) -> int:
         """Bytes of all parts."""
         return sum(part.size for part in self.parts)
+
+    def decoding_of(self, part: Part) -> Decoding:
+        """How the bytes of one of its parts are read."""
+        return replace(self.decoding, encoding=part.encoding or self.decoding.codec)
 
     def chunks(self, *, feed: Feed | None = None) -> Iterator[str]:
         """Yield the text, from the start, in chunks, none empty.
@@ -104,10 +108,8 @@ class Corpus:
         """
         last, name = "\n", ""
         for part in self.parts:
-            begins = True
-            for text, utf8 in TextDecoder(part.name, part.encoding or self.encoding, self.newlines).decode(
-                part.blocks()
-            ):
+            begins, decoder = True, TextDecoder(part.name, self.decoding_of(part))
+            for text, utf8 in decoder.decode(part.blocks()):
                 if begins and last not in "\r\n":
                     if feed:
                         feed(b"\n")
@@ -116,6 +118,7 @@ class Corpus:
                 if feed:
                     feed(utf8)
                 yield part.name, text
+            self.repairs[part.name] = decoder.repairs
 
     def raw_chunks(self, block: int = BLOCK, *, feed: Feed | None = None) -> Iterator[bytes]:
         """Yield the bytes of all parts, unchanged by encoding and newline rule.
@@ -202,6 +205,10 @@ class FilePart:
             raise reading_error(path, fault) from fault
         return cls(path, name or str(path), status.st_size, status.st_mtime_ns)
 
+    def in_encoding(self, encoding: str) -> FilePart:
+        """The same file, its encoding known."""
+        return replace(self, encoding=encoding)
+
     def blocks(self, block: int = BLOCK) -> Iterator[bytes]:
         """Yield all bytes of the file, in blocks."""
         try:
@@ -256,6 +263,11 @@ class SpooledPart:
             self._file.flush()
         except OSError as fault:
             raise storage_error(folder, fault, "cannot be written") from fault
+
+    def in_encoding(self, encoding: str) -> SpooledPart:
+        """The same text, its encoding known."""
+        self.encoding = encoding
+        return self
 
     def blocks(self, block: int = BLOCK) -> Iterator[bytes]:
         """Yield all bytes again, in blocks; several readers do not disturb each other."""

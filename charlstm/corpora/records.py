@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.corpora.decode import Decoding
 from charlstm.corpora.read import BLOCK, Corpus
 from charlstm.errors import TextError, UsageError
 from charlstm.files import make_folder, storage_error
@@ -75,7 +76,7 @@ def sorted_records(corpus: Corpus, records: str, cache: Path) -> Corpus:
         what = "there is no record in this text" if not part.count else "the whole text is one record"
         hint = "" if records in (LINES, PARAGRAPHS) else f"No line is {records!r}. "
         raise TextError(what, where=corpus.name, hint=f"{hint}`records={NONE!r}` takes it as one text.")
-    return replace(corpus, parts=(part,), newlines="keep")
+    return replace(corpus, parts=(part,), decoding=Decoding("utf-8", "keep"))
 
 
 def split_records(chunks: Iterable[str], records: str) -> Iterator[str]:

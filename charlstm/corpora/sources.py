@@ -11,11 +11,11 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from charlstm.corpora import synthetic
 from charlstm.corpora.catalogue import (
@@ -31,11 +31,13 @@ from charlstm.corpora.catalogue import (
     suggestions,
 )
 from charlstm.corpora.columns import as_column, read_column
-from charlstm.corpora.decode import Newlines
-from charlstm.corpora.encodings import looks_binary, lookup
+from charlstm.corpora.compressed import SUFFIXES, unpacked
+from charlstm.corpora.decode import PLAIN, Decoding, Repairs, TextDecoder
+from charlstm.corpora.documents import HEAD_SIZE, is_document
+from charlstm.corpora.encodings import AUTO, looks_binary, lookup
 from charlstm.corpora.local import LOCAL
-from charlstm.corpora.read import Corpus, FilePart, Part, SpooledPart, is_regular, reading_error, stream_blocks
-from charlstm.errors import CorruptError, NotFoundError, TextError, UsageError
+from charlstm.corpora.read import Corpus, FilePart, SpooledPart, is_regular, reading_error, stream_blocks
+from charlstm.errors import CorruptError, EncodingError, NotFoundError, TextError, UsageError
 
 STDIN = "-"
 _STDIN_NAME = "standard input"
@@ -44,22 +46,25 @@ _HEAD = 8192
 """Bytes of a file that decide whether it looks like text."""
 
 
+_Part: TypeAlias = FilePart | SpooledPart
+
+
 @dataclass(frozen=True)
 class _Opened:
     """What one source names."""
 
     name: str
-    parts: Sequence[Part]
+    parts: Sequence[_Part]
     skipped: tuple[str, ...] = ()
     entropy_rate: float | None = None
     records: str = ""
+    repairs: dict[str, Repairs] = field(default_factory=dict)
 
 
 def open_sources(
     sources: Sequence[str],
     *,
-    encoding: str | None = None,
-    newlines: Newlines = "normalise",
+    decoding: Decoding = PLAIN,
     stdin: BinaryIO | None = None,
     cache: Path,
 ) -> Corpus:
@@ -68,7 +73,7 @@ def open_sources(
     Args:
         sources: each one of
 
-            - a file;
+            - a file, also one that gzip, bzip2 or xz has compressed;
             - a column of a table: ``my.csv:title``, ``my.jsonl:user.text``;
             - a folder: all regular files below it, sorted by path, component by component in code-point order, without
               hidden files and folders and files that do not look like text; links to folders are not followed;
@@ -78,9 +83,7 @@ def open_sources(
             - a catalogue entry that has been fetched, or a part of one: ``classics/Jane Austen``;
             - ``python:docs``, ``python:source``, ``unicode:names``: text every machine already has;
             - ``synthetic:KIND,NAME=NUMBER,...``: text of known entropy.
-        encoding: the encoding of every part; None is UTF-8, with a byte order mark of UTF-8, UTF-16 or UTF-32
-            recognised.
-        newlines: whether CR LF and CR become LF.
+        decoding: how the bytes of every part are read.
         stdin: the stream that ``-`` reads.
         cache: charlstm's cache folder, for fetched entries and temporary files.
 
@@ -98,18 +101,18 @@ def open_sources(
         raise UsageError("no text is named", hint=f"Name a file, or {BUNDLED} for the bundled corpus.")
     if list(sources).count(STDIN) > 1:
         raise UsageError("can be read only once", where=_STDIN_NAME)
-    if encoding is not None:
-        lookup(encoding)
-    opened = [_open(source, encoding, newlines, stdin, cache) for source in sources]
+    if decoding.codec is not None:
+        lookup(decoding.codec)
+    opened = [_open(source, decoding, stdin, cache) for source in sources]
     kinds = {each.records for each in opened}
     corpus = Corpus(
         name=_joined_name([each.name for each in opened]),
-        parts=tuple(chain.from_iterable(each.parts for each in opened)),
-        encoding=encoding,
-        newlines=newlines,
+        parts=tuple(_with_encoding(part, decoding) for each in opened for part in each.parts),
+        decoding=decoding,
         skipped=tuple(chain.from_iterable(each.skipped for each in opened)),
         entropy_rate=opened[0].entropy_rate if len(opened) == 1 else None,
         records=kinds.pop() if len(kinds) == 1 else "",
+        repairs={name: repairs for each in opened for name, repairs in each.repairs.items()},
     )
     if not any(True for _ in corpus.raw_chunks(1)):
         where = ", ".join(_STDIN_NAME if source == STDIN else source for source in sources)
@@ -123,7 +126,22 @@ def names() -> list[str]:
     return [BUNDLED, *bundled(), *catalogue(), *LOCAL, *kinds]
 
 
-def _open(source: str, encoding: str | None, newlines: Newlines, stdin: BinaryIO | None, cache: Path) -> _Opened:
+def _with_encoding(part: _Part, decoding: Decoding) -> _Part:
+    """A part that knows the encoding it reads well in, if that is to be guessed."""
+    if decoding.encoding != AUTO or part.encoding is not None:
+        return part
+    try:
+        for _ in TextDecoder(part.name, PLAIN).decode(part.blocks()):
+            pass
+    except EncodingError as fault:
+        if fault.encoding:
+            return part.in_encoding(fault.encoding)
+        if decoding.bad_bytes == "error":
+            raise
+    return part
+
+
+def _open(source: str, decoding: Decoding, stdin: BinaryIO | None, cache: Path) -> _Opened:
     if source == STDIN:
         if stdin is None:
             raise UsageError("not available here", where=_STDIN_NAME)
@@ -133,14 +151,14 @@ def _open(source: str, encoding: str | None, newlines: Newlines, stdin: BinaryIO
         return named
     path = Path(os.path.expanduser(source))
     if os.path.isdir(path):
-        return _folder(path, encoding)
+        return _folder(path, decoding)
     if os.path.lexists(path):
-        return _Opened(_slug(path.stem), [FilePart.open(path, source)])
+        return _Opened(_slug(_stem(path)), [_file(path, source, cache)])
     if _GLOB.search(source):
-        return _glob(source)
+        return _glob(source, cache)
     column = as_column(source)
     if column is not None:
-        return _column(*column, encoding, newlines, cache)
+        return _column(*column, decoding, cache)
     raise NotFoundError("no such file, folder or corpus", where=source, hint=_suggestion(source, path))
 
 
@@ -164,11 +182,11 @@ def _by_name(source: str, cache: Path) -> _Opened | None:
     return None
 
 
-def _spool(name: str, pieces: Callable[[], Iterator[str]], cache: Path) -> Part:
+def _spool(name: str, pieces: Callable[[], Iterator[str]], cache: Path) -> SpooledPart:
     return SpooledPart(name, (piece.encode() for piece in pieces()), cache, "utf-8")
 
 
-def _fetched(entry: Entry | Collection, cache: Path) -> list[Part]:
+def _fetched(entry: Entry | Collection, cache: Path) -> list[FilePart]:
     again = f"charlstm corpora fetch {shlex.quote(entry.name)}"
     if not is_fetched(entry, cache):
         raise NotFoundError("not fetched yet", where=entry.name, hint=f"Fetch it first: {again}")
@@ -178,19 +196,32 @@ def _fetched(entry: Entry | Collection, cache: Path) -> list[Part]:
     return [FilePart.open(place(each, cache), each.name) for each in entry.entries]
 
 
-def _column(path: Path, name: str, encoding: str | None, newlines: Newlines, cache: Path) -> _Opened:
-    file = Corpus(str(path), (FilePart.open(path),), encoding, newlines)
+def _file(path: Path, name: str, cache: Path) -> _Part:
+    """A file, or what is in it if it is compressed."""
+    file = FilePart.open(path, name)
+    content = unpacked(path, next(file.blocks(HEAD_SIZE), b""))
+    return file if content is None else SpooledPart(name, content, cache)
+
+
+def _stem(path: Path) -> str:
+    """The name of a file without what says of which kind it is."""
+    return (path.with_suffix("") if path.suffix.lower() in SUFFIXES else path).stem
+
+
+def _column(path: Path, name: str, decoding: Decoding, cache: Path) -> _Opened:
+    file = Corpus(str(path), (_with_encoding(FilePart.open(path), decoding),), decoding)
     records, pieces = read_column(file, path, name)
     utf8 = (piece.encode("utf-8", "replace") for piece in pieces)  # JSON may hold half of a surrogate pair
-    return _Opened(_slug(path.stem), [SpooledPart(str(path), utf8, cache, "utf-8")], records=records)
+    parts = [SpooledPart(str(path), utf8, cache, "utf-8")]
+    return _Opened(_slug(path.stem), parts, records=records, repairs=file.repairs)
 
 
-def _folder(folder: Path, encoding: str | None) -> _Opened:
+def _folder(folder: Path, decoding: Decoding) -> _Opened:
     parts, skipped = [], []
     for path in sorted(_below(folder), key=lambda path: path.relative_to(folder).parts):
         part = FilePart.open(path)
         head = next(part.blocks(_HEAD), b"")
-        if encoding is None and looks_binary(head):
+        if decoding.codec is None and (looks_binary(head) or is_document(head)):
             skipped.append(str(path))
         elif head:
             parts.append(part)
@@ -216,12 +247,13 @@ def _below(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _glob(pattern: str) -> _Opened:
+def _glob(pattern: str, cache: Path) -> _Opened:
     matches = [Path(match) for match in glob.glob(os.path.expanduser(pattern), recursive=True)]
     files = sorted((path for path in matches if is_regular(path)), key=lambda path: path.parts)
     if not files:
         raise NotFoundError("no file matches", where=pattern, hint="Only folders match." if matches else "")
-    return _Opened(_joined_name([_slug(path.stem) for path in files]), [FilePart.open(path) for path in files])
+    name = _joined_name([_slug(_stem(path)) for path in files])
+    return _Opened(name, [_file(path, str(path), cache) for path in files])
 
 
 def _suggestion(source: str, path: Path) -> str:

@@ -83,7 +83,7 @@ def stats(corpus: Corpus) -> Stats:
         characters=characters,
         bytes=size,
         lines=alphabet.get("\n", 0),
-        newlines=count_newlines(replace(corpus, newlines="keep").chunks()),
+        newlines=count_newlines(replace(corpus, decoding=replace(corpus.decoding, newlines="keep")).chunks()),
         alphabet=alphabet,
         entropy=entropy(alphabet),
         compressors=compressors(evenly(corpus.chunks(), COMPRESSED / characters)),
@@ -143,5 +143,5 @@ def _encodings(corpus: Corpus) -> dict[str, int]:
     encodings: Counter[str] = Counter()
     for part in corpus.parts:
         head = next(part.blocks(MARK_SIZE), b"")
-        encodings[detect(head, corpus.encoding)[0]] += 1
+        encodings[detect(head, corpus.decoding_of(part).encoding)[0]] += 1
     return dict(encodings)

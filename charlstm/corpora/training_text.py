@@ -13,6 +13,7 @@ from pathlib import Path
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.config import DataConfig
 from charlstm.corpora import ids_cache
+from charlstm.corpora.decode import Decoding
 from charlstm.corpora.encode import Encoded, cached, encode, train_size
 from charlstm.corpora.known_text import as_list, training_and_validation
 from charlstm.corpora.read import Corpus
@@ -182,7 +183,7 @@ def _open(data: DataConfig, sources: Sequence[str] | None, cache: Path) -> Corpu
     if STDIN in names and not sources:
         return None
     try:
-        corpus = open_sources(names, encoding=data.encoding, newlines=data.newlines, cache=cache)
+        corpus = open_sources(names, decoding=Decoding.of(data), cache=cache)
     except NotFoundError:
         if sources:
             raise

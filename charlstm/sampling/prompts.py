@@ -10,6 +10,7 @@ import numpy as np
 
 from charlstm.errors import UnknownCharacter, UsageError
 from charlstm.tokenizers import Ids, Tokenizer
+from charlstm.tokenizers.equivalent import known_form
 from charlstm.tokenizers.nearest import describe_character, nearest
 
 Unknown: TypeAlias = Literal["error", "skip", "map"]
@@ -89,8 +90,9 @@ def fit_prompt(
     Args:
         tokenizer: the model's.
         text: the prompt.
-        unknown: ``"error"`` refuses unknown characters, ``"skip"`` leaves them out, ``"map"`` replaces them by the
-            nearest known ones; if nothing is near, by the model's unknown symbol, or by nothing if it has none.
+        unknown: ``"error"`` refuses unknown characters, ``"skip"`` leaves them out, ``"map"`` replaces them by known
+            ones that stand for the same; without such, by the model's unknown symbol, or by nothing if it has none.
+            A character in another canonical form than the model's is not unknown: see `tokenizers.equivalent`.
         where: what to call the text in an error.
 
     Returns:
@@ -100,9 +102,10 @@ def fit_prompt(
         UnknownCharacter: with ``"error"``, for the first such character: its name and place, and the nearest known.
         UsageError: ``unknown`` is not one of the three.
     """
+    text = known_form(tokenizer, text)
+    if parse_unknown(unknown) == "error":
+        refuse_unknown(tokenizer, text, where=where)
     strangers = tokenizer.unknown_characters(text)
-    if parse_unknown(unknown) == "error" and strangers:
-        raise _refusal(text, strangers, list(nearest(strangers[0], _alphabet(tokenizer))), where)
     if not strangers:
         return text, []
     known = _alphabet(tokenizer)
@@ -116,6 +119,22 @@ def fit_prompt(
     return "".join(replacements.get(character, character) for character in text), notes
 
 
+def refuse_unknown(tokenizer: Tokenizer, text: str, *, where: str) -> None:
+    """Check that every character of a text is in the model's alphabet, in the form in which it stands there.
+
+    Args:
+        tokenizer: the model's.
+        text: the text.
+        where: what to call the text in an error.
+
+    Raises:
+        UnknownCharacter: for the first character that is not: its name and place, and the nearest known.
+    """
+    strangers = tokenizer.unknown_characters(text)
+    if strangers:
+        raise _refusal(text, strangers, list(nearest(strangers[0], _alphabet(tokenizer))), where)
+
+
 def _replacement(tokenizer: Tokenizer, character: str, known: frozenset[str], unknown: Unknown) -> tuple[str, str]:
     """The text that replaces an unknown character, and words for it."""
     if unknown == "skip":
@@ -125,7 +144,7 @@ def _replacement(tokenizer: Tokenizer, character: str, known: frozenset[str], un
         return near, f"read as {near!r}"
     if tokenizer.unknown_id is not None:
         return character, "read as the unknown symbol"
-    return "", "left out, as no known character is near it"
+    return "", "left out, as nothing known is near it"
 
 
 def _alphabet(tokenizer: Tokenizer) -> frozenset[str]:
@@ -138,7 +157,7 @@ def _refusal(text: str, strangers: list[str], near: list[str], where: str) -> Un
     """The error that names the first unknown character, what is near it, and the other unknown ones."""
     first, others = strangers[0], strangers[1:]
     words = unicodedata.name(first, "")
-    known, choice, also = "no known character is near it", '`unknown="skip"` leaves it out', ""
+    known, choice, also = "nothing known is near it", '`unknown="skip"` leaves it out', ""
     if near:
         known = f"the nearest known: {', '.join(map(repr, near[:_MAX_SUGGESTIONS]))}"
         choice = f'`unknown="map"` reads that instead, {choice}'

@@ -1,4 +1,4 @@
-"""The known characters nearest to an unknown one: look-alikes, base letters, the other case, related names."""
+"""The known characters that can stand for an unknown one: look-alikes, base letters, the other case."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ _LOOK_ALIKES: dict[str, tuple[str, ...]] = {
     "\u00d7": ("x", "*"),
     "\u00f7": ("/", ":"),
     "\u2044": ("/",),
+    "\u00bf": ("?",),
+    "\u00a1": ("!",),
     "\u00e6": ("ae",),
     "\u00c6": ("Ae", "AE", "ae"),
     "\u0153": ("oe",),
@@ -29,34 +31,29 @@ _LOOK_ALIKES: dict[str, tuple[str, ...]] = {
     "\u00f0": ("d",),
     "\u00fe": ("th",),
     "\u0131": ("i",),
-    ";": (",", ":"),
-    ":": (";",),
     "[": ("(",),
     "]": (")",),
     "{": ("(",),
     "}": (")",),
     "&": ("and",),
 }
-_COMMON_WORDS = frozenset({"LETTER", "SMALL", "CAPITAL", "SIGN", "MARK", "WITH", "SYMBOL", "AND", "OF"})
-_SIMILAR = 0.5
-"""The share of words that two Unicode names must have in common (Jaccard index)."""
 
 
 def nearest(character: str, known: frozenset[str] | set[str]) -> Iterator[str]:
     """Texts of known characters that can stand for a character, the nearest first, each once.
 
     Look-alikes come first (a straight quote for a curly one, three full stops for ``…``), then the base letter without
-    its accents, then the other case, then characters whose Unicode names have most words in common.
+    its accents, then the other case. A character that stands for something else never comes: nothing is near to 山.
 
     Args:
         character: the character to replace.
         known: the characters that may be used.
     """
+    simpler = _simpler(character)
     candidates = chain(
         _LOOK_ALIKES.get(character, ()),
-        _simpler(character),
-        *((simple.swapcase(), *_LOOK_ALIKES.get(simple, ())) for simple in (character, *_simpler(character))),
-        _similar_names(character, known),
+        simpler,
+        *((simple.swapcase(), *_LOOK_ALIKES.get(simple, ())) for simple in (character, *simpler)),
     )
     for candidate in dict.fromkeys(candidates):
         if candidate and candidate != character and known.issuperset(candidate):
@@ -75,22 +72,14 @@ def _simpler(character: str) -> list[str]:
     parts = unicodedata.normalize("NFKD", character)
     bare = "".join(part for part in parts if not unicodedata.combining(part))
     digit = unicodedata.decimal(character, None)
-    return [form for form in (bare, "" if digit is None else str(digit), character.casefold()) if form]
+    forms = (bare, "" if digit is None else str(digit), _unadorned(character), character.casefold())
+    return [form for form in forms if form]
 
 
-def _similar_names(character: str, known: frozenset[str] | set[str]) -> list[str]:
-    """Known characters of the same Unicode category whose names share at least half of their distinctive words."""
-    words = _distinctive_words(character)
-    if not words:
-        return []
-    similarity = {}
-    for other in known:
-        others_words = _distinctive_words(other)
-        if others_words and unicodedata.category(other) == unicodedata.category(character):
-            similarity[other] = len(words & others_words) / len(words | others_words)
-    similar = [other for other, share in similarity.items() if share >= _SIMILAR]
-    return sorted(similar, key=lambda other: (-similarity[other], other))
-
-
-def _distinctive_words(character: str) -> set[str]:
-    return set(unicodedata.name(character, "").replace("-", " ").split()) - _COMMON_WORDS
+def _unadorned(character: str) -> str:
+    """The letter that one with a stroke, a hook or the like is by its name: l for ł; nothing for all others."""
+    base, adorned, _ = unicodedata.name(character, "").partition(" WITH ")
+    try:
+        return unicodedata.lookup(base) if adorned else ""
+    except KeyError:
+        return ""

@@ -90,7 +90,7 @@ class Ranks:
         """Check that this number of ranks can train with these settings.
 
         Raises:
-            ConfigError: the batch size is not a multiple of the number of ranks.
+            ConfigError: the batch size is not a multiple of the number of ranks, or a setting needs a single one.
             UsageError: several ranks cannot share the device.
         """
         batch = run.data.batch_size
@@ -101,6 +101,8 @@ class Ranks:
                 hint=f"Each process trains on equally many rows; use `batch_size={near}`"
                 + (" and a text that is long enough for it." if batch < self.world_size else "."),
             )
+        if self.world_size > 1 and run.train.on_divergence == "rollback":
+            raise ConfigError("`on_divergence='rollback'` needs a single process")
         self.device(run.train.device)
 
     def device(self, name: str) -> str:

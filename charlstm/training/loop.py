@@ -41,6 +41,7 @@ from charlstm.training.metrics_log import MetricsLog
 from charlstm.training.optim.ema import WeightEMA
 from charlstm.training.optim.schedule import schedule
 from charlstm.training.outcome import Outcome, unigram_loss
+from charlstm.training.rollback import LastGood
 from charlstm.training.saving import RunFiles
 from charlstm.training.snapshot import Cursor, TrainState
 from charlstm.training.step import TrainStep
@@ -115,6 +116,7 @@ class Training:
         self._validation = Validation(objective, text.val_ids, text.train_ids, self._train_step.autocast)
         self._batches = make_batches(text.train_ids, run.data, config.seed, objective)
         self._states: list[State | None] = [None] * self._batches.groups
+        self._last_good: LastGood | None = None
         self._last_batch: Batch | None = None
         self.cursor = Cursor()
         if beginning.resume is not None:
@@ -233,12 +235,41 @@ class Training:
         adapt = self.ranks.world_size == 1 and not config.threads and config.max_time is not None
         initial_threads = torch.get_num_threads()
         torch.set_num_threads(config.threads or initial_threads)
+        threads = AdaptiveThreads(torch.get_num_threads(), torch.set_num_threads, enabled=adapt)
         try:
-            yield from self._steps(stop, AdaptiveThreads(torch.get_num_threads(), torch.set_num_threads, enabled=adapt))
-        except DivergedError as fault:
-            yield self._diverged(fault.what)
+            yield from self._until_it_converges(stop, threads)
         finally:
             torch.set_num_threads(initial_threads)
+
+    def _until_it_converges(self, stop: Callable[[], bool], threads: AdaptiveThreads) -> Iterator[Event]:
+        """Train; after a divergence from the last good state again, if it may be gone back to."""
+        while True:
+            self._keep_good_state()
+            try:
+                yield from self._steps(stop, threads)
+                return
+            except DivergedError as fault:
+                went_back = self._went_back(fault.what)
+                if went_back is None:
+                    yield self._diverged(fault.what)
+                    return
+                yield went_back
+
+    def _keep_good_state(self) -> None:
+        if self.run.train.on_divergence == "rollback":
+            self._last_good = LastGood.of(self._train_state(self._states), self.cursor)
+
+    def _went_back(self, what: str) -> Notice | None:
+        """Go back to the last good state and return what is to be said; None if that is not wanted, or not any more."""
+        if self._last_good is None:
+            return None
+        self.cursor.seconds = self._clock.seconds
+        cursor = self._last_good.go_back(self._train_state(self._states), self.cursor)
+        if cursor is None:
+            return None
+        self.cursor, self._last_batch = cursor, None
+        lr = cursor.lr_scale * self.run.train.lr
+        return Notice(cursor.step, f"{what}. Back at step {cursor.step:,} with a peak learning rate of {lr:.3g}.")
 
     def _steps(self, stop: Callable[[], bool], threads: AdaptiveThreads) -> Iterator[Event]:
         cursor, last_save = self.cursor, time.monotonic()
@@ -255,6 +286,7 @@ class Training:
             if synced.save and reason is None:
                 with self._on_the_clock("save"):
                     yield self.save_resume()
+                    self._keep_good_state()
                 last_save = time.monotonic()
         yield from self._end(reason or "finished", stop)
 
@@ -283,7 +315,7 @@ class Training:
     ) -> tuple[StepDone, SyncedStep]:
         """Take one step, combine its result with that of the other ranks, and advance the cursor."""
         share, start, self._last_batch = self._progress(), time.perf_counter(), batch
-        lr = self.run.train.lr * schedule(share, self.run.train.warmup)
+        lr = self.cursor.lr_scale * self.run.train.lr * schedule(share, self.run.train.warmup)
         carried = None if self._batches.shuffled else self._states[batch.group]
         result = self._train_step(batch, carried, lr)
         if not self._batches.shuffled:

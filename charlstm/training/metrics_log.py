@@ -34,6 +34,11 @@ class MetricsLog:
         self._unreported: StorageError | None = None
 
     def __enter__(self) -> MetricsLog:
+        self._begin()
+        return self
+
+    def _begin(self) -> None:
+        """Open the file for what follows after `self._step`."""
         try:
             self._drop_lines_after_step()
             self._file = self._path.open("a", encoding="utf-8")
@@ -41,7 +46,6 @@ class MetricsLog:
             self._give_up(fault)
         except OSError as fault:
             self._give_up(storage_error(self._path, fault, "cannot be written"))
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         self._close()
@@ -49,9 +53,16 @@ class MetricsLog:
     def write(self, event: Event) -> Notice | None:
         """Append an event; of step events at most one per second.
 
+        An event of an earlier step than those before it takes their place: training has gone back.
+
         Returns:
             A notice the first time that writing fails, after which no event is recorded; otherwise None.
         """
+        if event.step < self._step and self._file is not None:
+            self._close()
+            self._step = event.step
+            self._begin()
+        self._step = event.step
         if not isinstance(event, StepDone) or self._is_step_due():
             try:
                 self._append(to_json(event))

@@ -23,6 +23,7 @@ from charlstm.corpora.known_text import (
 )
 from charlstm.corpora.lists import Choice, choose_records
 from charlstm.corpora.read import Corpus
+from charlstm.corpora.reading_notes import reading_notes
 from charlstm.corpora.records import NONE
 from charlstm.errors import EncodingError
 from charlstm.schemas import parse
@@ -82,10 +83,10 @@ def prepare(
     for section, values in given.items():
         check_partial(section, dict(values))
     data = parse(DataConfig, given.get("data", {}))
-    corpus, start = open_as_given(data, cache, stdin), NO_CHOICE
+    as_given, start = open_as_given(data, cache, stdin), NO_CHOICE
     with _bytes_suggested():
-        listed = _choose_list(corpus, given)
-        corpus = as_list(corpus, listed.records, cache)
+        listed = _choose_list(as_given, given)
+        corpus = as_list(as_given, listed.records, cache)
         if init is None and may_start_from_another(given):
             init, start = _starter_if_better(starter(), corpus, given.get("train", {}).get("max_time"))
         if init is not None:
@@ -111,7 +112,7 @@ def prepare(
         listed=listed,
         records=records,
     )
-    notes = _notes(corpus, encoded, plan.run.data, listed, records)
+    notes = (*reading_notes(as_given), *_notes(corpus, encoded, plan.run.data, listed, records))
     return Prepared(encoded, replace(plan, notes=(*notes, *plan.notes)), init, start)
 
 

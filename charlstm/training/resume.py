@@ -139,7 +139,8 @@ def _check_same(run: RunConfig, given: Given) -> None:
     for section, name in differing(run, given):
         raise UsageError(
             f"`{name}` is {run.to_plain()[section][name]} in this run, not {given[section][name]}",
-            hint="Only its budget and its device can change when a run is resumed; another name starts another run.",
+            hint="Only its budget, its device and `on_divergence` can change when a run is resumed; "
+            "another name starts another run.",
         )
 
 

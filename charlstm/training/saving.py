@@ -147,7 +147,7 @@ class RunFiles:
     def _write(self, name: str, checkpoint: Checkpoint) -> CheckpointSaved:
         for tensor, array in checkpoint.tensors.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise DivergedError(f"{tensor} holds numbers that are not finite")
+                raise DivergedError(f"{tensor} holds numbers that are not finite at step {checkpoint.provenance.step}")
         path = self._folder / name
         checkpoint_format.write(path, checkpoint)
         return CheckpointSaved(checkpoint.provenance.step or 0, str(path), "model" if name == MODEL else "resume")

@@ -54,6 +54,8 @@ class Cursor(msgspec.Struct):
     seconds: _Seconds = 0.0
     train_loss: _Loss = 0.0
     """Nats per token, a running mean over recent steps."""
+    lr_scale: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
+    """What the learning rate is multiplied with: it was halved at each divergence that training went back from."""
     best_val_loss: _Loss | None = None
     stale_evals: _Count = 0
     """Evaluations since the best."""
@@ -192,7 +194,7 @@ def _restore_optimizer(optimizer: AnyOptimizer, names: dict[int, str], named: di
     for number, weight in enumerate(weights):
         moments = {part: f"optimizer.{names[id(weight)]}.{part}" for part in _state_shapes(optimizer, weight)}
         parts = {part: named[name] for part, name in moments.items() if name in named}
-        if parts and isinstance(optimizer, Optimizer):
+        if isinstance(optimizer, Optimizer):
             optimizer.load_weight_state(weight, parts)
         elif parts:
             states[number] = parts

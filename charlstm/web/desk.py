@@ -17,7 +17,7 @@ from charlstm.filling.readers import CausalReader
 from charlstm.filling.readers import Reader as FillReader
 from charlstm.sampling.config import SampleConfig
 from charlstm.sampling.position import Position, prefill
-from charlstm.sampling.prompts import bos_ids, fit_prompt
+from charlstm.sampling.prompts import bos_ids, refuse_unknown
 from charlstm.sampling.sampler import Fragment, sample
 from charlstm.tokenizers import Ids, Tokenizer
 from charlstm.web.asks import Which
@@ -135,7 +135,8 @@ def ids_of(tokenizer: Tokenizer, text: str) -> Ids:
         UnknownCharacter: a character is outside the alphabet.
     """
     with no_choice():
-        return tokenizer.encode(fit_prompt(tokenizer, text, where="text")[0])
+        refuse_unknown(tokenizer, text, where="text")  # as it stands: the page's marks stand beside its own characters
+    return tokenizer.encode(text)
 
 
 @contextmanager

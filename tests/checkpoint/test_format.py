@@ -337,6 +337,21 @@ def test_a_newer_version_asks_for_an_upgrade(tmp_path: Path) -> None:
         read_header(path)
 
 
+@pytest.mark.parametrize(
+    ("provenance", "writer"),
+    [
+        ('{"charlstm": "0.9.1"}', "written by charlstm 0.9.1 (format 3"),
+        ('{"charlstm": "9\\u001b[31m"}', "written by a newer charlstm (format 3"),
+        ('{"charlstm": 7}', "written by a newer charlstm (format 3"),
+        ("[" * 100_000, "written by a newer charlstm (format 3"),
+    ],
+)
+def test_a_newer_file_says_which_version_wrote_it(tmp_path: Path, provenance: str, writer: str) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(signed({"__metadata__": metadata(version="3", provenance=provenance)}))
+    assert writer in failure(path)
+
+
 def test_the_wrong_kind(tmp_path: Path) -> None:
     path = tmp_path / "resume.safetensors"
     write(path, replace(model(), kind="resume"))

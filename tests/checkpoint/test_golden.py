@@ -1,19 +1,25 @@
-"""Checkpoints that earlier formats wrote load for ever, and give the logits they gave then."""
+"""Checkpoints of every format that there was load for ever, and give the logits they gave then."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from charlstm.checkpoint.format import read, read_header, read_model
+from charlstm.checkpoint.format import FORMAT_VERSION, read, read_header, read_model, verify
 from charlstm.engine.load import load_engine, torch_model
 from charlstm.engine.network import Engine
 from charlstm.errors import IncompatibleError
+from charlstm.training import snapshot
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-FILES = sorted(GOLDEN.glob("v1-*.safetensors"))
-MODELS = [path for path in FILES if not path.stem.endswith(".resume")]
+FILES = sorted(GOLDEN.glob("v*.safetensors"))
+RESUMES = [path for path in FILES if path.stem.endswith(".resume")]
+MODELS = [path for path in FILES if path not in RESUMES]
 TEXT = "the moon lay on the sand."
+
+
+def test_there_are_files_of_every_format():
+    assert {path.name.partition("-")[0] for path in MODELS} == {f"v{1 + n}" for n in range(FORMAT_VERSION)}
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
@@ -36,8 +42,26 @@ def test_the_logits_have_not_changed(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_headers_have_current_names(path):
     header = read_header(path)
-    assert header.run.model.vocab_size == 20
+    assert header.run.model.vocab_size >= 20
     assert header.provenance.corpus.name
+
+
+def test_what_models_keep_beside_their_weights_is_still_there():
+    records = read_model(GOLDEN / "v2-peephole-records.safetensors")
+    assert len(records.records) > 100
+    assert records.writing.record == "\n"
+    assert "lantern" not in records.words
+    packed = read_model(GOLDEN / "v2-lstm-deep-side-inputs-ensemble-int8.safetensors")
+    assert packed.is_int8
+    assert {"moon", "sand", "lamp"} <= set(packed.words)
+    assert read_model(GOLDEN / "v2-gru-attention-bytes.safetensors").writing.starts
+
+
+@pytest.mark.parametrize("path", [path for path in RESUMES if path.name.startswith("v2")], ids=lambda path: path.stem)
+def test_runs_of_format_2_can_be_resumed(path):
+    saved = verify(path)
+    snapshot.verify(saved)
+    assert saved.cursor["step"] == 30
 
 
 def test_a_run_of_format_1_cannot_be_resumed_and_the_hint_says_what_can():
@@ -48,9 +72,9 @@ def test_a_run_of_format_1_cannot_be_resumed_and_the_hint_says_what_can():
 def test_torch_reads_them_too():
     import torch
 
-    checkpoint = read_model(GOLDEN / "v1-lstm-side-inputs-ensemble.safetensors")
-    ids = checkpoint.load_tokenizer().encode(TEXT)
-    with torch.inference_mode():
-        logits, _ = torch_model(checkpoint)(torch.tensor([ids.tolist()]))
-    want = np.load(GOLDEN / "v1-lstm-side-inputs-ensemble.npy")
-    np.testing.assert_allclose(logits[0].numpy(), want, atol=1e-4)
+    for name in ("v1-lstm-side-inputs-ensemble", "v2-lstm-deep-side-inputs-ensemble-int8"):
+        checkpoint = read_model(GOLDEN / f"{name}.safetensors")
+        ids = checkpoint.load_tokenizer().encode(TEXT)
+        with torch.inference_mode():
+            logits, _ = torch_model(checkpoint)(torch.tensor([ids.tolist()]))
+        np.testing.assert_allclose(logits[0].numpy(), np.load(GOLDEN / f"{name}.npy"), atol=1e-4)

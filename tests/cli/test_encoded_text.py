@@ -62,11 +62,15 @@ def test_replaced_characters_are_counted_over_the_whole_text(tmp_path, unknown, 
     text = known(tmp_path, LONG + "漢", tokenizer, unknown)
     encoded = text.encode(tmp_path, ignore)
     np.testing.assert_array_equal(encoded.ids, tokenizer.encode(LONG.replace("Ü", replacement)))
-    fates = ("read as 'U'", "left out, as no known character is like it") if replacement else ("left out", "left out")
+    fates = ("read as 'U'", "left out, as nothing known is near it") if replacement else ("left out", "left out")
     notes = [
         f"'Ü' (U+00DC LATIN CAPITAL LETTER U WITH DIAERESIS), {LONG.count('Ü'):,} times: {fates[0]}",
         f"'漢' (U+6F22 CJK UNIFIED IDEOGRAPH-6F22), once: {fates[1]}",
     ]
+    lost = 1 if replacement else LONG.count("Ü") + 1
+    assert len(LONG) + 1 == 611_661
+    share = "99.9 %" if replacement else "92.8 %"
+    notes.append(f"the score is of {611_661 - lost:,} of 611,661 characters ({share})")
     assert text.notes() == notes
     assert b"".join(text.utf8(ignore)).decode() == LONG.replace("Ü", replacement)
     assert text.notes() == notes, "as of the last reading, not of both"
@@ -75,8 +79,9 @@ def test_replaced_characters_are_counted_over_the_whole_text(tmp_path, unknown, 
 def test_many_replaced_characters_are_not_all_listed(tmp_path):
     text = known(tmp_path, "u" + "漢字東京大阪名古屋", CharTokenizer("u"), "skip")
     text.encode(tmp_path, ignore)
-    assert len(text.notes()) == 7
-    assert text.notes()[-1] == "and 3 more characters the same way"
+    assert len(text.notes()) == 8
+    assert text.notes()[-2] == "and 3 more characters the same way"
+    assert text.notes()[-1] == "the score is of 1 of 10 characters (10 %)"
 
 
 def test_the_unknown_symbol_stands_for_what_nothing_is_like(tmp_path):

@@ -2,14 +2,15 @@
 
 import pytest
 
+from charlstm.corpora.decode import Decoding
 from charlstm.corpora.records import LINES, PARAGRAPHS
 from charlstm.corpora.sources import open_sources
 from charlstm.errors import NotFoundError, TextError, UsageError
 
 
-def read(folder, name, content, column, **options):
-    (folder / name).write_bytes(content.encode(options.get("encoding") or "utf-8"))
-    return open_sources([f"{folder / name}:{column}"], cache=folder, **options)
+def read(folder, name, content, column, encoding=None):
+    (folder / name).write_bytes(content.encode(encoding or "utf-8"))
+    return open_sources([f"{folder / name}:{column}"], decoding=Decoding(encoding), cache=folder)
 
 
 @pytest.mark.parametrize(

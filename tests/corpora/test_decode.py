@@ -12,10 +12,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from charlstm.corpora.decode import TextDecoder
+from charlstm.corpora.decode import Decoding, Repairs, TextDecoder
 from charlstm.corpora.encodings import detect, lookup
 from charlstm.corpora.read import Corpus
-from charlstm.errors import TextError, UsageError
+from charlstm.errors import EncodingError, TextError, UsageError
 from tests.corpora.declaration import CHINESE, FRENCH, HEBREW, JAPANESE, KOREAN, PORTUGUESE, RUSSIAN, TAIWANESE
 
 CODECS = ["utf-8", "utf-16", "utf-16-be", "utf-32", "utf-32-le", "gb18030", "shift_jis", "euc_kr", "cp1252", "utf-7"]
@@ -53,12 +53,18 @@ class Pieces:
             yield rest
 
 
-def decoded(data: bytes, cuts: list[int], encoding: str | None, newlines: str = "keep") -> str:
-    decoder = TextDecoder("part", encoding, newlines)  # type: ignore[arg-type]
+def decoded(
+    data: bytes, cuts: list[int], encoding: str | None, newlines: str = "keep", bad_bytes: str = "error"
+) -> str:
+    return repaired(data, cuts, Decoding(encoding, newlines, bad_bytes))[0]  # type: ignore[arg-type]
+
+
+def repaired(data: bytes, cuts: list[int], decoding: Decoding) -> tuple[str, Repairs]:
+    decoder = TextDecoder("part", decoding)
     pairs = list(decoder.decode(Pieces(data, tuple(cuts)).blocks()))
     assert all(text for text, _ in pairs)
     assert b"".join(utf8 for _, utf8 in pairs).decode() == "".join(text for text, _ in pairs)
-    return "".join(text for text, _ in pairs)
+    return "".join(text for text, _ in pairs), decoder.repairs
 
 
 @given(TEXT, CUTS, st.sampled_from(CODECS))
@@ -66,8 +72,9 @@ def decoded(data: bytes, cuts: list[int], encoding: str | None, newlines: str = 
 @example("é\r\n\r", [1, 1, 1, 1, 1], "utf-8")
 def test_any_cut_gives_the_same_text(text: str, cuts: list[int], encoding: str) -> None:
     text = text.encode(encoding, "ignore").decode(encoding)
-    assume(text[:1] != "\ufeff")  # that would be a byte order mark
     data = text.encode(encoding)
+    if encoding.startswith("utf-"):
+        text = text.replace("\ufeff", "")  # a byte order mark, wherever it stands
     assert decoded(data, cuts, encoding) == text
     # universal newlines by the standard library's regular expressions instead of its incremental decoder
     assert decoded(data, cuts, encoding, "normalise") == re.sub("\r\n|\r", "\n", text)
@@ -75,7 +82,7 @@ def test_any_cut_gives_the_same_text(text: str, cuts: list[int], encoding: str) 
 
 @given(TEXT, CUTS, st.sampled_from(sorted(MARKED)))
 def test_marks_are_recognised_and_removed(text: str, cuts: list[int], encoding: str) -> None:
-    text = text.replace("\0", "")
+    text = text.replace("\0", "").replace("\ufeff", "")
     data = MARKED[encoding] + text.encode(encoding)
     assert decoded(data, cuts, None) == text
     assert decoded(data, cuts, encoding) == text
@@ -159,7 +166,7 @@ def test_suggestions() -> None:
     assert "`encoding='utf-16-be'`" in hint("plain words".encode("utf-16-be"))
     assert "`encoding='utf-16-le'`" in hint("漢字漢plain words".encode("utf-16-le"), cuts=[4, 1])
     assert "not look like text" in hint(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0\0\0\1\0\x08\2\0\0\0")
-    assert "not look like text" in hint(b"\x1f\x8b\x08\0" + hashlib.sha512(b"noise").digest() * 9)
+    assert "not look like text" in hint(b"\x1f\x8b\x07\0" + hashlib.sha512(b"noise").digest() * 9)
     assert "damaged" in hint("Größe, Übermut, Ärger, süß".encode() + b"\xff" + "Öl".encode())
     assert "`encoding='cp1251'`" in hint("Привет, мир. Это текст.".encode("cp1251"))
     assert "leave `encoding` unset" in hint("naïve café, déjà vu, à côté".encode(), "ascii")
@@ -188,7 +195,7 @@ def test_names_of_encodings() -> None:
 def test_parts_join_by_the_stated_rule(parts: list[tuple[str, list[int]]], keep: bool) -> None:
     texts = [text.replace("\0", "").replace("\ufeff", "") for text, _ in parts]
     cut = [Pieces(text.encode(), tuple(cuts)) for text, (_, cuts) in zip(texts, parts, strict=True)]
-    corpus = Corpus("joined", tuple(cut), newlines="keep" if keep else "normalise")
+    corpus = Corpus("joined", tuple(cut), decoding=Decoding(newlines="keep" if keep else "normalise"))
     expected = ""
     for text in texts if keep else [re.sub("\r\n|\r", "\n", text) for text in texts]:
         if expected and text and not expected.endswith(("\n", "\r")):
@@ -200,3 +207,83 @@ def test_parts_join_by_the_stated_rule(parts: list[tuple[str, list[int]]], keep:
     assert corpus.sha256(raw=True) == hashlib.sha256("".join(texts).encode()).hexdigest()
     fed: list[bytes] = []
     assert b"".join(map(str.encode, corpus.chunks(feed=fed.append))) == b"".join(fed)
+
+
+@given(TEXT, BAD, TEXT, CUTS, st.sampled_from(["normalise", "keep"]))
+@example("a\r", 0xFF, "\nb", [2], "normalise")
+def test_a_bad_byte_has_its_line_and_column(before: str, bad: int, after: str, cuts: list[int], newlines: str) -> None:
+    head = before.replace("\0", "").replace("\ufeff", "")
+    data = head.encode() + bytes((bad,)) + after.encode()
+    assume(detect(data[:4], None)[1] == 0)
+    shown = re.sub("\r\n|\r", "\n", head) if newlines == "normalise" else head
+    line, column = shown.count("\n") + 1, len(shown) - shown.rfind("\n")
+    with pytest.raises(EncodingError) as caught:
+        decoded(data, cuts, None, newlines)
+    assert f"(line {line:,}, column {column:,})" in caught.value.what
+
+
+@given(st.lists(st.tuples(TEXT, BAD), min_size=1, max_size=6), CUTS, st.sampled_from(["replace", "skip"]))
+def test_bad_bytes_are_replaced_or_left_out_and_counted(
+    pieces: list[tuple[str, int]], cuts: list[int], how: str
+) -> None:
+    texts = [text.replace("\0", "").replace("\ufeff", "") for text, _ in pieces]
+    data = b"".join(text.encode() + bytes((bad,)) for text, (_, bad) in zip(texts, pieces, strict=True))
+    assume(detect(data[:4], None)[1] == 0)
+    text, repairs = repaired(data, cuts, Decoding(None, "keep", how))  # type: ignore[arg-type]
+    sign = "\ufffd" if how == "replace" else ""
+    assert text == "".join(each + sign for each in texts)
+    assert repairs.bad_bytes.count == len(pieces)
+    lines = [("".join(texts[: number + 1])).count("\n") + 1 for number in range(len(texts))]
+    assert repairs.bad_bytes.lines == tuple(dict.fromkeys(lines))[:3]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "shift_jis", "gb18030", "euc_kr", "utf-16-le", "utf-32-be", "cp1253"])
+@given(cuts=CUTS)
+def test_bad_bytes_of_every_encoding_can_be_passed_over(encoding: str, cuts: list[int]) -> None:
+    bad = {"utf-16-le": b"\x00\xdc", "utf-32-be": b"\x00\x11\x00\x00", "cp1253": b"\xd2"}.get(encoding, b"\xff")
+    data = "one ".encode(encoding) + bad + "\ntwo".encode(encoding)
+    text, repairs = repaired(data, cuts, Decoding(encoding, "keep", "replace"))
+    assert text == "one \ufffd\ntwo"
+    assert (repairs.bad_bytes.count, repairs.bad_bytes.lines) == (1, (1,))
+
+
+def test_zeros_of_a_log_are_bad_bytes() -> None:
+    text, repairs = repaired(b"one\n\0\0\0\0two\n", [5], Decoding(bad_bytes="skip"))
+    assert (text, repairs.bad_bytes.count, repairs.bad_bytes.lines) == ("one\ntwo\n", 4, (2,))
+
+
+def test_marks_where_files_were_joined_are_left_out_and_counted() -> None:
+    first, second = "one\n", "two"
+    for mark, encoding in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le")):
+        data = mark + first.encode(encoding) + mark + second.encode(encoding)
+        text, repairs = repaired(data, [3, 2, 1], Decoding())
+        assert text == first + second
+        assert (repairs.marks.count, repairs.marks.lines) == (1, (2,))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "what", "remedy"),
+    [
+        ("my book.pdf", b"%PDF-1.7\n%\xe2\xe3", "a PDF", "pdftotext 'my book.pdf' my.txt"),
+        ("a.epub", b"PK\x03\x04" + b"\0" * 26 + b"mimetypeapplication/epub+zip", "EPUB", "pandoc -t plain a.epub"),
+        ("a.docx", b"PK\x03\x04\x14\0", "a Word document", "pandoc -t plain a.docx"),
+        ("a.zip", b"PK\x03\x04\x14\0", "a ZIP archive", "Unpack it"),
+        ("a.rtf", rb"{\rtf1\ansi", "Rich Text", "pandoc"),
+        ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "old Office", "plain text"),
+        ("a.zst", b"\x28\xb5\x2f\xfd\0", "zstd", "Unpack it"),
+        ("standard input", b"\x1f\x8b\x08\0\0", "gzip", "Unpack it"),
+    ],
+)
+def test_documents_are_told_how_to_become_text(name: str, data: bytes, what: str, remedy: str) -> None:
+    with pytest.raises(TextError) as caught:
+        list(TextDecoder(name, Decoding()).decode([data]))
+    assert what in caught.value.what
+    assert remedy in caught.value.hint
+    assert "".join(text for text, _ in TextDecoder(name, Decoding("latin-1", "keep")).decode([data])) == data.decode(
+        "latin-1"
+    )
+
+
+@pytest.mark.parametrize("text", ["PK is how he signed.", "BZh was on the wall.", "% PDF-like comment", "{rtf}"])
+def test_texts_that_only_begin_alike_are_read(text: str) -> None:
+    assert decoded(text.encode(), [], None) == text

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from charlstm.config import DataConfig
 from charlstm.corpora.chunks import evenly, recut
 from charlstm.corpora.count import CharacterCounter, byte_counts
+from charlstm.corpora.decode import Decoding
 from charlstm.corpora.encode import cached, encode, fit_tokenizer, frequencies, split
 from charlstm.corpora.read import Corpus, FilePart
 from charlstm.corpora.sources import open_sources
@@ -152,7 +153,7 @@ def test_settings_that_change_the_ids_change_the_file(tmp_path: Path) -> None:
         (None, "normalise", DataConfig(tokenizer="byte")),
         (None, "normalise", DataConfig(min_count=2)),
     ]:
-        corpus = open_sources([str(path)], encoding=encoding, newlines=newlines, cache=tmp_path)  # type: ignore[arg-type]
+        corpus = open_sources([str(path)], decoding=Decoding(encoding, newlines), cache=tmp_path)  # type: ignore[arg-type]
         paths.add(encode(corpus, data, tmp_path).path)
     assert len(paths) == 6
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import bz2
+import gzip
 import inspect
 import io
+import lzma
 import os
 import socket
 import subprocess
@@ -15,8 +18,10 @@ from pathlib import Path
 import pytest
 
 from charlstm.corpora.catalogue import catalogue
+from charlstm.corpora.decode import Decoding
 from charlstm.corpora.local import docstrings
 from charlstm.corpora.read import Corpus
+from charlstm.corpora.reading_notes import reading_notes
 from charlstm.corpora.sources import names, open_sources
 from charlstm.errors import NotFoundError, StorageError, TextError, UsageError
 from charlstm.paths import corpora_folder
@@ -61,7 +66,7 @@ def test_a_folder_without_files_that_are_not_text(texts: Path, cache: Path) -> N
     corpus = open_sources(["."], cache=cache)
     assert corpus.skipped == ("a.png",)
     assert "wide" in text_of(corpus)
-    assert "PNG" in text_of(open_sources([str(texts)], encoding="latin-1", cache=cache))
+    assert "PNG" in text_of(open_sources([str(texts)], decoding=Decoding("latin-1"), cache=cache))
 
 
 def test_links_in_folders(texts: Path, cache: Path) -> None:
@@ -147,7 +152,7 @@ def test_suggestions_for_misspelt_names(texts: Path, cache: Path) -> None:
         with pytest.raises(UsageError, match="no text is named"):
             open_sources(nothing, cache=cache)
     with pytest.raises(UsageError, match="no encoding"):
-        open_sources(["a.txt"], encoding="utf8x", cache=cache)
+        open_sources(["a.txt"], decoding=Decoding("utf8x"), cache=cache)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
@@ -276,3 +281,58 @@ def test_suggestions_compare_names_not_whole_paths(tmp_path: Path) -> None:
     assert "Did you mean" not in caught.value.hint
     with pytest.raises(NotFoundError, match="Did you mean english/verse"):
         open_sources(["english/vrse"], cache=tmp_path)
+
+
+@pytest.mark.parametrize(("suffix", "compress"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)])
+def test_compressed_files_are_read(texts: Path, cache: Path, suffix: str, compress) -> None:
+    long = "".join(f"line {number}\n" for number in range(100_000))
+    (texts / f"book.txt.{suffix}").write_bytes(compress(long.encode()))
+    corpus = open_sources([f"book.txt.{suffix}"], cache=cache)
+    assert (text_of(corpus), text_of(corpus), corpus.name) == (long, long, "book")
+    assert corpus.size == len(long)
+    assert b"".join(corpus.raw_chunks()) == long.encode()
+    for data in (compress(long.encode())[:-40], compress(long.encode())[:60] + b"\xff" * 400):
+        (texts / "broken").write_bytes(data)
+        with pytest.raises(TextError, match=r"cut short|damaged") as caught:
+            text_of(open_sources(["broken"], cache=cache))
+        assert caught.value.where == "broken"
+
+
+def test_documents_in_folders_are_left_out_and_told(texts: Path, cache: Path) -> None:
+    (texts / "a.pdf").write_bytes(b"%PDF-1.4 text only")
+    corpus = open_sources(["."], cache=cache)
+    assert corpus.skipped == ("a.pdf",)
+    text_of(corpus)
+    assert list(reading_notes(corpus)) == ["left out, since it does not look like text: a.pdf"]
+    with pytest.raises(TextError, match="a PDF, not text"):
+        text_of(open_sources(["a.pdf"], cache=cache))
+
+
+def test_encodings_are_guessed_if_that_is_asked_for(texts: Path, cache: Path) -> None:
+    french = "Ça va, naïve “fiancée”? Voilà le café.\n" * 20
+    for name, encoding in (("a.txt", "cp1252"), ("b.txt", "utf-8"), ("c.txt", "utf-16")):
+        (texts / name).write_text(french, encoding=encoding)
+    corpus = open_sources(["a.txt", "b.txt", "c.txt"], decoding=Decoding("auto"), cache=cache)
+    assert text_of(corpus) == french * 3
+    assert list(reading_notes(corpus)) == ["a.txt is read as cp1252"]
+    stdin = io.BytesIO(french.encode("cp1252"))
+    piped = open_sources(["-"], decoding=Decoding("auto"), stdin=stdin, cache=cache)
+    assert text_of(piped) == french
+    assert list(reading_notes(piped)) == ["standard input is read as cp1252"]
+    (texts / "d.csv").write_text(f"t\n{french}", encoding="cp1252")
+    assert text_of(open_sources(["d.csv:t"], decoding=Decoding("auto"), cache=cache)).startswith("Ça va")
+    (texts / "noise").write_bytes(bytes(range(1, 32)) * 40 + b"\xff\xfe")
+    with pytest.raises(TextError, match="byte"):
+        open_sources(["noise"], decoding=Decoding("auto"), cache=cache)
+
+
+def test_what_was_passed_over_is_told(texts: Path, cache: Path) -> None:
+    (texts / "a.txt").write_bytes(b"one\ntwo \xa9\n\xa9\xa9\n" + b"x\n" * 2000 + b"\xa9")
+    (texts / "b.txt").write_bytes("\ufeffone\n\ufefftwo".encode())
+    for how, fate in (("replace", "read as U+FFFD"), ("skip", "left out")):
+        corpus = open_sources(["a.txt", "b.txt"], decoding=Decoding(bad_bytes=how), cache=cache)  # type: ignore[arg-type]
+        text_of(corpus)
+        assert list(reading_notes(corpus)) == [
+            f"a.txt: 4 places (lines 2, 3, 2,004, …) with bytes that do not fit the encoding, {fate}",
+            "b.txt: 1 byte order mark (line 2) inside it, left out: files were joined there",
+        ]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import string
+import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charlstm.errors import UnknownCharacter, UsageError
 from charlstm.sampling.prompts import bos_ids, fit_prompt
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer
+from charlstm.tokenizers.equivalent import known_form, whole_sequences
 from charlstm.tokenizers.nearest import describe_character, nearest
 
 PLAIN = CharTokenizer(string.ascii_letters + string.digits + " \n.,;:!?'\"-()")
@@ -67,7 +69,7 @@ def test_a_character_near_no_other_becomes_the_unknown_symbol_or_is_left_out() -
     assert notes == ["'漢' (U+6F22 CJK UNIFIED IDEOGRAPH-6F22), 2 times: read as the unknown symbol"]
     text, notes = fit_prompt(PLAIN, "aé漢b", "map")
     assert text == "aeb"
-    assert notes[1] == "'漢' (U+6F22 CJK UNIFIED IDEOGRAPH-6F22), once: left out, as no known character is near it"
+    assert notes[1] == "'漢' (U+6F22 CJK UNIFIED IDEOGRAPH-6F22), once: left out, as nothing known is near it"
 
 
 def test_skip_leaves_out_and_reports_it() -> None:
@@ -127,6 +129,7 @@ def test_known_characters_stay_as_they_are(unknown: str) -> None:
 @given(text=st.text(max_size=30), alphabet=st.sets(st.characters(), min_size=1, max_size=20))
 def test_a_fitted_prompt_can_always_be_encoded(text: str, alphabet: set[str]) -> None:
     tokenizer = CharTokenizer(sorted(alphabet))
+    text = known_form(tokenizer, text)
     skipped, _ = fit_prompt(tokenizer, text, "skip")
     assert skipped == "".join(character for character in text if character in alphabet)
     fitted, notes = fit_prompt(tokenizer, text, "map")
@@ -155,3 +158,47 @@ def test_an_empty_prompt_starts_after_a_newline_a_space_or_the_first_token(
 
 def test_a_text_of_bytes_starts_after_a_newline() -> None:
     assert bos_ids(ByteTokenizer()) == [10]
+
+
+@pytest.mark.parametrize("text", ["café", "Ångström", "각하", "กำ", "Tiếng Việt", "ქართული", "क़लम"])
+@pytest.mark.parametrize("read", ["NFC", "NFD"])
+@pytest.mark.parametrize("typed", ["NFC", "NFD"])
+def test_what_a_network_has_read_in_one_form_it_reads_in_the_other(text: str, read: str, typed: str) -> None:
+    tokenizer = CharTokenizer(sorted(set(unicodedata.normalize(read, text + " x"))))
+    given = unicodedata.normalize(typed, f"x {text} {text}x")
+    for unknown in ("error", "skip", "map"):
+        fitted, notes = fit_prompt(tokenizer, given, unknown)  # type: ignore[arg-type]
+        assert fitted == unicodedata.normalize(read, given)
+        assert not notes, "the same text is no replacement"
+
+
+@given(text=st.text(st.sampled_from("aée\u0301\u0323각ᄀ\u1161\u11a8x"), max_size=20), alphabet=st.sets(
+    st.sampled_from("aée\u0301\u0323각ᄀ\u1161\u11a8x"), min_size=1))  # fmt: skip
+def test_another_form_is_the_same_text_and_known_text_stays(text: str, alphabet: set[str]) -> None:
+    tokenizer = CharTokenizer(sorted(alphabet))
+    form = known_form(tokenizer, text)
+    assert unicodedata.normalize("NFC", form) == unicodedata.normalize("NFC", text)
+    assert len(tokenizer.unknown_characters(form)) <= len(tokenizer.unknown_characters(text))
+    if alphabet.issuperset(text):
+        assert form == text
+
+
+@given(text=st.text(max_size=40), cuts=st.lists(st.integers(1, 5), max_size=20))
+@example(text="e\u0301" * 3, cuts=[1, 1, 1, 1, 1])
+def test_chunks_are_cut_before_no_accent(text: str, cuts: list[int]) -> None:
+    pieces, rest = [], text
+    for cut in cuts:
+        pieces, rest = [*pieces, rest[:cut]], rest[cut:]
+    chunks = list(whole_sequences(filter(None, [*pieces, rest])))
+    assert "".join(chunks) == text
+    assert all(chunks)
+    assert not any(unicodedata.combining(chunk[0]) for chunk in chunks[1:])
+
+
+@pytest.mark.parametrize("character", ["山", "🦊", "ж", ";"])
+def test_nothing_is_near_to_what_stands_for_something_else(character: str) -> None:
+    assert not list(nearest(character, set(string.ascii_letters + string.digits + " .,:!?'-土犬Я")))
+
+
+def test_letters_with_strokes_are_near_to_those_without() -> None:
+    assert mapped("łøđħŧ") == "lodht"

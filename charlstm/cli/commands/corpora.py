@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from charlstm.cli.lazy_group import LINES
-from charlstm.cli.options import Cache, cache_or_default, seconds
+from charlstm.cli.options import BadBytes, Cache, Encoding, cache_or_default, seconds
 from charlstm.cli.views.terminal import duration, is_terminal, say, size, stdout_console
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from charlstm.corpora.cache_cleanup import CachedFile
     from charlstm.corpora.catalogue import Collection, Entry
+    from charlstm.corpora.decode import Decoding
     from charlstm.corpora.read import Corpus
 
 app = typer.Typer(
@@ -37,7 +38,6 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A name that `charlstm
 Sources = Annotated[
     list[str], typer.Argument(metavar="SOURCE", help="Files, folders, globs, names, or '-' for standard input.")
 ]
-Encoding = Annotated[str | None, typer.Option(help="The text's encoding, if it is not UTF-8.")]
 Newlines = Annotated[
     Literal["normalise", "keep"], typer.Option(help="Turn CR LF and CR into LF, or keep them as they are.")
 ]
@@ -120,15 +120,17 @@ def fetch(
 def stats(
     sources: Sources,
     encoding: Encoding = None,
+    bad_bytes: BadBytes = "error",
     newlines: Newlines = "normalise",
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
     """Measure a text. Sizes, alphabet, newlines, hash, and how well it compresses."""
     from charlstm.cli.views.corpora import draw_stats
+    from charlstm.corpora.decode import Decoding
     from charlstm.corpora.stats import stats as measure
 
-    corpus = _open(sources, encoding, newlines, cache)
+    corpus = _open(sources, Decoding(encoding, newlines, bad_bytes), cache)
     _show(measure(corpus), corpus, draw_stats, as_json)
 
 
@@ -139,6 +141,7 @@ def check(
         float, typer.Option(min=0.0, max=0.5, help="The share at the end kept for validation.")
     ] = 0.1,
     encoding: Encoding = None,
+    bad_bytes: BadBytes = "error",
     newlines: Newlines = "normalise",
     cache: Cache = None,
     as_json: Json = False,
@@ -146,8 +149,9 @@ def check(
     """Look for problems in a text. Odd characters, repeated passages, leakage into validation, and too little text."""
     from charlstm.cli.views.corpora import draw_check
     from charlstm.corpora.check import check as find_problems
+    from charlstm.corpora.decode import Decoding
 
-    corpus = _open(sources, encoding, newlines, cache)
+    corpus = _open(sources, Decoding(encoding, newlines, bad_bytes), cache)
     _show(find_problems(corpus, val_fraction), corpus, draw_check, as_json)
 
 
@@ -198,26 +202,22 @@ def _total(files: Sequence[CachedFile]) -> str:
 
 def _show(result: Any, corpus: Corpus, draw: Any, as_json: bool) -> None:
     """Print a result about a corpus, drawn or as JSON."""
+    from charlstm.corpora.reading_notes import reading_notes
+
+    for note in reading_notes(corpus):
+        say(note)
     if as_json:
         _print_json({**asdict(result), "skipped": corpus.skipped})
     else:
         draw(stdout_console(), result)
 
 
-def _open(
-    sources: list[str], encoding: str | None, newlines: Literal["normalise", "keep"], cache: Path | None
-) -> Corpus:
+def _open(sources: list[str], decoding: Decoding, cache: Path | None) -> Corpus:
     from charlstm.corpora.sources import STDIN, open_sources
 
     if STDIN in sources and is_terminal(sys.stdin):
         say("reading from the terminal; end with Ctrl-D")
-    corpus = open_sources(
-        sources, encoding=encoding, newlines=newlines, stdin=sys.stdin.buffer, cache=cache_or_default(cache)
-    )
-    if corpus.skipped:
-        more = f" and {len(corpus.skipped) - 1} more" if len(corpus.skipped) > 1 else ""
-        say(f"left out, since it does not look like text: {corpus.skipped[0]}{more}")
-    return corpus
+    return open_sources(sources, decoding=decoding, stdin=sys.stdin.buffer, cache=cache_or_default(cache))
 
 
 def _fetch(entry: Entry | Collection, cache: Path, source: Path | None) -> None:

@@ -67,7 +67,8 @@ def evaluate(
         ),
     ] = None,
     unknown: options.Unknown = "error",
-    encoding: Annotated[str | None, typer.Option("--encoding", help="If it is not UTF-8.")] = None,
+    encoding: options.Encoding = None,
+    bad_bytes: options.BadBytes = "error",
     json_out: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     device: Annotated[
         str | None,
@@ -100,7 +101,7 @@ def evaluate(
     choice = parse_unknown(unknown)
     config = _dynamic_config({"segment": segment, "lr": lr, "decay": decay}, wanted=dynamic)
     words = [] if checkpoint is None else [checkpoint, *(texts or [])]
-    reading = _Reading(choice, encoding, options.cache_or_default(cache))
+    reading = _Reading(choice, encoding, bad_bytes, options.cache_or_default(cache))
     if mix is not None:
         _check_mix({"--dynamic": dynamic, "--device": device})
         _evaluate_mix(mix, words, root, reading, surprise=surprise, json_out=json_out)
@@ -112,8 +113,6 @@ def evaluate(
     tokenizer = from_state(saved.tokenizer)
     text, encoded = reading.read(sources, tokenizer, saved.run.data.newlines)
     load_torch()  # only when the text can be read
-    for note in text.notes():
-        say(note)
     from charlstm.cli.scorer import Scorer
     from charlstm.evaluation.objective import objective_of
 
@@ -137,6 +136,7 @@ class _Reading:
 
     unknown: Unknown
     encoding: str | None
+    bad_bytes: Literal["error", "replace", "skip"]
     cache: Path
 
     def read(
@@ -144,13 +144,18 @@ class _Reading:
     ) -> tuple[KnownText, EncodedText]:
         """Read a text and encode it."""
         from charlstm.cli.encoded_text import KnownText
+        from charlstm.corpora.decode import Decoding
+        from charlstm.corpora.reading_notes import reading_notes
         from charlstm.corpora.sources import open_sources
 
-        stdin = sys.stdin.buffer
-        corpus = open_sources(tuple(sources), encoding=self.encoding, newlines=newlines, stdin=stdin, cache=self.cache)
+        decoding = Decoding(self.encoding, newlines, self.bad_bytes)
+        corpus = open_sources(tuple(sources), decoding=decoding, stdin=sys.stdin.buffer, cache=self.cache)
         text = KnownText(corpus, tokenizer, self.unknown)
         with progress_bar("reading") as progress:
-            return text, text.encode(self.cache, progress)
+            encoded = text.encode(self.cache, progress)
+        for note in (*reading_notes(corpus), *text.notes()):
+            say(note)
+        return text, encoded
 
 
 def _evaluate_mix(
@@ -166,8 +171,6 @@ def _evaluate_mix(
     loaded = load_writer(None, mix, root)
     tokenizer = loaded.model.tokenizer
     text, encoded = reading.read(sources, tokenizer, loaded.newlines)
-    for note in text.notes():
-        say(note)
     scorer = MixScorer(loaded, encoded)
     scores = [scorer.trained(by_token=surprise)]
     compressors = _compressors(text) if json_out or not surprise else {}

@@ -158,10 +158,11 @@ def _read(source: str, saved: Checkpoint | None, cache: Path) -> str:
     """A text as training reads one; of a model of bytes one character for each byte."""
     import sys
 
+    from charlstm.corpora.decode import Decoding
     from charlstm.corpora.sources import open_sources
 
     newlines = "normalise" if saved is None else saved.run.data.newlines
-    corpus = open_sources((source,), newlines=newlines, stdin=sys.stdin.buffer, cache=cache)
+    corpus = open_sources((source,), decoding=Decoding(newlines=newlines), stdin=sys.stdin.buffer, cache=cache)
     of_bytes = saved is not None and saved.run.data.tokenizer == "byte"
     pieces = (block.decode("latin-1") for block in corpus.raw_chunks()) if of_bytes else corpus.chunks()
     text = ""

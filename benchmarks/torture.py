@@ -1,0 +1,64 @@
+"""What is promised when things go wrong, attacked at full size: how many rounds, how many failures, how long?
+
+Run: ``python -m benchmarks.torture [NAME …]`` or ``make torture``
+
+NAME is a module of ``tests/torture`` without its ``test_``, such as ``killed``; without any all are run, which takes
+hours. The rounds are those that the tests count; the table has a row for each test that counts them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from benchmarks import records
+
+FOLDER = records.ROOT / "tests" / "torture"
+
+
+def main() -> None:
+    """Run the tests, print, record."""
+    parser = records.parser(__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    options = parser.parse_args()
+    record = records.begin("torture")
+    names = options.names or sorted(path.stem.removeprefix("test_") for path in FOLDER.glob("test_*.py"))
+    failed = False
+    for name in names:
+        for test, rounds, failures, seconds in _run(FOLDER / f"test_{name}.py"):
+            row = f"{name.replace('_', ' ')}: {test}"
+            record.add(row, "rounds", "rounds", rounds)
+            record.add(row, "failures", "failures", failures)
+            record.add(row, "time", "minutes", seconds / 60)
+            failed |= failures > 0
+    record.show()
+    record.finish(options)
+    sys.exit(failed)
+
+
+def _run(file: Path) -> Iterator[tuple[str, float, float, float]]:
+    """Run a module at full size: each test that counts rounds, with rounds, failures and seconds over its cases."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.xml")
+        command = [sys.executable, "-m", "pytest", str(file), "--full", "-m", "", f"--junitxml={report}", "--timeout=0"]
+        subprocess.run(command, cwd=records.ROOT, check=False)
+        cases = list(ElementTree.parse(report).iter("testcase"))
+    found: dict[str, list[float]] = {}
+    for case in cases:
+        test = str(case.get("name")).partition("[")[0].removeprefix("test_").replace("_", " ")
+        rounds = sum(float(each.get("value", 0)) for each in case.iter("property") if each.get("name") == "rounds")
+        failures = sum(1 for each in case if each.tag in ("failure", "error"))
+        sums = found.setdefault(test, [0.0, 0.0, 0.0])
+        for place, value in enumerate((rounds, failures, float(case.get("time", 0)))):
+            sums[place] += value
+    for test, sums in found.items():
+        if sums[0] or sums[1]:
+            yield test, sums[0], sums[1], sums[2]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""A run that was interrupted and goes on ends with the losses and weights of one that never was, to the bit.
+
+Every pair of choices occurs in one of the runs: of precision, tokenizer, cell, kind of network and order of windows.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charlstm.checkpoint import format as checkpoint_format
+from charlstm.checkpoint.run import METRICS, MODEL, RESUME
+from charlstm.cli.interrupts import StopRequest
+from tests.torture.small_runs import BATCH, prepare, run
+
+CHOICES = {
+    "precision": ("fp32", "bf16"),
+    "tokenizer": ("char", "byte", "unigram"),
+    "cell": ("lstm", "rnn", "gru", "peephole"),
+    "network": ("plain", "deep", "ensemble", "side inputs", "attention", "bidirectional", "records"),
+    "windows": ("stateful", "shuffled"),
+    "optimizer": ("soap", "adamw"),
+    "end": ("in the first pass", "in the middle of a later one", "in an evaluation", "before an early stop"),
+}
+OPTIONS = {
+    "plain": (),
+    "deep": ("--num-layers", "2", "--dropout", "0.2", "--weight-drop", "0.2"),
+    "ensemble": ("--ensemble", "2"),
+    "side inputs": ("--ngram-order", "3", "--ngram-buckets", "64", "--match-orders", "2,3", "--ngram-dropout", "0.2"),
+    "attention": ("--attention-window", "5"),
+    "bidirectional": ("--bidirectional",),
+    "records": ("--records", "lines"),
+}
+STOPPED_AT = {
+    "in the first pass": 7,
+    "in the middle of a later one": 23,
+    "in an evaluation": 11,
+    "before an early stop": 9,
+}
+"""The number of the question whether to stop that is answered with yes."""
+
+
+def possible(choice: dict[str, str]) -> bool:
+    if choice["network"] in ("bidirectional", "records"):
+        return choice["windows"] == ("shuffled" if choice["network"] == "bidirectional" else "stateful")
+    return True
+
+
+def covering() -> list[dict[str, str]]:
+    """Few combinations in which every possible pair of choices occurs."""
+    every = [dict(zip(CHOICES, values, strict=True)) for values in itertools.product(*CHOICES.values())]
+    every = [choice for choice in every if possible(choice)]
+    random.Random(1).shuffle(every)
+    missing = {pair for choice in every for pair in pairs(choice)}
+    chosen: list[dict[str, str]] = []
+    while missing:
+        sample = every if len(every) < 400 else random.Random(len(chosen)).sample(every, 400)
+        best = max(sample, key=lambda choice: len(missing.intersection(pairs(choice))))
+        if not missing.intersection(pairs(best)):
+            best = next(choice for choice in every if missing.intersection(pairs(choice)))
+        chosen.append(best)
+        missing.difference_update(pairs(best))
+    return chosen
+
+
+def pairs(choice: dict[str, str]) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+    yield from itertools.combinations(choice.items(), 2)  # type: ignore[misc]
+
+
+def command(name: str, choice: dict[str, str]) -> list[str]:
+    """The words of a training of 40 steps: 6,000 characters are some 80 windows of four times 16."""
+    early = ("--patience", "3", "--lr", "1e-9") if choice["end"] == "before an early stop" else ("--lr", "0.01")
+    size = ("--vocab-size", "40") if choice["tokenizer"] == "unigram" else ()
+    return [
+        *("train", "text.txt", "--name", name, "--resume", "auto", "--max-steps", "40", "--eval-every", "6"),
+        *("--hidden-size", "8", "--embedding-size", "4", "--ngram-order", "0", "--match-orders", "0"),
+        *(BATCH if choice["network"] != "ensemble" else BATCH[:-2]),
+        *("--device", "cpu", "--threads", "1", "--preview", "0", "--init-from", "none", "-q"),
+        *("--precision", choice["precision"], "--tokenizer", choice["tokenizer"], "--cell", choice["cell"]),
+        *("--windows", choice["windows"], "--optimizer", choice["optimizer"], *size, *early),
+        *OPTIONS[choice["network"]],
+    ]
+
+
+def outcome(folder: Path, name: str) -> tuple[dict[str, np.ndarray], list[object]]:
+    """All tensors of a run, and its evaluations."""
+    here = folder / "checkpoints" / name
+    saved = {file: checkpoint_format.verify(here / file).tensors for file in (MODEL, RESUME)}
+    tensors = {f"{file} {key}": value for file, each in saved.items() for key, value in each.items()}
+    lines = [json.loads(line) for line in (here / METRICS).read_text().splitlines()]
+    judged = [(line["step"], line["val_loss"], line["weights"]) for line in lines if line["event"] == "EvalDone"]
+    return tensors, judged
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("choice", covering(), ids=lambda choice: ", ".join(choice.values()))
+def test_it_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch, capsys, choice):
+    folder = prepare(tmp_path / "here")
+    code, said = run(folder, command("whole", choice), monkeypatch, capsys)
+    assert code == 0, said
+    asked = [0]
+
+    def stop(self: StopRequest) -> bool:
+        asked[0] += 1
+        return asked[0] >= STOPPED_AT[choice["end"]]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StopRequest, "__call__", stop)
+        code, said = run(folder, command("cut", choice), monkeypatch, capsys)
+        assert code == 130, said
+    code, said = run(folder, command("cut", choice), monkeypatch, capsys)
+    assert code == 0, said
+    (want, judged), (got, judged_again) = outcome(folder, "whole"), outcome(folder, "cut")
+    assert judged_again == judged
+    assert len(judged) >= 3
+    assert got.keys() == want.keys()
+    for name, tensor in want.items():
+        np.testing.assert_array_equal(got[name], tensor, err_msg=name)
