@@ -50,6 +50,8 @@ from charlstm.training.weight_variant import WeightVariant, use_weights
 
 _PREVIEW_EVERY = 0.1
 """Share of the budget between previews, and before the first one: an untrained network writes only spaces."""
+_LATEST_START = 0.99
+"""The share of the budget at which the schedule begins, at the latest."""
 _NEARLY_OVER = 0.97
 """Share of the budget after which no evaluation starts, because the final one is near."""
 _EVALUATIONS = 20
@@ -315,7 +317,11 @@ class Training:
     ) -> tuple[StepDone, SyncedStep]:
         """Take one step, combine its result with that of the other ranks, and advance the cursor."""
         share, start, self._last_batch = self._progress(), time.perf_counter(), batch
-        lr = self.cursor.lr_scale * self.run.train.lr * schedule(share, self.run.train.warmup)
+        if not self.cursor.step:
+            self.cursor.first_share = min(share, _LATEST_START)
+        # From the first step on: a schedule that had begun before would cut off the beginning of the warm-up.
+        done = (share - self.cursor.first_share) / (1.0 - self.cursor.first_share)
+        lr = self.cursor.lr_scale * self.run.train.lr * schedule(max(0.0, done), self.run.train.warmup)
         carried = None if self._batches.shuffled else self._states[batch.group]
         result = self._train_step(batch, carried, lr)
         if not self._batches.shuffled:

@@ -54,6 +54,8 @@ class Cursor(msgspec.Struct):
     seconds: _Seconds = 0.0
     train_loss: _Loss = 0.0
     """Nats per token, a running mean over recent steps."""
+    first_share: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
+    """The share of the budget that was used before the first step, for the evaluation of what training began from."""
     lr_scale: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
     """What the learning rate is multiplied with: it was halved at each divergence that training went back from."""
     best_val_loss: _Loss | None = None

@@ -412,6 +412,27 @@ def test_a_time_budget_ends_near_its_time(tmp_path):
     assert rates[-1] < 0.05 * max(rates), "the schedule has come down to its end"
 
 
+def test_the_evaluation_before_the_first_step_cuts_nothing_off_the_warm_up(tmp_path, monkeypatch):
+    run_through(training(tmp_path / "before"))
+    before = checkpoint_format.read(tmp_path / "before" / MODEL)
+    budget = {"max_steps": None, "max_time": 2.0, "eval_every": 10**6, "warmup": 0.5}
+    trained = training(tmp_path / "after", begin_with=before, train=budget)
+    choose = trained._validation.choose
+
+    def slow(*args, **options):
+        time.sleep(0.5)
+        return choose(*args, **options)
+
+    monkeypatch.setattr(trained._validation, "choose", slow)
+    steps = [event for event in run_through(trained) if isinstance(event, StepDone)]
+    assert steps[0].progress > 0.2
+    assert trained.cursor.first_share == steps[0].progress
+    assert steps[0].lr == pytest.approx(0.01 * 0.01), "the first step is as small as any first one"
+    assert steps[-1].lr < 0.05 * 0.01
+    saved = checkpoint_format.read(tmp_path / "after" / RESUME)
+    assert saved.cursor["first_share"] == trained.cursor.first_share
+
+
 def test_a_full_disk_raises_and_the_previous_file_stays(tmp_path, monkeypatch):
     run_through(training(tmp_path / "a"))
     before = (tmp_path / "a" / MODEL).read_bytes()
