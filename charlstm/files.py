@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -59,8 +59,7 @@ def write_atomically(path: Path, data: Bytes | Iterable[Bytes]) -> None:
     if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         raise StorageError("is no file: a device or a pipe is not written to", where=path)
     pieces = (data,) if isinstance(data, Bytes) else data
-    with suppress(OSError):  # a folder may be writable but not listable
-        _remove_leftovers(path)
+    remove_leftovers(path.parent, (path.name,))
     try:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
         try:
@@ -148,6 +147,20 @@ def remove_unless_in_use(path: Path) -> None:
         _remove_unlocked(path)
 
 
+def remove_leftovers(folder: Path, names: Container[str | None]) -> None:
+    """Remove the temporary files that killed writers left; those that cannot be removed stay.
+
+    Args:
+        folder: where they are.
+        names: of the files that they were to become.
+    """
+    with suppress(OSError):  # a folder may be writable but not listable
+        for entry in folder.iterdir():
+            if temporary_for(entry.name) in names:
+                with suppress(OSError):  # already removed, or in use, perhaps on another machine
+                    remove_unless_in_use(entry)
+
+
 def temporary_for(name: str) -> str | None:
     """The name of the file that a temporary file was to become; None if ``name`` is not a temporary file's."""
     match = _TEMPORARY.fullmatch(name)
@@ -181,14 +194,6 @@ def _flush_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove the temporary files left by killed writers of the same file."""
-    for entry in path.parent.iterdir():
-        if temporary_for(entry.name) == path.name:
-            with suppress(OSError):  # already removed, or in use, perhaps on another machine
-                remove_unless_in_use(entry)
 
 
 if sys.platform == "win32":

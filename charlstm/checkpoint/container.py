@@ -19,7 +19,8 @@ import json
 import math
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -108,8 +109,9 @@ def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(array, array.dtype.newbyteorder("<"), order="C")
 
 
-def open_file(path: Path) -> BinaryIO:
-    """Open a checkpoint for reading.
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a checkpoint for reading in a ``with`` block.
 
     Raises:
         NotFoundError: there is no such file.
@@ -122,11 +124,16 @@ def open_file(path: Path) -> BinaryIO:
             raise NotFoundError("a folder, not a checkpoint file", where=path)
         if not stat.S_ISREG(mode):
             raise CorruptError("not a plain file", where=path)
-        return path.open("rb")
+        file = path.open("rb")
     except (FileNotFoundError, NotADirectoryError, ValueError) as fault:
         raise NotFoundError("no such file", where=path) from fault
     except OSError as fault:
         raise storage_error(path, fault, "cannot be read") from fault
+    try:
+        yield file
+    finally:
+        with suppress(OSError):  # what was read is checked by its digest, whatever comes of closing it
+            file.close()
 
 
 def read_header(file: BinaryIO, path: Path) -> Header:

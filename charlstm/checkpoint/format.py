@@ -167,7 +167,7 @@ def read(path: Path, kind: str | None = None) -> Checkpoint:
         IncompatibleError: an incompatible version of charlstm wrote it, or it is of the other kind.
         StorageError: the file cannot be read.
     """
-    with container.open_file(path) as file:
+    with container.opened(path) as file:
         raw = container.read_header(file, path)
         actual_kind, version, sections = _identify(raw.metadata, path)
         if kind not in (None, actual_kind):
@@ -199,7 +199,7 @@ def read_header(path: Path) -> Header:
     Raises:
         NotFoundError, CorruptError, IncompatibleError, StorageError: as `read`.
     """
-    with container.open_file(path) as file:
+    with container.opened(path) as file:
         raw = container.read_header(file, path)
     kind, version, sections = _identify(raw.metadata, path)
     run, provenance, writing = _settings(sections, path), _provenance(sections, path), _writing(sections, path)

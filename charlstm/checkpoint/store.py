@@ -16,6 +16,7 @@ from pathlib import Path
 
 from charlstm.checkpoint.names import STARTER, clean_name, name_fault
 from charlstm.checkpoint.run import (
+    FILES,
     LOCK,
     METRICS,
     MODEL,
@@ -28,7 +29,7 @@ from charlstm.checkpoint.run import (
     was_killed,
 )
 from charlstm.errors import CharlstmError, NotFoundError, StorageError, UsageError
-from charlstm.files import locked, storage_error
+from charlstm.files import locked, remove_leftovers, storage_error
 
 ROOT = Path("checkpoints")
 
@@ -235,7 +236,7 @@ class Store:
 
     @contextmanager
     def lock(self, folder: Path) -> Iterator[None]:
-        """Reserve a run for this process while it trains.
+        """Reserve a run for this process while it trains; what killed writers left in its folder is removed.
 
         Raises:
             UsageError: another process has reserved it.
@@ -248,6 +249,7 @@ class Store:
         with locked(folder / LOCK, UsageError("another charlstm is training this run", where=folder, hint=hint)):
             if not folder.joinpath(LOCK).exists():  # removed between the opening of the file and its locking
                 raise NotFoundError("another process has just removed this run", where=folder)
+            remove_leftovers(folder, FILES)
             yield
 
     def _name_taken(self, name: str) -> UsageError:

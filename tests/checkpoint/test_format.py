@@ -560,7 +560,7 @@ def test_a_file_replaced_while_it_is_read_is_read_whole(tmp_path: Path) -> None:
     # What was opened stays what it was: the writer gives the name to another file.
     path = tmp_path / "file"
     first = write(path, model(seed=1))
-    with container.open_file(path) as file:
+    with container.opened(path) as file:
         header = container.read_header(file, path)
         write(path, model(seed=2))
         found = container.read_tensors(file, header, path)

@@ -90,7 +90,7 @@ def test_a_file_without_its_scales_is_corrupt(tmp_path: Path) -> None:
     path = tmp_path / "file"
     small = convert(model(), "int8")
     write(path, small)
-    with container.open_file(path) as file:
+    with container.opened(path) as file:
         header = container.read_header(file, path)
         tensors = container.read_tensors(file, header, path)
     tensors["head.weight.scale"] = np.ones(3, np.uint16)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from charlstm.checkpoint import format as checkpoint_format
-from charlstm.checkpoint.run import LOCK, MODEL
+from charlstm.checkpoint.run import LOCK, MODEL, RESUME
 from charlstm.errors import UsageError
 from charlstm.files import locked
 from tests.command_line import start
@@ -29,12 +29,15 @@ def wait_for(path: Path, process, seconds: float = 60.0) -> None:
 
 def test_a_second_training_of_a_run_refuses_also_after_a_crash_of_the_first(tmp_path: Path) -> None:
     prepare(tmp_path)
-    model = tmp_path / "checkpoints" / "one" / MODEL
-    words = train_command("one", 100_000, "--save-every", "0.2s")
+    model, resume = (tmp_path / "checkpoints" / "one" / name for name in (MODEL, RESUME))
+    words = train_command("one", 1_000_000, "--save-every", "0.2s")
     for crash in (False, True):
+        saved = resume.stat().st_mtime_ns if resume.exists() else 0
         first = start(*words, "--resume", "auto", folder=tmp_path)
         try:
-            wait_for(model, first)
+            wait_for(resume, first)
+            while resume.stat().st_mtime_ns == saved:  # until this session has saved, so that it holds the lock
+                time.sleep(0.02)
             for second in (("train", "--resume", "one"), (*words, "--force"), (*words, "--resume", "auto")):
                 other = start(*second, folder=tmp_path)
                 _, said = other.communicate(timeout=60)
@@ -68,7 +71,7 @@ def test_many_processes_on_one_cache_while_it_is_cleaned(tmp_path: Path) -> None
 
 def test_readers_do_not_wait_for_a_training(tmp_path: Path) -> None:
     prepare(tmp_path)
-    training = start(*train_command("one", 100_000, "--save-every", "0.05s"), folder=tmp_path)
+    training = start(*train_command("one", 1_000_000, "--save-every", "0.05s"), folder=tmp_path)
     try:
         model = tmp_path / "checkpoints" / "one" / MODEL
         wait_for(model, training)
