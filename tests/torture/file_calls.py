@@ -137,7 +137,8 @@ class _File:
         if not self._file.closed:
             self._calls._open.pop(self._file.fileno(), None)
             try:
-                self._calls._before("close", self._path)
+                if self._file.writable():  # nothing is lost by closing what was only read
+                    self._calls._before("close", self._path)
             finally:
                 self._file.close()
 
