@@ -76,7 +76,7 @@ def pairs(choice: dict[str, str]) -> Iterator[tuple[tuple[str, str], tuple[str, 
 def command(name: str, choice: dict[str, str]) -> list[str]:
     """The words of a training of 40 steps: 6,000 characters are some 80 windows of four times 16."""
     early = ("--patience", "3", "--lr", "1e-9") if choice["end"] == "before an early stop" else ("--lr", "0.01")
-    size = ("--vocab-size", "40") if choice["tokenizer"] == "unigram" else ()
+    size = ("--vocab-size", "275") if choice["tokenizer"] == "unigram" else ()
     return [
         *("train", "text.txt", "--name", name, "--resume", "auto", "--max-steps", "40", "--eval-every", "6"),
         *("--hidden-size", "8", "--embedding-size", "4", "--ngram-order", "0", "--match-orders", "0"),

@@ -12,6 +12,8 @@ from torch import nn
 
 from charlstm.errors import UsageError
 from charlstm.nn.device import parse_device
+from charlstm.nn.dropout import DropoutRng
+from charlstm.nn.recurrence import RecurrentLayer
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -54,6 +56,8 @@ def probe(device: str | None = None, precision: Precision | None = None, threads
     kind = parse_device(device).type
     candidates: tuple[Precision, ...] = {"cuda": ("fp16",), "mps": ("fp32",)}.get(kind, ("fp32", "bf16"))  # type: ignore[assignment]
     speeds = {name: _speed(device, name, threads) for name in ((precision,) if precision else candidates)}
+    if precision and not speeds[precision]:
+        speeds[precision] = _speed(device, precision, threads, own=True)
     best = max(speeds, key=lambda name: speeds[name])
     if not speeds[best]:
         raise UsageError(
@@ -73,8 +77,10 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _speed(device: str, precision: Precision, threads: int | None) -> float:
+def _speed(device: str, precision: Precision, threads: int | None, *, own: bool = False) -> float:
     """Return the operations per second of training a 1×256 LSTM; 0 if the precision is not supported.
+
+    With ``own`` it is our layer, which knows what oneDNN lacks; torch's own shows what is fast.
 
     On a CPU without a fixed number of threads, the better of all and half of the threads: training switches between the
     two as well, and on a busy machine using all can be many times slower (`charlstm.cpu`).
@@ -84,12 +90,13 @@ def _speed(device: str, precision: Precision, threads: int | None) -> float:
     # A separate generator: the measurement must not change the random numbers of the run.
     inputs = torch.randn(_TIME, _BATCH, _HIDDEN, generator=torch.Generator().manual_seed(0)).to(device)
     with torch.random.fork_rng(devices=[]):
-        model = nn.LSTM(_HIDDEN, _HIDDEN).to(device)
+        layer = (RecurrentLayer("lstm", _HIDDEN, _HIDDEN) if own else nn.LSTM(_HIDDEN, _HIDDEN)).to(device)
+    more = (layer.empty_state(_BATCH), DropoutRng()) if isinstance(layer, RecurrentLayer) else ()
 
     def step() -> float:
         start = time.perf_counter()
         with torch.autocast(kind, dtype, enabled=precision != "fp32"):
-            outputs, _ = model(inputs)
+            outputs, _ = layer(inputs, *more)
         outputs.float().sum().backward()
         if kind == "cuda":
             torch.cuda.synchronize()
