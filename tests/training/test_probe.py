@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from charlstm.errors import UsageError
+from charlstm.nn.recurrence import RecurrentLayer
 from charlstm.training.plan import probe as module
 from charlstm.training.plan.probe import probe
 
@@ -56,5 +57,16 @@ def test_an_unsupported_precision_raises(monkeypatch):
         raise RuntimeError("could not create a primitive descriptor")
 
     monkeypatch.setattr(nn.LSTM, "forward", refuse)
+    monkeypatch.setattr(RecurrentLayer, "forward", refuse)
     with pytest.raises(UsageError, match="bf16 does not work"):
         probe("cpu", "bf16")
+
+
+def test_what_torch_lacks_is_measured_with_our_own_layer_if_it_is_asked_for(monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("could not create a primitive descriptor")
+
+    monkeypatch.setattr(nn.LSTM, "forward", refuse)
+    machine = probe("cpu", "bf16", threads=1)
+    assert machine.precision == "bf16"
+    assert machine.flops_per_second >= 1e9
