@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shlex
+import stat
 import sys
 import time
 from collections.abc import Container, Iterable, Iterator
@@ -17,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from charlstm.errors import CharlstmError, StorageError
+from charlstm.errors import CharlstmError, StorageError, UsageError
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 """Anything that can be written as it is."""
@@ -129,7 +131,33 @@ def storage_error(path: Path, fault: OSError, failed: str) -> StorageError:
         The error to raise.
     """
     reason, hint = _REASONS.get(fault.errno or 0, ((fault.strerror or str(fault)).lower(), ""))
+    is_new = failed in ("cannot be written", "cannot be created", "cannot be made")
+    if fault.errno == errno.ENOENT and is_new and os.path.isdir(path.parent):
+        reason, hint = "nothing can be put into its folder", "Choose another place."  # such as /proc
     return StorageError(f"{failed}: {reason}", where=path, hint=hint)
+
+
+def check_folder_of(path: Path) -> None:
+    """Check before the work that there is a folder for a file that is to be written.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UsageError: there is none, or part of its path is a file.
+        StorageError: it cannot be looked into.
+    """
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path.parent).st_mode)
+    except FileNotFoundError as fault:
+        hint = f"mkdir -p {shlex.quote(str(path.parent))}"
+        raise UsageError("its folder does not exist", where=path, hint=hint) from fault
+    except NotADirectoryError:
+        is_folder = False
+    except OSError as fault:
+        raise storage_error(path, fault, "cannot be written") from fault
+    if not is_folder:
+        raise UsageError("part of its path is a file, not a folder", where=path, hint="Choose another place.")
 
 
 def remove_unless_in_use(path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from charlstm.errors import StorageError, UsageError
-from charlstm.files import locked, make_folder, storage_error, temporary_for, write_atomically
+from charlstm.files import check_folder_of, locked, make_folder, storage_error, temporary_for, write_atomically
 
 CHECKOUT = Path(__file__).parent.parent
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and permissions of POSIX")
@@ -172,6 +172,29 @@ def test_impossible_paths(tmp_path: Path) -> None:
 
 def test_an_unknown_error_keeps_the_message_of_the_system() -> None:
     assert str(storage_error(Path("x"), OSError("odd"), "cannot be read")) == "x: cannot be read: odd"
+
+
+@posix
+def test_the_reason_told_is_the_true_one(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    reasons = {
+        tmp_path / "none" / "x": (UsageError, "its folder does not exist. mkdir -p .*none"),
+        file / "x": (UsageError, "part of its path is a file, not a folder"),
+        file / "more" / "x": (UsageError, "part of its path is a file, not a folder"),
+        Path("/dev/null/x"): (UsageError, "part of its path is a file, not a folder"),
+        tmp_path / ("a" * 300) / "x": (StorageError, "the name is too long"),
+    }
+    for path, (kind, reason) in reasons.items():
+        with pytest.raises(kind, match=reason):
+            check_folder_of(path)
+    check_folder_of(tmp_path / "x")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a folder into which nobody can put a file")
+def test_a_folder_that_takes_no_files_exists() -> None:
+    with pytest.raises(StorageError, match=r"/proc/x.html: cannot be written: nothing can be put into its folder\. Ch"):
+        write_atomically(Path("/proc/x.html"), b"")
 
 
 def test_temporary_names() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from charlstm.checkpoint.format import Checkpoint, read_model
+from charlstm.checkpoint.format import Checkpoint, read_header, read_model
 from charlstm.checkpoint.names import LATEST, STARTER
 from charlstm.checkpoint.run import MODEL, RESUME, entry_of, model_in
 from charlstm.checkpoint.store import Store, check_not_linked
-from charlstm.errors import NotFoundError
+from charlstm.errors import CharlstmError, NotFoundError
 from charlstm.paths import starter_folder
 
 
@@ -40,6 +40,36 @@ def find_model(store: Store, reference: str | None = None) -> Path:
     if path is None:
         raise store.no_such_run(reference)
     return path
+
+
+def find_writer(store: Store) -> tuple[Path, list[str]]:
+    """Find the newest run that can write or, without any, the starter.
+
+    A run that cannot be read is taken, too: reading it raises the error that says why.
+
+    Args:
+        store: the folder of runs.
+
+    Returns:
+        The path of its model, and the names of the newer runs that were passed over: they are bidirectional.
+
+    Raises:
+        NotFoundError: there is neither a run nor the starter.
+    """
+    passed_over: list[str] = []
+    for entry in store.runs():
+        if entry.has_model:
+            if not _is_bidirectional(entry.model):
+                return entry.model, passed_over
+            passed_over.append(entry.name)
+    return _starter(), passed_over
+
+
+def _is_bidirectional(model: Path) -> bool:
+    try:
+        return read_header(model).run.model.bidirectional
+    except CharlstmError:
+        return False
 
 
 def read_starter() -> Checkpoint | None:

@@ -78,6 +78,8 @@ class Loaded(Generic[_Model]):
             bits, unit = provenance.bits_per_char, "character"
         sides = ", both sides seen" if self.checkpoint.architecture.bidirectional else ""
         quality = "" if bits is None else f" ({bits:.2f} bits/{unit}{sides})"
+        if self.path.parent == starter_folder():
+            return f"the starter{quality}"
         return f"{self.path.parent if self.path.name == 'model.safetensors' else self.path}{quality}"
 
 
@@ -113,12 +115,13 @@ class Writer(Protocol):
         """See `Loaded`."""
 
 
-def read_model(reference: str | None, root: Path) -> tuple[Path, Checkpoint]:
+def read_model(reference: str | None, root: Path, *, to_write: bool = False) -> tuple[Path, Checkpoint]:
     """Read and check the model file that a reference names.
 
     Args:
-        reference: as `Store.find` takes it.
+        reference: as `find_model` takes it.
         root: the folder of runs.
+        to_write: whether a reference of None means the newest run that can write; those passed over are named.
 
     Returns:
         The path of the file, and what it holds.
@@ -129,12 +132,15 @@ def read_model(reference: str | None, root: Path) -> tuple[Path, Checkpoint]:
     import numpy as np
 
     from charlstm.checkpoint import format as checkpoint_format
-    from charlstm.checkpoint.references import find_model
+    from charlstm.checkpoint.references import find_model, find_writer
     from charlstm.checkpoint.store import Store
 
     np.seterr(over="ignore", invalid="ignore")  # of a network that diverged, an error says more than NumPy's warnings
-    path = find_model(Store(root), reference)
-    if reference is None and path.parent == starter_folder() and root != DEFAULT_ROOT:
+    path, passed_over = find_writer(Store(root)) if reference is None and to_write else (None, [])
+    path = path or find_model(Store(root), reference)
+    if passed_over:
+        say(f"passed over, since what fills blanks cannot write: {', '.join(passed_over)}")
+    elif reference is None and path.parent == starter_folder() and root != DEFAULT_ROOT:
         say(f"no runs in {root} yet: this is the starter")
     return path, checkpoint_format.read_model(path)
 
@@ -143,7 +149,7 @@ def load(reference: str | None, root: Path, device: str = "cpu", threads: int | 
     """Load a causal model to write with: on a CPU in NumPy, so that torch is not imported.
 
     Args:
-        reference: as `find_model` takes it.
+        reference: as `find_model` takes it, but None is the newest run that can write.
         root: the folder of runs.
         device: ``cpu``, or as torch names it.
         threads: of a CPU; None measures which number is fastest.
@@ -158,7 +164,7 @@ def load(reference: str | None, root: Path, device: str = "cpu", threads: int | 
     from charlstm.checkpoint.format import check_causal
 
     try:
-        path, checkpoint = read_model(reference, root)
+        path, checkpoint = read_model(reference, root, to_write=True)
     except NotFoundError as fault:
         if reference is not None and " " in reference:
             fault.hint = "If this is a prompt, put --prompt before it."

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
-from charlstm.checkpoint.names import NOTHING
+from charlstm.checkpoint.names import NOTHING, clean_name
 from charlstm.cli import launch
 from charlstm.cli.spelling import as_option
 from charlstm.cli.views.terminal import say
@@ -48,7 +48,9 @@ def start(workspace: Workspace, options: RunOptions, dry_run: bool) -> None:
         if dry_run:
             from charlstm.cli.views import plan as plan_view
 
-            plan_view.explain(prepared, workspace.store.root / (workspace.name or f"{prepared.encoded.name}-N"))
+            plan_view.explain(
+                prepared, workspace.store.root / (workspace.name or f"{clean_name(prepared.encoded.name)}-N")
+            )
             return
         with launch.joined() as ranks:
             _start(workspace, prepared, ranks)

@@ -249,6 +249,8 @@ class Session:
         path = Path(os.path.expanduser(argument.strip())) if argument.strip() else self._saved_to
         if path is None:
             raise UsageError("/save needs the name of a file")
+        if "\0" in argument:
+            raise UsageError("/save: the name of a file cannot have a NUL character")
         if os.path.lexists(path) and not overwrite and path != self._saved_to:
             raise UsageError("this file exists already", where=path, hint=f"/save! {path} replaces it.")
         text = writable(self.writer.text)

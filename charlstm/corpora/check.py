@@ -137,17 +137,17 @@ def oddity(character: str) -> str | None:
 
 
 def verdict(characters: int) -> str:
-    """What can be expected of a text of this size, in plain words."""
+    """What can be expected of a text of this size, in plain words; the settings choose themselves."""
     if characters < TINY:
         return "Far too little: a model can only memorise it. Find at least 100,000 characters."
     if characters < 50_000:
-        return "Too little: expect invented words and overfitting. Use a small network and dropout."
+        return "Too little: expect invented words and overfitting. More text helps more than any setting."
     if characters < 500_000:
-        return "Small: expect real words, names and layout, little sense. Use dropout, and watch the validation loss."
+        return "Small: expect real words, names and layout, little sense. More text would help."
     if characters < 10_000_000:
         return "A good size for minutes to an hour of training: expect whole phrases and the style of the text."
     if characters < 200_000_000:
-        return "Large: a bigger network and hours of training pay off. It will not be memorised."
+        return "Large: hours of training pay off. It will not be memorised."
     return "Very large: one pass over it takes long; a part of it may do as well."
 
 

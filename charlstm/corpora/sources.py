@@ -279,4 +279,8 @@ def _slug(name: str) -> str:
 
 
 def _joined_name(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{names[0]}+{len(names) - 1}"
+    """The name of all together: ``a``, ``a-and-b``, ``a-and-2-more``."""
+    first, *others = names
+    if len(others) > 1:
+        return f"{first}-and-{len(others)}-more"
+    return "-and-".join(names)

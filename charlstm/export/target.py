@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 
 from charlstm.errors import UsageError
+from charlstm.files import check_folder_of
 
 
 def check_target(path: Path, *, force: bool) -> None:
@@ -18,6 +18,7 @@ def check_target(path: Path, *, force: bool) -> None:
 
     Raises:
         UsageError: it exists, or its folder does not, or it stands for standard output.
+        StorageError: its folder cannot be looked into.
     """
     if str(path) == "-":
         raise UsageError("is standard output, and a file is to be written", where=path, hint="Give it a name.")
@@ -27,6 +28,4 @@ def check_target(path: Path, *, force: bool) -> None:
     if os.path.lexists(path) and not force:
         hint = "Choose another place, or add `force` to replace it."
         raise UsageError("exists already", where=path, hint=hint)
-    if not os.path.isdir(path.parent):
-        hint = f"mkdir -p {shlex.quote(str(path.parent))}"
-        raise UsageError("its folder does not exist", where=path, hint=hint)
+    check_folder_of(path)

@@ -85,5 +85,5 @@ Event: TypeAlias = SearchStarted | TrialStarted | TrialDone | SearchDone
 
 
 def to_json(event: Event) -> str:
-    """Return the event as one line of JSON, with its type under ``"event"``."""
-    return json.dumps({"event": type(event).__name__, **asdict(event)}, ensure_ascii=False, allow_nan=False)
+    """Return the event as one line of ASCII JSON, with its type under ``"event"``."""
+    return json.dumps({"event": type(event).__name__, **asdict(event)}, allow_nan=False)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from charlstm.checkpoint.references import find_model, find_resumable
+from charlstm.checkpoint.format import read_model, write
+from charlstm.checkpoint.references import find_model, find_resumable, find_writer
 from charlstm.checkpoint.run import MODEL, RESUME
 from charlstm.checkpoint.store import Store
+from charlstm.config import DataConfig
 from charlstm.errors import NotFoundError
+from charlstm.nn.model import CharLM
 from tests.checkpoint_samples import run, run_folder
+from tests.networks import architecture
 
 
 @pytest.fixture
@@ -43,6 +49,23 @@ def test_every_way_to_name_a_model(store: Store, tmp_path: Path) -> None:
     }.items():
         assert find_model(store, reference) == path
         assert find_model(store, reference).is_file()
+
+
+def test_to_write_the_newest_causal_run_is_used(store: Store, tmp_path: Path) -> None:
+    assert find_writer(store) == (tmp_path / "shipped" / "starter" / MODEL, [])
+    for age, (name, bidirectional) in enumerate({"both": True, "writer": False, "newer": True, "newest": True}.items()):
+        path = run(store, name)
+        saved = read_model(path)
+        model = architecture(**{**saved.run.to_plain()["model"], "bidirectional": bidirectional})
+        data = DataConfig(windows="shuffled" if bidirectional else "stateful")
+        tensors = CharLM(model).to_tensors()
+        write(path, replace(saved, run=saved.run.replace(model=model, data=data), tensors=tensors))
+        os.utime(path, (1_000 + age, 1_000 + age))
+        if name == "both":
+            assert find_writer(store) == (tmp_path / "shipped" / "starter" / MODEL, ["both"])
+    assert find_writer(store) == (store.root / "writer" / MODEL, ["newest", "newer"])
+    broken = run_folder(store, "broken", MODEL) / MODEL
+    assert find_writer(store) == (broken, [])
 
 
 def test_a_runs_name_takes_precedence_over_a_file_here(store: Store, tmp_path: Path) -> None:

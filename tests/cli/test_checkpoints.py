@@ -371,6 +371,12 @@ def test_prune_keeps_at_least_one(store: Store) -> None:
     ask("prune", "--keep", "0", code=2)
 
 
+@pytest.mark.parametrize("words", [(), ("--dry-run",), ("--yes",)])
+def test_prune_says_when_there_is_nothing_to_remove(store: Store, words: tuple[str, ...]) -> None:
+    result = ask("prune", "--keep", "9", *words)
+    assert (result.stdout, "nothing to remove from" in result.stderr) == ("", True)
+
+
 # help
 
 

@@ -105,6 +105,20 @@ def test_without_a_checkpoint_the_newest_run_fills(cli):
     assert "both" in cli("fill", "the ___ sat").err
 
 
+def test_without_a_checkpoint_the_newest_run_that_can_writes(cli, monkeypatch, tmp_path):
+    for command in ("sample", "write"):
+        monkeypatch.setattr(sys, "stdin", io.StringIO())
+        done = cli(command, "--length", "5")
+        assert done.code == 0, done.err
+        passed_over, describes = done.err.splitlines()[:2]
+        assert passed_over == "passed over, since what fills blanks cannot write: both"
+        assert describes.startswith(("checkpoints/on (", "checkpoints/off-1 ("))
+    shutil.copytree("checkpoints/both", tmp_path / "only" / "both")
+    done = cli("sample", "--length", "5", "--root", str(tmp_path / "only"))
+    assert done.err.splitlines()[0].endswith("cannot write: both")
+    assert done.err.splitlines()[1].startswith("the starter (1.")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

@@ -278,4 +278,6 @@ def test_verdicts_follow_the_size() -> None:
     sizes = [1, 4_999, 5_000, 49_999, 50_000, 10**6, 10**7, 10**9]
     assert len(dict.fromkeys(map(verdict, sizes))) == 6
     assert verdict(60).startswith("Far too little")
+    chosen = ("dropout", "network", "learning rate")  # they choose themselves
+    assert not [size for size in sizes if any(setting in verdict(size) for setting in chosen)]
     assert math.isclose(train_size(60, 0.1), 54)

@@ -84,7 +84,7 @@ def test_links_in_folders(texts: Path, cache: Path) -> None:
 def test_a_glob(texts: Path, cache: Path) -> None:
     assert text_of(open_sources(["*.txt"], cache=cache)) == "<a.txt>\n<b.txt>"
     assert text_of(open_sources(["**/*.txt"], cache=cache)) == "<a b/c d.txt>\n<a.txt>\n<b.txt>"
-    assert open_sources(["*.txt"], cache=cache).name == "a+1"
+    assert open_sources(["*.txt"], cache=cache).name == "a-and-b"
     (texts / "odd[1].txt").write_text("brackets")
     assert text_of(open_sources(["odd[1].txt"], cache=cache)) == "brackets"
     with pytest.raises(NotFoundError, match="Only folders match"):
@@ -98,7 +98,7 @@ def test_standard_input_is_read_twice(cache: Path) -> None:
     assert text_of(corpus).startswith("piped\ntext\n")
     first, second = corpus.chunks(), corpus.chunks()  # two readers at once
     assert [next(first), next(second)] == ["piped\ntext"] * 2
-    assert corpus.name == "stdin+1"
+    assert corpus.name == "stdin-and-english-verse"
     assert not any(cache.iterdir())
     with pytest.raises(UsageError, match="only once"):
         open_sources(["-", "-"], stdin=io.BytesIO(b"x"), cache=cache)
@@ -109,7 +109,7 @@ def test_standard_input_is_read_twice(cache: Path) -> None:
 def test_several_sources_join_in_the_order_given(texts: Path, cache: Path) -> None:
     corpus = open_sources(["b.txt", "a", "a.txt"], cache=cache)
     assert text_of(corpus) == "<b.txt>\n<a/z.md>\n<a.txt>"
-    assert corpus.name == "b+2"
+    assert corpus.name == "b-and-2-more"
 
 
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf"])

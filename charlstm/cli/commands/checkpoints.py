@@ -197,11 +197,11 @@ def prune(
     store = Store(root)
     runs = [summarise(entry) for entry in store.runs()]
     names = list(_removable(store, [run.name for run in surplus(runs, keep, by)]))
-    if dry_run:
+    if not names:
+        say(f"nothing to remove from {root}")
+    elif dry_run:
         for name in names:
             print(visible(name))
-    elif not names:
-        say(f"nothing to remove from {root}")
     elif _agreed(f"Remove {', '.join(names)} from {root} permanently?", yes):
         for name in names:
             try:

@@ -14,7 +14,7 @@ import typer
 
 from charlstm.cli.lazy_group import LINES
 from charlstm.cli.options import BadBytes, Cache, Encoding, cache_or_default, seconds
-from charlstm.cli.views.terminal import duration, is_terminal, say, size, stdout_console
+from charlstm.cli.views.terminal import duration, is_terminal, say, size, stdout_console, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -182,7 +182,8 @@ def clean(
     else:
         for file in removed:
             idle = duration(max(0.0, time.time() - file.used))
-            print(f"{file.path.parent.name}/{file.path.name[:12]}…  {size(file.size)}, unused for {idle}")
+            name = visible(f"{file.path.parent.name}/{file.path.name[:12]}…")
+            print(f"{name}  {size(file.size)}, unused for {idle}")
     total = _total(removed)
     say(f"would remove {total}" if dry_run else f"removed {total}")
     if len(removed) < len(files):

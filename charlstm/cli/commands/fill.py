@@ -134,23 +134,25 @@ def _parse_words(first: str | None, others: list[str], root: Path) -> tuple[str 
 
 def _show(texts: tuple[str, ...], answers: list[Filling]) -> None:
     """Print each answer, its fillings highlighted on a terminal; if there are several, each with its probability."""
+    lines = [_highlighted(texts, answer) for answer in answers]
+    end = "" if len(answers) == 1 and lines[0].plain.endswith("\n") else "\n"
+    if not is_terminal(sys.stdout):  # a pipe gets them unchanged, with the blanks at their ends
+        for line, answer in zip(lines, answers, strict=True):
+            share = f"{_percent(answer.probability):>4}  " if len(answers) > 1 else ""
+            print(f"{share}{line.plain}", end=end)
+        return
     from rich.table import Table
 
-    console = stdout_console()
-    terminal = is_terminal(sys.stdout)  # which folds lines between words; a pipe gets them unchanged
+    console = stdout_console()  # which folds lines between words
+    if len(answers) == 1:
+        console.print(lines[0], end=end)
+        return
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right", style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for answer in answers:
-        line = _highlighted(texts, answer)
-        if len(answers) == 1:
-            console.print(line, soft_wrap=not terminal, end="" if line.plain.endswith("\n") else "\n")
-        elif terminal:
-            table.add_row(_percent(answer.probability), line)
-        else:
-            print(f"{_percent(answer.probability):>4}  {line.plain}")
-    if len(answers) > 1 and terminal:
-        console.print(table)
+    for line, answer in zip(lines, answers, strict=True):
+        table.add_row(_percent(answer.probability), line)
+    console.print(table)
 
 
 def _highlighted(texts: tuple[str, ...], answer: Filling) -> Text:

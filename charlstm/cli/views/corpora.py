@@ -112,11 +112,8 @@ def draw_check(console: Console, result: Check) -> None:
         result: the findings.
     """
     stats = result.stats
-    line = _text(stats.name, "bold")
-    line.append(
-        f": {stats.characters:,} characters, {len(stats.alphabet):,} different, {_encodings(stats)}", "not bold"
-    )
-    console.print(line)
+    counts = f": {stats.characters:,} characters, {len(stats.alphabet):,} different, {_encodings(stats)}"
+    console.print(_text(stats.name, "bold").append(visible(counts), "not bold"))
     console.print()
     table = _grid()
     for finding in result.findings:

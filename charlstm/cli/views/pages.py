@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,7 @@ import typer
 
 from charlstm.cli.views.terminal import say
 from charlstm.errors import UsageError
+from charlstm.files import check_folder_of
 
 if TYPE_CHECKING:
     from charlstm.report.blocks import Page
@@ -89,10 +89,7 @@ def _check_file(path: Path) -> None:
     # With os.path, since a method of Path raises for a name that is too long.
     if str(path) == "-":
         raise UsageError("is standard output, which is for the view itself", where=path, hint="Give the file a name.")
-    if os.path.isfile(path.parent):
-        raise UsageError("part of its path is a file, not a folder", where=path, hint="Choose another place.")
-    if not os.path.isdir(path.parent):
-        raise UsageError("its folder does not exist", where=path, hint=f"mkdir -p {shlex.quote(str(path.parent))}")
+    check_folder_of(path)
     if os.path.isdir(path):
         raise UsageError("is a folder, and a file is to be written", where=path)
 

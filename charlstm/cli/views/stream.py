@@ -1,4 +1,7 @@
-"""Drawn text to stdout: at once, harmless and folded on a terminal, in blocks and unchanged into a pipe or file."""
+"""Drawn text to stdout: at once, harmless and folded on a terminal, in blocks and unchanged into a pipe or file.
+
+On stderr it is harmless everywhere: a log is read on a terminal, too.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +47,7 @@ class Output:
             self._stream.reconfigure(newline="\n")  # Windows would write \r\n
         self._interval = _TERMINAL_INTERVAL if self.terminal else _PIPE_INTERVAL
         self._folder = Folder(terminal_width) if self.terminal else None
+        self._harmless = self.terminal or self._stream is sys.stderr
         self._has_styles = can_redraw(self._stream)
         self._waiting: list[str] = []
         self._size = 0
@@ -60,8 +64,10 @@ class Output:
         Raises:
             BrokenPipeError: the reader has closed the pipe.
         """
+        if self._harmless:
+            text = visible(text)
         if self._folder is not None:
-            text = self._folder.push(visible(text), bold=bold and self._has_styles)
+            text = self._folder.push(text, bold=bold and self._has_styles)
         if not text:
             return
         self._waiting.append(text)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 import textwrap
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from charlstm.report.amounts import count as count
 from charlstm.report.amounts import counted as counted
@@ -39,15 +40,36 @@ def can_redraw(stream: IO[Any]) -> bool:
 
 
 def stdout_console() -> Console:
-    """Create a console for results; in a pipe it is 120 columns wide, so that tables are not folded at 80."""
+    """Create a console for results.
+
+    In a pipe it is 120 columns wide, so that tables are not folded at 80, and no line ends with blanks.
+    """
     from rich.console import Console
 
     if not is_terminal(sys.stdout):
-        return Console(highlight=False, width=120)
+        return Console(file=cast("IO[str]", _WithoutTrailingBlanks(sys.stdout)), highlight=False, width=120)
     if can_redraw(sys.stdout):
         return Console(highlight=False)
     columns, lines = terminal_size()  # rich takes every terminal that says it is dumb for one of 80 columns
     return Console(highlight=False, width=columns, height=lines)
+
+
+class _WithoutTrailingBlanks:
+    """A text stream without the blanks that rich fills the last column of a table with.
+
+    Args:
+        stream: the stream to write to; what is not defined here is its own.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write whole lines, or the beginning of one, without blanks before their ends."""
+        return self._stream.write(re.sub(" +\n", "\n", text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def say(text: str, *, indent: int = 0) -> None:

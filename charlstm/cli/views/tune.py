@@ -132,7 +132,7 @@ def _show_table(done: SearchDone) -> None:
     table.add_column("changed settings")
     for trial in rows:
         bits = "" if trial.bits_per_char is None else f"{trial.bits_per_char:.4f}"
-        table.add_row(str(trial.number), f"{trial.loss:.4f}", bits, Text(_changes(trial)))
+        table.add_row(str(trial.number), f"{trial.loss:.4f}", bits, Text(visible(_changes(trial))))
     stdout_console().print(table)
 
 
