@@ -224,7 +224,7 @@ def read_model_header(path: Path) -> Header:
             name: (dtype.startswith(("F", "BF")) or name in header.packed, shape)
             for name, (dtype, shape) in header.tensors.items()
         }
-        check_layout(header.run.model, layout, path)
+        _check_layout(header.run.model, layout, path)
         _check_tokenizer(header.run.model, lambda: from_state(header.tokenizer), path)
     return header
 
@@ -260,26 +260,17 @@ def check_model(checkpoint: Checkpoint, path: Path | str = "") -> None:
             another size.
     """
     layout = {name: (tensor.dtype.kind == "f", tensor.shape) for name, tensor in checkpoint.tensors.items()}
-    check_layout(checkpoint.architecture, layout, path)
+    _check_layout(checkpoint.architecture, layout, path)
     for name, tensor in checkpoint.tensors.items():
         if not np.isfinite(tensor).all():
             raise CorruptError(f"tensor {name!r} holds numbers that are not finite", where=path)
     check_tokenizer(checkpoint, path)
 
 
-def check_layout(
-    architecture: Architecture, layout: Mapping[str, tuple[bool, tuple[int, ...]]], path: Path | str = ""
+def _check_layout(
+    architecture: Architecture, layout: Mapping[str, tuple[bool, tuple[int, ...]]], path: Path | str
 ) -> None:
-    """Check the tensors of a network without their values.
-
-    Args:
-        architecture: the network's.
-        layout: by name whether a tensor holds floating-point numbers, and its shape.
-        path: the file they came from, for the error message.
-
-    Raises:
-        CorruptError: a tensor is missing, unexpected or of the wrong type or shape.
-    """
+    """Check the tensors: by name whether each holds floating-point numbers, and its shape."""
     # Each layer has tensors: a corrupt number of layers must not cause a loop over a million of them.
     if architecture.num_layers > len(layout):
         raise CorruptError(f"its settings name {architecture.num_layers} layers, more than it holds", where=path)

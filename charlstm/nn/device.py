@@ -23,7 +23,8 @@ def parse_device(name: str) -> torch.device:
     """
     kind, _, number = name.partition(":") if isinstance(name, str) else ("", "", "")
     if kind not in ("cpu", "cuda", "mps") or (number and not re.fullmatch("[0-9]{1,4}", number)):
-        raise UsageError(bad_value("device", name, "cpu, cuda, cuda:1 (and so on) or mps"))
+        what = f"no device {name!r:.60}" if isinstance(name, str) else bad_value("device", name, "a text")
+        raise UsageError(what, hint="There are cpu, cuda, cuda:1 (and so on) and mps.")
     if kind == "cuda" and not torch.cuda.is_available():
         hint = "The README explains how to install it; `device='cpu'` works everywhere."
         raise UsageError("no CUDA GPU that this build of torch can use", hint=hint)
