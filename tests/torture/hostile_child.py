@@ -3,6 +3,8 @@
 ``python -m tests.torture.hostile_child KIND FOLDER FIRST COUNT`` reads the changed files with these numbers. What is
 wrong with one is printed as a line of JSON; the number it is at stands in ``FOLDER/at``, so that a crash of the
 interpreter can be traced to a file. The last line says how many files were refused, and how many were used.
+
+``python -m tests.torture.hostile_child KIND FOLDER one PLACE`` reads the file that comes on stdin.
 """
 
 from __future__ import annotations
@@ -451,7 +453,7 @@ def attempt(kind: Kind, path: Path, data: bytes, seconds: float = SECONDS) -> tu
     except CharlstmError as fault:
         signal.setitimer(signal.ITIMER_PROF, 0)
         ended, wrong = f"{type(fault).__name__}: {fault.what}", ""
-        if isinstance(fault, OutOfMemoryError):
+        if isinstance(fault, OutOfMemoryError) and not isinstance(kind, Resumes):  # batches may truly be too large
             wrong = "out of memory: " + traceback.format_exc()
         try:
             check_error(fault)
@@ -481,42 +483,74 @@ def limited_memory() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
+class Reader:
+    """Reads changed files, one after another.
+
+    Args:
+        name: the kind of file.
+        folder: the folder of whole files, `hostile_samples.prepare`.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        def end_attempt(*_: object) -> None:
+            raise TooSlow
+
+        signal.signal(signal.SIGPROF, end_attempt)
+        warnings.simplefilter("error")
+        self.folder, self.kind = folder, KINDS[name](folder)
+        self.whole = list(self.kind.whole())
+        self._errors = os.open(folder / "stderr", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        os.dup2(self._errors, 2)
+        for place, data in self.whole:  # everything is loaded, and whole files are none to be refused
+            how, wrong = attempt(self.kind, folder / place, data, 60.0)
+            if wrong or how != "used":
+                report(number=-1, file=place, wrong=wrong or how)
+
+    def read(self, place: str, data: bytes) -> tuple[str, str]:
+        """Read one file: how it ended, and what is wrong with that."""
+        said = os.fstat(self._errors).st_size
+        how, wrong = attempt(self.kind, self.folder / place, data)
+        if not wrong and os.fstat(self._errors).st_size > said:
+            wrong = "said on stderr: " + os.pread(self._errors, 500, said).decode(errors="replace")
+        return how, wrong
+
+    def put_back(self) -> None:
+        """Put the whole files where they were."""
+        for place, data in self.whole:
+            put(self.folder / place, data)
+
+
+def report(**values: object) -> None:
+    """Print a line."""
+    print(json.dumps(values), flush=True)
+
+
 def main(name: str, folder: Path, first: int, count: int) -> None:
     """Read the files with these numbers."""
-
-    def end_attempt(*_: object) -> None:
-        raise TooSlow
-
-    signal.signal(signal.SIGPROF, end_attempt)
-    warnings.simplefilter("error")
-    kind = KINDS[name](folder)
-    whole = list(kind.whole())
-    report = sys.stdout
+    reader, ended = Reader(name, folder), Counter[str]()
     at = os.open(folder / "at", os.O_RDWR | os.O_CREAT)
-    errors = os.open(folder / "stderr", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-    os.dup2(errors, 2)
-    ended: Counter[str] = Counter()
-    for place, data in whole:  # everything is loaded, and whole files are none to be refused
-        how, wrong = attempt(kind, folder / place, data, 60.0)
-        if wrong or how != "used":
-            print(json.dumps({"number": -1, "file": place, "wrong": wrong or how}), file=report, flush=True)
-    said = os.fstat(errors).st_size
     for number in range(first, first + count):
         os.pwrite(at, f"{number:<20}".encode(), 0)
-        place, data = changed_file(kind, whole, number)
-        how, wrong = attempt(kind, folder / place, data)
-        if not wrong and os.fstat(errors).st_size > said:
-            wrong = "said on stderr: " + os.pread(errors, 500, said).decode(errors="replace")
-        said = os.fstat(errors).st_size
+        place, data = changed_file(reader.kind, reader.whole, number)
+        how, wrong = reader.read(place, data)
         ended[how.partition(":")[0]] += 1
-        if os.environ.get("HOSTILE_VERBOSE"):
-            print(json.dumps({"number": number, "how": how}), file=report)
         if wrong:
-            print(json.dumps({"number": number, "file": place, "wrong": wrong}), file=report, flush=True)
-    for place, data in whole:
-        put(folder / place, data)
-    print(json.dumps({"ended": ended}), file=report, flush=True)
+            report(number=number, file=place, wrong=wrong)
+    reader.put_back()
+    report(ended=ended)
+
+
+def main_for_one(name: str, folder: Path, place: str) -> None:
+    """Read one file, which comes on stdin."""
+    data = sys.stdin.buffer.read()
+    reader = Reader(name, folder)
+    how, wrong = reader.read(place, data)
+    reader.put_back()
+    report(how=how, wrong=wrong)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    if sys.argv[3] == "one":
+        main_for_one(sys.argv[1], Path(sys.argv[2]), sys.argv[4])
+    else:
+        main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -6,12 +6,15 @@ The files are read in processes of their own, with a limit for their memory: als
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import random
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.checkpoint_samples import model
@@ -96,3 +99,78 @@ def test_a_message_taken_apart_and_put_together_is_the_same(folder: Path) -> Non
     state = mutations.Parts((folder / "whole-v2-lstm-bidirectional-subwords.safetensors").read_bytes()).sections
     message = b64decode(state["tokenizer"]["model"])
     assert mutations.build(mutations.parse(message)) == message
+
+
+def refused(folder: Path, kind: str, place: str, data: bytes) -> str:
+    """Let a process read one file, which it refuses; with which error."""
+    words = [sys.executable, "-m", "tests.torture.hostile_child", kind, str(folder), "one", place]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(words, input=data, capture_output=True, cwd=ROOT, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert not last["wrong"], last["wrong"]
+    return str(last["how"])
+
+
+def _small(folder: Path) -> mutations.Parts:
+    return mutations.Parts((folder / "whole-small.safetensors").read_bytes())
+
+
+def _resume(folder: Path) -> mutations.Parts:
+    return mutations.Parts((folder / "runs" / "carried" / "resume.safetensors").read_bytes())
+
+
+def test_words_that_would_fill_the_memory(folder: Path) -> None:
+    parts = _small(folder)
+    packed = zlib.compress(b"\n" * (1 << 24), 9)
+    parts.replace_tensor("words", packed, [len(packed)])
+    assert "list of words" in refused(folder, "models", "model.safetensors", parts.file())
+
+
+def test_weights_whose_products_are_no_numbers_any_more(folder: Path) -> None:
+    parts = _small(folder)
+    for name in ("embedding.weight", "layers.0.weight_ih", "layers.0.weight_hh", "head.weight"):
+        parts.replace_tensor(name, np.full(len(parts.tensor(name)) // 4, 3e38, "<f4").tobytes())
+    assert "not finite" in refused(folder, "models", "model.safetensors", parts.file())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("section", "changes", "words"),
+    [
+        ("data", {"streams": 1 << 31, "batch_size": 1}, "settings that cannot be used"),
+        ("model", {"num_layers": 256, "ensemble": 16}, "more than it holds"),
+    ],
+)
+def test_a_resume_file_whose_settings_ask_for_more_than_it_holds(
+    folder: Path, section: str, changes: dict[str, int], words: str
+) -> None:
+    parts = _resume(folder)
+    parts.sections["config"][section] |= changes
+    assert words in refused(folder, "resumes", "runs/carried/resume.safetensors", parts.file())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["state.0.recent", "state.0.side.match.0"])
+def test_a_resume_file_with_numbers_of_no_tokens(folder: Path, name: str) -> None:
+    parts = _resume(folder)
+    content = parts.tensor(name)
+    parts.replace_tensor(name, b"\xff\xff\x0f\0" + content[4:])
+    assert "numbers of no tokens" in refused(folder, "resumes", "runs/carried/resume.safetensors", parts.file())
+
+
+@pytest.mark.parametrize(
+    ("place", "content", "words"),
+    [
+        ("a.json", b'[{"title": ' + b"[" * 100_000 + b"]" * 100_000 + b"}]", "nested too deeply"),
+        ("a.jsonl", b'{"title": ' + b"9" * 10_000 + b"}\n", "thousands of digits"),
+        ("a.csv", b"a,b\n1,2\n", "no column 'title'"),
+        ("a.txt.xz", mutations.xz_with_dictionary(lzma.compress(b"abc" * 99), 40), "more than 128 MB"),
+        ("a.txt.xz", lzma.compress(b"abc" * 99)[:-20], "cut short"),
+    ],
+    ids=["depth", "digits", "column", "dictionary", "cut"],
+)
+def test_texts(folder: Path, place: str, content: bytes, words: str) -> None:
+    if not place.endswith("xz"):
+        content += b" " * (-len(content) % 4)  # by its size the column is chosen
+    assert words in refused(folder, "corpora", place, content)
