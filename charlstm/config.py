@@ -67,7 +67,8 @@ class DataConfig(Schema, frozen=True, kw_only=True):
         PositiveInt, Meta(description="Length of a window and of truncated back-propagation, in tokens.")
     ] = 64
     streams: Annotated[
-        PositiveInt, Meta(description="Parallel streams of text, each with a state; steps take turns on them.")
+        int,
+        Meta(ge=1, le=1 << 20, description="Parallel streams of text, each with a state; steps take turns on them."),
     ] = 16
     reset_prob: Annotated[
         Fraction, Meta(description="Probability of resetting the state at the start of a window.")

@@ -10,13 +10,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from numbers import Integral, Real
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
-from charlstm.errors import ConfigError
+from charlstm.errors import ConfigError, UsageError
 
 
 class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True):
@@ -66,6 +67,8 @@ def parse(kind: type[S], values: Mapping[str, Any], where: object = "") -> S:
         return msgspec.convert(dict(values), kind)
     except msgspec.ValidationError as fault:
         raise ConfigError(_explain(str(fault), kind, values), where=where) from fault
+    except UnicodeError as fault:
+        raise ConfigError("a name in a table holds half of a surrogate pair", where=where) from fault
 
 
 def no_such_setting(name: object, known: tuple[str, ...] | list[str]) -> str:
@@ -97,6 +100,70 @@ def bad_value(name: str, value: object, rule: str) -> str:
         text = "…"
     shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
     return f"`{name}={shown}` must be {rule}"
+
+
+def require(name: str, value: object, holds: bool, rule: str) -> None:
+    """Check a setting.
+
+    Args:
+        name: the setting.
+        value: its value, for the message.
+        holds: whether the value is allowed.
+        rule: what it must be, as the end of a sentence.
+
+    Raises:
+        UsageError: ``holds`` is false.
+    """
+    if not holds:
+        raise UsageError(bad_value(name, value, rule))
+
+
+def require_whole(name: str, value: object) -> None:
+    """Check that a setting is a whole number.
+
+    Args:
+        name: the setting.
+        value: its value.
+
+    Raises:
+        UsageError: it is not; True is none.
+    """
+    require(name, value, isinstance(value, Integral) and not isinstance(value, bool), "a whole number")
+
+
+def require_number(name: str, value: object) -> None:
+    """Check that a setting is a number.
+
+    Args:
+        name: the setting.
+        value: its value.
+
+    Raises:
+        UsageError: it is not; True is none, and none is a whole number larger than any float.
+    """
+    require(name, value, isinstance(value, Real) and not isinstance(value, bool) and _fits(value), "a number")
+
+
+def require_flag(name: str, value: object) -> None:
+    """Check that a setting is true or false.
+
+    Args:
+        name: the setting.
+        value: its value.
+
+    Raises:
+        UsageError: it is something else, a number for example.
+    """
+    require(name, value, isinstance(value, bool), "True or False")
+
+
+def _fits(value: Real) -> bool:
+    """Whether a float can hold a number."""
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
 
 
 def as_in_file(message: str) -> str:

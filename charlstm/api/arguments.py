@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from charlstm.errors import ConfigError, UsageError
-from charlstm.schemas import no_such_setting
+from charlstm.schemas import bad_value, no_such_setting
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,4 +57,18 @@ def require_text(name: str, value: object) -> None:
         UsageError: it is not a ``str``.
     """
     if not isinstance(value, str):
-        raise UsageError(f"`{name}={value!r:.40}` must be a text, not {type(value).__name__}")
+        raise UsageError(f"{bad_value(name, value, 'a text')}, not {type(value).__name__}")
+
+
+def require_place(name: str, value: object) -> None:
+    """Check that an argument is the path of a file or folder, or a name.
+
+    Args:
+        name: the argument.
+        value: its value.
+
+    Raises:
+        UsageError: it is neither a ``str`` nor a path.
+    """
+    if not isinstance(value, (str, Path)):
+        raise UsageError(f"{bad_value(name, value, 'a text or a path')}, not {type(value).__name__}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from charlstm.api.arguments import suggest_names
+from charlstm.api.arguments import require_place, suggest_names
 from charlstm.api.model import Model
 from charlstm.checkpoint.format import read_model
 from charlstm.checkpoint.references import find_model
@@ -27,5 +27,8 @@ def load(reference: str | Path | None = None, *, root: str | Path = ROOT) -> Mod
         NotFoundError: there is no such model.
         CheckpointError: the file cannot be used.
     """
+    require_place("root", root)
+    if reference is not None:
+        require_place("reference", reference)
     path = find_model(Store(root), None if reference is None else str(reference))
     return Model(read_model(path))

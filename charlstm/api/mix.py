@@ -18,10 +18,10 @@ from charlstm.checkpoint.writing import Writing
 from charlstm.engine.mix import MixedEngine
 from charlstm.evaluation.score import EncodedText, Method, Score, score_tokens
 from charlstm.evaluation.stepping import stepped_losses
-from charlstm.sampling.config import require, require_number, require_whole
 from charlstm.sampling.position import prefill
 from charlstm.sampling.prompts import Unknown, bos_ids, prompt_ids
 from charlstm.sampling.rules.from_settings import Rules, RuleSettings
+from charlstm.schemas import require, require_number, require_whole
 
 
 @suggest_names
@@ -132,6 +132,7 @@ class Mix(TextWriter):
 
 
 def _checked(weights: Sequence[float]) -> Sequence[float]:
+    require("weights", weights, isinstance(weights, (Sequence, np.ndarray)), "a number for each network, in a list")
     for weight in weights:
         require_number("weights", weight)
     return weights

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from charlstm.api.arguments import require_text, suggest_names
+from charlstm.api.arguments import require_place, require_text, suggest_names
 from charlstm.api.reading import Reading, reading_at
 from charlstm.api.text_writer import TextWriter
 from charlstm.checkpoint import format as checkpoint_format
@@ -29,11 +29,12 @@ from charlstm.filling.fill import fill, fit_text
 from charlstm.filling.readers import reader_of
 from charlstm.nn.architecture import Architecture
 from charlstm.paths import cache_folder
-from charlstm.sampling.config import require, require_whole, settings_for
+from charlstm.sampling.config import require_texts, settings_for
 from charlstm.sampling.position import prefill
 from charlstm.sampling.prompts import Unknown, bos_ids, prompt_ids
 from charlstm.sampling.records import draw_records
 from charlstm.sampling.rules.from_settings import Rules, RuleSettings
+from charlstm.schemas import require, require_flag, require_whole
 
 if TYPE_CHECKING:
     from charlstm.inspect.trace import Trace
@@ -166,6 +167,7 @@ class Model(TextWriter):
         rules = RuleSettings(
             match=match, starts=starts, max_line=max_line, words=words, no_copy=no_copy, particles=particles
         )
+        require_texts("source", source)
         known = self._known(prompt, unknown, "prompt")
         made = self._rules(rules, source) if rules.given else None
         drawn = draw_records(
@@ -244,6 +246,7 @@ class Model(TextWriter):
         from charlstm.evaluation.method import choose_method, text_losses
         from charlstm.evaluation.objective import objective_of
 
+        require_flag("exact", exact)
         encoded = self._encoded(text)
         model = self._torch_model(device)
         objective, context = objective_of(self.config, self.tokenizer), np.array(bos_ids(self.tokenizer))
@@ -363,6 +366,8 @@ class Model(TextWriter):
             UsageError: the file exists, or the folder holds another run.
             StorageError: it cannot be written.
         """
+        require_place("path", path)
+        require_flag("force", force)
         target = Path(path) if Path(path).suffix == ".safetensors" else Path(path) / MODEL
         write_new(target, self.checkpoint, force=force)
         return target
@@ -400,9 +405,11 @@ class Model(TextWriter):
 
     def _torch_model(self, device: str | None) -> CharLM:
         """The network in torch, made once for each device."""
+        from charlstm.nn.device import parse_device
         from charlstm.training.plan.probe import best_device
 
-        name = device or best_device()
+        name = best_device() if device is None else device
+        parse_device(name)
         if name not in self._torch_models:
             self._torch_models[name] = torch_model(self.checkpoint, name)
         return self._torch_models[name]

@@ -9,7 +9,7 @@ from charlstm.api.arguments import require_text, suggest_names
 from charlstm.checkpoint.writing import Writing
 from charlstm.engine.protocol import TextModel
 from charlstm.errors import UsageError
-from charlstm.sampling.config import SampleConfig, settings_for
+from charlstm.sampling.config import SampleConfig, require_texts, settings_for
 from charlstm.sampling.prompts import Unknown, fit_prompt, prompt_ids
 from charlstm.sampling.rules.from_settings import Rules, RuleSettings
 from charlstm.sampling.sampler import sample
@@ -193,6 +193,7 @@ class TextWriter(ABC):
     def _stream(
         self, prompt: str, unknown: Unknown, config: SampleConfig, rules: RuleSettings, source: str | tuple[str, ...]
     ) -> Iterator[str]:
+        require_texts("source", source)
         model, writing = self.writer, self.writing
         known = self._known(prompt, unknown, "prompt")
         made = self._rules(rules, source) if rules.given else None

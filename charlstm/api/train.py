@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from charlstm.api.arguments import require_place, require_text
 from charlstm.api.settings import Settings, with_settings
 from charlstm.checkpoint.names import NOTHING
 from charlstm.checkpoint.store import ROOT, Store
@@ -16,6 +17,7 @@ from charlstm.durations import seconds
 from charlstm.errors import CharlstmError, UsageError
 from charlstm.events import Event
 from charlstm.paths import cache_folder
+from charlstm.schemas import require_flag
 
 if TYPE_CHECKING:
     from charlstm.training.loop import Training
@@ -108,6 +110,7 @@ def new_run(
     Raises:
         CharlstmError: the text, a setting or the machine does not allow it.
     """
+    _check_arguments(sources, name, force, root=root, cache=cache, init_from=init_from)
     begun, given = time.monotonic(), _by_section(settings)
     given["data"]["sources"] = tuple(map(str, sources)) or ("english",)
     store = Store(root)
@@ -134,6 +137,19 @@ def new_run(
     except CharlstmError:
         store.remove_if_unsaved(folder)
         raise
+
+
+def _check_arguments(
+    sources: tuple[str | Path, ...], name: str | None, force: bool, **places: str | Path | None
+) -> None:
+    for source in sources:
+        require_place("sources", source)
+    for argument, place in places.items():
+        if place is not None or argument == "root":
+            require_place(argument, place)
+    if name is not None:
+        require_text("name", name)
+    require_flag("force", force)
 
 
 def _by_section(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -62,7 +62,8 @@ def unpack(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """
     unpacked = dict(tensors)
     for name in packed_names({name: (tensor.dtype == np.int8, tensor.shape) for name, tensor in tensors.items()}):
-        unpacked[name] = tensors[name] * _from_upper_halves(unpacked.pop(name + _SCALE))[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):  # of damaged scales; the check of the values finds them
+            unpacked[name] = tensors[name] * _from_upper_halves(unpacked.pop(name + _SCALE))[:, None]
     return unpacked
 
 

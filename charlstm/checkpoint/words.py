@@ -14,8 +14,8 @@ from charlstm.errors import CorruptError
 WORDS = "words"
 """The name of the tensor."""
 
-_MOST = 1 << 24
-"""Bytes that a list of words can have: a damaged one must not fill the memory."""
+_MOST, _MOST_WORDS = 1 << 24, 1 << 20
+"""Bytes and words of a list, at most: a damaged one must not fill the memory. Training keeps 50,000 words."""
 
 
 def pack_words(words: Iterable[str]) -> NDArray[np.uint8]:
@@ -40,6 +40,8 @@ def unpack_words(packed: NDArray[Any]) -> tuple[str, ...]:
     decoder = zlib.decompressobj()
     try:
         data = decoder.decompress(packed.astype(np.uint8, casting="no").tobytes(), _MOST)
+        if data.count(b"\n") >= _MOST_WORDS:
+            raise CorruptError(f"its list of words has more than {_MOST_WORDS:,} words")
         words = tuple(data.decode("utf-8", "surrogatepass").split("\n")) if data else ()
     except (ValueError, TypeError, zlib.error) as fault:
         raise CorruptError(f"its list of words cannot be read ({fault})") from fault

@@ -58,8 +58,8 @@ class SessionSettings:
         say(f"{name} {self._value(name)}")
 
     def _change(self, name: str, value: str) -> None:
-        from charlstm.sampling.config import require
         from charlstm.sampling.prompts import parse_unknown
+        from charlstm.schemas import require
 
         if name == "unknown":
             self.unknown = parse_unknown(value)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
@@ -19,7 +20,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from charlstm.corpora.read import FilePart
-from charlstm.errors import NotFoundError, UsageError
+from charlstm.errors import CorruptError, NotFoundError, UsageError
 from charlstm.paths import corpora_folder
 
 BUNDLED = "english"
@@ -97,6 +98,10 @@ class Collection:
 
 
 _HELD_OUT = "held-out"
+_MANIFEST = Path(__file__).with_name("classics.tsv")
+_PART = re.compile(r"[^\W_][^/\\\x00-\x1f\x7f-\x9f]*")
+"""A part of a text's path, which becomes a part of a file's name: none leads out of its folder, none is hidden."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _ENTRIES = (
     Entry(
@@ -113,14 +118,31 @@ _ENTRIES = (
 )
 
 
-def _classics() -> Collection:
-    """The books of the manifest beside this file, written by ``benchmarks/classics_manifest.py``."""
+def read_collection(path: Path) -> Collection:
+    """Read the manifest of the books, written by ``benchmarks/classics_manifest.py``.
+
+    Args:
+        path: the manifest: a table with tabs.
+
+    Raises:
+        CorruptError: it is damaged.
+    """
+    try:
+        return _classics(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as fault:
+        what = "this part of charlstm is damaged"
+        raise CorruptError(what, where=path, hint="Install charlstm again.") from fault
+
+
+def _classics(path: Path) -> Collection:
     url = "https://raw.githubusercontent.com/mlschmitt/classic-books-markdown/944882722e9a96fa6cf2739dc2ea757e101f412f/"
     licence = "public domain in the United States, and wherever copyright ends 70 years after death"
     entries = []
-    with Path(__file__).with_name("classics.tsv").open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             title = row["path"].removesuffix(".md").strip()
+            if not all(_PART.fullmatch(part) for part in title.split("/")) or not _is_described(row):
+                raise ValueError(f"no text in one version: {title}")
             entries.append(
                 Entry(
                     name=f"classics/{title}",
@@ -137,10 +159,17 @@ def _classics() -> Collection:
     return Collection("classics", url, tuple(entries), licence, description)
 
 
+def _is_described(row: dict[str, str]) -> bool:
+    """Whether a row has the digests and the sizes of a text."""
+    digests = (row["sha256"], row["text_sha256"])
+    sizes = (row["bytes"], row["text_bytes"])
+    return all(_SHA256.fullmatch(digest) for digest in digests) and all(re.fullmatch("[0-9]{1,12}", s) for s in sizes)
+
+
 @lru_cache(maxsize=1)
 def catalogue() -> dict[str, Entry | Collection]:
     """What can be fetched, by name."""
-    return {each.name: each for each in (*_ENTRIES, _classics())}
+    return {each.name: each for each in (*_ENTRIES, read_collection(_MANIFEST))}
 
 
 def in_catalogue(name: str) -> Entry | Collection | None:

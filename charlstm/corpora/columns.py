@@ -124,6 +124,9 @@ def _objects(file: Corpus, path: Path) -> Iterator[Any]:
             before += 1
     except json.JSONDecodeError as fault:
         raise TextError(f"not JSON in line {before + fault.lineno}: {fault.msg.lower()}", where=path) from fault
+    except (ValueError, RecursionError) as fault:
+        what = f"cannot be read from line {before + 1} on: nested too deeply, or a number of thousands of digits"
+        raise TextError(what, where=path) from fault
 
 
 def _whole_lines(chunks: Iterable[str]) -> Iterator[str]:
@@ -138,6 +141,6 @@ def _whole_lines(chunks: Iterable[str]) -> Iterator[str]:
 
 def _no_column(path: Path, column: str, names: list[str]) -> UsageError:
     close = get_close_matches(column, names, n=1)
-    listed = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
+    listed = ", ".join(f"{name:.60}" for name in names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
     hint = f"Did you mean {path}:{close[0]}?" if close else f"There are: {listed}." if names else ""
     return UsageError(f"there is no column {column!r}", where=path, hint=hint)

@@ -108,7 +108,7 @@ def encode(
     dtype = narrowest(tokenizer.vocab_size)
     size = {"char": scan.characters, "byte": scan.bytes}.get(tokenizer.kind)
     written = False
-    while (ids := ids_cache.load(path)) is None:
+    while (ids := ids_cache.load(path, tokenizer.vocab_size)) is None:
         # A missing file was removed by another process's cleanup between writing and loading: encode again.
         if written and path.exists():
             raise CorruptError("differs from what was just written to it", where=path, hint="Check the disk.")
@@ -146,7 +146,7 @@ def cached(corpus_sha256: str, tokenizer: Tokenizer, cache: Path) -> Encoded | N
         The ids and their tokenizer, or None.
     """
     path = _place(corpus_sha256, tokenizer, cache)
-    ids = ids_cache.load(path)
+    ids = ids_cache.load(path, tokenizer.vocab_size)
     if ids is None:
         return None
     size = text_size(tokenizer, ids_cache.pieces(path, ids, 0, len(ids)))

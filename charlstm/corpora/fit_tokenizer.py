@@ -53,9 +53,10 @@ def _load(path: Path) -> Tokenizer | None:
     """A stored tokenizer: its state on the first line, the SHA-256 of that on the second; None if that is not so."""
     try:
         state, _, digest = path.read_bytes().partition(b"\n")
-        return from_state(json.loads(state)) if digest == _digest(state) else None
-    except (OSError, ValueError, CorruptError):
+        tokenizer = from_state(json.loads(state)) if digest == _digest(state) else None
+    except (OSError, ValueError, RecursionError, CorruptError):
         return None
+    return tokenizer if tokenizer is not None and tokenizer.kind == "sentencepiece" else None
 
 
 def _digest(state: bytes) -> bytes:

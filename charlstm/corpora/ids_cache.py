@@ -1,6 +1,7 @@
 """The cache of encoded texts: ``.npy`` files, written whole or not at all, checked when they are opened.
 
-Behind the ids stands the SHA-256 of all bytes before it. A damaged file counts as missing: it is only a cache.
+Behind the ids stands the SHA-256 of all bytes before it. A damaged file counts as missing: it is only a cache. So does
+one that `save` cannot have written, whatever its digest: NumPy is never asked to make sense of a header.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
 from charlstm.corpora.cache_cleanup import mark_used, remove_unused
 from charlstm.files import Bytes, make_folder, storage_error, write_atomically
-from charlstm.tokenizers import Ids
+from charlstm.tokenizers import Ids, narrowest
 
 VERSION = 2
 """Raise it whenever a key would have to give a file of other content."""
@@ -42,17 +43,27 @@ def key(sha256: str, state: dict[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def load(path: Path) -> Ids | None:
-    """Map the ids in a file, (tokens,), read-only; None if the file is missing or damaged.
+def load(path: Path, vocab_size: int) -> Ids | None:
+    """Map the ids in a file, read-only.
+
+    Args:
+        path: the file.
+        vocab_size: the number of tokens of the tokenizer that made the ids.
+
+    Returns:
+        The ids, (tokens,); None if the file is missing or damaged.
 
     Raises:
         StorageError: it cannot be read.
     """
     try:
-        if not _is_intact(path):
-            return None
-        ids: Ids = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        with path.open("rb") as file:
+            dtype = narrowest(vocab_size).newbyteorder("<")
+            size, rest = divmod(os.fstat(file.fileno()).st_size - _HEADER_SIZE - _DIGEST_SIZE, dtype.itemsize)
+            if size < 1 or rest or not _is_intact(file, dtype, size, vocab_size):
+                return None
+            ids: Ids = np.memmap(file, dtype, "r", _HEADER_SIZE, (size,))
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as fault:
         raise storage_error(path, fault, "cannot be read") from fault
@@ -60,14 +71,18 @@ def load(path: Path) -> Ids | None:
     return ids
 
 
-def _is_intact(path: Path) -> bool:
-    with path.open("rb") as file:
-        left = os.fstat(file.fileno()).st_size - _DIGEST_SIZE
-        digest = hashlib.sha256()
-        while left > 0 and (block := file.read(min(_BLOCK, left))):
-            digest.update(block)
-            left -= len(block)
-        return left == 0 and file.read() == digest.digest()
+def _is_intact(file: BinaryIO, dtype: _Type, size: int, vocab_size: int) -> bool:
+    """Whether a file has the header that `save` writes for so many ids, ids of the tokenizer, and their digest."""
+    header = file.read(_HEADER_SIZE)
+    if header != _header(dtype, size):
+        return False
+    digest, left = hashlib.sha256(header), size * dtype.itemsize
+    while left and (block := file.read(min(_BLOCK, left))):
+        if len(block) % dtype.itemsize or int(np.frombuffer(block, dtype).max()) >= vocab_size:
+            return False
+        digest.update(block)
+        left -= len(block)
+    return left == 0 and file.read() == digest.digest()
 
 
 def save(path: Path, pieces: Iterable[Ids], dtype: _Type, size: int | None) -> None:

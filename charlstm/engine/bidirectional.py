@@ -101,6 +101,7 @@ class BidirectionalEngine:
         blank = next((position for position, token in enumerate(tokens) if token >= 0), len(tokens))
         return tuple(self.vocab_size if token < 0 else token for token in tokens[: blank + self._reach])
 
+    @np.errstate(over="ignore", invalid="ignore")  # weights out of range: who draws from the logits says so
     def predict(self, left: _StackState, layout: tuple[int, ...], position: int) -> Array:
         """Predict the token at a position of the layout.
 
@@ -157,6 +158,7 @@ class BidirectionalEngine:
             features.append(self._backward_stack.features(state)[0])
         return features[::-1]
 
+    @np.errstate(over="ignore", invalid="ignore")  # weights out of range: who draws from the logits says so
     def _step(self, stack: Stack, ids: NDArray[np.integer[Any]], state: _StackState) -> _StackState:
         # The layers of both stacks have the same shapes, so they share one set of buffers.
         if len(ids) > 1:

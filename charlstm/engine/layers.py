@@ -77,6 +77,7 @@ class _Sums:
         embedding: (V, E) if the layer's input ends with the token's embedding, else None.
     """
 
+    @np.errstate(over="ignore", invalid="ignore")  # weights out of range: who draws from the logits says so
     def __init__(self, from_below: Array, from_previous: Array, bias: Array, embedding: Array | None = None) -> None:
         self._below = below = from_below.shape[1] - (0 if embedding is None else embedding.shape[1])
         # One row per token, (V, R), or (R,) if the token has no effect.

@@ -90,6 +90,7 @@ class Engine:
         stacks = [stack.buffers(rows) for stack in self._stacks]
         return stacks, [] if self._side_inputs is None else self._side_inputs.buffers()
 
+    @np.errstate(over="ignore", invalid="ignore")  # weights out of range: who draws from the logits says so
     def _step(
         self, tokens: Any, state: StepState, buffers: tuple[list[list[Any]], list[Array]]
     ) -> tuple[Array, StepState]:

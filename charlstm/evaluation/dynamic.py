@@ -21,7 +21,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -30,12 +29,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from charlstm.errors import DivergedError, UsageError
+from charlstm.errors import DivergedError
 from charlstm.evaluation.windows import as_tensor
 from charlstm.nn.model import CharLM
 from charlstm.nn.parameters import dense_parameters, sparse_tables
 from charlstm.nn.state import State
-from charlstm.schemas import bad_value
+from charlstm.schemas import require, require_number, require_whole
 
 _TABLE_LR, _TABLE_DECAY = 10, 100
 _EPSILON = 1e-8  # r is 0 where no gradient has come yet, as in rows of unseen tokens: g / ε is 0 there too
@@ -57,19 +56,13 @@ class DynamicConfig:
     """λ, the part of the way back to the trained weights taken in each step; 0 never forgets."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.segment, Integral):
-            raise UsageError(f"segment = {self.segment!r:.40}: must be a whole number")
+        require_whole("segment", self.segment)
         for name in ("lr", "decay"):
-            if not isinstance(getattr(self, name), Real):
-                raise UsageError(f"{name} = {getattr(self, name)!r:.40}: must be a number")
-        ranges = {
-            "segment": (self.segment >= 1, "1 or more"),
-            "lr": (0 <= self.lr <= 1e38, "0 (learns nothing) or more, up to 1e38"),
-            "decay": (0 <= self.decay <= 1, "between 0 (never forgets) and 1"),
-        }
-        for name, (valid, rule) in ranges.items():
-            if not valid:
-                raise UsageError(bad_value(name, getattr(self, name), rule))
+            require_number(name, getattr(self, name))
+            object.__setattr__(self, name, float(getattr(self, name)))  # torch takes no whole number beyond 64 bits
+        require("segment", self.segment, self.segment >= 1, "1 or more")
+        require("lr", self.lr, 0 <= self.lr <= 1e38, "0 (learns nothing) or more, up to 1e38")
+        require("decay", self.decay, 0 <= self.decay <= 1, "between 0 (never forgets) and 1")
 
 
 def dynamic_losses(

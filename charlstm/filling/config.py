@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from charlstm.sampling.config import require, require_number, require_seed, require_temperature, require_whole
+from charlstm.sampling.config import require_seed, require_temperature
+from charlstm.schemas import require, require_flag, require_number, require_whole
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class FillConfig:
             require(name, value, value >= 1, "1 or more")
         require_number("temperature", self.temperature)
         require_temperature(self.temperature)
+        require_flag("newlines", self.newlines)
         require_seed(self.seed)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from charlstm.cpu import cores, processor
 from charlstm.errors import UsageError
+from charlstm.schemas import bad_value
 
 
 def parse_device(name: str) -> torch.device:
@@ -19,9 +21,10 @@ def parse_device(name: str) -> torch.device:
     Raises:
         UsageError: the device does not exist, or not on this machine.
     """
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdecimal()):
-        raise UsageError(f"no device {name!r}", hint="There are cpu, cuda, cuda:1 (and so on) and mps.")
+    kind, _, number = name.partition(":") if isinstance(name, str) else ("", "", "")
+    if kind not in ("cpu", "cuda", "mps") or (number and not re.fullmatch("[0-9]{1,4}", number)):
+        what = f"no device {name!r:.60}" if isinstance(name, str) else bad_value("device", name, "a text")
+        raise UsageError(what, hint="There are cpu, cuda, cuda:1 (and so on) and mps.")
     if kind == "cuda" and not torch.cuda.is_available():
         hint = "The README explains how to install it; `device='cpu'` works everywhere."
         raise UsageError("no CUDA GPU that this build of torch can use", hint=hint)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any
 
 from charlstm.checkpoint.writing import Writing
-from charlstm.errors import UsageError
-from charlstm.schemas import bad_value
+from charlstm.schemas import require, require_number, require_whole
 
 MAX_SEED = 2**64 - 1
 """The largest seed; NumPy and torch both take every whole number up to it."""
@@ -52,7 +50,7 @@ class SampleConfig:
 
     def __post_init__(self) -> None:
         for name in ("stop", "stop_after"):
-            object.__setattr__(self, name, _texts(name, getattr(self, name)))
+            object.__setattr__(self, name, require_texts(name, getattr(self, name)))
         for name in ("length", "top_k", "no_repeat", "longest_run", "lines"):
             require_whole(name, getattr(self, name))
         for name in ("temperature", "top_p", "min_p", "repetition_penalty"):
@@ -95,59 +93,28 @@ def settings_for(writing: Writing, **given: Any) -> SampleConfig:
     """
     own: dict[str, Any] = {name: getattr(writing, name) for name in OWN if given.get(name) is None}
     if writing.record:
-        own["stop"] = (*_texts("stop", given.get("stop", ())), writing.record)
+        own["stop"] = (*require_texts("stop", given.get("stop", ())), writing.record)
     return SampleConfig(**{**given, **own})
 
 
-def _texts(name: str, value: object) -> tuple[str, ...]:
-    """One text or several as a tuple of texts that are not empty."""
+def require_texts(name: str, value: object) -> tuple[str, ...]:
+    """Check that a setting is one text or several, none of them empty.
+
+    Args:
+        name: the setting.
+        value: its value.
+
+    Returns:
+        The texts.
+
+    Raises:
+        UsageError: it is something else.
+    """
     require(name, value, isinstance(value, str | tuple | list), "a text, or several in a tuple")
     texts = (value,) if isinstance(value, str) else tuple(value)  # type: ignore[arg-type]
     for text in texts:
         require(name, text, isinstance(text, str) and text != "", "a text of at least one character")
     return texts
-
-
-def require(name: str, value: object, holds: bool, rule: str) -> None:
-    """Check a setting.
-
-    Args:
-        name: the setting.
-        value: its value, for the message.
-        holds: whether the value is allowed.
-        rule: what it must be, as the end of a sentence.
-
-    Raises:
-        UsageError: ``holds`` is false.
-    """
-    if not holds:
-        raise UsageError(bad_value(name, value, rule))
-
-
-def require_whole(name: str, value: object) -> None:
-    """Check that a setting is a whole number.
-
-    Args:
-        name: the setting.
-        value: its value.
-
-    Raises:
-        UsageError: it is not.
-    """
-    require(name, value, isinstance(value, Integral), "a whole number")
-
-
-def require_number(name: str, value: object) -> None:
-    """Check that a setting is a number.
-
-    Args:
-        name: the setting.
-        value: its value.
-
-    Raises:
-        UsageError: it is not.
-    """
-    require(name, value, isinstance(value, Real), "a number")
 
 
 def require_temperature(value: float) -> None:

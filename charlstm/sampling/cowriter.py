@@ -14,13 +14,14 @@ from itertools import islice
 import numpy as np
 
 from charlstm.engine.protocol import TextModel
-from charlstm.sampling.config import SampleConfig, require
+from charlstm.sampling.config import SampleConfig
 from charlstm.sampling.draft import Draft, IsComplete, Piece, at_word_end, draw_pieces, too_long
 from charlstm.sampling.generate import Draw, check_drawable, generate, row_generators
 from charlstm.sampling.guides import Guide
 from charlstm.sampling.position import Position, prefill
 from charlstm.sampling.prompts import Unknown, banned_ids, fit_prompt, opening_ids, prompt_ids
 from charlstm.sampling.repeats import WINDOW
+from charlstm.schemas import require
 from charlstm.tokenizers import Tokenizer
 
 

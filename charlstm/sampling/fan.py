@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from charlstm.engine.protocol import Logits, Stepper
 from charlstm.engine.softmax import Nats, log_softmax
-from charlstm.sampling.config import require, require_number, require_whole
 from charlstm.sampling.position import Position, check_finite, freeze
+from charlstm.schemas import require, require_number, require_whole
 
 MOST = 2000
 """Nodes of a fan, at most, unless another number is given."""

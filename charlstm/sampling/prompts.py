@@ -8,7 +8,8 @@ from typing import Literal, TypeAlias, cast
 
 import numpy as np
 
-from charlstm.errors import UnknownCharacter, UsageError
+from charlstm.errors import UnknownCharacter
+from charlstm.schemas import require
 from charlstm.tokenizers import Ids, Tokenizer
 from charlstm.tokenizers.equivalent import known_form
 from charlstm.tokenizers.nearest import describe_character, nearest
@@ -77,8 +78,7 @@ def parse_unknown(value: str) -> Unknown:
     Raises:
         UsageError: it is not one of the three.
     """
-    if value not in ("error", "skip", "map"):
-        raise UsageError(f"`unknown={value!r}` must be error, skip or map")
+    require("unknown", value, value in ("error", "skip", "map"), "error, skip or map")
     return cast("Unknown", value)
 
 

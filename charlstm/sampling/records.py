@@ -11,10 +11,11 @@ import numpy as np
 from charlstm.checkpoint.known import KnownRecords
 from charlstm.checkpoint.writing import Writing
 from charlstm.engine.protocol import TextModel
-from charlstm.sampling.config import SampleConfig, require
+from charlstm.sampling.config import SampleConfig
 from charlstm.sampling.guides import Guide
 from charlstm.sampling.prompts import prompt_ids
 from charlstm.sampling.sampler import Fragment, in_order, sample
+from charlstm.schemas import require, require_flag, require_whole
 
 ROWS = 64
 """Records drawn side by side, at most."""
@@ -68,7 +69,9 @@ def draw_records(
     Raises:
         UsageError: ``count`` is below 1; and what `sampler.sample` raises.
     """
+    require_whole("count", count)
     require("count", count, count >= 1, "1 or more")
+    require_flag("new", new_only)
     ids = prompt_ids(model.tokenizer, prompt, writing.record)
     config = replace(config, length=config.length or 2 * max(1, writing.longest_record))
     if config.temperature == 0 or config.top_k == 1:

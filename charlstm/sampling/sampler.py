@@ -12,7 +12,7 @@ import numpy as np
 from charlstm.engine.protocol import TextModel
 from charlstm.errors import UsageError
 from charlstm.sampling import filters
-from charlstm.sampling.config import SampleConfig, require
+from charlstm.sampling.config import SampleConfig
 from charlstm.sampling.couplets import LINES, Couplets
 from charlstm.sampling.fragments import Fragment as Fragment
 from charlstm.sampling.fragments import Row
@@ -22,6 +22,7 @@ from charlstm.sampling.particles import draw_by_particles
 from charlstm.sampling.position import Position, advance, freeze, join_rows, prefill
 from charlstm.sampling.prompts import banned_ids, opening_ids
 from charlstm.sampling.rules.rhymes import Rhymes
+from charlstm.schemas import require
 from charlstm.tokenizers import Ids
 
 _SPARE = 64

@@ -22,7 +22,7 @@ def from_state(state: Mapping[str, Any]) -> Tokenizer:
     try:
         return _FROM_STATE[state["kind"]](state)
     except (KeyError, TypeError, ValueError) as fault:
-        raise CorruptError(f"its tokenizer cannot be read ({type(fault).__name__}: {fault})") from fault
+        raise CorruptError(f"its tokenizer cannot be read ({type(fault).__name__}: {fault!s:.80})") from fault
 
 
 def _sentencepiece(state: Mapping[str, Any]) -> Tokenizer:

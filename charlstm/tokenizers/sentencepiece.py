@@ -27,6 +27,8 @@ LONGEST_RUN = 4096
 FIXED = ("\n", "\t")
 """Pieces that are not learnt."""
 
+_ERRORS = 2
+"""The lowest level of messages that SentencePiece prints."""
 _SPACE = "\u2581"  # SentencePiece's representation of a space
 _FOREIGN = re.compile(f"([{_SPACE}\udc80-\udcff]+)")
 _LONE_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
@@ -49,6 +51,7 @@ class SentencePieceTokenizer:
 
     def __init__(self, model: bytes) -> None:
         self._model = model
+        spm.SetMinLogLevel(_ERRORS)  # of odd pieces it would tell on stderr
         self._pieces = spm.SentencePieceProcessor()
         try:
             self._pieces.LoadFromSerializedProto(model)

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from charlstm.checkpoint.format import Checkpoint, check_tokenizer
 from charlstm.errors import CorruptError
+from charlstm.nn.architecture import Architecture
 from charlstm.nn.device import without_values
 from charlstm.nn.model import CharLM
 from charlstm.nn.state import State
@@ -86,8 +87,8 @@ class Cursor(msgspec.Struct):
         """
         try:
             return msgspec.convert(values, cls)
-        except msgspec.ValidationError as fault:
-            raise CorruptError(f"the position of the run cannot be read ({as_in_file(str(fault))})") from fault
+        except (msgspec.ValidationError, UnicodeError) as fault:
+            raise CorruptError(f"the position of the run cannot be read ({as_in_file(str(fault)):.200})") from fault
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,9 @@ def verify(saved: Checkpoint) -> None:
     Cursor.from_json(saved.cursor)
     check_tokenizer(saved)
     run = saved.run
+    layers = run.model.num_layers * len(run.model.stacks)
+    if layers > len(saved.tensors):  # creating thousands of layers takes seconds even without values
+        raise CorruptError(f"its settings name {layers} layers, more than it holds")
     with without_values():
         train_step = TrainStep(CharLM(run.model), run.train)
         ema = WeightEMA(train_step.model, run.train.ema_decay) if run.train.ema_decay else None
@@ -213,7 +217,7 @@ def _state_shapes(optimizer: AnyOptimizer, weight: Tensor) -> dict[str, tuple[in
 def _check(arrays: Arrays, state: TrainState) -> None:
     """Raise `CorruptError` unless the arrays are those that this training would capture."""
     known: dict[str, _Form] = {}
-    for group in _expected(state):
+    for group in _expected(state, {int(found[1]) for name in arrays if (found := _GROUP.match(name))}):
         known |= group.arrays
         missing = sorted(group.arrays.keys() - arrays.keys())
         if missing and not (group.optional and len(missing) == len(group.arrays)):
@@ -224,15 +228,22 @@ def _check(arrays: Arrays, state: TrainState) -> None:
         kind, shape = known[name]
         if array.dtype.kind != kind or (shape is not None and array.shape != shape):
             raise CorruptError(f"tensor {name!r:.80} is {array.dtype} {array.shape}, not as this run has it")
-        if kind == "f" and not np.isfinite(array).all():
-            raise CorruptError(f"tensor {name!r:.80} holds numbers that are not finite")
-        if _NEVER_NEGATIVE.search(name) and (array < 0).any():
-            raise CorruptError(f"tensor {name!r:.80} holds numbers below 0")
+        _check_values(name, array, state.train_step.model.architecture)
     if arrays["generator"].size != _CUDA_GENERATOR_BYTES:
         try:
             torch.Generator().set_state(torch.from_numpy(arrays["generator"].copy()))
         except (RuntimeError, TypeError) as fault:
             raise CorruptError("the state of the random generator cannot be used") from fault
+
+
+def _check_values(name: str, array: NDArray[Any], architecture: Architecture) -> None:
+    """Raise `CorruptError` if an array of the right type holds values that no training has."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise CorruptError(f"tensor {name!r:.80} holds numbers that are not finite")
+    if array.dtype.kind == "i" and not _are_tokens(_numbers_in(name, array, architecture), architecture.vocab_size):
+        raise CorruptError(f"tensor {name!r:.80} holds numbers of no tokens")
+    if _NEVER_NEGATIVE.search(name) and (array < 0).any():
+        raise CorruptError(f"tensor {name!r:.80} holds numbers below 0")
 
 
 _CUDA_GENERATOR_BYTES = 16
@@ -253,7 +264,22 @@ class _Group:
     optional: bool = True
 
 
-def _expected(state: TrainState) -> Iterator[_Group]:
+def _numbers_in(name: str, array: NDArray[Any], architecture: Architecture) -> NDArray[Any]:
+    """The numbers of tokens in a part of a carried state."""
+    side = _SIDE.match(name)
+    return array if side is None else architecture.enabled[side[1]].numbers_in(array)
+
+
+def _are_tokens(numbers: NDArray[Any], vocab_size: int) -> bool:
+    """Whether numbers are ids plus 1, or 0 for no token: with others rows of a table would be read that it has not."""
+    return not numbers.size or (numbers.min() >= 0 and numbers.max() <= vocab_size)
+
+
+_GROUP, _SIDE = re.compile(r"state\.(\d{1,9})\."), re.compile(r"state\.\d+\.side\.(\w+)\.")
+
+
+def _expected(state: TrainState, carried: set[int]) -> Iterator[_Group]:
+    """Yield what a training captures; of the groups of streams, of which there may be many, those that have a state."""
     names, model = _parameter_names(state), state.train_step.model
     needed: dict[str, _Form] = {
         f"model.{name}": ("f", tuple(weight.shape)) for name, weight in model.state_dict().items()
@@ -268,7 +294,7 @@ def _expected(state: TrainState) -> Iterator[_Group]:
                 shapes = _state_shapes(optimizer, weight)
                 yield _Group({f"optimizer.{names[id(weight)]}.{part}": ("f", shape) for part, shape in shapes.items()})
     empty = dict(model.empty_state(state.rows).named_parts())
-    for number in range(len(state.states)):
+    for number in sorted(number for number in carried if number < len(state.states)):
         yield _Group({f"state.{number}.{name}": (_kind(part), tuple(part.shape)) for name, part in empty.items()})
 
 

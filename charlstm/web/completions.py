@@ -17,8 +17,9 @@ from charlstm.errors import UsageError
 from charlstm.filling.blanks import MAX_VARIABLE, Blank, Blanked
 from charlstm.filling.config import FillConfig
 from charlstm.filling.fill import fill as fill_blanks
-from charlstm.sampling.config import require, settings_for
+from charlstm.sampling.config import settings_for
 from charlstm.sampling.prompts import fit_prompt
+from charlstm.schemas import require
 from charlstm.tokenizers import Tokenizer
 from charlstm.web import asks
 from charlstm.web.desk import Desk, Opened, blanks_reader

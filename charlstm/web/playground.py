@@ -20,8 +20,9 @@ from charlstm.filling.fill import fill as fill_blanks
 from charlstm.filling.fill import fit_text
 from charlstm.nn.architecture import Architecture
 from charlstm.nn.shapes import CELLS
-from charlstm.sampling.config import require, settings_for
+from charlstm.sampling.config import settings_for
 from charlstm.sampling.prompts import banned_ids
+from charlstm.schemas import require
 from charlstm.web import asks
 from charlstm.web.desk import Desk, Opened, blanks_reader, ids_of, no_choice
 from charlstm.web.errors import to_json

@@ -69,9 +69,10 @@ def write(
     Filters apply in this order, each to what the one before has left: --no-repeat, --longest-run,
     --repetition-penalty, --top-k, --top-p, --min-p, --temperature.
     """
-    from charlstm.sampling.config import require, settings_for
+    from charlstm.sampling.config import settings_for
     from charlstm.sampling.cowriter import CoWriter
     from charlstm.sampling.prompts import parse_unknown
+    from charlstm.schemas import require
 
     reject_prompt_words("write", checkpoint, context.args)
     if prompt == "-" or str(prompt_file) == "-":

@@ -90,6 +90,14 @@ class SideInput(Schema, frozen=True, kw_only=True):
         """
         return ()
 
+    def numbers_in(self, memory: NDArray[Any]) -> NDArray[Any]:
+        """Return the numbers of tokens that a part of a memory holds: ids plus 1, and 0 for none.
+
+        Args:
+            memory: the part, (B, …).
+        """
+        return memory
+
     def window_rows(
         self, history: WindowHistory, memory: Memory, vocab_size: int, *, frozen: bool = False
     ) -> tuple[Tensor, Memory]:

@@ -77,6 +77,10 @@ class MatchMemory(SideInput, frozen=True, kw_only=True):
 
         return (torch.zeros(batch, len(self.match_orders), self.match_slots, dtype=torch.int32, device=device),)
 
+    def numbers_in(self, memory: NDArray[Any]) -> NDArray[Any]:
+        """See `SideInput`: of the successors in the slots."""
+        return memory & ((1 << _NUMBER_BITS) - 1)
+
     def window_rows(
         self, history: WindowHistory, memory: Memory, vocab_size: int, *, frozen: bool = False
     ) -> tuple[Tensor, Memory]:

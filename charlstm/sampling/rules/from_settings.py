@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from charlstm.corpora.words import find_words
 from charlstm.errors import UnknownCharacter, UsageError
-from charlstm.sampling.config import require, require_whole
 from charlstm.sampling.guides import Guide
 from charlstm.sampling.no_copy import LEAST, CopyRule
 from charlstm.sampling.rules.both import Both
@@ -25,6 +24,7 @@ from charlstm.sampling.rules.match import Automaton, MatchGuide
 from charlstm.sampling.rules.rhymes import Rhymes
 from charlstm.sampling.rules.ways import Ways
 from charlstm.sampling.words import Vocabulary, WordGuide
+from charlstm.schemas import require, require_flag, require_whole
 from charlstm.tokenizers import Ids, Tokenizer
 
 _LONGEST_LINE, _MOST_PARTICLES = 1000, 1000
@@ -71,7 +71,7 @@ class RuleSettings:
             particles = f"1 (off) to {_MOST_PARTICLES:,}"
             require("particles", self.particles, 1 <= self.particles <= _MOST_PARTICLES, particles)
         require("words", self.words, _are_words(self.words), "True, a text or a list of words")
-        require("rhyme", self.rhyme, isinstance(self.rhyme, bool), "True or False")
+        require_flag("rhyme", self.rhyme)
         if (self.particles or 1) > 1 and not self.given:
             hint = "Set `match`, `starts`, `max_line`, `words`, `no_copy` or `rhyme`."
             raise UsageError(f"`particles={self.particles}` is for a text under a rule", hint=hint)
