@@ -78,9 +78,18 @@ class Loaded(Generic[_Model]):
             bits, unit = provenance.bits_per_char, "character"
         sides = ", both sides seen" if self.checkpoint.architecture.bidirectional else ""
         quality = "" if bits is None else f" ({bits:.2f} bits/{unit}{sides})"
-        if self.path.parent == starter_folder():
-            return f"the starter{quality}"
-        return f"{self.path.parent if self.path.name == 'model.safetensors' else self.path}{quality}"
+        return f"{place_of(self.path)}{quality}"
+
+
+def place_of(model: Path) -> str:
+    """What messages call a model: ``the starter``, the folder of its run, or its file.
+
+    Args:
+        model: its file.
+    """
+    if model.parent == starter_folder():
+        return "the starter"
+    return str(model.parent if model.name == "model.safetensors" else model)
 
 
 class Writer(Protocol):

@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from charlstm.checkpoint.format import Checkpoint
+from charlstm.cli.load_model import place_of
 from charlstm.cli.views.terminal import is_terminal
 from charlstm.cpu import AdaptiveThreads
 from charlstm.engine.load import torch_model
@@ -73,7 +74,7 @@ class Scorer:
         Args:
             path: of the model.
         """
-        where = path.parent if path.name == "model.safetensors" else path
+        where = place_of(path)
         method = self._method
         if not self._objective.has_order:
             return f"{where}: each token given those on both sides, in {method.precision}, on {self._device}"

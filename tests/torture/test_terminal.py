@@ -55,6 +55,7 @@ def test_what_is_harmful() -> None:
         assert obeyed(text), text
 
 
+@pytest.mark.slow
 @pytest.mark.rounds(1, full=len(CHARACTERS) // CHUNK)
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", PRINTERS)

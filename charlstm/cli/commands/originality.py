@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlstm.cli import options
-from charlstm.cli.load_model import Loaded, describe, hints_without_encoding, load, read_model, seed_or_random
+from charlstm.cli.load_model import (
+    Loaded,
+    describe,
+    hints_without_encoding,
+    load,
+    place_of,
+    read_model,
+    seed_or_random,
+)
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
 from charlstm.cli.views.pages import Forms
 from charlstm.cli.views.terminal import say
@@ -97,7 +105,7 @@ def _found(words: list[str], source: list[str] | None, length: int, seed: int | 
         written, title = _sample(loaded, length, seed or 0), f"A sample of {saved.run.name}, seed {seed}"
     else:
         written, title = _cut(_read(measured, saved, folder), measured), measured
-        say(f"beside the training text of {path.parent if path.name == 'model.safetensors' else path}")
+        say(f"beside the training text of {place_of(path)}")
     return _page(written, trained, title, saved)
 
 
