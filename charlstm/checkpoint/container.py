@@ -190,7 +190,7 @@ def read_tensors(file: BinaryIO, header: Header, path: Path) -> dict[str, NDArra
     try:
         return load(data)
     except (SafetensorError, ValueError, KeyError) as fault:
-        raise CorruptError(f"its tensors cannot be read ({fault})", where=path) from fault
+        raise CorruptError(f"its tensors cannot be read ({fault!s:.120})", where=path) from fault
 
 
 def _digest(data: bytes, start: int) -> str | None:

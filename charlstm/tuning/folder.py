@@ -19,16 +19,19 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from charlstm import events
 from charlstm.checkpoint.format import read_header
 from charlstm.checkpoint.run import METRICS, MODEL, RESUME
 from charlstm.checkpoint.store import Store
 from charlstm.errors import CharlstmError, UsageError
+from charlstm.events import Started
 from charlstm.files import locked, make_folder, write_atomically
+from charlstm.inspect.history import read_event
 
 STUDY = "study.sqlite"
 SETTINGS = "best.toml"
 _LOCK = "study.lock"
+_LONGEST_LINE = 1 << 20
+"""Bytes of an event, at most."""
 SETTINGS_HEADER = "# Found by charlstm tune"
 """The beginning of a settings file that a search may replace."""
 
@@ -121,7 +124,8 @@ def _is_trial(folder: Path, search_id: str) -> bool:
     if checkpoints:
         return all(read_header(path).provenance.search == search_id for path in checkpoints)
     # Ended before its first save: its events have begun, and there is nothing to lose.
-    with contextlib.suppress(ValueError, KeyError, TypeError), (folder / METRICS).open() as lines:
-        event = events.from_json(lines.readline())
-        return isinstance(event, events.Started) and event.run == folder.name
-    return False
+    if not (folder / METRICS).is_file():  # opening a pipe would block
+        return False
+    with (folder / METRICS).open("rb") as lines:
+        event = read_event(lines.readline(_LONGEST_LINE))
+    return isinstance(event, Started) and event.run == folder.name

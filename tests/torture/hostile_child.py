@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from charlstm.cli.spelling import error_line
 from charlstm.cli.views.terminal import say
 from charlstm.errors import CharlstmError, OutOfMemoryError
+from charlstm.events import Started, to_json
 from charlstm.report.visible import visible
 from tests.torture import mutations
 
@@ -87,7 +88,8 @@ def command(*words: str) -> str:
 
 
 def put(path: Path, data: bytes) -> None:
-    """Put a file in the place of another, which may still be mapped."""
+    """Put a file in the place of another, which may still be mapped; its folder may be gone."""
+    path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)
     path.write_bytes(data)
 
@@ -401,8 +403,14 @@ class Searches(Kind):
 
     def whole(self) -> Iterator[tuple[str, bytes]]:
         yield "search/study.sqlite", (self.folder / "study.sqlite").read_bytes()
+        for name in ("trial-1", "trial-7"):
+            (self.folder / "search" / name).mkdir(exist_ok=True)
+            started = Started(name, 0, 1, 1, 1, "charlstm tune", "a machine")
+            yield f"search/{name}/metrics.jsonl", to_json(started).encode() + b"\n"
 
     def change(self, chance: random.Random, data: bytes) -> bytes:
+        if not data.startswith(b"SQLite"):
+            return mutations.json_text_changed(chance, data) if chance.random() < 0.7 else b"[" * 100_000
         return mutations.sqlite_changed(chance, data, self.folder / "changing.sqlite")
 
     def use(self, path: Path) -> None:
@@ -410,8 +418,8 @@ class Searches(Kind):
         from charlstm.tuning.study import open_study
         from tests.tuning.test_study import IDENTITY
 
-        folder = SearchFolder(path.parent)
-        with folder.locked(), open_study(path, IDENTITY) as study:
+        folder = SearchFolder(self.folder / "search")
+        with folder.locked(), open_study(folder.path / "study.sqlite", IDENTITY) as study:
             study.identity.differences(IDENTITY, trial_time=1.0)
             study.requeue_unfinished()
             study.trials()

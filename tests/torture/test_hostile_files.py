@@ -57,12 +57,12 @@ def _kind(name: str, few: int, full: int, *, slow: bool = False):
 @pytest.mark.parametrize(
     "kind",
     [
-        _kind("settings", 3000, 200_000),
+        _kind("settings", 4100, 200_000),
         _kind("catalogues", 5000, 200_000),
         _kind("tokenizers", 4000, 120_000),
         _kind("corpora", 2500, 90_000),
-        _kind("ids", 1000, 50_000),
-        _kind("models", 3300, 250_000, slow=True),
+        _kind("ids", 800, 50_000),
+        _kind("models", 2400, 250_000, slow=True),
         _kind("subwords", 500, 40_000, slow=True),
         _kind("resumes", 300, 25_000, slow=True),
         _kind("metrics", 300, 20_000, slow=True),
