@@ -156,9 +156,16 @@ def is_out_of_memory(fault: BaseException) -> bool:
     """Whether an error of Python, NumPy or torch means that memory ran out."""
     if isinstance(fault, MemoryError) or type(fault).__name__ == "OutOfMemoryError":  # NumPy's and torch's own
         return True
-    # On a CPU torch raises no specific exception for it, and the loader of its libraries none either.
+    # On a CPU torch raises no specific exception for it, and the loader of its libraries none either; oneDNN
+    # gives none at all.
     kinds = (RuntimeError, OSError, ImportError)
     return isinstance(fault, kinds) and any(words in str(fault) for words in _OUT_OF_MEMORY)
 
 
-_OUT_OF_MEMORY = ("allocate memory", "bad_alloc", "bad_array_new_length", "failed to map segment")
+_OUT_OF_MEMORY = (
+    "allocate memory",
+    "bad_alloc",
+    "bad_array_new_length",
+    "failed to map segment",
+    "could not create a primitive",
+)

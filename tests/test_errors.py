@@ -17,6 +17,7 @@ from charlstm.errors import is_out_of_memory
         torch.OutOfMemoryError("CUDA out of memory"),
         ImportError("libtorch_cpu.so: failed to map segment from shared object"),
         OSError(12, "Cannot allocate memory"),
+        RuntimeError("could not create a primitive"),
     ],
     ids=repr,
 )

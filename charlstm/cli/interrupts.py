@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
+from charlstm.cli.room import TORCH, check_room
 from charlstm.cli.views.terminal import is_terminal, say
 
 
@@ -109,7 +110,10 @@ def load_torch() -> None:
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed meanwhile.
+        MemoryError: there is no room for it.
     """
+    if "torch" not in sys.modules:
+        check_room(TORCH)
     # On a GPU in fp32 a layer's weights are copied into one block for each window; that takes microseconds.
     warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
     with postponed_interrupt():

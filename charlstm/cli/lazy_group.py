@@ -11,6 +11,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from charlstm.cli.room import NUMPY, check_room
+
 LINES = {
     "train": "Train a network on a text; it writes like it afterwards.",
     "sample": "Write text in the style of what a model has learnt.",
@@ -51,9 +53,13 @@ class Commands(TyperGroup):
 
         Returns:
             The command, or None.
+
+        Raises:
+            MemoryError: there is no room for what all commands load.
         """
         if cmd_name not in LINES and cmd_name not in _MODULES:
             return None
+        check_room(NUMPY)
         command = typer.main.get_command(import_module(f"charlstm.cli.commands.{_MODULES.get(cmd_name, cmd_name)}").app)
         command.name = cmd_name
         return command

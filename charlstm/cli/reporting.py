@@ -14,7 +14,7 @@ from charlstm.checkpoint.run import MODEL, REPORT, RESUME
 from charlstm.cli.spelling import with_options
 from charlstm.cli.views.terminal import say
 from charlstm.cli.workspace import reference_to
-from charlstm.errors import CharlstmError
+from charlstm.errors import CharlstmError, is_out_of_memory
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.store import Store
@@ -97,7 +97,7 @@ def leave_report(training: Training) -> Path | None:
         run = replace(run, baselines=measured, baselines_note=note)
         write_atomically(folder / REPORT, html_page(run_page([run])).encode())
     except Exception as fault:  # whatever it is, the training is done and saved
-        say(f"no report was written: {fault}")
+        say(f"no report was written: {'out of memory' if is_out_of_memory(fault) else fault}")
         return None
     return folder / REPORT
 

@@ -184,7 +184,7 @@ def read(kind: type[A], body: bytes) -> A:
         UsageError: it is no JSON, or a field is unknown, missing, of the wrong type or out of range.
     """
     try:
-        fields = json.loads(body, parse_constant=_no_number)
+        fields = json.loads(body.decode("utf-8-sig"), parse_constant=_no_number)
         json.dumps(fields, ensure_ascii=False).encode()  # complains of halves of surrogate pairs
     except (ValueError, RecursionError) as fault:
         raise UsageError(f"the body is not JSON: {fault!s:.200}") from fault

@@ -114,6 +114,8 @@ class Guard:
         await reply(scope, receive, _adding(more, send))
 
     def _check_sender(self, scope: Scope, headers: Headers) -> None:
+        if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may see another request in it
+            raise Refusal(400, "A request has a length or is chunked, not both.", "two_lengths", connection="close")
         host, access = headers.get("host", "").lower(), self._access
         if access.hosts and host not in access.hosts:
             raise Refusal(403, f"This server is not called {host!r:.80}.", "wrong_host")

@@ -7,13 +7,15 @@ import errno
 import socket
 from typing import Any
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from charlstm.errors import StorageError, UsageError
 from charlstm.web.app import application
 from charlstm.web.desk import Desk
-from charlstm.web.guard import Access
+from charlstm.web.errors import Refusal, describe, to_json
+from charlstm.web.guard import HEADERS, Access
 from charlstm.web.turns import Turns
 
 CONNECTIONS = 256
@@ -121,6 +123,18 @@ class _Connection(H11Protocol):
         super().connection_lost(exc)
         for what in list(self._waiting):
             self._met(what)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP as everything else is refused; if an answer is under way already, only close."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            content = to_json(describe(Refusal(400, "This is no request in HTTP/1.1.", "not_http"))[1])
+            length = {"Content-Length": str(len(content)), "Content-Type": "application/json", "Connection": "close"}
+            headers = [*length.items(), *HEADERS.items()]
+            for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=content), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        if self.cycle is not None:  # whose answer would come behind this one
+            self.cycle.disconnected = True
+        self.transport.close()
 
     def _expect(self, what: str) -> None:
         if what not in self._waiting:

@@ -1,0 +1,28 @@
+"""What a process holds, as Linux tells it: memory, open files, threads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def resident_memory(pid: int | str = "self") -> int:
+    """Bytes of memory that a process holds."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files(pid: int | str = "self") -> int:
+    """Descriptors that are open, without that of the question itself."""
+    return len(os.listdir(f"/proc/{pid}/fd")) - (pid == "self")
+
+
+def threads(pid: int | str = "self") -> int:
+    """Threads that there are."""
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
+def processor_time(pid: int) -> tuple[int, int]:
+    """Nanoseconds for which the first thread of a process has run, and for which it could have but others did."""
+    ran, waited, _ = Path(f"/proc/{pid}/task/{pid}/schedstat").read_text("ascii").split()
+    return int(ran), int(waited)
