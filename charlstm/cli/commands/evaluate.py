@@ -113,6 +113,8 @@ def evaluate(
     tokenizer = from_state(saved.tokenizer)
     text, encoded = reading.read(sources, tokenizer, saved.run.data.newlines)
     load_torch()  # only when the text can be read
+    for note in text.notes():
+        say(note)
     from charlstm.cli.scorer import Scorer
     from charlstm.evaluation.objective import objective_of
 
@@ -145,17 +147,13 @@ class _Reading:
         """Read a text and encode it."""
         from charlstm.cli.encoded_text import KnownText
         from charlstm.corpora.decode import Decoding
-        from charlstm.corpora.reading_notes import reading_notes
         from charlstm.corpora.sources import open_sources
 
         decoding = Decoding(self.encoding, newlines, self.bad_bytes)
         corpus = open_sources(tuple(sources), decoding=decoding, stdin=sys.stdin.buffer, cache=self.cache)
         text = KnownText(corpus, tokenizer, self.unknown)
         with progress_bar("reading") as progress:
-            encoded = text.encode(self.cache, progress)
-        for note in (*reading_notes(corpus), *text.notes()):
-            say(note)
-        return text, encoded
+            return text, text.encode(self.cache, progress)
 
 
 def _evaluate_mix(
@@ -171,6 +169,8 @@ def _evaluate_mix(
     loaded = load_writer(None, mix, root)
     tokenizer = loaded.model.tokenizer
     text, encoded = reading.read(sources, tokenizer, loaded.newlines)
+    for note in text.notes():
+        say(note)
     scorer = MixScorer(loaded, encoded)
     scores = [scorer.trained(by_token=surprise)]
     compressors = _compressors(text) if json_out or not surprise else {}
