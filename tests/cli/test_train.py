@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import time
 from types import SimpleNamespace
 
 import msgspec
@@ -462,69 +461,6 @@ def test_a_signal_saves_says_how_to_resume_and_that_works(cli, tmp_path, number,
     again = cli("train", "--resume", "my-1", "--max-time", "1s", "--json")
     assert again.code == 0, again.err
     assert json.loads(again.out.splitlines()[0])["step"] >= 1
-
-
-STEPS = 1500
-ROUND = ("my.txt", "--max-steps", str(STEPS), "--hidden-size", "16", "--num-layers", "2", "--dropout", "0.2",
-         "--weight-drop", "0.1", "--batch-size", "4", "--seq-len", "16", "--eval-every", "200", "--preview", "0",
-         "--save-every", "0.02s", "--threads", "1", "--device", "cpu", "--precision", "fp32", "-q")  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_killed_at_thirty_moments_half_of_them_while_saving_it_ends_as_the_uninterrupted_run(tmp_path):
-    (tmp_path / "my.txt").write_text(TEXT)
-    whole = start("train", *ROUND, "--name", "whole", folder=tmp_path)
-    _, err = whole.communicate(timeout=300)
-    assert whole.returncode == 0, err
-    rng = np.random.default_rng(11)
-    folder = tmp_path / "checkpoints/killed"
-    process = start("train", *ROUND, "--name", "killed", folder=tmp_path)
-    kills = while_saving = 0
-    while kills < 30:
-        wants_saving = kills % 2 == 0
-        deadline = time.monotonic() + 60
-        before = _stamp(folder)
-        while _stamp(folder) == before and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.001)  # until this session has saved once: else each would start where the previous did
-        time.sleep(rng.random() * 0.05)
-        while wants_saving and process.poll() is None and time.monotonic() < deadline:
-            if _is_saving(process, folder):
-                process.send_signal(signal.SIGSTOP)  # on a busy machine the save would end before the kill
-                time.sleep(0.005)
-                if _is_saving(process, folder):
-                    break
-                process.send_signal(signal.SIGCONT)
-        if process.poll() is not None:
-            break
-        process.kill()
-        process.communicate()
-        kills += 1
-        while_saving += _is_saving(process, folder)  # what a killed writer leaves
-        process = start("train", "--resume", "killed", "-q", folder=tmp_path)
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    assert kills == 30, f"the run was over after {kills} kills: it needs more steps"
-    assert while_saving >= 15
-    for file in ("model", "resume"):
-        one, other = (
-            checkpoint_format.read(tmp_path / f"checkpoints/{name}/{file}.safetensors") for name in ("whole", "killed")
-        )
-        assert one.tensors.keys() == other.tensors.keys()
-        for name in one.tensors:
-            np.testing.assert_array_equal(one.tensors[name], other.tensors[name], err_msg=f"{file}: {name}")
-
-
-def _is_saving(process, folder):
-    """Whether this process is writing a file; what processes killed earlier left does not count."""
-    return any(name.endswith(".tmp") and f".{process.pid}." in name for name in os.listdir(folder))
-
-
-def _stamp(folder):
-    try:
-        return (folder / "resume.safetensors").stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
 
 
 def test_a_setting_that_changes_nothing_may_be_repeated(cli):

@@ -396,7 +396,8 @@ def test_char_ids_are_those_of_a_dictionary(alphabet: str, text: str, unknown: b
 
 @pytest.mark.slow
 def test_every_character_of_unicode(tmp_path: Path) -> None:
-    text = "".join(c for c in map(chr, range(1, 0x110000)) if unicodedata.category(c) != "Cs" and c != "\r")
+    left_out = "\r\ufeff"  # which becomes a line feed, and a byte order mark
+    text = "".join(c for c in map(chr, range(1, 0x110000)) if unicodedata.category(c) != "Cs" and c not in left_out)
     path = tmp_path / "all.txt"
     path.write_text("x" + text, "utf-8")
     encoded = encode(open_sources([str(path)], cache=tmp_path), DataConfig(), tmp_path)

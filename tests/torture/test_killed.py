@@ -20,6 +20,7 @@ from tests.torture.small_runs import prepare, train_command
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes of POSIX")
 
 STEPS = 60
+DEEP = ("--num-layers", "2", "--dropout", "0.2", "--weight-drop", "0.1")
 LONGEST = 1.0
 """Seconds after which a training is killed, at the latest."""
 
@@ -31,7 +32,7 @@ def train_in_folder(folder: str, name: str, kill_at: int | None) -> None:
     os.chdir(folder)
     os.environ["CHARLSTM_CACHE"] = str(Path(folder, "cache"))
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for the life of this process
-    sys.argv = ["charlstm", *train_command(name, STEPS, "--save-every", "0.001s", "--resume", "auto")]
+    sys.argv = ["charlstm", *train_command(name, STEPS, *DEEP, "--save-every", "0.001s", "--resume", "auto")]
 
     def act(number: int, call: Call) -> None:
         if number == kill_at:
