@@ -5,6 +5,7 @@ Importing all of them takes longer than most of them do.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -59,7 +60,8 @@ class Commands(TyperGroup):
         """
         if cmd_name not in LINES and cmd_name not in _MODULES:
             return None
-        check_room(NUMPY)
+        if "numpy" not in sys.modules:
+            check_room(NUMPY)
         command = typer.main.get_command(import_module(f"charlstm.cli.commands.{_MODULES.get(cmd_name, cmd_name)}").app)
         command.name = cmd_name
         return command

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+import time
 from pathlib import Path
 
 
@@ -26,3 +29,17 @@ def processor_time(pid: int) -> tuple[int, int]:
     """Nanoseconds for which the first thread of a process has run, and for which it could have but others did."""
     ran, waited, _ = Path(f"/proc/{pid}/task/{pid}/schedstat").read_text("ascii").split()
     return int(ran), int(waited)
+
+
+def highest_memory(process: subprocess.Popen[bytes]) -> float:
+    """Megabytes that a process held at most, once it has ended.
+
+    What `wait4` tells is never less than what its parent held when it began: here a process that has run many tests.
+    """
+    highest = 0
+    while process.poll() is None:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            lines = Path(f"/proc/{process.pid}/status").read_text("ascii").splitlines()
+            highest = max([highest, *(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))])
+        time.sleep(0.02)
+    return highest * 1024 / 1e6
