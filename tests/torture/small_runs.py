@@ -30,10 +30,10 @@ def train_command(name: str, steps: int, *more: str) -> list[str]:
     return ["train", "text.txt", "--name", name, *budget, *SHAPE, *BATCH, *PLAIN, *more]
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path, characters: int = 6000) -> Path:
     """A folder with a text."""
     folder.mkdir(exist_ok=True)
-    (folder / "text.txt").write_text(prose(6000), "utf-8")
+    (folder / "text.txt").write_text(prose(characters), "utf-8")
     return folder
 
 

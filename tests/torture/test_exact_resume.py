@@ -17,6 +17,8 @@ import pytest
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.run import METRICS, MODEL, RESUME
 from charlstm.cli.interrupts import StopRequest
+from charlstm.training.step import TrainStep
+from charlstm.training.validation import Validation
 from tests.torture.small_runs import BATCH, prepare, run
 
 CHOICES = {
@@ -37,13 +39,10 @@ OPTIONS = {
     "bidirectional": ("--bidirectional",),
     "records": ("--records", "lines"),
 }
-STOPPED_AT = {
-    "in the first pass": 7,
-    "in the middle of a later one": 23,
-    "in an evaluation": 11,
-    "before an early stop": 9,
-}
-"""The number of the question whether to stop that is answered with yes."""
+STOPPED_AFTER = {"in the first pass": 7, "in the middle of a later one": 33, "before an early stop": 9}
+"""Steps. In an evaluation it is the second one that is given up."""
+CHARACTERS = 2_000
+"""Of the text: a pass has at most 28 windows of four times 16."""
 
 
 def possible(choice: dict[str, str]) -> bool:
@@ -74,7 +73,7 @@ def pairs(choice: dict[str, str]) -> Iterator[tuple[tuple[str, str], tuple[str, 
 
 
 def command(name: str, choice: dict[str, str]) -> list[str]:
-    """The words of a training of 40 steps: 6,000 characters are some 80 windows of four times 16."""
+    """The words of a training of 40 steps."""
     early = ("--patience", "3", "--lr", "1e-9") if choice["end"] == "before an early stop" else ("--lr", "0.01")
     size = ("--vocab-size", "275") if choice["tokenizer"] == "unigram" else ()
     return [
@@ -98,22 +97,41 @@ def outcome(folder: Path, name: str) -> tuple[dict[str, np.ndarray], list[object
     return tensors, judged
 
 
+def interrupt(end: str, patch: pytest.MonkeyPatch) -> None:
+    """Let Ctrl-C come at a certain moment."""
+    steps, evaluations, evaluating = [0], [0], [False]
+    take, choose = TrainStep.__call__, Validation.choose
+
+    def counted(self, *given, **options):
+        steps[0] += 1
+        return take(self, *given, **options)
+
+    def watched(self, *given, **options):
+        evaluations[0] += 1
+        evaluating[0] = evaluations[0] == 2
+        return choose(self, *given, **options)
+
+    patch.setattr(TrainStep, "__call__", counted)
+    patch.setattr(Validation, "choose", watched)
+    stopped = STOPPED_AFTER.get(end)
+    patch.setattr(StopRequest, "__call__", lambda self: evaluating[0] if stopped is None else steps[0] >= stopped)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("choice", covering(), ids=lambda choice: ", ".join(choice.values()))
 def test_it_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch, capsys, choice):
-    folder = prepare(tmp_path / "here")
+    folder = prepare(tmp_path / "here", CHARACTERS)
     code, said = run(folder, command("whole", choice), monkeypatch, capsys)
     assert code == 0, said
-    asked = [0]
-
-    def stop(self: StopRequest) -> bool:
-        asked[0] += 1
-        return asked[0] >= STOPPED_AT[choice["end"]]
-
     with monkeypatch.context() as patch:
-        patch.setattr(StopRequest, "__call__", stop)
+        interrupt(choice["end"], patch)
         code, said = run(folder, command("cut", choice), monkeypatch, capsys)
         assert code == 130, said
+    cursor = checkpoint_format.read(folder / "checkpoints" / "cut" / RESUME).cursor
+    assert (cursor["epoch"] > 0) == (choice["end"] == "in the middle of a later one"), cursor
+    assert (cursor["step"] in (6, 12) and cursor["evaluated"] != cursor["step"]) == (
+        choice["end"] == "in an evaluation"
+    )
     code, said = run(folder, command("cut", choice), monkeypatch, capsys)
     assert code == 0, said
     (want, judged), (got, judged_again) = outcome(folder, "whole"), outcome(folder, "cut")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import random
@@ -14,6 +15,7 @@ import pytest
 
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.run import MODEL, RESUME
+from charlstm.files import temporary_for
 from tests.torture.file_calls import Call, FileCalls
 from tests.torture.small_runs import prepare, train_command
 
@@ -26,7 +28,7 @@ LONGEST = 1.0
 
 
 def train_in_folder(folder: str, name: str, kill_at: int | None) -> None:
-    """Begin a run or go on with it, saving after each step; die at a call about its files, if one is given."""
+    """Begin a run or go on with it, saving after each step; die at a call about a file that is being saved, if given."""
     from charlstm.cli import app
 
     os.chdir(folder)
@@ -34,8 +36,10 @@ def train_in_folder(folder: str, name: str, kill_at: int | None) -> None:
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for the life of this process
     sys.argv = ["charlstm", *train_command(name, STEPS, *DEEP, "--save-every", "0.001s", "--resume", "auto")]
 
+    saving = itertools.count()
+
     def act(number: int, call: Call) -> None:
-        if number == kill_at:
+        if temporary_for(Path(call.path).name) in (MODEL, RESUME) and next(saving) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
     with FileCalls(Path(folder, "checkpoints"), act).watched():
