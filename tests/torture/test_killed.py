@@ -28,7 +28,7 @@ LONGEST = 1.0
 
 
 def train_in_folder(folder: str, name: str, kill_at: int | None) -> None:
-    """Begin a run or go on with it, saving after each step; die at a call about a file that is being saved, if given."""
+    """Begin a run or go on with it, saving after each step; with ``kill_at`` die inside a save, at that call."""
     from charlstm.cli import app
 
     os.chdir(folder)
