@@ -115,6 +115,11 @@ class Architecture(Schema, frozen=True, kw_only=True):
         return max((side.history for side in self.enabled.values()), default=0)
 
     @property
+    def reach(self) -> int:
+        """The number of tokens back to which what the side inputs know of a text goes; 0 without side inputs."""
+        return max((side.reach for side in self.enabled.values()), default=0)
+
+    @property
     def stacks(self) -> tuple[str, ...]:
         """The tensor prefix of each stack of layers: one stack, or one per member of an ensemble or per direction."""
         if self.bidirectional:

@@ -6,6 +6,8 @@
     j k l m | n o p q | r         stream is carried from window to window, left to right, until the
     s t u v | w x y z | a         epoch ends; the next epoch starts at another letter of the ring.
 
+Where a stream begins, the layers start from the zero state, but the memories of side inputs have read what comes before
+it: they fill over thousands of tokens, and a network that trained with them all but empty could not make use of more.
 If there are more streams than rows in a batch, the steps alternate between groups of streams. The order of the data
 depends only on the seed, the epoch and the index in the epoch, so two numbers are enough to resume exactly.
 
@@ -21,7 +23,7 @@ Records, batch 3, windows of 4 (⏎ ends a record, · is no target)::
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,6 +54,8 @@ class Batch:
     epoch: int
     index: int
     """The number of the batch in its epoch, from 0."""
+    before: Tensor | None = None
+    """Where streams begin, the ids of the tokens that the memories of side inputs have read before, (B, any number)."""
 
     @property
     def tokens(self) -> int:
@@ -92,7 +96,7 @@ class Batches(Protocol):
         """
 
 
-def make_batches(ids: NDArray[Any], config: DataConfig, seed: int, objective: Objective) -> Batches:
+def make_batches(ids: NDArray[Any], config: DataConfig, seed: int, objective: Objective, reach: int = 0) -> Batches:
     """Create the batches that a network with this objective is trained on.
 
     Args:
@@ -100,13 +104,14 @@ def make_batches(ids: NDArray[Any], config: DataConfig, seed: int, objective: Ob
         config: the settings of windows.
         seed: the seed of their order and places.
         objective: what the network predicts.
+        reach: the number of tokens back to which its side inputs know a text.
 
     Returns:
         The batches.
     """
     if isinstance(objective, Records):
         return RecordBatches(ids, objective.terminator, config, seed)
-    return TbpttBatches(ids, config, seed, objective)
+    return TbpttBatches(ids, config, seed, objective, reach)
 
 
 def stream_groups(config: DataConfig) -> int:
@@ -116,6 +121,11 @@ def stream_groups(config: DataConfig) -> int:
     """
     alone = config.windows == "shuffled" or config.lists_records
     return 1 if alone else max(1, config.streams // config.batch_size)
+
+
+_SHARE_BEFORE = 16
+"""The part of a text that a stream has before it, at most: a network that always finds the place it reads in what it
+remembers expects that of a new text, too."""
 
 
 class TbpttBatches:
@@ -129,6 +139,7 @@ class TbpttBatches:
         config: the settings `batch_size`, `seq_len`, `streams`, `windows` and `reset_prob`.
         seed: the seed of window positions, and of random choices of the objective.
         objective: the objective, which makes inputs and targets; None is causal prediction.
+        reach: the number of tokens before a stream, at most, that a batch has where it begins.
 
     Attributes:
         batch_size: see `Batches`.
@@ -137,7 +148,14 @@ class TbpttBatches:
         per_epoch: batches per epoch.
     """
 
-    def __init__(self, ids: NDArray[Any], config: DataConfig, seed: int, objective: Objective | None = None) -> None:
+    def __init__(
+        self,
+        ids: NDArray[Any],
+        config: DataConfig,
+        seed: int,
+        objective: Objective | None = None,
+        reach: int = 0,
+    ) -> None:
         self._ids = ids
         self._seed = seed
         self._objective = objective or Causal()
@@ -152,6 +170,8 @@ class TbpttBatches:
             self.per_epoch = max(1, self._windows // self.batch_size)
         else:
             self._span = max(1, len(ids) // rows)
+            # On the ring: nothing of the stream itself, and of a short text little enough that most of it stays new.
+            self._before = min(reach, len(ids) - self._span, len(ids) // _SHARE_BEFORE)
             self.per_epoch = self.groups * -(-self._span // self._seq_len)
 
     def passes(self, epoch: int, index: int) -> float:
@@ -171,11 +191,12 @@ class TbpttBatches:
         begin = column * self._seq_len
         length = min(self._seq_len, self._span - begin)
         streams = np.arange(group * self.batch_size, (group + 1) * self.batch_size)
+        starts = offset + streams * self._span + begin
         if column == 0:
-            reset = np.ones(self.batch_size, bool)
-        else:
-            reset = np.random.default_rng((self._seed, epoch, index)).random(self.batch_size) < self._reset_prob
-        return self._batch(offset + streams * self._span + begin, length, reset, group, epoch, index)
+            batch = self._batch(starts, length, np.ones(self.batch_size, bool), group, epoch, index)
+            return replace(batch, before=self._tokens(starts - self._before, self._before)) if self._before else batch
+        reset = np.random.default_rng((self._seed, epoch, index)).random(self.batch_size) < self._reset_prob
+        return self._batch(starts, length, reset, group, epoch, index)
 
     def _shuffled(self, epoch: int, index: int, offset: int) -> Batch:
         windows = np.arange(index * self.batch_size, (index + 1) * self.batch_size) % self._windows
@@ -185,10 +206,14 @@ class TbpttBatches:
     def _batch(
         self, starts: NDArray[np.int64], length: int, reset: NDArray[np.bool_], group: int, epoch: int, index: int
     ) -> Batch:
-        positions = (starts[:, None] + np.arange(length + 1)) % len(self._ids)
-        ids = self._ids[positions].astype(np.int64)
+        ids = self._tokens(starts, length + 1).numpy()
         inputs, targets = self._objective.example(ids, (self._seed, epoch, index))
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(reset), group, epoch, index)
+
+    def _tokens(self, starts: NDArray[np.int64], length: int) -> Tensor:
+        """Return the ids of some passages of the ring, each of that length, (B, length)."""
+        positions = (starts[:, None] + np.arange(length)) % len(self._ids)
+        return torch.from_numpy(self._ids[positions].astype(np.int64))
 
 
 _SORTED_TOGETHER = 32

@@ -116,7 +116,7 @@ class Training:
         self._ema = WeightEMA(self.model, config.ema_decay) if config.ema_decay else None
         objective = objective_of(run, text.tokenizer)
         self._validation = Validation(objective, text.val_ids, text.train_ids, self._train_step.autocast)
-        self._batches = make_batches(text.train_ids, run.data, config.seed, objective)
+        self._batches = make_batches(text.train_ids, run.data, config.seed, objective, run.model.reach)
         self._states: list[State | None] = [None] * self._batches.groups
         self._last_good: LastGood | None = None
         self._last_batch: Batch | None = None

@@ -111,7 +111,9 @@ class TrainStep:
         size = len(batch.inputs)
         rows = self._ranks.rows(size)
         inputs, targets = batch.inputs[rows].to(self._device), batch.targets[rows].to(self._device)
-        if state is not None and batch.reset_mask.any():
+        if batch.before is not None:
+            state = self.model.remember(batch.before[rows].to(self._device))
+        elif state is not None and batch.reset_mask.any():
             state = state.reset(batch.reset_mask[rows].to(self._device))
         with self.autocast():
             logits, state = self._forward(inputs, state, DropoutRng(generator, rows.start, size))

@@ -130,3 +130,25 @@ def test_a_table_is_remapped_to_a_new_vocabulary_order_by_order():
     match, table = match_of((2, 3), 8), np.arange(2 * 4 * 1, dtype=np.float32)[:, None]  # V = 3, E = 1
     remapped = match.remap_table(table, np.array([2, -1, 0, 1]), 3)
     assert remapped[:, 0].tolist() == [0, 3, 2, 1, 2, 4, 7, 6, 5, 6]
+
+
+@given(texts, texts, some_orders, st.sampled_from([1, 2, 7, 64, 8192]))
+def test_what_is_only_remembered_is_what_reading_leaves(first, second, orders, slots):
+    match = match_of(orders, slots)
+    _, recent, memory = looked_up(match, torch.tensor([first]), *start(match))
+    numbers = torch.cat((recent, torch.tensor([second]) + 1), 1)
+    _, _, (read,) = looked_up(match, torch.tensor([second]), recent, memory)
+    (remembered,) = match.remember(WindowHistory(numbers, len(second)), memory)
+    assert torch.equal(remembered, read)
+
+
+def test_a_network_remembers_with_its_side_inputs_only():
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 3, "hidden_size": 4, "num_layers": 1, "match_orders": (2, 3), "match_slots": 20}
+    model = CharLM(architecture(**sizes, ngram_order=4)).eval()
+    ids = torch.randint(3, (2, 30))
+    remembered, read, empty = (
+        dict(state.named_parts()) for state in (model.remember(ids), model(ids)[1], model.empty_state(2))
+    )
+    for name, part in remembered.items():
+        assert torch.equal(part, (empty if name.startswith("layers") else read)[name]), name

@@ -66,6 +66,21 @@ def test_states_are_reset_with_reset_prob():
     assert 0.08 < fresh < 0.12
 
 
+@given(sizes, st.integers(1, 4), st.integers(1, 20), st.integers(1, 3), st.integers(1, 300))
+def test_where_a_stream_begins_its_batch_has_what_comes_before(length, batch, seq_len, groups, reach):
+    config = DataConfig(batch_size=batch, seq_len=seq_len, streams=batch * groups)
+    made = TbpttBatches(np.arange(length, dtype=np.uint32), config, seed=7, reach=reach)
+    for number, window in enumerate(islice(made.start_from(1, 0), made.per_epoch)):
+        span = max(1, length // (batch * groups))
+        before = min(reach, length - span, length // 16)
+        if number >= groups or not before:
+            assert window.before is None
+            continue
+        assert window.before.shape == (batch, before), "nothing of the stream itself, and little of a short text"
+        whole = torch.cat((window.before, window.inputs[:, :1]), 1)
+        assert torch.equal((whole[:, :-1] + 1) % length, whole[:, 1:])
+
+
 def test_groups_take_turns_and_together_visit_every_stream():
     made = windows_of(1200, 2, 10, groups=3)
     assert [window.group for window in islice(made.start_from(0, 0), 7)] == [0, 1, 2, 0, 1, 2, 0]

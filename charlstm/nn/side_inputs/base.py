@@ -58,6 +58,11 @@ class SideInput(Schema, frozen=True, kw_only=True):
         raise NotImplementedError
 
     @property
+    def reach(self) -> int:
+        """The number of tokens back to which what it knows of a text goes: the history, or a longer memory."""
+        return self.history
+
+    @property
     def rows_per_token(self) -> int:
         """K: the number of table rows added up for each token."""
         raise NotImplementedError
@@ -113,6 +118,15 @@ class SideInput(Schema, frozen=True, kw_only=True):
             Row indices, (B, T, K), and the memory after this window.
         """
         raise NotImplementedError
+
+    def remember(self, history: WindowHistory, memory: Memory) -> Memory:
+        """Return the memory after a window, as `window_rows`, which also chooses rows and takes longer.
+
+        Args:
+            history: the tokens of the window and those before it.
+            memory: the memory after the previous window.
+        """
+        return memory
 
     # ---- one step of one text, in Python integers -------------------------------------------------------------------
 

@@ -61,6 +61,11 @@ class MatchMemory(SideInput, frozen=True, kw_only=True):
         return max(self.match_orders)
 
     @property
+    def reach(self) -> int:
+        """See `SideInput`."""
+        return self.history + self.match_slots
+
+    @property
     def rows_per_token(self) -> int:
         """See `SideInput`."""
         return len(self.match_orders)
@@ -100,6 +105,20 @@ class MatchMemory(SideInput, frozen=True, kw_only=True):
             followers, slots = self._process_chunk(hashes[..., begin : end + 1], tokens[..., begin:end], slots)
             chunks.append(followers)
         return torch.cat(chunks, 2).transpose(1, 2) + first_rows, (slots,)
+
+    def remember(self, history: WindowHistory, memory: Memory) -> Memory:
+        """See `SideInput`."""
+        import numpy as np
+        import torch
+
+        (slots,) = memory
+        after, tokens = slots.cpu().numpy().copy(), history.numbers[:, -history.time :]
+        rows = np.arange(len(after))[:, None]
+        for k, order in enumerate(self.match_orders):
+            hashes = history.hashes(order)[:, :-1]
+            places, written = hashes % self.match_slots, self.slot(hashes, tokens)
+            after[rows, k, places.cpu().numpy()] = written.cpu().numpy()  # of several for a slot, the last one stays
+        return (torch.from_numpy(after).to(slots.device),)
 
     def _process_chunk(self, hashes: Tensor, tokens: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
         """Compute f for each token of a chunk.
