@@ -13,7 +13,7 @@ from charlstm.engine import state as states
 from charlstm.engine.buffers import BufferCache, aligned
 from charlstm.engine.layers import Array, AttentionLayer
 from charlstm.engine.protocol import AnyTokenIds, as_token_ids
-from charlstm.engine.side_inputs import SideInputTables
+from charlstm.engine.side_inputs import SideBuffers, SideInputTables
 from charlstm.engine.stack import Stack
 from charlstm.engine.state import StepState
 from charlstm.nn.architecture import Architecture
@@ -85,18 +85,18 @@ class Engine:
         logits, next_state = self._step(tokens[0], state, self._buffers.get((), self._new_buffers))
         return logits[None], next_state
 
-    def _new_buffers(self, rows: tuple[int, ...]) -> tuple[list[list[Any]], list[Array]]:
+    def _new_buffers(self, rows: tuple[int, ...]) -> tuple[list[list[Any]], SideBuffers | None]:
         """Allocate the buffers of each stack and of the side inputs."""
         stacks = [stack.buffers(rows) for stack in self._stacks]
-        return stacks, [] if self._side_inputs is None else self._side_inputs.buffers()
+        return stacks, None if self._side_inputs is None else self._side_inputs.buffers(rows)
 
     @np.errstate(over="ignore", invalid="ignore")  # weights out of range: who draws from the logits says so
     def _step(
-        self, tokens: Any, state: StepState, buffers: tuple[list[list[Any]], list[Array]]
+        self, tokens: Any, state: StepState, buffers: tuple[list[list[Any]], SideBuffers | None]
     ) -> tuple[Array, StepState]:
         added: Array | None = None
         recent, side = state.recent, state.side
-        if self._side_inputs is not None:
+        if self._side_inputs is not None and buffers[1] is not None:
             added, recent, side = self._side_inputs.step(tokens, state, buffers[1])
         layers, outputs, attention = [], [], state.attention
         for stack, stack_state, stack_buffers in zip(self._stacks, state.layers, buffers[0], strict=True):

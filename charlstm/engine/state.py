@@ -1,19 +1,24 @@
 """The state of a network in the NumPy engine: `nn.state.State` in a layout that is fast to step.
 
-The states of layers and attention are arrays. Side inputs store integers, and an operation on
-an array, however short, costs ten times as much as one on Python integers: so each text has its own history and
-memories, immutable values that repeated rows share.
+The states of layers and attention are arrays, and so are the last tokens of several texts; those of a single text are
+Python integers. Each text has its own memories of side inputs, immutable values that repeated rows share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charlstm.engine.layers import Array, LayerState
 from charlstm.nn.side_inputs.base import StepHistory
+
+Recent: TypeAlias = StepHistory | NDArray[np.int64] | None
+"""The last tokens: of a single text, or of B texts as `BatchHistory` has them, (B, N + 1); None without side inputs."""
+Memories: TypeAlias = Mapping[str, Any]
+"""The memory of each side input for one text, by name."""
 
 
 class StepState(NamedTuple):
@@ -26,10 +31,10 @@ class StepState(NamedTuple):
     """The states of each stack's layers, from the lowest to the top: arrays (B, H), or (H,) for a single text."""
     attention: LayerState | None = None
     """The memory of the attention, or None without attention."""
-    recent: tuple[StepHistory, ...] = ()
-    """The last tokens of each text; empty without side inputs."""
-    side: tuple[Mapping[str, Any], ...] = ()
-    """For each text the memory of each side input, by name."""
+    recent: Recent = None
+    """The last tokens."""
+    side: tuple[Memories, ...] = ()
+    """The memories of each text; empty without side inputs."""
     frozen: bool = False
     """Whether these memories store no more of what is read."""
 
@@ -80,7 +85,8 @@ def expand(state: StepState, rows: int) -> StepState:
     if rows == 1:
         return state
     repeated = map_arrays(lambda array: np.repeat(array[None], rows, 0), state)
-    return repeated._replace(recent=state.recent * rows, side=state.side * rows)
+    recent = None if state.recent is None else np.repeat(_as_array(state.recent), rows, 0)
+    return repeated._replace(recent=recent, side=state.side * rows)
 
 
 def select(state: StepState, rows: Sequence[int]) -> StepState:
@@ -97,11 +103,11 @@ def select(state: StepState, rows: Sequence[int]) -> StepState:
         return expand(state, len(rows))
     index = rows[0] if len(rows) == 1 else np.asarray(rows)
     chosen = map_arrays(lambda array: array[index], state)
-    if not state.recent:
+    if state.recent is None:
         return chosen
-    return chosen._replace(
-        recent=tuple([state.recent[row] for row in rows]), side=tuple([state.side[row] for row in rows])
-    )
+    numbers = _as_array(state.recent)[index]
+    recent = StepHistory.of(numbers.tolist()) if len(rows) == 1 else numbers
+    return chosen._replace(recent=recent, side=tuple([state.side[row] for row in rows]))
 
 
 def join(states: Sequence[StepState]) -> StepState:
@@ -110,8 +116,14 @@ def join(states: Sequence[StepState]) -> StepState:
         return states[0]
     batches = [map_arrays(lambda array: array[None], state) if _is_single(state) else state for state in states]
     joined = map_arrays(lambda *arrays: np.concatenate(arrays), *batches)
-    recent = tuple([history for state in states for history in state.recent])
-    return joined._replace(recent=recent, side=tuple([memory for state in states for memory in state.side]))
+    histories = [_as_array(state.recent) for state in states if state.recent is not None]
+    recent = np.concatenate(histories) if histories else None
+    return joined._replace(recent=recent, side=tuple([memories for state in states for memories in state.side]))
+
+
+def _as_array(recent: StepHistory | NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the last tokens with a batch axis, (B, N + 1)."""
+    return np.array([recent.numbers], np.int64) if isinstance(recent, StepHistory) else recent
 
 
 def _is_single(state: StepState) -> bool:

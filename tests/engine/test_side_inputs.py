@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm.engine import state as states
+from charlstm.engine.buffers import BufferCache
 from charlstm.engine.side_inputs import SideInputTables
 from charlstm.engine.state import StepState
 from charlstm.nn.dropout import DropoutRng
@@ -33,14 +34,17 @@ class Stepped:
             torch.nn.init.normal_(weight)
         self._model = model
         self.tables = SideInputTables(model.to_tensors(), model.architecture)
-        self._buffers = self.tables.buffers()
+        self._buffers = BufferCache()
 
     def empty(self, batch):
-        h = np.zeros((batch, 3) if batch > 1 else 3, np.float32)
-        return StepState((((h,),),), None, *self.tables.empty(batch))
+        state = StepState((((np.zeros((batch, 3), np.float32),),),), None, *self.tables.empty(batch))
+        return states.select(state, [0]) if batch == 1 else state
 
     def step(self, tokens, state):
-        added, recent, side = self.tables.step(tokens, state, self._buffers)
+        one = tokens[0] if len(state.side) == 1 and np.ndim(tokens) else tokens
+        buffers = self._buffers.get(np.shape(one), self.tables.buffers)
+        added, recent, side = self.tables.step(one, state, buffers)
+        added = added.reshape(*np.shape(tokens), -1)
         return added.copy(), StepState(state.layers, None, recent, side, state.frozen)
 
     def in_torch(self, ids, frozen_from=None):
@@ -101,7 +105,8 @@ def test_a_memory_that_was_returned_is_never_written_to_again(slots):
         ways.append(added)
     assert np.array_equal(ways[0], ways[2])
     assert not np.array_equal(ways[0], ways[1])
-    assert state[1:] == before[1:]
+    assert np.array_equal(state.recent, before.recent)
+    assert state.side == before.side
 
 
 def test_selected_and_joined_texts_keep_their_histories():
@@ -114,3 +119,27 @@ def test_selected_and_joined_texts_keep_their_histories():
     for step in range(100, 120):
         added, state = stepped.step(ids[[2, 0, 0], step].numpy(), state)
         np.testing.assert_allclose(added, want[[2, 0, 0], step], atol=1e-5)
+
+
+@settings(max_examples=30)
+@given(shapes, st.lists(st.lists(st.integers(0, 5), min_size=2, max_size=6), min_size=1, max_size=4), st.integers(0, 9))
+def test_frozen_texts_are_read_as_each_alone_whoever_joins_and_leaves(shape, rounds, seed):
+    stepped, rng = Stepped(*shape), np.random.default_rng(seed)
+    state, alone = stepped.empty(3), [stepped.empty(1) for _ in range(3)]
+
+    def read(state, alone):
+        tokens = rng.integers(4, size=len(state.side))
+        added, state = stepped.step(tokens, state)
+        pairs = [stepped.step(token, text) for token, text in zip(tokens, alone, strict=True)]
+        np.testing.assert_allclose(added, [one for one, _ in pairs], atol=1e-5)
+        return state, [after for _, after in pairs]
+
+    for _ in range(30):
+        state, alone = read(state, alone)
+    state, alone = state._replace(frozen=True), [text._replace(frozen=True) for text in alone]
+    for rows in rounds:
+        rows = [row % len(alone) for row in rows]
+        state, alone = states.select(state, rows), [alone[row] for row in rows]
+        state, alone = states.join([state, states.expand(states.select(state, [1]), 2)]), [*alone, alone[1], alone[1]]
+        for _ in range(3):
+            state, alone = read(state, alone)

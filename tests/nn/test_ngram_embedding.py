@@ -45,7 +45,7 @@ def test_steps_and_windows_give_the_rows_of_the_definition(text, order, buckets)
     want = [rows_by_the_docstring(text[: end + 1], order, buckets) for end in range(len(text))]
     found, _ = looked_up(side, torch.tensor([text]), torch.zeros(1, order, dtype=torch.int64))
     assert found[0].tolist() == want
-    history = StepHistory.empty(order)
+    history = StepHistory.of([0] * (order + 1))
     for token, rows in zip(text, want, strict=True):
         history = history.append(token)
         assert side.step_rows(history, None, 0)[0] == rows

@@ -15,8 +15,9 @@ Letters as in `charlstm.nn`: K is the number of rows per token, N the length of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 from charlstm.nn.side_inputs.hashing import ngram_hashes
@@ -150,6 +151,29 @@ class SideInput(Schema, frozen=True, kw_only=True):
         """
         raise NotImplementedError
 
+    # ---- one step of many texts with frozen memories, in NumPy -------------------------------------------------------
+
+    def stack(self, memories: Sequence[Any]) -> Any:
+        """Return frozen memories in the form that `batch_rows` reads; None if rows have to be chosen by `step_rows`.
+
+        Args:
+            memories: of each text, or of a single one that all texts share.
+        """
+        return None
+
+    def batch_rows(self, history: BatchHistory, stacked: Any, vocab_size: int) -> NDArray[np.int64]:
+        """Choose the rows for one token of each text: `step_rows` with frozen memories.
+
+        Args:
+            history: the tokens and those before them.
+            stacked: what `stack` returned.
+            vocab_size: V.
+
+        Returns:
+            Row indices, (K, B).
+        """
+        raise NotImplementedError
+
     # ---- size, growth, automatic settings ---------------------------------------------------------------------------
 
     def memory_bytes(self) -> int:
@@ -230,27 +254,52 @@ class WindowHistory:
 
 
 class StepHistory(NamedTuple):
-    """The last N tokens of one text; immutable."""
+    """The last tokens of one text; immutable."""
 
     numbers: tuple[int, ...]
-    """Ids plus 1, 0 before the start of the text, the newest first, (N,)."""
+    """Ids plus 1, 0 before the start of the text, the newest first, (N + 1,)."""
     hashes: tuple[int, ...]
     """Hashes of the n-grams of 2, 3, …, N tokens that end at the newest token."""
     previous: tuple[int, ...]
     """The hashes of the previous step."""
 
     @classmethod
-    def empty(cls, length: int) -> StepHistory:
-        """Return the history before any text.
+    def of(cls, numbers: Sequence[int]) -> StepHistory:
+        """Return the history of a text by its last tokens.
 
         Args:
-            length: N.
+            numbers: see above, (N + 1,).
         """
-        numbers = (0,) * length
-        hashes = tuple(ngram_hashes(numbers))
-        return cls(numbers, hashes, hashes)
+        return cls(tuple(numbers), tuple(ngram_hashes(numbers[:-1])), tuple(ngram_hashes(numbers[1:])))
 
     def append(self, token: int) -> StepHistory:
         """Return the history with one more token."""
         numbers = (token + 1, *self.numbers[:-1])
-        return StepHistory(numbers, tuple(ngram_hashes(numbers)), self.hashes)
+        return StepHistory(numbers, tuple(ngram_hashes(numbers[:-1])), self.hashes)
+
+
+class BatchHistory:
+    """The last tokens of B texts: `StepHistory` in NumPy.
+
+    Args:
+        numbers: ids plus 1, 0 before the start of a text, the newest first, (B, N + 1), 64-bit integers.
+
+    Attributes:
+        numbers: see above.
+        hashes: of the n-grams of 2, 3, …, N tokens that end at the newest token, each (B,).
+    """
+
+    def __init__(self, numbers: NDArray[np.int64]) -> None:
+        self.numbers, self.hashes = numbers, list(ngram_hashes(numbers[:, :-1].T))
+
+    @cached_property
+    def texts(self) -> list[StepHistory]:
+        """The history of each text."""
+        previous = list(ngram_hashes(self.numbers[:, 1:].T))
+        columns = self.numbers.tolist(), self._by_text(self.hashes), self._by_text(previous)
+        return [StepHistory(*map(tuple, text)) for text in zip(*columns, strict=True)]
+
+    def _by_text(self, hashes: Sequence[NDArray[np.int64]]) -> list[list[int]]:
+        return [list(text) for text in zip(*(each.tolist() for each in hashes), strict=True)] or [[]] * len(
+            self.numbers
+        )

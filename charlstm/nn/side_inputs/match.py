@@ -19,12 +19,20 @@ compression"; in language models Akyürek et al. 2024, "In-context language lear
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from msgspec import Meta
 
-from charlstm.nn.side_inputs.base import FEW_TOKENS, Memory, SideInput, StepHistory, TextFacts, WindowHistory
+from charlstm.nn.side_inputs.base import (
+    FEW_TOKENS,
+    BatchHistory,
+    Memory,
+    SideInput,
+    StepHistory,
+    TextFacts,
+    WindowHistory,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -167,6 +175,26 @@ class MatchMemory(SideInput, frozen=True, kw_only=True):
             slot = blocks[k * blocks_per_order + index][offset]
             rows.append(k * (vocab_size + 1) + self.number(slot, current))
         return rows, blocks
+
+    # ---- one step of many texts with frozen memories, in NumPy -------------------------------------------------------
+
+    def stack(self, memories: Sequence[list[array[int]]]) -> NDArray[np.int32]:
+        """See `SideInput`: slots (B, K, R), or (1, K, R) where all texts share them; R up to the end of a block."""
+        import numpy as np  # only here: the command line reads the settings above without it
+
+        joined = [np.frombuffer(b"".join(memory), np.int32) for memory in memories]
+        return np.stack(joined).reshape(len(memories), len(self.match_orders), -1)
+
+    def batch_rows(self, history: BatchHistory, stacked: NDArray[np.int32], vocab_size: int) -> NDArray[np.int64]:
+        """See `SideInput`."""
+        import numpy as np
+
+        texts, rows = np.arange(len(stacked)), []  # one index stands for all texts
+        for k, order in enumerate(self.match_orders):
+            hashes = history.hashes[order - 2]
+            slots = stacked[texts, k, hashes % self.match_slots].astype(np.int64)
+            rows.append(k * (vocab_size + 1) + self.number(slots, hashes))
+        return np.stack(rows)
 
     # ---- all: on Python integers, 64-bit tensors or nodes of a graph -------------------------------------------------
 

@@ -13,15 +13,25 @@ Source: Bojanowski et al. 2017 (fastText); for byte-level language models Pagnon
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from msgspec import Meta
 
-from charlstm.nn.side_inputs.base import FEW_TOKENS, Memory, SideInput, StepHistory, TextFacts, WindowHistory
+from charlstm.nn.side_inputs.base import (
+    FEW_TOKENS,
+    BatchHistory,
+    Memory,
+    SideInput,
+    StepHistory,
+    TextFacts,
+    WindowHistory,
+)
 from charlstm.schemas import Fraction
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -87,6 +97,16 @@ class NgramEmbedding(SideInput, frozen=True, kw_only=True):
     ) -> tuple[list[int], Any]:
         """See `SideInput`."""
         return [hashed % self.ngram_buckets for hashed in history.hashes[: self.ngram_order - 1]], None
+
+    def stack(self, memories: Sequence[Any]) -> Any:
+        """See `SideInput`: there is no memory."""
+        return ()
+
+    def batch_rows(self, history: BatchHistory, stacked: Any, vocab_size: int) -> NDArray[np.int64]:
+        """See `SideInput`."""
+        import numpy as np  # only here: the command line reads the settings above without it
+
+        return np.stack(history.hashes[: self.ngram_order - 1]) % self.ngram_buckets
 
     @classmethod
     def plan(cls, text: TextFacts) -> Mapping[str, tuple[Any, str]]:
