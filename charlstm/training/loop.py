@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -32,7 +32,6 @@ from charlstm.sampling.choose_min_p import LEAST_BEGUN, choose_min_p
 from charlstm.training import snapshot
 from charlstm.training.batches import Batch, make_batches
 from charlstm.training.beginning import ALONE, NEW, Beginning, Session, TrainingText
-from charlstm.training.budget import TrainingClock, progress
 from charlstm.training.diagnosis import diagnose
 from charlstm.training.distributed import SyncedStep
 from charlstm.training.extracts import extract
@@ -45,24 +44,12 @@ from charlstm.training.rollback import LastGood
 from charlstm.training.saving import RunFiles
 from charlstm.training.snapshot import Cursor, TrainState
 from charlstm.training.step import TrainStep
+from charlstm.training.timetable import Timetable
 from charlstm.training.validation import Validation
 from charlstm.training.weight_variant import WeightVariant, use_weights
 
-_PREVIEW_EVERY = 0.1
-"""Share of the budget between previews, and before the first one: an untrained network writes only spaces."""
-_LATEST_START = 0.99
-"""The share of the budget at which the schedule begins, at the latest."""
-_NEARLY_OVER = 0.97
-"""Share of the budget after which no evaluation starts, because the final one is near."""
-_EVALUATIONS = 20
-"""Evaluations in a time budget, unless they would take more than their share of it."""
-_EVALUATION_SHARE, _VALIDATION_SHARE = 0.03, 0.015
-"""The most of a time budget that all evaluations take, but for the last; and that scoring the validation text takes."""
-_WRITING_SHARE, _UNSEEN = 0.03, 20_000
-"""The most of a time budget that is spent on the min-p with which the network writes best; and tokens of unseen text
-that its writing is compared with."""
-_SAVE_EVERY, _SAVE_SHARE = 30.0, 0.02
-"""Seconds between saves of what is needed to resume, and the most of the time that they take, but for the last."""
+_UNSEEN = 20_000
+"""Tokens of unseen text that a network's writing is compared with."""
 _LOSS_MEMORY = 0.98
 """Decay of the running mean of the training loss, per step."""
 _Reason = Literal["finished", "interrupted", "early", "diverged"]
@@ -125,12 +112,9 @@ class Training:
             self.cursor = Cursor.from_json(beginning.resume.cursor)
             snapshot.restore(beginning.resume.tensors, self._train_state(self._states))
             self._states = [ranks.shard(state) for state in self._states]
-        self._clock = TrainingClock(self.cursor.seconds)
-        self._spent = 0.0 if session.begun is None else ranks.broadcast_value(time.monotonic() - session.begun)
-        self._took = {"evaluation": 0.0, "preview": 0.0, "save": 0.0}  # seconds, the last time
-        self._least_reserve = self.cursor.reserve
-        self._last_preview = self._progress()
-        self.cursor.evaluated_share = min(self.cursor.evaluated_share, self._last_preview)
+        spent = 0.0 if session.begun is None else ranks.broadcast_value(time.monotonic() - session.begun)
+        self._times = Timetable(config, self._batches.passes, self.cursor, spent=spent, agree=ranks.broadcast_value)
+        self.cursor.evaluated_share = min(self.cursor.evaluated_share, self._share)
 
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         """Train until the budget ends, and write ``metrics.jsonl``.
@@ -175,7 +159,7 @@ class Training:
             if self.tokenizer.kind == "byte":  # what is no text may have no characters
                 size = len(self._val_ids), len(self._val_ids)
             bits, by_frequency = (bits_per_char(loss, *size) for loss in (cursor.best_val_loss, by_frequency))
-        return Outcome(cursor.tokens / len(self._train_ids), self._clock.seconds, bits, by_frequency)
+        return Outcome(cursor.tokens / len(self._train_ids), self._seconds, bits, by_frequency)
 
     def baselines(self, is_late: Callable[[], bool] = lambda: False) -> dict[str, float]:
         """Return what the validation text costs without a network; nothing for a network that reads both sides.
@@ -200,7 +184,7 @@ class Training:
             carried = None if self._batches.shuffled else self._states[self._last_batch.group]
             if self.ranks.broadcast_value(self._train_step.has_diverged(self._last_batch, carried)):
                 raise DivergedError(f"the weights are out of range at step {self.cursor.step}")
-        self.cursor.seconds, self.cursor.reserve = self._clock.seconds, self._reserve()
+        self.cursor.seconds, self.cursor.reserve = self._seconds, self._times.reserve
         state = self._train_state([self.ranks.gather_rows(state) for state in self._states])
         return self.ranks.on_rank_zero(lambda: self._files.save_resume(snapshot.capture(state), self.cursor))
 
@@ -210,7 +194,7 @@ class Training:
         yield Started(self.run.name, step, *sizes, command=self._command, machine=self._machine)
         if self._notice:
             yield Notice(step, self._notice)
-        if step and self._progress() >= 1.0:
+        if step and self._share >= 1.0:
             budgets = ((name, getattr(self.run.train, name)) for name in BUDGETS)
             given = ", ".join(f"`{name}={value:g}`" for name, value in budgets if value is not None)
             yield Notice(step, f"The budget is used up ({given}); a larger one continues.")
@@ -220,15 +204,15 @@ class Training:
         cursor = self.cursor
         if cursor.evaluated != cursor.step:
             return None
-        if self._progress() >= 1.0:
-            return (Stopped(cursor.step, "finished", cursor.best_val_loss, self._clock.seconds),)
+        if self._share >= 1.0:
+            return (Stopped(cursor.step, "finished", cursor.best_val_loss, self._seconds),)
         if not self._out_of_patience():
             return None
         text = (
             f"It stopped early, after {cursor.stale_evals} evaluations without progress; "
             "a new run can begin from its weights."
         )
-        return Notice(cursor.step, text), Stopped(cursor.step, "early", cursor.best_val_loss, self._clock.seconds)
+        return Notice(cursor.step, text), Stopped(cursor.step, "early", cursor.best_val_loss, self._seconds)
 
     def _train(self, stop: Callable[[], bool]) -> Iterator[Event]:
         self.model.train()
@@ -265,7 +249,7 @@ class Training:
         """Go back to the last good state and return what is to be said; None if that is not wanted, or not any more."""
         if self._last_good is None:
             return None
-        self.cursor.seconds = self._clock.seconds
+        self.cursor.seconds = self._seconds
         cursor = self._last_good.go_back(self._train_state(self._states), self.cursor)
         if cursor is None:
             return None
@@ -277,16 +261,15 @@ class Training:
         cursor, last_save = self.cursor, time.monotonic()
         reason = yield from self._judge(stop)  # a signal may have ended the previous session before an evaluation
         for batch in self._batches.start_from(cursor.epoch, cursor.index):
-            if reason is not None or self._progress() >= 1.0:
+            if reason is not None or self._share >= 1.0:
                 break
-            interval = self.run.train.save_every or max(_SAVE_EVERY, self._took["save"] / _SAVE_SHARE)
-            save_due = time.monotonic() - last_save >= interval
+            save_due = time.monotonic() - last_save >= self._times.save_interval
             done, synced = self._step(batch, stop, save_due, threads)
             yield done
             _check_finite(done)
             reason = "interrupted" if synced.stop else (yield from self._judge(stop))
             if synced.save and reason is None:
-                with self._on_the_clock("save"):
+                with self._times.doing("save"):
                     yield self.save_resume()
                     self._keep_good_state()
                 last_save = time.monotonic()
@@ -294,34 +277,27 @@ class Training:
 
     def _judge(self, stop: Callable[[], bool]) -> Generator[Event, None, _Reason | None]:
         """Evaluate or write a preview where one is due; return why training ends here, or None if it continues."""
-        if self._evaluation_due():
-            with self._on_the_clock("evaluation"):
+        # A network that was trained before may be better than after any step.
+        before_first_step = self._fine_tuned and bool(len(self._val_ids))
+        if self._times.evaluation_due(self.cursor, before_first_step=before_first_step):
+            with self._times.doing("evaluation"):
                 complete = yield from self._evaluate(stop)
             if not complete:
                 return "interrupted"
-        elif self._preview_due():
-            with self._on_the_clock("preview"):
+        elif self._wants_previews() and self._times.preview_due(self.cursor):
+            with self._times.doing("preview"):
                 yield from self._preview()
         return "early" if self._out_of_patience() else None
-
-    @contextmanager
-    def _on_the_clock(self, work: str) -> Iterator[None]:
-        """Count the time of a ``with`` block as training time, and remember it as that of such work."""
-        start = time.perf_counter()
-        yield
-        self._took[work] = self.ranks.broadcast_value(time.perf_counter() - start)
-        self._clock.add(self._took[work])
 
     def _step(
         self, batch: Batch, stop: Callable[[], bool], save_due: bool, threads: AdaptiveThreads
     ) -> tuple[StepDone, SyncedStep]:
         """Take one step, combine its result with that of the other ranks, and advance the cursor."""
-        share, start, self._last_batch = self._progress(), time.perf_counter(), batch
+        share, start, self._last_batch = self._share, time.perf_counter(), batch
         if not self.cursor.step:
-            self.cursor.first_share = min(share, _LATEST_START)
-        # From the first step on: a schedule that had begun before would cut off the beginning of the warm-up.
-        done = (share - self.cursor.first_share) / (1.0 - self.cursor.first_share)
-        lr = self.cursor.lr_scale * self.run.train.lr * schedule(max(0.0, done), self.run.train.warmup)
+            self._times.start_schedule(self.cursor)
+        rate = schedule(self._times.schedule_share(self.cursor), self.run.train.warmup)
+        lr = self.cursor.lr_scale * self.run.train.lr * rate
         carried = None if self._batches.shuffled else self._states[batch.group]
         result = self._train_step(batch, carried, lr)
         if not self._batches.shuffled:
@@ -330,7 +306,7 @@ class Training:
         synced = self.ranks.sync_step(result.loss, elapsed, stop(), save_due)
         threads.after_step(elapsed)
         self._count(batch, synced)
-        cursor, seconds = self.cursor, self._clock.seconds
+        cursor, seconds = self.cursor, self._seconds
         return StepDone(cursor.step, share, synced.loss, lr, result.grad_norm, cursor.tokens, seconds), synced
 
     def _count(self, batch: Batch, synced: SyncedStep) -> None:
@@ -338,7 +314,7 @@ class Training:
         cursor.step += 1
         cursor.epoch, cursor.index = batch.epoch, batch.index + 1
         cursor.tokens += batch.tokens
-        self._clock.add_step(synced.seconds)
+        self._times.clock.add_step(synced.seconds)
         mean = _LOSS_MEMORY * cursor.train_loss + (1 - _LOSS_MEMORY) * synced.loss
         cursor.train_loss = synced.loss if cursor.step == 1 else mean
         if self._ema is not None:
@@ -366,14 +342,14 @@ class Training:
             )
             if text:
                 yield Notice(self.cursor.step, text)
-        yield Stopped(self.cursor.step, reason, self.cursor.best_val_loss, self._clock.seconds)
+        yield Stopped(self.cursor.step, reason, self.cursor.best_val_loss, self._seconds)
 
     def _choose_min_p(self, stop: Callable[[], bool]) -> None:
         """Measure with which min-p the saved model writes best, and store it."""
         if self.run.model.bidirectional or self.run.data.lists_records or not len(self._val_ids):
             return
         unseen = self.tokenizer.decode(self._val_ids[:_UNSEEN].tolist())
-        deadline = time.monotonic() + _WRITING_SHARE * (self.run.train.max_time or math.inf)
+        deadline = time.monotonic() + self._times.writing_seconds
 
         def choose(saved: Checkpoint) -> float | None:
             engine = load_engine(saved)
@@ -392,21 +368,7 @@ class Training:
 
     def _diverged(self, what: str) -> Stopped:
         saved = "what was saved before it is kept" if self._files.exist else "it came before the first checkpoint"
-        return Stopped(self.cursor.step, "diverged", self.cursor.best_val_loss, self._clock.seconds, f"{what}; {saved}")
-
-    def _evaluation_due(self) -> bool:
-        cursor = self.cursor
-        share, train = self._progress(), self.run.train
-        if cursor.evaluated == cursor.step or share >= _NEARLY_OVER:
-            return False
-        if not cursor.step:  # a network that was trained before may be better than after any step
-            return self._fine_tuned and bool(len(self._val_ids))
-        if train.eval_every is not None:
-            return cursor.step % train.eval_every == 0
-        interval = 1 / _EVALUATIONS
-        if train.max_time is not None:
-            interval = max(interval, self._took["evaluation"] / (_EVALUATION_SHARE * train.max_time))
-        return share >= cursor.evaluated_share + interval
+        return Stopped(self.cursor.step, "diverged", self.cursor.best_val_loss, self._seconds, f"{what}; {saved}")
 
     def _evaluate(self, stop: Callable[[], bool]) -> Generator[Event, None, bool]:
         """Score the validation text with the better of last and averaged weights; save the model if it is the best.
@@ -417,19 +379,20 @@ class Training:
         cursor = self.cursor
         self.ranks.broadcast_weights(self.model)
         if not len(self._val_ids):
-            cursor.evaluated, cursor.evaluated_share = cursor.step, self._progress()
+            cursor.evaluated, cursor.evaluated_share = cursor.step, self._share
             yield self._save_model(self._unscored(), None, None)
             yield from self._preview()
             return True
-        seconds = _VALIDATION_SHARE * (self.run.train.max_time or math.inf)
         ema = self._ema if cursor.step else None  # of no step there is no average
         chosen = self.ranks.on_rank_zero(
-            lambda: self._validation.choose(self.model, ema, stop, tokens=cursor.val_tokens, seconds=seconds)
+            lambda: self._validation.choose(
+                self.model, ema, stop, tokens=cursor.val_tokens, seconds=self._times.validation_seconds
+            )
         )
         if chosen is None:
             return False
         variant, val_loss, cursor.val_tokens = chosen
-        cursor.evaluated, cursor.evaluated_share = cursor.step, self._progress()
+        cursor.evaluated, cursor.evaluated_share = cursor.step, self._share
         if not math.isfinite(val_loss):
             raise DivergedError(f"the validation loss is {val_loss} at step {cursor.step}")
         # Of a text in which characters are spread evenly over the tokens.
@@ -441,7 +404,7 @@ class Training:
         if best:
             cursor.best_val_loss = val_loss
         train_loss = cursor.train_loss if cursor.step else None
-        yield EvalDone(cursor.step, train_loss, val_loss, bits, variant.weights, best, self._clock.seconds)
+        yield EvalDone(cursor.step, train_loss, val_loss, bits, variant.weights, best, self._seconds)
         if best:
             yield self._save_model(variant, val_loss, bits)
         yield from self._preview()
@@ -452,23 +415,19 @@ class Training:
         return WeightVariant("ema" if self._ema and self.cursor.evaluated >= 0 else "last")
 
     def _save_model(self, variant: WeightVariant, val_loss: float | None, bits: float | None) -> CheckpointSaved:
-        self.cursor.seconds = self._clock.seconds
+        self.cursor.seconds = self._seconds
         with use_weights(variant, self.model, self._ema):
             tensors = self.model.to_tensors() if self.ranks.is_rank_zero else {}
         return self.ranks.on_rank_zero(lambda: self._files.save_model(tensors, self.cursor, variant, val_loss, bits))
-
-    def _preview_due(self) -> bool:
-        progress = self._progress()
-        return self._wants_previews() and self._last_preview + _PREVIEW_EVERY <= progress < _NEARLY_OVER
 
     def _wants_previews(self) -> bool:
         return self.run.train.preview > 0 and self._write_preview is not None
 
     def _preview(self) -> Iterator[Event]:
         write = self._write_preview
-        if write is None or not self._wants_previews() or self._progress() < _PREVIEW_EVERY:
+        if write is None or not self._wants_previews() or self._times.too_early_for_preview(self.cursor):
             return
-        self._last_preview = self._progress()
+        self._times.previewed(self.cursor)
         passage = self._passage(self.run.train.preview)
 
         def text() -> tuple[str, str]:
@@ -489,23 +448,15 @@ class Training:
     def _out_of_patience(self) -> bool:
         return bool(self.run.train.patience) and self.cursor.stale_evals >= self.run.train.patience
 
-    def _progress(self) -> float:
-        epochs = self._batches.passes(self.cursor.epoch, self.cursor.index)
-        return progress(
-            self.run.train,
-            seconds=self._clock.seconds,
-            steps=self.cursor.step,
-            epochs=epochs,
-            reserve=self._reserve(),
-        )
+    @property
+    def _share(self) -> float:
+        """The share of the budget that is used."""
+        return self._times.share(self.cursor)
 
-    def _reserve(self) -> float:
-        """Return the seconds of a time budget that are not for training.
-
-        They are never fewer than at the end of the last session: a run that has used up its budget stays finished.
-        """
-        writing = _WRITING_SHARE * (self.run.train.max_time or 0.0)
-        return max(self._least_reserve, self._spent + self._took["evaluation"] + self._took["save"] + writing)
+    @property
+    def _seconds(self) -> float:
+        """Seconds of training over all sessions."""
+        return self._times.clock.seconds
 
     def _train_state(self, states: list[State | None]) -> TrainState:
         return TrainState(self._train_step, self._ema, states, self._generator, self.run.data.batch_size)
