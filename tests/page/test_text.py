@@ -24,6 +24,7 @@ from charlstm.sampling.filters import apply_filters
 from charlstm.sampling.position import prefill
 from charlstm.sampling.repeats import Repeats
 from charlstm.tokenizers import ByteTokenizer, CharTokenizer
+from charlstm.tokenizers.equivalent import known_form
 from charlstm.tokenizers.train_sentencepiece import train
 from tests.page.node import evaluate, needs_node
 from tests.page.test_engine import checkpoint
@@ -71,6 +72,22 @@ def test_texts_are_encoded_and_decoded_as_in_python():
             ids = tokenizer.encode(text).tolist()
             assert ours["ids"] == ids, (tokenizer.kind, text[:40])
             assert ours["text"] == tokenizer.decode(ids)
+
+
+def test_text_is_in_the_canonical_form_that_an_alphabet_knows():
+    letters, rng = list("aée\u0301\u0323각\u1100\u1161\u11a8x\n"), np.random.default_rng(1)
+    cases = [
+        (sorted(set(rng.choice(letters, rng.integers(1, 12)))), "".join(rng.choice(letters, rng.integers(1, 20))))
+        for _ in range(2000)
+    ]
+    script = """
+    const { knownForm } = await import(`${page}/engine/equivalent.js`);
+    const known = ([alphabet, text]) => knownForm(Array.from(text), new Set(alphabet)).join("");
+    console.log(JSON.stringify(given.map(known)));
+    """
+    answers = evaluate(script, cases)
+    assert answers == [known_form(CharTokenizer(alphabet), text) for alphabet, text in cases]
+    assert sum(answer != text for answer, (_, text) in zip(answers, cases, strict=True)) > 50
 
 
 def test_bytes_wait_until_they_are_a_character_and_others_are_replaced():

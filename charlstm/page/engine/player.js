@@ -7,6 +7,7 @@
 import { BidirectionalNetwork } from "./bidirectional.js";
 import { readCheckpoint } from "./checkpoint.js";
 import { writeInCouplets } from "./couplets.js";
+import { knownForm } from "./equivalent.js";
 import { fan } from "./fan.js";
 import { fill } from "./fill.js";
 import { logSoftmax, NO_FILTER } from "./filters.js";
@@ -203,7 +204,7 @@ export class Player {
   async *learn({ model, text, seconds }, signal) {
     const { checkpoint, tokenizer } = this.load(model);
     const known = new Set(tokenizer.vocabulary);
-    const characters = Array.from(text);
+    const characters = knownForm(Array.from(text), known);
     const kept = tokenizer.kind === "char" && tokenizer.unknown === null ? characters.filter((each) => known.has(each)) : characters;
     const learning = lesson(checkpoint, tokenizer.encode(kept.join("")), seconds, () => performance.now());
     const breathe = breather(signal);

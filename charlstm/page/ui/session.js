@@ -4,6 +4,7 @@
  *
  * Places count characters (code points).
  */
+import { knownForm, sequenceStart } from "../engine/equivalent.js";
 import { mixedVocabulary } from "../engine/mix.js";
 import { marksOf } from "./marks.js";
 import { append, branch, branches, choose, chooseById, edit, flat, forks, mark, path, prune, onId, textOf, treeOf, TYPED } from "./tree.js";
@@ -117,7 +118,7 @@ export class Session {
   /** @param {string} typed @param {string} drawn what the network has written after it */
   begin(typed, drawn = "") {
     this.stop();
-    const root = treeOf(typed);
+    const root = treeOf(this.known(Array.from(typed)).join(""));
     const written = Array.from(drawn);
     const marks = written.map(() => ({ ...TYPED, drawn: true }));
     this.commit(append(root, root.id, written, marks), root.characters.length + written.length);
@@ -136,7 +137,10 @@ export class Session {
     this.stop();
     const now = performance.now();
     const goesOn = now - this.lastTyped < TYPING && this.past.length > 0;
-    this.commit(edit(this.root, from, to, characters), from + characters.length, !goesOn);
+    const all = [...this.characters().slice(0, from), ...characters];
+    const start = sequenceStart(all, from); // before an accent that was typed alone
+    const written = this.known(all.slice(start));
+    this.commit(edit(this.root, start, to, written), start + written.length, !goesOn);
     this.lastTyped = now;
     this.rescore();
   }
@@ -458,6 +462,11 @@ export class Session {
       this.here = { at, next };
       this.changed();
     });
+  }
+
+  /** Characters in the canonical form that the network knows. @param {string[]} characters */
+  known(characters) {
+    return this.facts.kind === "char" || this.mix ? knownForm(characters, new Set(this.vocabulary)) : characters;
   }
 
   /** A character of the text that the network does not know, if there is one. @returns {{character: string, at: number} | null} */

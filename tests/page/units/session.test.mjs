@@ -80,6 +80,20 @@ test("a character that the network does not know is told before anything is aske
   assert.equal(asked.length, 0);
 });
 
+test("what is typed in another canonical form is written in the network's", async () => {
+  const { session } = await opened();
+  session.models[0].vocabulary = ["a", "e", "\u00e9", "o", "\u0308"];
+  session.type(0, 0, ["a", "e", "\u0301"]);
+  assert.equal(session.text, "a\u00e9");
+  session.begin("ae");
+  session.type(2, 2, ["\u0301"]); // the accent alone
+  assert.equal(session.text, "a\u00e9");
+  assert.equal(session.caret, 2);
+  session.type(1, 2, ["\u00f6"]);
+  assert.equal(session.text, "ao\u0308");
+  assert.equal(session.caret, 3);
+});
+
 test("what is asked for has the rules that are set and that the network can keep to", async () => {
   const { session, asked } = await opened();
   session.settings.length = 1;
