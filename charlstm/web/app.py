@@ -39,13 +39,14 @@ COMPUTED: dict[str, _Handler] = {
 """What takes a JSON body, and computes."""
 
 
-def application(desk: Desk, turns: Turns, access: Access) -> ASGIApp:
+def application(desk: Desk, turns: Turns, access: Access, crowded: Callable[[], bool]) -> ASGIApp:
     """Make the application.
 
     Args:
         desk: the networks.
         turns: who may compute.
         access: who may ask.
+        crowded: whether there are too many to be answered now.
 
     Returns:
         The application behind its guard.
@@ -63,7 +64,7 @@ def application(desk: Desk, turns: Turns, access: Access) -> ASGIApp:
     routes += [Route(path, _telling(answer)) for path, answer in told.items()]
     app = Starlette(routes=routes, exception_handlers=dict.fromkeys(_CAUGHT, error_response))
     app.router.redirect_slashes = False
-    return Guard(app, access)
+    return Guard(app, access, crowded)
 
 
 _CAUGHT: tuple[Any, ...] = (HTTPException, CharlstmError, Exception)

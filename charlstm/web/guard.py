@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -83,10 +84,11 @@ class Guard:
     Args:
         app: the application.
         access: who may ask.
+        crowded: whether there are too many to be answered now.
     """
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
-        self._app, self._access = app, access
+    def __init__(self, app: ASGIApp, access: Access, crowded: Callable[[], bool]) -> None:
+        self._app, self._access, self._crowded = app, access, crowded
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request, and pass it on."""
@@ -99,6 +101,8 @@ class Guard:
             more["Access-Control-Allow-Origin"] = origin
         reply: ASGIApp = self._app
         try:
+            if self._crowded():
+                raise Refusal(503, "Too many are connected; try again soon.", "busy", connection="close")
             self._check_sender(scope, headers)
             if scope["method"] == "OPTIONS" and origin in self._access.origins:
                 wanted = headers.get("access-control-request-headers", "content-type")

@@ -64,7 +64,7 @@ class Server(uvicorn.Server):
         self.turns = Turns()
         super().__init__(
             uvicorn.Config(
-                application(desk, self.turns, access),
+                application(desk, self.turns, access, self._crowded),
                 http=_Connection,
                 loop="asyncio",
                 ws="none",
@@ -74,11 +74,13 @@ class Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                limit_concurrency=CONNECTIONS,
                 timeout_keep_alive=30,
                 timeout_graceful_shutdown=1,
             )
         )
+
+    def _crowded(self) -> bool:
+        return len(self.server_state.connections) > CONNECTIONS
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop what computes; let streams say so; close the connections of those who do not read it."""

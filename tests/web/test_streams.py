@@ -213,6 +213,23 @@ def test_there_is_a_last_place(monkeypatch: pytest.MonkeyPatch) -> None:
             connection.close()
 
 
+def test_too_many_connections_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "CONNECTIONS", 3)
+    with running(slow()) as server:
+        others = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3)]
+        while len(server.server.server_state.connections) < 3:
+            time.sleep(0.01)
+        refused = server.ask("GET", "/health")
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        assert refused.json()["error"]["code"] == "busy"
+        others.pop().close()
+        while len(server.server.server_state.connections) > 2:
+            time.sleep(0.01)
+        assert server.ask("GET", "/health").status == 200
+        for connection in others:
+            connection.close()
+
+
 def test_at_the_end_streams_say_that_they_were_stopped() -> None:
     with running(slow()) as server:
         page = ask_for(server, "/api/generate", text="abc", length=5000, rows=2, **SETTINGS)
