@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 LATEST = "latest"
@@ -41,7 +42,7 @@ def clean_name(text: str) -> str:
     """Turn any text into the beginning of an allowed name; ``-`` and a number are to follow."""
     name = "".join(character if _allowed(character) else "-" for character in text).lstrip(".- ")
     name = name[: LONGEST - _ROOM_FOR_NUMBER].encode()[: _LONGEST_BYTES - _ROOM_FOR_NUMBER].decode(errors="ignore")
-    name = name.rstrip(".- ")
+    name = re.sub(r"-(\d+)$", r"_\1", name.rstrip(".- "))  # books-1-1 would look like a run of a run: books_1-1
     return name if name_fault(f"{name}-1") is None else "run"
 
 

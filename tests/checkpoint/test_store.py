@@ -78,7 +78,12 @@ def test_names_that_are_not_allowed(store: Store, name: str) -> None:
 def test_any_text_becomes_the_beginning_of_an_allowed_name(text: str) -> None:
     assert name_fault(f"{clean_name(text)}-123456789") is None
     if name_fault(text) is None and len(text.encode()) <= 90:
-        assert clean_name(text).rstrip("-") == text.rstrip(".- ")
+        assert clean_name(text).rstrip("-").replace("_", "-") == text.rstrip(".- ").replace("_", "-")
+
+
+@pytest.mark.parametrize(("text", "name"), [("books-1", "books_1"), ("a-b-12", "a-b_12"), ("b2", "b2"), ("-7", "7")])
+def test_a_text_that_is_named_like_a_run_does_not_make_a_run_of_a_run(text: str, name: str) -> None:
+    assert clean_name(text) == name
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
