@@ -109,7 +109,12 @@ class SideBuffers:
         self._stacked: dict[str, Any] = {}
 
     def stacked(self, tables: Sequence[tuple[SideInput, Array]], state: StepState) -> dict[str, Any]:
-        """Return the memories of all texts together, by side input; nothing unless they are frozen."""
+        """Return the memories of all texts together, by side input; nothing unless they are frozen.
+
+        Args:
+            tables: the side inputs with their tables.
+            state: the state that has the memories.
+        """
         if not state.frozen:
             return {}
         first, *others = state.side

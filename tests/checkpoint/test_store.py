@@ -100,7 +100,7 @@ def test_numbers_go_up(store: Store) -> None:
     assert [store.create(None, "english", False).name for _ in range(3)] == ["english-1", "english-2", "english-3"]
     store.remove("english-2")
     assert store.create(None, "english", False).name == "english-4"  # not 2: a number never comes to mean another run
-    assert store.create(None, "english-4", False).name == "english-4-1"
+    assert store.create(None, "english-4", False).name == "english_4-1"
     assert store.create(None, "../../etc/passwd", False).parent == store.root
     assert store.create(None, "", False).name == "run-1"
 

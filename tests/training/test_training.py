@@ -515,8 +515,9 @@ def test_evaluations_come_by_share_of_a_time_budget_and_take_little_of_it(
         return choose(*args, **options)
 
     monkeypatch.setattr(trained._validation, "choose", take_long)
-    monkeypatch.setattr("charlstm.training.loop.time.perf_counter", lambda: now[0])
-    monkeypatch.setattr(trained._clock, "add_step", lambda elapsed: trained._clock.add(2.0))
+    clock = trained._times.clock
+    monkeypatch.setattr("charlstm.training.timetable.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr(clock, "add_step", lambda elapsed: clock.add(2.0))
     events = run_through(trained)
     assert events[-1].reason == "finished"
     assert abs(len(scores(events)) - 1 - evaluations) <= 1
@@ -527,11 +528,11 @@ def test_evaluations_come_by_share_of_a_time_budget_and_take_little_of_it(
 def test_the_time_before_training_is_part_of_the_budget(tmp_path):
     budget = {"max_steps": None, "max_time": 1.0}
     begun = training(tmp_path / "a", train=budget, begun=time.monotonic() - 0.4)
-    begun._clock.seconds = 0.3
-    assert begun._progress() == pytest.approx(0.5, abs=0.05)
+    begun._times.clock.seconds = 0.3
+    assert begun._share == pytest.approx(0.5, abs=0.05)
     late = training(tmp_path / "b", train=budget, begun=time.monotonic() - 60)
-    late._clock.seconds = 0.25
-    assert late._progress() == pytest.approx(0.5), "half of it is left to train in any case"
+    late._times.clock.seconds = 0.25
+    assert late._share == pytest.approx(0.5), "half of it is left to train in any case"
 
 
 def test_a_run_that_has_used_up_its_time_is_finished_whenever_it_is_resumed(tmp_path):
