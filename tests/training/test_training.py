@@ -525,12 +525,13 @@ def test_evaluations_come_by_share_of_a_time_budget_and_take_little_of_it(
     assert each_takes == 60 or events[-1].seconds > 1900.0
 
 
-def test_the_time_before_training_is_part_of_the_budget(tmp_path):
+def test_the_time_before_training_is_part_of_the_budget(tmp_path, monkeypatch):
+    monkeypatch.setattr("charlstm.training.loop.time.monotonic", lambda: 100.0)
     budget = {"max_steps": None, "max_time": 1.0}
-    begun = training(tmp_path / "a", train=budget, begun=time.monotonic() - 0.4)
+    begun = training(tmp_path / "a", train=budget, begun=99.6)
     begun._times.clock.seconds = 0.3
-    assert begun._share == pytest.approx(0.5, abs=0.05)
-    late = training(tmp_path / "b", train=budget, begun=time.monotonic() - 60)
+    assert begun._share == pytest.approx(0.3 / (1.0 - 0.4 - 0.03)), "some is left to choose how to write"
+    late = training(tmp_path / "b", train=budget, begun=40.0)
     late._times.clock.seconds = 0.25
     assert late._share == pytest.approx(0.5), "half of it is left to train in any case"
 
