@@ -322,6 +322,20 @@ def test_verify_looks_inside_a_resume_file(cli):
         assert "random generator cannot be used" in (done.out + done.err).replace("\n", " ")
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["sampel"], "No such command 'sampel'. Did you mean 'sample'? See: charlstm --help"),
+        (["serve", "--port", "99999"], "it must be less than or equal to 65535. See: charlstm serve --help"),
+        (["sample", "--length", "x"], "it must be a valid integer. See: charlstm sample --help"),
+    ],
+)
+def test_what_the_parser_refuses_is_a_sentence(cli, typed, told):
+    refused = cli(*typed)
+    assert refused.code == 2
+    assert " ".join(refused.err.split()).endswith(told)
+
+
 @pytest.mark.parametrize("damage", ["missing", "cut", "changed"])
 def test_without_its_resume_file_a_run_is_still_something_to_begin_with(cli, damage):
     """What the error advises is typed as it stands there."""
