@@ -322,6 +322,15 @@ def test_verify_looks_inside_a_resume_file(cli):
         assert "random generator cannot be used" in (done.out + done.err).replace("\n", " ")
 
 
+def test_where_the_cache_cannot_be_another_place_is_advised_and_that_works(cli):
+    """A home folder that cannot be written, or something else where the cache should be: nobody has chosen it."""
+    (cli.folder / "cache").write_text("a file")
+    refused = cli("train", "my.txt", *SMALL, "-q")
+    assert refused.code == 6
+    assert " ".join(refused.err.split()).endswith("The cache can be in another folder: --cache.")
+    assert cli("train", "my.txt", *SMALL, "-q", "--cache", "elsewhere").code == 0
+
+
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
