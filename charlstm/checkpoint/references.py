@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from charlstm.checkpoint.format import Checkpoint, read_header, read_model
 from charlstm.checkpoint.names import LATEST, STARTER
 from charlstm.checkpoint.run import MODEL, RESUME, entry_of, model_in
 from charlstm.checkpoint.store import Store, check_not_linked
-from charlstm.errors import CharlstmError, NotFoundError
+from charlstm.errors import CharlstmError, CorruptError, NotFoundError
 from charlstm.paths import starter_folder
 
 
@@ -113,8 +115,29 @@ def find_resumable(store: Store, reference: str) -> Path:
     if not os.path.isdir(folder):
         raise store.no_such_run(reference)
     if not (folder / RESUME).is_file():
-        raise NotFoundError(f"no {RESUME} in it, so it cannot be resumed", where=folder)
+        hint = _begin_with(reference) if (folder / MODEL).is_file() else ""
+        raise NotFoundError(f"no {RESUME} in it, so it cannot be resumed", where=folder, hint=hint)
     return folder
+
+
+@contextmanager
+def hint_at_model(folder: Path) -> Iterator[None]:
+    """Let the error for a corrupt resume file, raised in a ``with`` block, say what its run is still good for.
+
+    Args:
+        folder: of the run. Where its model is corrupt, too, the error stays as it is.
+    """
+    try:
+        yield
+    except CorruptError as fault:
+        with suppress(CharlstmError):
+            read_model(folder / MODEL)
+            fault.hint = f"The model beside it is intact. {_begin_with(str(folder))}"
+        raise
+
+
+def _begin_with(reference: str) -> str:
+    return f"A new run with `init_from={reference!r}` begins with its weights."
 
 
 def _latest(store: Store) -> Path | None:

@@ -111,11 +111,12 @@ def _usage(fault: Exception) -> int:
     context = getattr(fault, "ctx", None)
     command = context.command_path if context is not None else "charlstm"
     message = str(fault.format_message())  # type: ignore[attr-defined]
-    message = re.sub(r"Input should be ([^,]*),.*", r"it must be \1", message).replace("Value error, ", "")
+    message = re.sub(r"Input should be ([^,]*)(,.*)?", r"it must be \1", message).replace("Value error, ", "")
     if type(fault).__name__ == "NoArgsIsHelpError":
         typer.echo(message)
         return 2
-    return _report(f"{message.rstrip('.?')}. See: {command} --help", 2)
+    end = "?" if message.endswith("?") else "."
+    return _report(f"{message.rstrip('.?')}{end} See: {command} --help", 2)
 
 
 def _os_error(fault: OSError) -> int:

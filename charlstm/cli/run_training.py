@@ -113,7 +113,7 @@ def resume(workspace: Workspace, reference: str, flags: dict[str, dict[str, Any]
         CharlstmError, typer.Exit: it cannot be resumed, or could not be trained to its end.
     """
     from charlstm.checkpoint.format import read_header
-    from charlstm.checkpoint.references import find_resumable
+    from charlstm.checkpoint.references import find_resumable, hint_at_model
     from charlstm.checkpoint.run import RESUME
     from charlstm.config import MAY_CHANGE
 
@@ -126,7 +126,9 @@ def resume(workspace: Workspace, reference: str, flags: dict[str, dict[str, Any]
 
     single, folder = launch.torchrun_ranks() is None, Path()
     if single:
-        sources = read_header(find_resumable(workspace.store, reference) / RESUME).run.data.sources
+        found = find_resumable(workspace.store, reference)
+        with hint_at_model(found):
+            sources = read_header(found / RESUME).run.data.sources
         _load_torch(workspace, sources)
         folder = find()
     with launch.joined() as ranks:

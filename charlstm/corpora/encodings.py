@@ -128,6 +128,9 @@ def bad_byte(
     what = f"byte {offset + fault.start} is 0x{fault.object[fault.start]:02X}, which is not {codec.upper()}"
     if fault.reason in ("unexpected end of data", "truncated data", "incomplete multibyte sequence"):
         what = f"ends inside a character: {what} by itself"
+        facts = "Either it was cut off there, or the encoding is another one."
+        hint = f"{facts} Let `bad_bytes='skip'` leave that place out, or set `encoding` to the right one."
+        return EncodingError(what + _at(place), where=name, hint=hint, facts=facts)
     return _error(what + _at(place), name, _around(fault.object + following, fault.start, offset), encoding)
 
 
@@ -148,15 +151,15 @@ def _error(what: str, name: str, sample: bytes, encoding: str | None) -> Encodin
     unset = encoding is None or lookup(encoding).startswith("utf-8")
     if b"\0" in sample or len(_CONTROLS.findall(sample)) > len(sample) / 20:
         guess = _guess(sample, _UTF16) if unset else ""
+        if not guess and unset and _has_few_zeros(sample):
+            return _damaged(what, name)
         if not guess:
             hint = "It does not look like text."
             return EncodingError(what, where=name, hint=hint, facts=hint)
     elif _mostly_utf8(sample):
         if not unset:
             return EncodingError(what, where=name, hint="It reads well as UTF-8: leave `encoding` unset.")
-        damaged = "The text around it reads as UTF-8, so this place is damaged: repair it"
-        hint = f"{damaged}, or let `bad_bytes='replace'` or `bad_bytes='skip'` pass over such places."
-        return EncodingError(what, where=name, hint=hint, facts=f"{damaged}.")
+        return _damaged(what, name)
     elif unset:  # in a few kB the library takes Spanish or Portuguese for cp1250, our own rule does not
         guess = "cp1252" if _reads_as_cp1252(sample) else _guess(sample, _CANDIDATES)
     else:
@@ -166,6 +169,13 @@ def _error(what: str, name: str, sample: bytes, encoding: str | None) -> Encodin
     well = f"It reads well as {guess}"
     facts = f"{well}: convert it to UTF-8, for example with iconv."
     return EncodingError(what, where=name, hint=f"{well}: use `encoding={guess!r}`.", facts=facts, encoding=guess)
+
+
+def _damaged(what: str, name: str) -> EncodingError:
+    """The error for a byte in the middle of text in UTF-8."""
+    damaged = "The text around it reads as UTF-8, so this place is damaged: repair it"
+    hint = f"{damaged}, or let `bad_bytes='replace'` or `bad_bytes='skip'` pass over such places."
+    return EncodingError(what, where=name, hint=hint, facts=f"{damaged}.")
 
 
 def _guess(sample: bytes, candidates: tuple[str, ...]) -> str:
@@ -184,10 +194,22 @@ def _guess(sample: bytes, candidates: tuple[str, ...]) -> str:
     return ""
 
 
+def _has_few_zeros(sample: bytes) -> bool:
+    """Whether it is UTF-8 but for a few NULs, as a crash leaves them in a log or a broken disk in a text."""
+    odd = sample.count(0) + len(_CONTROLS.findall(sample))
+    good, bad = _counts(sample)
+    return odd <= len(sample) / 20 and good >= 2 * bad
+
+
 def _mostly_utf8(sample: bytes) -> bool:
-    good = sum(character > "\x7f" for character in sample.decode("utf-8", "ignore"))
-    bad = sample.decode("utf-8", "backslashreplace").count("\\x")
+    good, bad = _counts(sample)
     return good > 2 * bad
+
+
+def _counts(sample: bytes) -> tuple[int, int]:
+    """How many characters beyond ASCII are UTF-8, and how many bytes are not."""
+    good = sum(character > "\x7f" for character in sample.decode("utf-8", "ignore"))
+    return good, sample.decode("utf-8", "backslashreplace").count("\\x")
 
 
 def _reads_as_cp1252(sample: bytes) -> bool:

@@ -18,6 +18,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 
 from charlstm.corpora.cache_cleanup import mark_used, remove_unused
+from charlstm.errors import StorageError
 from charlstm.files import Bytes, make_folder, storage_error, write_atomically
 from charlstm.tokenizers import Ids, narrowest
 
@@ -103,7 +104,7 @@ def save(path: Path, pieces: Iterable[Ids], dtype: _Type, size: int | None) -> N
     if size is not None:
         write(path, _sealed(chain((_header(dtype, size),), blocks)))
         return
-    make_folder(path.parent)
+    _make_folder(path.parent)
     try:
         with tempfile.TemporaryFile(dir=path.parent) as spool:
             size = _spool(blocks, spool) // dtype.itemsize
@@ -150,9 +151,18 @@ def write(path: Path, data: Bytes | Iterable[Bytes]) -> None:
     Raises:
         StorageError: the disk is full, or the cache cannot be written.
     """
-    make_folder(path.parent)
+    _make_folder(path.parent)
     write_atomically(path, data)
     remove_unused(path.parent.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """Create a folder of the cache; the error says that the cache can be elsewhere: nobody has chosen this place."""
+    try:
+        make_folder(folder)
+    except StorageError as fault:
+        fault.hint = f"{fault.hint} The cache can be in another folder: `cache`.".strip()
+        raise
 
 
 def _sealed(blocks: Iterable[Bytes]) -> Iterator[Bytes]:

@@ -226,8 +226,9 @@ def _folder(folder: Path, decoding: Decoding) -> _Opened:
         elif head:
             parts.append(part)
     if not parts:
-        others = f" ({len(skipped)} files do not look like text)" if skipped else ""
-        hint = "A glob takes files of every kind: 'FOLDER/*'." if skipped else ""
+        do = "file does" if len(skipped) == 1 else "files do"
+        others = f" ({len(skipped)} {do} not look like text)" if skipped else ""
+        hint = f"A glob takes files of every kind: {shlex.quote(str(folder / '*'))}." if skipped else ""
         raise TextError(f"no text in this folder{others}", where=folder, hint=hint)
     return _Opened(_slug(folder.resolve().name), parts, skipped=tuple(skipped))
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from charlstm.checkpoint import format as checkpoint_format
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.provenance import CorpusProvenance, Provenance
+from charlstm.checkpoint.references import hint_at_model
 from charlstm.checkpoint.run import MODEL, RESUME
 from charlstm.config import BUDGETS, MAY_CHANGE, RunConfig, TrainConfig, check_partial
 from charlstm.corpora.known_text import load_known_text, open_corpus
@@ -99,12 +100,13 @@ def _read_resume_file(folder: Path) -> Checkpoint:
         raise NotFoundError(
             "there is nothing here to resume", where=folder, hint=f"A run can go on while it has its {RESUME}."
         )
-    saved = checkpoint_format.read(path, kind="resume")
-    try:
-        verify(saved)
-    except CorruptError as fault:
-        fault.where = str(path)
-        raise
+    with hint_at_model(folder):
+        saved = checkpoint_format.read(path, kind="resume")
+        try:
+            verify(saved)
+        except CorruptError as fault:
+            fault.where = str(path)
+            raise
     cursor, model = Cursor.from_json(saved.cursor), _model_provenance(folder / MODEL)
     if model is None:
         # The best model was removed or damaged: the next evaluation writes a new one, whatever its loss.

@@ -88,6 +88,13 @@ def test_the_sentence_is_true_of_every_kind_of_run() -> None:
     assert "how common each piece of a word is" in sentence(Outcome(12.3, 6.0, 1.5, 4.0), "bpe")
     assert "to guess a missing character" in sentence(Outcome(2.0, 6.0, 1.5, 4.0), "char", bidirectional=True)
     assert "no more yet than how common" in sentence(Outcome(2.0, 6.0, 4.5, 4.0), "char")
+    assert "no more yet than how common" in sentence(Outcome(2.0, 6.0, 0.9, 0.0), "char"), "a text of one letter"
+    diverged = sentence(Outcome(2.0, 6.0, 45.7, 4.5), "char")
+    assert diverged == (
+        "It read the text 2.0 times in 6 s and guesses worse than by how common each character is: it diverged; a "
+        "lower --lr helps."
+    )
+    assert "more time" in sentence(Outcome(2.0, 6.0, 8.0, 4.5), "byte"), "guessing blindly is 8 bits"
 
 
 @pytest.mark.parametrize(

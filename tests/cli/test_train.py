@@ -322,6 +322,48 @@ def test_verify_looks_inside_a_resume_file(cli):
         assert "random generator cannot be used" in (done.out + done.err).replace("\n", " ")
 
 
+def test_where_the_cache_cannot_be_another_place_is_advised_and_that_works(cli):
+    """A home folder that cannot be written, or something else where the cache should be: nobody has chosen it."""
+    (cli.folder / "cache").write_text("a file")
+    refused = cli("train", "my.txt", *SMALL, "-q")
+    assert refused.code == 6
+    assert " ".join(refused.err.split()).endswith("The cache can be in another folder: --cache.")
+    assert cli("train", "my.txt", *SMALL, "-q", "--cache", "elsewhere").code == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["sampel"], "No such command 'sampel'. Did you mean 'sample'? See: charlstm --help"),
+        (["serve", "--port", "99999"], "it must be less than or equal to 65535. See: charlstm serve --help"),
+        (["sample", "--length", "x"], "it must be a valid integer. See: charlstm sample --help"),
+    ],
+)
+def test_what_the_parser_refuses_is_a_sentence(cli, typed, told):
+    refused = cli(*typed)
+    assert refused.code == 2
+    assert " ".join(refused.err.split()).endswith(told)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "changed"])
+def test_without_its_resume_file_a_run_is_still_something_to_begin_with(cli, damage):
+    """What the error advises is typed as it stands there."""
+    assert cli("train", "my.txt", *SMALL, "-q").code == 0
+    path = cli.folder / "checkpoints" / "my-1" / "resume.safetensors"
+    whole = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(whole[:-9] if damage == "cut" else whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    refused = cli("train", "--resume", "my-1", "--max-steps", "9")
+    assert refused.code == (4 if damage == "missing" else 3)
+    advised = re.search(r"A new run with (--init-from \S+) begins with its weights\.$", refused.err.strip())
+    begun = cli("train", "my.txt", *advised[1].split(), "--max-steps", "2", "-q")
+    assert (begun.code, (cli.folder / "checkpoints" / "my-2" / "model.safetensors").exists()) == (0, True)
+    (cli.folder / "checkpoints" / "my-1" / "model.safetensors").unlink()
+    assert "--init-from" not in cli("train", "--resume", "my-1", "--max-steps", "9").err
+
+
 def test_a_run_is_not_resumed_on_a_changed_text(cli):
     assert cli("train", "my.txt", *SMALL).code == 0
     (cli.folder / "my.txt").write_text(TEXT.replace("fox", "cat"))

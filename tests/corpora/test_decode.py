@@ -173,6 +173,33 @@ def test_suggestions() -> None:
     assert hint("Привет, мир".encode("cp1251"), "ascii") == "Set `encoding` to the right one."
 
 
+@pytest.mark.parametrize(
+    ("data", "kept"),
+    [
+        ("so Größe".encode()[:-1] + "“".encode()[:2], "so Größ"),
+        ("it ended thus: “".encode()[:-1], "it ended thus: "),
+    ],
+)
+def test_what_is_suggested_for_a_file_cut_inside_a_character_works(data: bytes, kept: str) -> None:
+    with pytest.raises(EncodingError) as caught:
+        decoded(data, [], None)
+    assert "cut off there" in caught.value.hint
+    assert "`bad_bytes='skip'`" in caught.value.hint
+    assert "bad_bytes" not in caught.value.facts
+    assert decoded(data, [], None, bad_bytes="skip") == kept
+
+
+def test_a_text_with_a_few_zeros_is_damaged_but_text() -> None:
+    """A crash leaves NULs in a log, a broken disk in a text; reading passes over them where that is asked for."""
+    for text in ("A plain story. ", "Größe, Übermut, Ärger. ", RUSSIAN, CHINESE):
+        data = (text * 40).encode() + b"\0\0" + (text * 40).encode()
+        assert "damaged" in hint(data)
+        assert "`bad_bytes='skip'`" in hint(data, cuts=[11, 500])
+        assert decoded(data, [], None, bad_bytes="skip") == text * 80
+    assert hint("Á très bientôt, à côté. ".encode("cp1252") * 40 + b"\0") == "It does not look like text."
+    assert hint(b"plain" * 4 + b"\0" * 200) == "It does not look like text."
+
+
 def test_a_nul_is_not_text_unless_the_encoding_is_set() -> None:
     with pytest.raises(TextError, match=r"byte 7 is zero"):
         decoded("été ok".encode()[:7] + b"\0 and more", [3, 1], None)

@@ -128,7 +128,13 @@ def test_a_folder_without_text(texts: Path, cache: Path) -> None:
     with pytest.raises(TextError, match="no text in this folder"):
         open_sources(["new"], cache=cache)
     (folder / "x.bin").write_bytes(b"\0")
-    with pytest.raises(TextError, match="do not look like text"):
+    with pytest.raises(TextError, match=r"\(1 file does not look like text\)") as caught:
+        open_sources(["new"], cache=cache)
+    glob = str(Path("new") / "*")
+    assert caught.value.hint == f"A glob takes files of every kind: '{glob}'."
+    assert open_sources([glob], decoding=Decoding("latin-1"), cache=cache).parts
+    (folder / "y.bin").write_bytes(b"\0")
+    with pytest.raises(TextError, match=r"\(2 files do not look like text\)"):
         open_sources(["new"], cache=cache)
 
 

@@ -109,6 +109,8 @@ def sentence(outcome: Outcome, kind: str, *, bidirectional: bool = False) -> str
     bits, known = outcome.bits, outcome.bits_by_frequency
     if bits is None or known is None:
         return f"{read}; no part of the text was kept from it, so how much it has learnt was not measured."
+    if bits > 2 * known + 1:  # more than even guessing blindly needs: no text is so hard, the steps were too long
+        return f"{read} and guesses worse than by how common each {token} is: it diverged; a lower --lr helps."
     if round(bits, 2) >= round(known, 2):
         return f"{read} and knows no more yet than how common each {token} is; more time helps."
     what = f"a missing {unit}" if bidirectional else f"the next {unit}"
