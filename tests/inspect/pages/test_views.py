@@ -87,6 +87,18 @@ def test_a_step_of_every_network(name):
         assert sum(share for _, share in step["next"]) <= 1 + 1e-6
 
 
+def test_losses_too_large_for_a_narrow_number_are_still_numbers():
+    about = subject("side inputs")
+    with torch.no_grad():
+        about.model.head.bias.copy_(3e38 * (torch.arange(9) == 0))  # all but the first token are as good as impossible
+    traced = trace(about.model, about.ids)
+    check(surprise_page(about, traced, nats_saved(about, traced)))
+    text = html_page(check(step_page(about, 4)))
+    bits = float(traced.nats[4]) / math.log(2)
+    assert bits > 4e38
+    assert f"at 0.0%: {bits:.2f} bits" in text
+
+
 def test_a_step_that_does_not_exist_is_refused():
     for arguments, message in [
         ({"at": 12}, "no character 12"), ({"at": -13}, "no character -13"), ({"at": 0, "layer": 1}, "no layer 2"),
