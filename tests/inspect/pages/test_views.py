@@ -194,6 +194,18 @@ def test_embeddings_by_their_cosines():
     assert spread[0] >= spread[1]
 
 
+def test_weights_whose_squares_overflow_are_compared_as_smaller_ones_are():
+    about = subject("lstm")
+    usual = compare_embeddings(about.model, np.arange(9))
+    with torch.no_grad():
+        about.model.embedding.weight *= 2.0**125
+    large = compare_embeddings(about.model, np.arange(9))
+    np.testing.assert_allclose(large.similarity, usual.similarity, atol=1e-6)
+    np.testing.assert_allclose(np.abs(large.plane / 2.0**125), np.abs(usual.plane), atol=1e-6)
+    np.testing.assert_allclose(large.explained, usual.explained, atol=1e-6)
+    check(embeddings_page(about))
+
+
 def test_a_line_joins_a_letter_with_its_capital():
     page = embeddings_page(subject("lstm", "abcA aA"))
     (points,) = blocks(page, Points)
