@@ -128,6 +128,7 @@ class Session:
                 if not self._execute(line):
                     break
             except CharlstmError as fault:
+                self._screen.end_line()  # what was drawn before stays a line of its own
                 respell(fault, lambda setting: f"/set {setting.replace('_', '-')}")
                 if not self._lines.interactive:
                     raise

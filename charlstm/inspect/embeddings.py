@@ -20,7 +20,7 @@ class Embeddings:
 
     similarity: NDArray[np.float32]
     """The cosine of the angle between two embeddings, (V, V)."""
-    plane: NDArray[np.float32]
+    plane: NDArray[np.float64]
     """Each token's place in the plane of the two directions in which they differ most (PCA), (V, 2)."""
     explained: tuple[float, float]
     """The share of their variance along each of the two."""
@@ -48,12 +48,13 @@ def compare_embeddings(model: CharLM, among: NDArray[np.integer[Any]]) -> Embedd
     Returns:
         The comparison of all tokens.
     """
-    weight = model.embedding.weight.detach().float().cpu().numpy()[: model.architecture.vocab_size]
+    # In double precision, in which no square of a weight overflows.
+    weight = model.embedding.weight.detach().cpu().double().numpy()[: model.architecture.vocab_size]
     norms = np.linalg.norm(weight, axis=1, keepdims=True)
     unit = weight / np.where(norms > 0, norms, 1)
     centre = weight[among].mean(0)
     _, spread, directions = np.linalg.svd(weight[among] - centre, full_matrices=False)
     shares = spread**2 / max(float((spread**2).sum()), 1e-12)
     plane = (weight - centre) @ directions[:2].T
-    similarity = (unit @ unit.T).astype(np.float32)
-    return Embeddings(similarity, plane.astype(np.float32), (float(shares[0]), float(shares[1])))
+    narrow = unit.astype(np.float32)
+    return Embeddings(narrow @ narrow.T, plane, (float(shares[0]), float(shares[1])))

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from charlstm.inspect.subject import Subject
-from charlstm.inspect.trace import Floats, Trace, trace
+from charlstm.inspect.trace import Trace, trace
 
 
-def nats_saved(subject: Subject, traced: Trace) -> dict[str, Floats]:
+def nats_saved(subject: Subject, traced: Trace) -> dict[str, NDArray[np.float64]]:
     """Read a text once more for each side input, with nothing added by it.
 
     Args:

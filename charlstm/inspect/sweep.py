@@ -69,6 +69,8 @@ def parse_sweep(typed: str) -> tuple[str, tuple[float, ...]]:
     except ValueError as fault:
         hint = f"Write it like {name}=0.2..0.8 or {name}=0.2,0.5,0.8."
         raise UsageError(f"`sweep={typed}` has no such values", hint=hint) from fault
+    if not all(map(math.isfinite, numbers)):  # between two ends of which one is infinite nothing is a number
+        raise UsageError(f"`sweep={typed}` has a value that is not finite", hint=f"Write it like {name}=0.2..0.8.")
     if len(numbers) > MOST:
         raise UsageError(f"`sweep={typed}` has more than {MOST} values")
     return name, tuple(dict.fromkeys(float(f"{number:.6g}") for number in numbers))

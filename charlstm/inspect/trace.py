@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from charlstm.errors import OUT_OF_RANGE, CheckpointError
 from charlstm.nn.attention import attention_weights
 from charlstm.nn.cells import STEPS, Parts
 from charlstm.nn.model import CharLM
@@ -79,9 +80,9 @@ class Trace:
         return self.ids if self.bidirectional else self.ids[1:]
 
     @cached_property
-    def nats(self) -> Floats:
-        """The loss of each token predicted, in nats, shaped as `predicted`."""
-        return -self.log_probs[np.arange(len(self.predicted)), self.predicted]
+    def nats(self) -> NDArray[np.float64]:
+        """The loss of each token predicted, in nats, shaped as `predicted`; as wide as bits and sums of it need."""
+        return -self.log_probs[np.arange(len(self.predicted)), self.predicted].astype(np.float64)
 
     @cached_property
     def ranks(self) -> NDArray[np.int64]:
@@ -119,6 +120,9 @@ def trace(model: CharLM, ids: NDArray[np.integer[Any]], *, window: int = WINDOW)
 
     Returns:
         The trace. It takes about (4 · layers · H · 8 + V) · 4 bytes a token: read a long text with `trace_windows`.
+
+    Raises:
+        CheckpointError: a logit is not finite.
     """
     parts = [*trace_windows(model, ids, window=window)]
     return parts[0] if len(parts) == 1 else _join(parts)
@@ -134,6 +138,9 @@ def trace_windows(model: CharLM, ids: NDArray[np.integer[Any]], *, window: int =
 
     Yields:
         The trace of each window, in order; the state is carried from one to the next.
+
+    Raises:
+        CheckpointError: as `trace`.
     """
     if model.architecture.bidirectional:
         window = len(ids)
@@ -148,6 +155,8 @@ def _trace_window(model: CharLM, ids: NDArray[np.int64], state: State | None) ->
     device = next(model.parameters()).device
     with _recorded(model) as record:
         logits, next_state = model(torch.from_numpy(ids)[None].to(device), state)
+    if not torch.isfinite(logits).all():  # here, since a page of NaN would look like an answer
+        raise CheckpointError("the network's logits are not finite", hint=OUT_OF_RANGE)
     initial = model.empty_state(1) if state is None else state
     architecture = model.architecture
     layers = {}

@@ -19,6 +19,7 @@ import pytest
 
 from charlstm.corpora.words import find_words
 from charlstm.engine.network import Engine
+from charlstm.errors import CheckpointError
 from charlstm.sampling.config import settings_for
 from charlstm.sampling.cowriter import CoWriter
 from charlstm.sampling.draft import at_line_end
@@ -168,6 +169,17 @@ def test_a_line_from_a_pipe_that_fails_ends_it(write: Any, lines: list[str], wor
     assert ran.code == 2
     assert words in ran.err.splitlines()[-1]
     assert ran.out == ""
+
+
+def test_an_error_in_the_middle_of_a_line_is_a_line_of_its_own(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        yield "abc"
+        raise CheckpointError("the network's logits are not finite")
+
+    monkeypatch.setattr(CoWriter, "extend", fails)
+    code, _, err = write("")
+    assert code == 3
+    assert err.splitlines()[-2:] == ["abc", "charlstm: the network's logits are not finite"]
 
 
 def test_a_number_of_5000_digits_is_one_line(write: Any) -> None:

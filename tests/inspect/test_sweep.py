@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -43,6 +44,12 @@ def test_what_is_typed(typed: str, expected: tuple[str, tuple[float, ...]]) -> N
 def test_what_is_no_sweep(typed: str) -> None:
     with pytest.raises(UsageError):
         parse_sweep(typed)
+
+
+@pytest.mark.parametrize("values", ["inf..1", "0..inf", "-inf..inf", "nan..1", "0..nan", "inf", "0.5,nan"])
+def test_values_that_are_not_finite_are_refused_as_what_they_are(values: str) -> None:
+    with pytest.raises(UsageError, match=f"`sweep=temperature={re.escape(values)}` has a value that is not finite"):
+        parse_sweep(f"temperature={values}")
 
 
 def swept(values: tuple[float, ...], name: str = "temperature", **more: Any) -> list[Swept]:

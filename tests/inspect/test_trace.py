@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from charlstm.errors import CheckpointError
 from charlstm.inspect.trace import trace, trace_windows
 from charlstm.nn.cells import STEPS, next_state
 from charlstm.nn.model import CharLM
@@ -155,3 +156,14 @@ def test_tracing_leaves_the_network_as_it_was(ids):
     trace(model, ids)
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize("name", ["lstm", "attention", "ensemble", "bidirectional"])
+@pytest.mark.parametrize("window", [7, 40])
+def test_weights_out_of_range_are_an_error_and_no_trace_of_nan(name, window, ids):
+    model = network(**SHAPES[name])
+    with torch.no_grad():  # finite, as those of every checkpoint are; their products are not
+        for weight in model.parameters():
+            weight.fill_(3e38)
+    with pytest.raises(CheckpointError, match="not finite"):
+        trace(model, ids, window=window)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -116,8 +117,9 @@ def _softmax(subject: Subject, traced: Trace, at: int) -> Table:
     rows = [(sign_of(subject.name_of(token)), f"{share:.1%}") for token, share in _guesses(traced, at)]
     caption = "softmax: every token's probability is exp(its logit) divided by the sum of all exp(logit)."
     if came is not None:
-        share = float(np.exp(traced.log_probs[at, came]))
-        caption += f" In the text comes {sign_of(subject.name_of(came))!r}, at {share:.1%}: {-np.log2(share):.2f} bits."
+        nats = -float(traced.log_probs[at, came])
+        share, bits = math.exp(-nats), nats / math.log(2)  # not of the share, which may be too small for a number
+        caption += f" In the text comes {sign_of(subject.name_of(came))!r}, at {share:.1%}: {bits:.2f} bits."
     what = "in this place" if traced.bidirectional else "next"
     return Table((what, "probability"), tuple(rows), caption)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.inspect.subject import Subject
-from charlstm.inspect.trace import Floats, Trace
+from charlstm.inspect.trace import Trace
 from charlstm.report.blocks import Block, Page, Section, Shaded, Strip, Table
 from charlstm.report.scales import BANDS, SURPRISE, signed
 
@@ -19,7 +19,7 @@ _STRIP = 400
 _GUESSES = 5
 
 
-def surprise_page(subject: Subject, traced: Trace, saved: dict[str, Floats], *, foot: str = "") -> Page:
+def surprise_page(subject: Subject, traced: Trace, saved: dict[str, NDArray[np.float64]], *, foot: str = "") -> Page:
     """Show a text by how surprising each character was.
 
     Args:

@@ -87,6 +87,18 @@ def test_a_step_of_every_network(name):
         assert sum(share for _, share in step["next"]) <= 1 + 1e-6
 
 
+def test_losses_too_large_for_a_narrow_number_are_still_numbers():
+    about = subject("side inputs")
+    with torch.no_grad():
+        about.model.head.bias.copy_(3e38 * (torch.arange(9) == 0))  # all but the first token are as good as impossible
+    traced = trace(about.model, about.ids)
+    check(surprise_page(about, traced, nats_saved(about, traced)))
+    text = html_page(check(step_page(about, 4)))
+    bits = float(traced.nats[4]) / math.log(2)
+    assert bits > 4e38
+    assert f"at 0.0%: {bits:.2f} bits" in text
+
+
 def test_a_step_that_does_not_exist_is_refused():
     for arguments, message in [
         ({"at": 12}, "no character 12"), ({"at": -13}, "no character -13"), ({"at": 0, "layer": 1}, "no layer 2"),
@@ -180,6 +192,18 @@ def test_embeddings_by_their_cosines():
     assert 0 < sum(found.explained) <= 1 + 1e-6
     spread = found.plane[:9].var(0)
     assert spread[0] >= spread[1]
+
+
+def test_weights_whose_squares_overflow_are_compared_as_smaller_ones_are():
+    about = subject("lstm")
+    usual = compare_embeddings(about.model, np.arange(9))
+    with torch.no_grad():
+        about.model.embedding.weight *= 2.0**125
+    large = compare_embeddings(about.model, np.arange(9))
+    np.testing.assert_allclose(large.similarity, usual.similarity, atol=1e-6)
+    np.testing.assert_allclose(np.abs(large.plane / 2.0**125), np.abs(usual.plane), atol=1e-6)
+    np.testing.assert_allclose(large.explained, usual.explained, atol=1e-6)
+    check(embeddings_page(about))
 
 
 def test_a_line_joins_a_letter_with_its_capital():
