@@ -1,0 +1,140 @@
+"""How far from its peak is the memory that ``charlstm train --dry-run`` predicts?
+
+Run: ``python -m benchmarks.memory``
+
+Each shape trains in a process of its own for a few steps, evaluates and saves. The peak is what the process took beyond
+what it had when all was planned: of steps, of evaluations, of saves. Linux only. The last line is the record of the
+run as JSON.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import records
+
+SETTINGS: tuple[Mapping[str, Mapping[str, Any]], ...] = (
+    {"model": {"hidden_size": 512, "num_layers": 1}},
+    {"model": {"hidden_size": 1024, "num_layers": 1}},
+    {"model": {"hidden_size": 512, "num_layers": 2}, "train": {"optimizer": "adamw"}},
+    {"model": {"hidden_size": 512, "num_layers": 2}, "train": {"optimizer": "adamw", "precision": "fp32"}},
+    {
+        "model": {"hidden_size": 256, "num_layers": 2},
+        "data": {"batch_size": 64},
+        "train": {"optimizer": "adamw", "precision": "fp32"},
+    },
+    {"model": {"hidden_size": 256, "num_layers": 1, "cell": "gru"}},
+    {"model": {"hidden_size": 512, "num_layers": 1, "attention_window": 256}},
+    {"model": {"hidden_size": 256, "num_layers": 1, "ensemble": 2}},
+    {"model": {"hidden_size": 256, "num_layers": 2, "bidirectional": True}},
+    {
+        "model": {"hidden_size": 256, "num_layers": 1},
+        "data": {"tokenizer": "bpe", "vocab_size": 4000},
+    },
+    {"model": {"hidden_size": 128, "num_layers": 1}},
+    {"model": {"hidden_size": 384, "num_layers": 3}, "data": {"seq_len": 256}},
+    {
+        "model": {"hidden_size": 256, "num_layers": 4, "cell": "rnn", "ngram_order": 0, "match_orders": ()},
+        "data": {"batch_size": 128, "seq_len": 128},
+    },
+    {"model": {"hidden_size": 384, "num_layers": 2, "cell": "peephole"}, "train": {"ema_decay": 0.99}},
+    {"model": {"hidden_size": 256, "num_layers": 1}, "data": {"val_fraction": 0.0, "batch_size": 4, "seq_len": 32}},
+    {"model": {"hidden_size": 1024, "num_layers": 2}, "data": {"batch_size": 64}, "train": {"precision": "fp32"}},
+)
+"""Settings that leave the rest to be chosen: cells, kinds of networks, optimizers and precisions, small and large."""
+
+PHASES = {"StepDone": "step", "EvalDone": "evaluation", "CheckpointSaved": "save"}
+
+
+def predicted_and_taken(settings: Mapping[str, Mapping[str, Any]], folder: Path) -> tuple[int, dict[str, int]]:
+    """Train a few steps in another process.
+
+    Args:
+        settings: by section.
+        folder: an empty folder for its files.
+
+    Returns:
+        The bytes that were predicted, and by phase the most that were taken.
+    """
+    words = ["".join(letters) for letters in np.random.default_rng(0).choice(list("etaoinshrdlu"), (3000, 6))]
+    text = folder / "text.txt"
+    text.write_text(" ".join(np.random.default_rng(1).choice(words, 40_000)), "ascii")
+    command = [sys.executable, "-m", "benchmarks.memory", "--child", str(folder), json.dumps(settings)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=records.ROOT)
+    predicted, taken = json.loads(done.stdout)
+    return predicted, taken
+
+
+def _child(folder: Path, settings: Mapping[str, Mapping[str, Any]]) -> None:
+    """Train, and print what was predicted and what was taken."""
+    from charlstm.filling.preview import write_preview
+    from charlstm.training import prepare
+    from charlstm.training.beginning import Session
+    from charlstm.training.memory import keep_freed_memory
+
+    keep_freed_memory()  # as the command line does
+    given = {name: dict(settings.get(name, {})) for name in ("model", "data", "train")}
+    given["data"]["sources"] = (str(folder / "text.txt"),)
+    given["train"] |= {"max_steps": 1000, "eval_every": 3, "device": "cpu"}
+    prepared = prepare.prepare(given, folder / "cache")
+    ctypes.CDLL(None).malloc_trim(0)  # what planning has freed is not there to be used again
+    before, taken = _status("VmRSS"), dict.fromkeys(PHASES.values(), 0)
+    (folder / "run").mkdir()
+    trained = prepare.begin(prepared, folder / "run", session=Session(write_preview=write_preview))
+    taken["step"] = _status("VmRSS") - before
+    _forget_peak()
+    for event in trained.events(stop=lambda: trained.cursor.step == 7):
+        if phase := PHASES.get(type(event).__name__):
+            taken[phase] = max(taken[phase], _status("VmHWM") - before)
+            _forget_peak()
+    print(json.dumps((prepared.plan.memory, taken)))
+
+
+def _status(key: str) -> int:
+    """Return a figure of this process in bytes, by its name in /proc."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+
+
+def _forget_peak() -> None:
+    """Let the peak start from what is resident now."""
+    Path("/proc/self/clear_refs").write_text("5", "ascii")
+
+
+def describe(settings: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return settings as one row: ``hidden_size=512, num_layers=1``."""
+    return ", ".join(f"{name}={value}" for section in settings.values() for name, value in section.items())
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure, print a table, record."""
+    if arguments[:1] == ["--child"]:
+        _child(Path(arguments[1]), json.loads(arguments[2]))
+        return
+    options = records.parser(__doc__).parse_args()
+    record = records.begin("memory")
+    for settings in SETTINGS:
+        with tempfile.TemporaryDirectory() as folder:
+            predicted, taken = predicted_and_taken(settings, Path(folder))
+        row, peak = describe(settings), max(taken.values())
+        record.add(row, "predicted", "MB", predicted / 1e6)
+        record.add(row, "peak", "MB", peak / 1e6)
+        record.add(row, "peak / predicted", "", peak / predicted)
+        for phase, size in taken.items():
+            record.add(row, phase, "MB", size / 1e6)
+        print(f"{peak / predicted:5.2f}  {row}", flush=True)
+    record.show()
+    record.finish(options)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
