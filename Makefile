@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test slow torture lint types types-page starter pictures clean
+.PHONY: demo test slow torture lowest lint types types-page starter pictures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/charlstm train --max-time 60s
@@ -18,6 +18,15 @@ slow: $(VENV)/.dev
 # What is promised when things go wrong, attacked at full size: hours. `make slow` has the same tests at a size for CI.
 torture: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.torture
+
+# With the lowest versions that pyproject.toml allows: the tests of what others' packages do for us.
+lowest:
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(PYTHON) .ci/lowest.py > $(VENV)-lowest/constraints.txt
+	$(VENV)-lowest/bin/pip install --quiet -c $(VENV)-lowest/constraints.txt --editable '.[onnx,plots,tune]' \
+		hypothesis pytest pytest-timeout pytest-xdist trustme
+	$(VENV)-lowest/bin/python -m pytest -n 2 --dist loadfile -W ignore::DeprecationWarning tests/api \
+		tests/checkpoint tests/corpora tests/report tests/tokenizers tests/tuning tests/cli/test_sample.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -69,4 +78,4 @@ pictures: $(VENV)/.dev
 	$(BIN)/python docs/pictures/page.py $(VENV)/starter.html docs/pictures/page.png
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -52,7 +52,8 @@ SETTINGS: tuple[Mapping[str, Mapping[str, Any]], ...] = (
 )
 """Settings that leave the rest to be chosen: cells, kinds of networks, optimizers and precisions, small and large."""
 
-PHASES = {"StepDone": "step", "EvalDone": "evaluation", "CheckpointSaved": "save"}
+PHASES = {"StepDone": "steps", "EvalDone": "evaluation", "CheckpointSaved": "save"}
+"""What has been done when an event comes."""
 
 
 def predicted_and_taken(settings: Mapping[str, Mapping[str, Any]], folder: Path) -> tuple[int, dict[str, int]]:
@@ -67,7 +68,7 @@ def predicted_and_taken(settings: Mapping[str, Mapping[str, Any]], folder: Path)
     """
     words = ["".join(letters) for letters in np.random.default_rng(0).choice(list("etaoinshrdlu"), (3000, 6))]
     text = folder / "text.txt"
-    text.write_text(" ".join(np.random.default_rng(1).choice(words, 40_000)), "ascii")
+    text.write_text(" ".join(np.random.default_rng(1).choice(words, 20_000)), "ascii")
     command = [sys.executable, "-m", "benchmarks.memory", "--child", str(folder), json.dumps(settings)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=records.ROOT)
     predicted, taken = json.loads(done.stdout)
@@ -87,15 +88,19 @@ def _child(folder: Path, settings: Mapping[str, Mapping[str, Any]]) -> None:
     given["train"] |= {"max_steps": 1000, "eval_every": 3, "device": "cpu"}
     prepared = prepare.prepare(given, folder / "cache")
     ctypes.CDLL(None).malloc_trim(0)  # what planning has freed is not there to be used again
-    before, taken = _status("VmRSS"), dict.fromkeys(PHASES.values(), 0)
+    before, taken = _status("VmRSS"), dict.fromkeys(("network", *PHASES.values(), "all"), 0)
     (folder / "run").mkdir()
     trained = prepare.begin(prepared, folder / "run", session=Session(write_preview=write_preview))
-    taken["step"] = _status("VmRSS") - before
+    taken["network"] = _status("VmRSS") - before
     _forget_peak()
     for event in trained.events(stop=lambda: trained.cursor.step == 7):
-        if phase := PHASES.get(type(event).__name__):
-            taken[phase] = max(taken[phase], _status("VmHWM") - before)
-            _forget_peak()
+        peak = _status("VmHWM") - before
+        taken["all"] = max(taken["all"], peak)
+        phase = PHASES.get(type(event).__name__, "all")
+        # Steps until anything else, and the first of that: later on they take what the others have freed.
+        if not taken[phase] or (phase == "steps" and not taken["evaluation"]):
+            taken[phase] = peak
+        _forget_peak()
     print(json.dumps((prepared.plan.memory, taken)))
 
 
@@ -125,9 +130,8 @@ def main(arguments: Sequence[str]) -> None:
     for settings in SETTINGS:
         with tempfile.TemporaryDirectory() as folder:
             predicted, taken = predicted_and_taken(settings, Path(folder))
-        row, peak = describe(settings), max(taken.values())
+        row, peak = describe(settings), taken["all"]
         record.add(row, "predicted", "MB", predicted / 1e6)
-        record.add(row, "peak", "MB", peak / 1e6)
         record.add(row, "peak / predicted", "", peak / predicted)
         for phase, size in taken.items():
             record.add(row, phase, "MB", size / 1e6)

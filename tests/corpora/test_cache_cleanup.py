@@ -191,17 +191,17 @@ def test_clean_lists_what_it_removes_and_how_much(tmp_path: Path) -> None:
     age(old.path, 3 * 86400)
     place = ("--cache", str(cache))
     out, err = run("--dry-run", *place)
-    assert (out.count("\n"), err) == (2, "would remove 2 files (4.16 kB)\n")
+    assert (out.count("\n"), err) == (2, f"would remove 2 files (4.16 kB) from {cache}\n")
     out, err = run("--unused", "2d", "--json", *place)
     assert [each["path"] for each in json.loads(out)] == [str(old.path)]
-    assert "removed 1 file (3 kB)" in err
+    assert f"removed 1 file (3 kB) from {cache}" in err
     assert not old.path.exists()
     out, err = run(*place)
     assert out.startswith(f"encoded/{young.path.name[:12]}")
     assert "1.16 kB" in out
     assert not young.path.exists()
-    assert run(*place) == ("", "removed 0 files (0 B)\n")
-    assert run("--cache", str(tmp_path / "nowhere"))[1] == "removed 0 files (0 B)\n"
+    assert run(*place) == ("", f"removed 0 files (0 B) from {cache}\n")
+    assert run("--cache", str(tmp_path / "nowhere"))[1] == f"removed 0 files (0 B) from {tmp_path / 'nowhere'}\n"
 
 
 def test_clean_asks_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,12 +210,12 @@ def test_clean_asks_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("charlstm.cli.commands.corpora.is_terminal", lambda stream: True)
     for answer in ("n\n", "\n"):
         err = run("--cache", str(cache), answer=answer)[1]
-        assert "Remove 1 file (166 B) from the cache?" in err
+        assert f"Remove 1 file (166 B) from the cache in {cache}?" in err
         assert err.endswith("nothing removed\n")
     assert "Remove" not in run("--dry-run", "--cache", str(cache))[1]
     assert path.exists()
     assert "Remove" not in run("--unused", "1d", "--cache", str(cache))[1], "there is nothing to ask about"
-    assert run("--cache", str(cache), answer="y\n")[1].endswith("removed 1 file (166 B)\n")
+    assert run("--cache", str(cache), answer="y\n")[1].endswith(f"removed 1 file (166 B) from {cache}\n")
     assert not path.exists()
     path = encoded(cache, "a text").path
     assert "Remove" not in run("--yes", "--cache", str(cache))[1]

@@ -172,8 +172,9 @@ def clean(
     """
     from charlstm.corpora.cache_cleanup import cached_files, remove
 
-    files = cached_files(cache_or_default(cache), 0.0 if unused is None else seconds(unused))
-    if not dry_run and not _agreed(files, yes):
+    folder = cache_or_default(cache)
+    files = cached_files(folder, 0.0 if unused is None else seconds(unused))
+    if not dry_run and not _agreed(files, folder, yes):
         say("nothing removed")
         return
     removed = files if dry_run else list(remove(files))
@@ -184,17 +185,17 @@ def clean(
             idle = duration(max(0.0, time.time() - file.used))
             name = visible(f"{file.path.parent.name}/{file.path.name[:12]}…")
             print(f"{name}  {size(file.size)}, unused for {idle}")
-    total = _total(removed)
+    total = f"{_total(removed)} from {visible(str(folder))}"
     say(f"would remove {total}" if dry_run else f"removed {total}")
     if len(removed) < len(files):
         say(f"{len(files) - len(removed)} more could not be removed: in use, or another user's")
 
 
-def _agreed(files: Sequence[CachedFile], yes: bool) -> bool:
+def _agreed(files: Sequence[CachedFile], folder: Path, yes: bool) -> bool:
     """Whether to remove files: asked on a terminal only, since nothing is lost that cannot be made again."""
     if yes or not files or not is_terminal(sys.stdin):
         return True
-    return typer.confirm(f"Remove {_total(files)} from the cache?", err=True)
+    return typer.confirm(f"Remove {_total(files)} from the cache in {visible(str(folder))}?", err=True)
 
 
 def _total(files: Sequence[CachedFile]) -> str:
