@@ -16,8 +16,8 @@ _TOKEN_OVERHEAD, _NETWORK_OVERHEAD, _VOCAB_OVERHEAD = 0.8e6, 0.7e6, 1.3e3
 entry; as the number of floating-point operations of products that take as long (``docs/decisions/cost-model.md``)."""
 
 
-_ADAMW_BYTES = 65_000_000
-"""The code that torch loads when its own optimizer is first made."""
+_LOADED = {"soap": 40_000_000, "adamw": 65_000_000}
+"""The bytes of what torch loads and sets up with the first step of a training, by optimizer."""
 
 
 class Machine(Protocol):
@@ -113,5 +113,4 @@ def memory(run: RunConfig) -> int:
     step = 4 * 2 * data.batch_size * data.seq_len * per_token
     evaluation = evaluation_bytes(model) if data.val_fraction else 0
     kept = 4 * ((1 + train.decay_to_start) * sparse + copies * weights) + carried
-    kept += _ADAMW_BYTES if train.optimizer == "adamw" else 0
-    return kept + max(step + evaluation, kept)  # an evaluation can use little of what a step has freed
+    return _LOADED[train.optimizer] + kept + max(step + evaluation, kept)  # an evaluation can use little of what a step has freed
