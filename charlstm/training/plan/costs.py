@@ -113,4 +113,5 @@ def memory(run: RunConfig) -> int:
     step = 4 * 2 * data.batch_size * data.seq_len * per_token
     evaluation = evaluation_bytes(model) if data.val_fraction else 0
     kept = 4 * ((1 + train.decay_to_start) * sparse + copies * weights) + carried
-    return _LOADED[train.optimizer] + kept + max(step + evaluation, kept)  # an evaluation can use little of what a step has freed
+    # An evaluation can use little of what a step has freed.
+    return _LOADED[train.optimizer] + kept + max(step + evaluation, kept)
