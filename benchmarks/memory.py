@@ -14,7 +14,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +120,10 @@ def describe(settings: Mapping[str, Mapping[str, Any]]) -> str:
     return ", ".join(f"{name}={value}" for section in settings.values() for name, value in section.items())
 
 
-def main(arguments: Sequence[str]) -> None:
+def main() -> None:
     """Measure, print a table, record."""
-    if arguments[:1] == ["--child"]:
-        _child(Path(arguments[1]), json.loads(arguments[2]))
+    if sys.argv[1:2] == ["--child"]:
+        _child(Path(sys.argv[2]), json.loads(sys.argv[3]))
         return
     options = records.parser(__doc__).parse_args()
     record = records.begin("memory")
@@ -141,4 +141,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
