@@ -97,9 +97,9 @@ def _child(folder: Path, settings: Mapping[str, Mapping[str, Any]]) -> None:
         peak = _status("VmHWM") - before
         taken["all"] = max(taken["all"], peak)
         phase = PHASES.get(type(event).__name__, "all")
-        # Steps until anything else, and the first of that: later on they take what the others have freed.
+        # Steps up to the first evaluation, and the first of all else: later ones take what the others have freed.
         if not taken[phase] or (phase == "steps" and not taken["evaluation"]):
-            taken[phase] = peak
+            taken[phase] = max(taken[phase], peak)
         _forget_peak()
     print(json.dumps((prepared.plan.memory, taken)))
 

@@ -1,16 +1,14 @@
 """The automatic settings: explicit ones are kept, chosen ones fit the text, the budget and the machine."""
 
-import json
-import subprocess
 import sys
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import memory
 from charlstm.errors import ConfigError, NotFoundError, OutOfMemoryError, TextError
 from charlstm.evaluation.windows import evaluation_bytes
 from charlstm.nn.model import CharLM
@@ -132,57 +130,12 @@ def test_memory_covers_an_evaluation_where_that_takes_more_than_a_step():
     assert made().memory - made(val_fraction=0.0).memory > 0.9 * evaluation, "without validation none is needed"
 
 
-PEAK = """
-import json, sys
-from pathlib import Path
-import torch
-from charlstm.filling.preview import write_preview
-from charlstm.training import prepare
-from charlstm.training.beginning import Session
-from charlstm.training.memory import keep_freed_memory
-
-def status(key):
-    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(key))
-
-folder, text, model, data, train = Path(sys.argv[1]), sys.argv[2], *map(json.loads, sys.argv[3:])
-keep_freed_memory()  # as the command line does
-given = {"model": model, "data": {**data, "sources": (text,)}, "train": {"max_steps": 6, "device": "cpu", **train}}
-prepared = prepare.prepare(given, folder / "cache")
-before = status("VmRSS")
-open("/proc/self/clear_refs", "w").write("5")  # the peak starts from what is resident now
-(folder / "run").mkdir()
-for event in prepare.begin(prepared, folder / "run", session=Session(write_preview=write_preview)).events():
-    pass
-print((status("VmHWM") - before) / prepared.plan.memory)
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
-@pytest.mark.parametrize(
-    ("model", "data", "train"),
-    [
-        ({"hidden_size": 512, "num_layers": 1}, {}, {}),
-        ({"hidden_size": 1024, "num_layers": 1}, {}, {}),
-        ({"hidden_size": 512, "num_layers": 2}, {}, {"optimizer": "adamw"}),
-        ({"hidden_size": 512, "num_layers": 2}, {}, {"optimizer": "adamw", "precision": "fp32"}),
-        ({"hidden_size": 256, "num_layers": 2}, {"batch_size": 64}, {"optimizer": "adamw", "precision": "fp32"}),
-        ({"hidden_size": 256, "num_layers": 1, "cell": "gru"}, {}, {}),
-        ({"hidden_size": 512, "num_layers": 1, "attention_window": 256}, {}, {}),
-        ({"hidden_size": 256, "num_layers": 1, "ensemble": 2}, {}, {}),
-        ({"hidden_size": 256, "num_layers": 2, "bidirectional": True}, {}, {}),
-        ({"hidden_size": 256, "num_layers": 1}, {"tokenizer": "bpe", "vocab_size": 4000}, {}),
-    ],
-    ids=str,
-)
-def test_the_predicted_memory_covers_the_peak(tmp_path, model, data, train):
-    words = ["".join(random) for random in np.random.default_rng(0).choice(list("etaoinshrdlu"), (3000, 6))]
-    text = " ".join(np.random.default_rng(1).choice(words, 40_000))
-    (tmp_path / "my.txt").write_text(text)
-    settings = [json.dumps(each) for each in (model, data, train)]
-    command = [sys.executable, "-c", PEAK, str(tmp_path), str(tmp_path / "my.txt"), *settings]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
-    assert 0.3 < float(done.stdout) < 1.0, "the share of the predicted memory that was taken"
+@pytest.mark.parametrize("settings", memory.SETTINGS[:10], ids=memory.describe)
+def test_the_predicted_memory_covers_the_peak(tmp_path, settings):
+    predicted, taken = memory.predicted_and_taken(settings, tmp_path)
+    assert 0.3 < taken["all"] / predicted < 1.0, "the share of the predicted memory that was taken"
 
 
 @pytest.mark.parametrize(("tokens", "max_time"), [(10_000, 60.0), (50_000_000, 86_400.0)])
