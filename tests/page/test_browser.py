@@ -139,7 +139,6 @@ def put_text(page, text):
     """Put a text into the area, as pasting does, with the caret behind it; wait until it is scored."""
     page.evaluate(
         """text => {
-          const area = document.querySelector("#area");
           area.focus();
           area.value = text;
           area.dispatchEvent(new Event("input"));
@@ -679,6 +678,22 @@ def test_a_new_text_is_begun_with_the_caret_in_it_and_says_nothing_of_the_old_on
         scored(page)
         assert text_of(page) == "Tide"
         assert page.inner_text("#status") == ""
+
+
+@pytest.mark.slow
+def test_a_key_that_comes_before_the_next_frame_goes_into_the_new_text(browser, addresses):
+    for page in open_page(browser, addresses["file"]):
+        type_text(page, "The tide was out")
+        page.click("#tab-branches")
+        page.evaluate(
+            """() => {
+              [...document.querySelectorAll("#panel-branches button")].find(({ textContent }) => textContent === "New text").click();
+              document.execCommand("insertText", false, "T");  // in the same task: no frame can come between
+            }"""
+        )
+        page.keyboard.type("ide")
+        scored(page)
+        assert text_of(page) == "Tide"
 
 
 @pytest.mark.slow

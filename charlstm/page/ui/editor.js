@@ -23,7 +23,8 @@ const SHORT = 2000; // characters
 export class Editor {
   /**
    * @param {{edited: (from: number, to: number, characters: string[]) => void, moved: (caret: number) => void,
-   *   undo: () => void, redo: () => void, pointed: (at: number | null, box: DOMRect | null) => void}} listeners
+   *   undo: () => void, redo: () => void, pointed: (at: number | null, box: DOMRect | null) => void,
+   *   turned: () => void}} listeners `turned`: a person turns to the text area, which must show the latest text first
    */
   constructor(listeners) {
     this.listeners = listeners;
@@ -45,7 +46,12 @@ export class Editor {
       if (event.inputType === "historyUndo") listeners.undo();
       else listeners.redo();
     });
-    for (const act of ["keydown", "pointerdown", "focus", "dragenter"]) this.area.addEventListener(act, () => this.catchUp());
+    for (const act of ["keydown", "pointerdown", "focus", "dragenter"]) {
+      this.area.addEventListener(act, () => {
+        listeners.turned();
+        this.catchUp();
+      });
+    }
     document.addEventListener("selectionchange", () => {
       if (document.activeElement === this.area) this.readCaret();
     });

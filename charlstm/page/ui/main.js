@@ -49,6 +49,7 @@ export async function start(backend) {
     undo: () => session.undo(),
     redo: () => session.redo(),
     pointed: (at, box) => hover.point(at, box),
+    turned: showNow,
   });
   const coloured = new UnitColour(session);
   const views = tabs(session, coloured);
@@ -81,6 +82,14 @@ export async function start(backend) {
     coloured.refresh();
     clearTimeout(timer);
     timer = setTimeout(() => (session.fault ||= keep(session)), SAVE);
+  }
+
+  /** Show what has changed without waiting for a frame: a key that comes before it would be put into the text of before. */
+  function showNow() {
+    if (!waiting) return;
+    cancelAnimationFrame(waiting);
+    waiting = 0;
+    show();
   }
   byId("colour").addEventListener("change", show);
   show();
