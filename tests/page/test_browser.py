@@ -687,7 +687,8 @@ def test_a_key_that_comes_before_the_next_frame_goes_into_the_new_text(browser, 
         page.click("#tab-branches")
         page.evaluate(
             """() => {
-              [...document.querySelectorAll("#panel-branches button")].find(({ textContent }) => textContent === "New text").click();
+              const buttons = [...document.querySelectorAll("#panel-branches button")];
+              buttons.find(({ textContent }) => textContent === "New text").click();
               document.execCommand("insertText", false, "T");  // in the same task: no frame can come between
             }"""
         )
