@@ -40,6 +40,7 @@ StoredAs = Literal["float32", "float16", "int8"]
 _UPGRADE = "Upgrade charlstm: pip install --upgrade charlstm."
 _SECTIONS = ("config", "tokenizer", "provenance")
 _OPTIONAL = ("writing",)
+_FOREIGN = "Only networks that charlstm has trained can be read: weights alone do not say how to compute with them."
 
 
 @dataclass(frozen=True)
@@ -391,7 +392,8 @@ def _writer(metadata: dict[str, str]) -> str:
 def _identify(metadata: dict[str, str], path: Path) -> tuple[str, int, dict[str, Any]]:
     """Return the kind, the format version and the JSON sections; raise unless they are a checkpoint's."""
     if metadata.get("format") != "charlstm":
-        raise CorruptError("a safetensors file, but not one of charlstm's", where=path)
+        hint = "Its header was changed." if set(_SECTIONS) <= set(metadata) else _FOREIGN
+        raise CorruptError("a safetensors file, but not one of charlstm's", where=path, hint=hint)
     number = metadata.get("version", "")
     if not (number.isascii() and number.isdigit()) or len(number) > 9 or int(number) < 1:
         raise CorruptError("its header cannot be read: no format version", where=path)

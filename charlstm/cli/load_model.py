@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from charlstm.cli.options import DEFAULT_ROOT
-from charlstm.cli.views.terminal import is_terminal, say
+from charlstm.cli.views.terminal import is_terminal, measured, say
 from charlstm.errors import EncodingError, NotFoundError, StorageError, UsageError
 from charlstm.paths import starter_folder
 
@@ -77,7 +77,7 @@ class Loaded(Generic[_Model]):
         if bits is None:
             bits, unit = provenance.bits_per_char, "character"
         sides = ", both sides seen" if self.checkpoint.architecture.bidirectional else ""
-        quality = "" if bits is None else f" ({bits:.2f} bits/{unit}{sides})"
+        quality = "" if bits is None else f" ({measured(bits, 2)} bits/{unit}{sides})"
         return f"{place_of(self.path)}{quality}"
 
 

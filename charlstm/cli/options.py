@@ -21,6 +21,15 @@ from charlstm.errors import UsageError
 PLACES = "Machine and folders"
 """The heading they stand under where a command's help has headings."""
 
+
+def expanded(folder: Path | None) -> Path | None:
+    """A folder, with ``~`` at its beginning as the home folder: a shell leaves it as it is in ``--root=~/runs``."""
+    try:
+        return None if folder is None else folder.expanduser()
+    except RuntimeError:  # no such user
+        return folder
+
+
 Root = Annotated[
     Path,
     typer.Option(
@@ -28,6 +37,7 @@ Root = Annotated[
         envvar="CHARLSTM_CHECKPOINTS",
         metavar="FOLDER",
         help="The folder runs are kept in.",
+        callback=expanded,
         rich_help_panel=PLACES,
         readable=False,
     ),
@@ -39,6 +49,7 @@ Cache = Annotated[
         envvar="CHARLSTM_CACHE",
         metavar="FOLDER",
         help="Where encoded texts and fetched corpora are kept. [default: this system's cache folder]",
+        callback=expanded,
         rich_help_panel=PLACES,
     ),
 ]

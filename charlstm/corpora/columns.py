@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from charlstm.corpora.decode import Places
 from charlstm.corpora.read import Corpus
 from charlstm.corpora.records import LINES, PARAGRAPHS, split_records, terminator
 from charlstm.errors import TextError, UsageError
@@ -40,7 +41,8 @@ def read_column(file: Corpus, path: Path, column: str) -> tuple[str, Iterator[st
 
     Returns:
         How its cells are separated, `LINES` or `PARAGRAPHS`, and the text in pieces. A cell that is empty or no text
-        is left out. Where cells have several lines, blank ones are left out and cells end with a blank line.
+        is left out. Where cells have several lines, blank ones are left out and cells end with a blank line. Rows
+        with fewer or more cells than the first line are counted in the repairs of the file.
 
     Raises:
         TextError: it is no such file, or holds no text.
@@ -74,11 +76,16 @@ def _table_cells(file: Corpus, path: Path, column: str) -> Iterator[str]:
         if column not in names:
             raise _no_column(path, column, names)
         place = names.index(column)
-        for row in csv.reader(lines, delimiter=delimiter):
+        rows, ragged = csv.reader(lines, delimiter=delimiter), Places()
+        for row in rows:
+            if row and len(row) != len(names):
+                ragged.add(1, [1 + rows.line_num])
             if len(row) > place:
                 yield row[place]
     except csv.Error as fault:
         raise TextError(f"cannot be read as a table: {fault}", where=path) from fault
+    for repairs in file.repairs.values():  # of its only part
+        repairs.ragged = ragged
 
 
 def _object_cells(file: Corpus, path: Path, column: str) -> Iterator[Any]:

@@ -84,6 +84,8 @@ class Repairs:
     """Where bytes do not fit the encoding."""
     marks: Places = field(default_factory=Places)
     """Byte order marks behind the beginning, where files were joined; they are left out."""
+    ragged: Places = field(default_factory=Places)
+    """Rows of a table that have fewer or more cells than its first line."""
 
 
 class TextDecoder:

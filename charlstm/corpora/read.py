@@ -118,7 +118,7 @@ class Corpus:
                 if feed:
                     feed(utf8)
                 yield part.name, text
-            self.repairs[part.name] = decoder.repairs
+            self.repairs.setdefault(part.name, decoder.repairs)  # of a column they are those of its file
 
     def raw_chunks(self, block: int = BLOCK, *, feed: Feed | None = None) -> Iterator[bytes]:
         """Yield the bytes of all parts, unchanged by encoding and newline rule.

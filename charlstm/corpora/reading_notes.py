@@ -40,6 +40,13 @@ def reading_notes(corpus: Corpus) -> Iterator[str]:
             if found.marks.count
         ]
     )
+    yield from _first(
+        [
+            f"{name}: {_counted(found.ragged, 'row')} with fewer or more cells than the first line; is a quote missing?"
+            for name, found in repairs
+            if found.ragged.count
+        ]
+    )
 
 
 def _first(lines: list[str]) -> Iterator[str]:
@@ -54,7 +61,11 @@ def _and_others(count: int) -> str:
 
 def _counted(found: Places, thing: str) -> str:
     """How many there are, and in which lines: ``2 places (lines 3 and 17)``."""
-    lines = [f"{line:,}" for line in found.lines]
-    more = ", …" if found.count > len(lines) and len(lines) > 1 else ""
-    where = f"lines {', '.join(lines)}{more}" if len(lines) > 1 else f"line {lines[0]}"
+    *lines, last = [f"{line:,}" for line in found.lines]
+    if not lines:
+        where = f"line {last}"
+    elif found.count > len(found.lines):
+        where = f"lines {', '.join(lines)}, {last}, …"
+    else:
+        where = f"lines {', '.join(lines)} and {last}"
     return f"{found.count:,} {thing}{'s' if found.count > 1 else ''} ({where})"

@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+_LARGE = 1e4
+"""A loss from here on is of a network that has diverged: no digit behind the point says anything."""
+
+
+def measured(value: float, digits: int) -> str:
+    """Format a loss: ``1.3872``, and ``3.4e+29`` of a network that has diverged.
+
+    Args:
+        value: the loss, in any unit.
+        digits: behind the decimal point.
+    """
+    return f"{value:.{digits}f}" if value < _LARGE else f"{value:.3g}"
+
 
 def duration(seconds: float) -> str:
     """Format seconds: ``45 s``, ``3 min 20 s``, ``2 h 5 min``, ``1 d 4 h``."""

@@ -297,8 +297,11 @@ def test_weights_out_of_range_are_one_line_in_every_command(tmp_path: Path, bidi
     write(file, Checkpoint("model", huge, run, tokenizer.to_state(), Provenance()))
     (tmp_path / "my.txt").write_text("the quick brown fox " * 20)
     writing = [] if bidirectional else [("sample", "x"), ("write", "x", "--prompt", "a"), ("lab", "gradient", "x")]
-    for arguments in (*writing, ("fill", "x", "the_s"), ("eval", "x", "my.txt"), ("eval", "x", "my.txt", "--json")):
+    exports = [("export", kind, "x", "-o", "x.out") for kind in ("html", "numpy", "onnx")]
+    evals = (("eval", "x", "my.txt"), ("eval", "x", "my.txt", "--json"))
+    for arguments in (*writing, ("fill", "x", "the_s"), *evals, *exports):
         done = command(tmp_path, arguments=arguments, input="\n", stdin=None)
         assert done.returncode == 3, arguments
         assert "Warning" not in done.stderr
         assert done.stderr.splitlines()[-1].endswith("not finite. The weights are damaged, or training diverged.")
+        assert not (tmp_path / "x.out").exists()

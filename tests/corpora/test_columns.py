@@ -3,6 +3,7 @@
 import pytest
 
 from charlstm.corpora.decode import Decoding
+from charlstm.corpora.reading_notes import reading_notes
 from charlstm.corpora.records import LINES, PARAGRAPHS
 from charlstm.corpora.sources import open_sources
 from charlstm.errors import NotFoundError, TextError, UsageError
@@ -46,6 +47,23 @@ def test_the_encoding_is_that_of_the_file_and_a_half_character_is_no_crash(tmp_p
     corpus = read(tmp_path, "a.csv", "t\nÀ bientôt\n", "t", encoding="cp1252")
     assert "".join(corpus.chunks()) == "À bientôt\n"
     assert "".join(read(tmp_path, "b.jsonl", '{"t": "a\\ud83d"}\n', "t").chunks()) == "a?\n"
+
+
+def test_rows_with_fewer_or_more_cells_than_the_first_line_are_told(tmp_path):
+    corpus = read(tmp_path, "a.csv", 'id,text\n1,one\n2\n\n3,"a\nb"\n4,no, quotes\n', "text")
+    assert "".join(corpus.chunks()) == "one\n\na\nb\n\nno\n\n"
+    (note,) = reading_notes(corpus)
+    assert note.startswith(f"{tmp_path / 'a.csv'}: 2 rows (lines 3 and 7) with fewer or more cells than the first line")
+    assert list(reading_notes(read(tmp_path, "b.csv", "id,text\n1,one\n2,two\n", "text"))) == []
+
+
+def test_bad_bytes_in_a_table_are_told(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"text\none\ncaf\xe9\n")
+    corpus = open_sources([f"{tmp_path / 'a.csv'}:text"], decoding=Decoding(bad_bytes="skip"), cache=tmp_path)
+    assert "".join(corpus.chunks()) == "one\ncaf\n"
+    assert [note.split(": ")[1] for note in reading_notes(corpus)] == [
+        "1 place (line 3) with bytes that do not fit the encoding, left out"
+    ]
 
 
 def test_a_file_whose_name_has_a_colon_is_a_file(tmp_path):

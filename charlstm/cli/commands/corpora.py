@@ -171,8 +171,11 @@ def clean(
     What was not used for 30 days is removed without this command when another text is encoded.
     """
     from charlstm.corpora.cache_cleanup import cached_files, remove
+    from charlstm.errors import UsageError
 
     folder = cache_or_default(cache)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("not a folder", where=folder, hint="Name the cache folder: --cache FOLDER.")
     files = cached_files(folder, 0.0 if unused is None else seconds(unused))
     if not dry_run and not _agreed(files, folder, yes):
         say("nothing removed")

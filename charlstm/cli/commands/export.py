@@ -88,7 +88,7 @@ def onnx_command(
     from charlstm.export.onnx_file import check_packages, onnx_file
 
     check_packages()
-    path, saved = read_model(exported.checkpoint, exported.root)
+    path, saved = _read(exported.checkpoint, exported.root)
     target = _target(exported, path, ".onnx")
     _check_text(exported, "--int8", measured=int8)
     passage, what = _passage(exported, path, saved) if int8 else ("", "")
@@ -135,7 +135,7 @@ def html_command(
     from charlstm.export.html_page import Shared, html_page
     from charlstm.export.numpy_file import stored_as
 
-    found = [read_model(each, exported.root) for each in (exported.checkpoint, *(others or ()))]
+    found = [_read(each, exported.root) for each in (exported.checkpoint, *(others or ()))]
     target = _target(exported, found[0][0], ".html")
     changed = [stored_as(saved) != dtype and dtype == "int8" for _, saved in found]
     _check_text(exported, "--dtype int8", measured=any(changed) or units)
@@ -217,7 +217,7 @@ def numpy_command(
     """
     from charlstm.export.numpy_file import check_name, numpy_program, stored_as
 
-    path, saved = read_model(exported.checkpoint, exported.root)
+    path, saved = _read(exported.checkpoint, exported.root)
     target = _target(exported, path, ".py")
     check_name(target.stem)
     dtype = dtype or stored_as(saved)
@@ -240,6 +240,15 @@ def numpy_command(
     if program.beside is not None:
         _write(archive, program.beside)  # first: a program without its weights is no use
     _write(target, program.source.encode())
+
+
+def _read(reference: str | None, root: Path) -> tuple[Path, Checkpoint]:
+    """Read a network, which works."""
+    from charlstm.export.check import check_works
+
+    path, saved = read_model(reference, root)
+    check_works(saved)
+    return path, saved
 
 
 def _target(exported: Exported, path: Path, suffix: str) -> Path:

@@ -61,7 +61,10 @@ def train(
     name: Annotated[
         str | None, _goal("--name", metavar="NAME", help="Name of the run. [default: the text's and a number]")
     ] = None,
-    out: Annotated[Path | None, _goal("--out", metavar="FOLDER", help="Folder of the run, instead of a name.")] = None,
+    out: Annotated[
+        Path | None,
+        _goal("--out", metavar="FOLDER", help="Folder of the run, instead of a name.", callback=options.expanded),
+    ] = None,
     force: Annotated[bool, _goal("--force", help="Replace a run of that name.")] = False,
     preset: Annotated[
         str | None,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from charlstm.cli.views.terminal import count, duration, size, visible
+from charlstm.cli.views.terminal import count, duration, measured, size, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -157,9 +157,9 @@ _LABELS = {
     "init_from": "began with",
 }
 _UNITS = {
-    "val_loss": lambda value: f"{value:.4f} nats/token",
-    "bits_per_char": lambda value: f"{value:.4f}",
-    "bits_per_byte": lambda value: f"{value:.4f}",
+    "val_loss": lambda value: f"{measured(value, 4)} nats/token",
+    "bits_per_char": lambda value: measured(value, 4),
+    "bits_per_byte": lambda value: measured(value, 4),
     "step": "{:,}".format,
     "tokens": "{:,}".format,
     "seconds": duration,
@@ -184,8 +184,8 @@ def _cells(summary: Summary) -> Iterator[Any]:
 def _bits(summary: Summary) -> str:
     """Bits per character, as the column's title says, or bits per byte with that unit."""
     if summary.bits_per_byte is not None:
-        return f"{summary.bits_per_byte:.3f}/byte"
-    return _NOTHING if summary.bits_per_char is None else f"{summary.bits_per_char:.3f}"
+        return f"{measured(summary.bits_per_byte, 3)}/byte"
+    return _NOTHING if summary.bits_per_char is None else measured(summary.bits_per_char, 3)
 
 
 def _draw_blocks(console: Console, summaries: Sequence[Summary]) -> None:

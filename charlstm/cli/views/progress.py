@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from charlstm.cli import streams
 from charlstm.cli.spelling import with_options
-from charlstm.cli.views.terminal import can_redraw, count, duration, say
+from charlstm.cli.views.terminal import can_redraw, count, duration, measured, say
 from charlstm.events import EvalDone, Event, Notice, Preview, Started, StepDone, to_json
 
 if TYPE_CHECKING:
@@ -195,18 +195,18 @@ class Status(View):
         left = self.pace.seconds_left
         parts = [
             "" if math.isnan(left) else f"{duration(left)} left",
-            "" if math.isnan(self.loss) else f"loss {self.loss:.3f}",
+            "" if math.isnan(self.loss) else f"loss {measured(self.loss, 3)}",
             f"{count(self.pace.tokens_per_second)} {tokens}/s" if self.pace.tokens_per_second else "",
         ]
         return " · ".join(filter(None, parts))
 
     def title(self) -> str:
         """When a preview was written, and how good the network was: ``24 s · 2.42 bits per character``."""
-        return f"{duration(self.seconds)} · {self.score() or f'loss {self.loss:.3f}'}"
+        return f"{duration(self.seconds)} · {self.score() or f'loss {measured(self.loss, 3)}'}"
 
     def score(self) -> str:
         """The last evaluation: ``2.42 bits per character``; empty before the first."""
-        return f"{self.bits[-1]:.2f} bits per {self.unit}" if self.bits else ""
+        return f"{measured(self.bits[-1], 2)} bits per {self.unit}" if self.bits else ""
 
 
 class Lines(Status):
@@ -242,6 +242,7 @@ class Lines(Status):
         mean = " (average of weights)" if event.weights == "ema" else ""
         short = {"character": "char"}.get(self.unit, self.unit)
         return (
-            f"step {event.step}: val {event.val_loss:.4f} nats/token, {self.bits[-1]:.3f} bits/{short}{mean}"
+            f"step {event.step}: val {measured(event.val_loss, 4)} nats/token, "
+            f"{measured(self.bits[-1], 3)} bits/{short}{mean}"
             f"{', the best so far' if event.best else ''}"
         )

@@ -7,7 +7,7 @@ import math
 import sys
 from typing import Any
 
-from charlstm.cli.views.terminal import counted, stdout_console
+from charlstm.cli.views.terminal import counted, measured, stdout_console
 from charlstm.evaluation.score import Score, ScoreSummary
 
 
@@ -51,12 +51,13 @@ def print_table(scores: list[Score | ScoreSummary], compressors: dict[str, float
     table.add_column(style="dim")
     token = "byte" if of_bytes else "token"
     if not of_bytes:
-        bits = [f"{each.bits_per_char:.4f}" for each in summaries]
+        bits = [measured(each.bits_per_char, 4) for each in summaries]
         table.add_row("bits per character", *bits, counted(first.characters, "character"))
-    table.add_row("bits per byte", *(f"{each.bits_per_byte:.4f}" for each in summaries), counted(first.bytes, "byte"))
-    nats = [f"{each.nats_per_token:.4f}" for each in summaries]
+    bits = [measured(each.bits_per_byte, 4) for each in summaries]
+    table.add_row("bits per byte", *bits, counted(first.bytes, "byte"))
+    nats = [measured(each.nats_per_token, 4) for each in summaries]
     table.add_row(f"nats per {token}", *nats, counted(first.tokens, token))
-    table.add_row("perplexity", *(f"{each.perplexity:.3f}" for each in summaries), f"effective choices per {token}")
+    table.add_row("perplexity", *(measured(each.perplexity, 3) for each in summaries), f"effective choices per {token}")
     for name, bits_per_byte in compressors.items():
         table.add_row(name, *[f"{bits_per_byte:.4f}"] * len(scores), "bits per byte, for comparison")
     stdout_console().print(table)

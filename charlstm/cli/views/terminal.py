@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from charlstm.report.amounts import count as count
 from charlstm.report.amounts import counted as counted
 from charlstm.report.amounts import duration as duration
+from charlstm.report.amounts import measured as measured
 from charlstm.report.amounts import size as size
 from charlstm.report.visible import visible as visible
 

@@ -10,7 +10,7 @@ from typing import Any
 from charlstm.inspect.pages.run_charts import common_baselines, loss_chart, step_charts, units_of
 from charlstm.inspect.pages.run_facts import commands, settings
 from charlstm.inspect.runs import RunRecord
-from charlstm.report.amounts import count, counted, duration
+from charlstm.report.amounts import count, counted, duration, measured
 from charlstm.report.blocks import Block, Frames, Page, Section, Table, Text
 
 _MOST_FRAMES = 24
@@ -100,7 +100,7 @@ def _result(run: RunRecord) -> Iterator[str]:
     units = units_of(run)
     choices = math.exp(min(best / units.bits_per_nat / units.characters_per_token, _HOPELESS))
     choosing = f", as if choosing between {choices:.3g}" if best < _HOPELESS else ""
-    yield f"At best it needs {_figure(best)} {units.loss}{choosing}."
+    yield f"At best it needs {measured(best, 3)} {units.loss}{choosing}."
     if run.baselines:
         others = ", ".join(f"{name} {bits:.3f}" for name, bits in run.baselines.items())
         beaten = [name for name, bits in run.baselines.items() if best < bits]
@@ -121,10 +121,6 @@ def _end(run: RunRecord) -> Iterator[str]:
         yield "No record of its training is beside it."
 
 
-def _figure(loss: float) -> str:
-    return f"{loss:.3f}" if loss < _HOPELESS else f"{loss:.3g}"
-
-
 def best_bits(run: RunRecord) -> float | None:
     """Return the lowest validation loss of a run in the unit of its losses; None without one."""
     losses = [each.val_loss for each in run.history.evaluations if math.isfinite(each.val_loss)]
@@ -138,7 +134,7 @@ def _row(run: RunRecord) -> Iterator[str]:
     sessions, step = run.history.sessions, run.history.end.step
     size = run.header.parameters if run.header else sessions[-1].parameters if sessions else None
     yield run.name
-    yield "-" if best is None else _figure(best)
+    yield "-" if best is None else measured(best, 3)
     yield "-" if size is None else count(size)
     yield count(run.tokens * units.characters_per_token)
     yield f"{run.tokens / sessions[-1].train_tokens:.2f}" if sessions and sessions[-1].train_tokens else "-"
@@ -178,7 +174,7 @@ def _place(run: RunRecord, seconds: float, tokens: float) -> str:
     parts = [duration(seconds), f"{count(tokens * units.characters_per_token)} {units.text} read"]
     losses = [each.val_loss for each in run.history.evaluations if each.seconds <= seconds + 1e-6]
     if losses:
-        parts.append(f"{_figure(losses[-1] * units.bits_per_nat)} {units.loss}")
+        parts.append(f"{measured(losses[-1] * units.bits_per_nat, 3)} {units.loss}")
     return ", ".join(parts)
 
 
