@@ -25,7 +25,7 @@ BEFORE_RECORDS = "before records"
 
 ORDER = (
     "time_to_loss", "val_loss", "presets", "held_out", "starts", "writing", "kinds", "cloze", "train_throughput",
-    "cells", "sampling", "filters", "fan", "start_up", "inside", "exports", "page", "frames", "serve",
+    "cells", "sampling", "scoring", "filters", "fan", "start_up", "inside", "exports", "page", "frames", "serve",
     "big_text", "encode", "memory", "scaling", "torture",
 )  # fmt: skip
 

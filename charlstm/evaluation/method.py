@@ -25,8 +25,8 @@ def choose_method(
 ) -> Method:
     """Choose how to score a text: a short one exactly, a long one as fast as training evaluates.
 
-    A long text is read in 32 streams, except by a network with a match memory, or with attention that reaches further
-    back than a stream's burn-in. It is computed in bf16 where the processor has instructions for it, if on the text's
+    A long text is read in 32 streams, except by a network with attention that reaches further back than a stream's
+    burn-in. It is computed in bf16 where the processor has instructions for it, if on the text's
     first 8,192 tokens that agrees with fp32: it does for trained networks, not for some with random weights. The mean
     loss is within 0.001 nats of the exact one: on 264,680 characters of the bundled corpus the starter's differs by
     0.00001.
@@ -44,8 +44,7 @@ def choose_method(
     if exact or len(ids) < LONG:
         return Method()
     shape = model.architecture
-    remembers = any(side.memory_bytes() for side in shape.enabled.values())
-    in_order = not objective.has_order or remembers or shape.attention_window > BURN_IN
+    in_order = not objective.has_order or shape.attention_window > BURN_IN
     full, half = (Method(1 if in_order else STREAMS, precision) for precision in ("fp32", "bf16"))
     if not _computes_in_bf16(next(model.parameters()).device):
         return full

@@ -92,13 +92,14 @@ class CharLM(nn.Module):
         layers = tuple(tuple(layer.empty_state(batch) for layer in stack) for stack in self._stacks)
         return State(layers, None if self.attention is None else self.attention.empty_memory(batch), recent, side)
 
-    def remember(self, tokens: Tensor) -> State:
+    def remember(self, tokens: Tensor, state: State | None = None) -> State:
         """Return the state of B texts at a place where the side inputs know what came before and the layers do not.
 
         Args:
             tokens: the ids of what came before, (B, any number).
+            state: before them; None is `empty_state`.
         """
-        state, time = self.empty_state(len(tokens)), tokens.shape[1]
+        state, time = self.empty_state(len(tokens)) if state is None else state, tokens.shape[1]
         if state.recent is None or state.side is None:
             return state
         history = WindowHistory(torch.cat((state.recent, tokens + 1), 1), time)

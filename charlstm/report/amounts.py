@@ -12,6 +12,9 @@ def measured(value: float, digits: int) -> str:
     Args:
         value: the loss, in any unit.
         digits: behind the decimal point.
+
+    Returns:
+        Its digits, three of them with an exponent from 10,000 on.
     """
     return f"{value:.{digits}f}" if value < _LARGE else f"{value:.3g}"
 

@@ -65,6 +65,20 @@ def test_parallel_streams_score_every_token_and_nearly_agree(length, streams, be
     np.testing.assert_allclose(parallel, in_order, atol=0.05)
 
 
+@pytest.mark.parametrize("before", [1, 900])
+def test_each_stream_begins_with_a_match_memory_that_knows_the_text_before_it(before):
+    model = random_model(1, match_orders=(3, 6), match_slots=4096)
+    torch.nn.init.normal_(model.side_inputs["match"].weight)  # so that a match changes much
+    rng = np.random.default_rng(0)
+    ids = np.tile(rng.integers(5, size=1500), 2).astype(np.uint8)  # what the second half matches is before its streams
+    context = rng.integers(5, size=before).astype(np.uint8)
+    nats = np.full((2, len(ids)), np.nan)
+    for row, streams in enumerate((1, 4)):
+        for positions, losses in causal_losses(model, ids, context, streams=streams):
+            nats[row, positions] = losses
+    np.testing.assert_allclose(nats[1], nats[0], atol=1e-3)
+
+
 @pytest.mark.parametrize("bias", [math.inf, math.nan])
 def test_a_loss_that_is_not_finite_is_returned(bias):
     model = random_model()

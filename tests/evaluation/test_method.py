@@ -38,7 +38,7 @@ def method_of(model, tokens, **wanted):
         ({}, LONG, True, 1),
         ({"attention_window": 256}, LONG, False, 32),
         ({"attention_window": 257}, LONG, False, 1),
-        ({"match_orders": (3,)}, LONG, False, 1),
+        ({"match_orders": (3,)}, LONG, False, 32),
         ({"bidirectional": True}, LONG, False, 1),
     ],
 )

@@ -82,7 +82,6 @@ def evaluate(
     Every token counts, given those before it; the first is scored as the first of any text. A text of fewer than 65,536
     tokens is read in order, so its score is exact. A longer one is read in 32 parallel streams, each after 256 tokens
     of what precedes it, and in bf16 where that is faster: the loss differs by less than 0.001 nats per token.
-    A network with a match memory reads every text in order.
 
     A network trained with --bidirectional scores each token given all those around it. That is no likelihood of the
     text, so it is not compared with compressors.
