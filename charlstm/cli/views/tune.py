@@ -15,7 +15,6 @@ from charlstm.cli.views.terminal import (
     duration,
     fold,
     is_terminal,
-    measured,
     say,
     stdout_console,
     terminal_width,
@@ -92,14 +91,14 @@ def _start_line(event: SearchStarted, jobs: int) -> str:
 
 def _trial_line(event: TrialDone) -> str:
     trial, best = event.trial, event.best
-    loss = "" if trial.loss is None else f"{measured(trial.loss, 4)} nats/token"
+    loss = "" if trial.loss is None else f"{trial.loss:.4f} nats/token"
     result = {
         "finished": loss,
         "pruned": f"{loss}, stopped early: worse than most",
         "failed": f"failed: {with_options(trial.reason or '')}",
         "interrupted": "interrupted; it will be tried again",
     }[trial.state]
-    best_loss = f"best {measured(best.loss, 4)} (trial {best.number})" if best else "none finished yet"
+    best_loss = f"best {best.loss:.4f} (trial {best.number})" if best else "none finished yet"
     return f"trial {trial.number}: {result} · {best_loss} · {duration(event.seconds_left)} left · {_changes(trial)}"
 
 
@@ -132,8 +131,8 @@ def _show_table(done: SearchDone) -> None:
         table.add_column(column, justify="right")
     table.add_column("changed settings")
     for trial in rows:
-        bits = "" if trial.bits_per_char is None else measured(trial.bits_per_char, 4)
-        table.add_row(str(trial.number), measured(trial.loss, 4), bits, Text(visible(_changes(trial))))
+        bits = "" if trial.bits_per_char is None else f"{trial.bits_per_char:.4f}"
+        table.add_row(str(trial.number), f"{trial.loss:.4f}", bits, Text(visible(_changes(trial))))
     stdout_console().print(table)
 
 
