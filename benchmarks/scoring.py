@@ -13,7 +13,7 @@ it. The rows, measured in turn, a part of the text each but the loss of all of i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def main() -> None:
     record.finish(options)
 
 
-def _sum(losses: Iterator[Any]) -> float:
+def _sum(losses: Losses) -> float:
     return sum(float(nats.sum(dtype=np.float64)) for _, nats in losses)
 
 
