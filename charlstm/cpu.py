@@ -94,6 +94,13 @@ def cores(root: Path = Path("/")) -> int:
     return available if quota >= available else max(1, int(quota))
 
 
+def idle_cores() -> int:
+    """Return the number of cores that no other program has used in the last minute, at least 1."""
+    if not hasattr(os, "getloadavg"):
+        return cores()
+    return max(1, round(cores() - os.getloadavg()[0]))
+
+
 def processor(root: Path = Path("/")) -> str:
     """Return the model of the processor, such as ``AMD EPYC 7763 64-Core Processor``; its architecture if unknown.
 

@@ -160,3 +160,16 @@ def test_the_processor_is_the_one_that_the_system_names(tmp_path):
     assert processor(tmp_path), "without /proc at least the architecture"
     write(tmp_path, {"proc/cpuinfo": "processor : 0\nmodel name\t: AMD EPYC 7763\n\nmodel name\t: Other\n"})
     assert processor(tmp_path) == "AMD EPYC 7763"
+
+
+@pytest.mark.parametrize(("load", "idle"), [(0.0, 4), (1.4, 3), (3.9, 1), (40.0, 1)])
+def test_idle_cores_are_those_that_the_last_minute_left(monkeypatch, load, idle):
+    monkeypatch.setattr(cpu, "cores", lambda: 4)
+    monkeypatch.setattr(cpu.os, "getloadavg", lambda: (load, 0.0, 0.0))
+    assert cpu.idle_cores() == idle
+
+
+def test_where_the_load_is_not_known_all_cores_are_idle(monkeypatch):
+    monkeypatch.setattr(cpu, "cores", lambda: 4)
+    monkeypatch.delattr(cpu.os, "getloadavg", raising=False)
+    assert cpu.idle_cores() == 4

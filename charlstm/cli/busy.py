@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-from charlstm.cpu import cores
+from charlstm.cpu import cores, idle_cores
 
 
 def yield_to_others() -> None:
@@ -12,9 +10,7 @@ def yield_to_others() -> None:
 
     It looks once, so it is for commands of seconds; training and writing measure all the time.
     """
-    if not hasattr(os, "getloadavg"):
-        return
-    idle = max(1, round(cores() - os.getloadavg()[0]))
+    idle = idle_cores()
     if idle < cores():
         import torch
 

@@ -268,6 +268,9 @@ def _after_divergence(training: Training, name: str) -> str:
 
 def _run(workspace: Workspace, training: Training, request: StopRequest) -> None:
     """Train, show the events, and raise what the exit code is to tell."""
+    from charlstm.engine.auto_threads import blas_threads
+
+    blas_threads().use(1)  # for what is written meanwhile: beside other programs two are many times as slow
     name, prints = reference_to(training.folder), training.ranks.is_rank_zero
     first_step = training.cursor.step
     try:

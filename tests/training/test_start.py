@@ -22,6 +22,7 @@ from charlstm.errors import ConfigError
 from charlstm.nn.model import CharLM
 from charlstm.tokenizers.byte import ByteTokenizer
 from charlstm.training.finetune import new_tokens
+from charlstm.training.plan import start
 from charlstm.training.plan.rules import Choices, budget, fine_tuning, passes
 from charlstm.training.plan.start import bits_of, choose_start, may_start_from_another, start_from
 from charlstm.training.prepare import prepare
@@ -222,3 +223,23 @@ def test_a_prepared_run_has_the_starters_network_and_the_texts_new_characters(
     assert (other.init, other.start.reason) == (None, "")
     assert not other.plan.run.train.decay_to_start
     assert np.isclose(other.plan.run.train.weight_decay, 0.3)
+
+
+def test_on_a_busy_machine_one_core_reads_the_pieces_and_the_number_of_threads_comes_back(
+    monkeypatch: pytest.MonkeyPatch, starter: Checkpoint
+) -> None:
+    used: list[int] = []
+
+    def loss(*_: object) -> float:
+        used.append(torch.get_num_threads())
+        return 1.0
+
+    monkeypatch.setattr(start, "idle_cores", lambda: 1)
+    monkeypatch.setattr(start, "_frozen_loss", loss)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        bits_of(starter, ["some text"])
+        assert (used, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)

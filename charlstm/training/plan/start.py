@@ -8,6 +8,8 @@ detector of languages is asked: the starter itself predicts a piece of the text,
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.corpora.read import Corpus
+from charlstm.cpu import idle_cores
 from charlstm.nn.model import CharLM
 from charlstm.nn.side_inputs import SIDE_INPUTS
 from charlstm.training.plan.merge import Given
@@ -118,17 +121,29 @@ def bits_of(checkpoint: Checkpoint, pieces: list[str]) -> float:
     model.eval()
     before = "" if tokenizer.unknown_characters("\n") else "\n"  # without it the first character is not predicted
     characters = nats = 0.0
-    for piece in pieces:
-        unknown = set(tokenizer.unknown_characters(piece))
-        known = "".join(character for character in piece if character not in unknown)
-        characters, nats = characters + len(piece), nats + (len(piece) - len(known)) * math.log(1e6)
-        ids = tokenizer.encode(before + known)
-        if len(ids) > 1:
-            nats += _frozen_loss(model, torch.from_numpy(ids.astype(np.int64)))
+    with _on_idle_cores():
+        for piece in pieces:
+            unknown = set(tokenizer.unknown_characters(piece))
+            known = "".join(character for character in piece if character not in unknown)
+            characters, nats = characters + len(piece), nats + (len(piece) - len(known)) * math.log(1e6)
+            ids = tokenizer.encode(before + known)
+            if len(ids) > 1:
+                nats += _frozen_loss(model, torch.from_numpy(ids.astype(np.int64)))
     return nats / characters / math.log(2) if characters else math.inf
 
 
 @torch.inference_mode()
+@contextmanager
+def _on_idle_cores() -> Iterator[None]:
+    """Compute on no more cores than are idle: on a busy machine two that wait for each other take far longer."""
+    most = torch.get_num_threads()
+    torch.set_num_threads(min(most, idle_cores()))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(most)
+
+
 def _frozen_loss(model: CharLM, ids: Tensor) -> float:
     """The loss of a text after its first token in nats, without a memory of it; its ids are (tokens,)."""
     inputs = ids[1:] if model.architecture.bidirectional else ids[:-1]
