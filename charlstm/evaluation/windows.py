@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from charlstm.nn.architecture import Architecture
 from charlstm.nn.model import CharLM
-from charlstm.nn.recurrence import FUSED_FROM
 from charlstm.nn.state import State
 
 STREAMS = 32
@@ -33,8 +32,6 @@ LARGEST_ARRAY = 64 << 20
 
 _LONGEST = 256  # tokens of a window; a power of two, as are all shorter ones, so that the burn-in is whole windows
 _REACHES = 16  # of a match memory: of what is older, next to nothing is left in it
-_COPIES = 5  # of the logits at the peak: in bf16, in fp32, those scored, and what calibration computes from them
-_ONEDNN_ARRAYS, _FUSED_ARRAYS = 4, 13  # arrays (S, T, H) that a layer computes in: torch's LSTM, and our own kernels
 
 Measure = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Logits (S, T, V), targets (S, T), and which of them to score (S, T) → whatever is wanted of the window."""
@@ -102,24 +99,6 @@ def window_length(streams: int, architecture: Architecture) -> int:
     """
     fitting = LARGEST_ARRAY // (4 * streams * max(architecture.vocab_size, 4 * architecture.hidden_size))
     return min(_LONGEST, 1 << max(0, fitting.bit_length() - 1))
-
-
-def evaluation_bytes(architecture: Architecture) -> int:
-    """Predict the memory that an evaluation in `STREAMS` streams takes besides the weights.
-
-    It grows with the vocabulary and with the width until the windows become shorter.
-
-    Args:
-        architecture: of the network.
-    """
-    length, hidden = window_length(STREAMS, architecture), architecture.hidden_size
-    widest_layer = 4 * hidden * (hidden + max(architecture.input_sizes))
-    fused = architecture.cell != "lstm" or widest_layer >= FUSED_FROM
-    per_token = _COPIES * architecture.vocab_size + (_FUSED_ARRAYS if fused else _ONEDNN_ARRAYS) * hidden
-    per_token += 2 * hidden * architecture.num_layers * len(architecture.stacks)
-    if architecture.attention_window:
-        per_token += _COPIES * (architecture.attention_window + length)
-    return 4 * STREAMS * length * per_token
 
 
 @contextmanager

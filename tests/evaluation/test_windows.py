@@ -11,7 +11,7 @@ from charlstm.evaluation import windows
 from charlstm.evaluation.calibration import calibrate
 from charlstm.evaluation.loss import causal_losses, evaluate
 from charlstm.evaluation.method import _computes_in_bf16
-from charlstm.evaluation.windows import LARGEST_ARRAY, STREAMS, evaluation_bytes, window_length
+from charlstm.evaluation.windows import LARGEST_ARRAY, STREAMS, window_length
 from tests.evaluation.test_loss import random_model
 from tests.networks import architecture
 
@@ -107,5 +107,5 @@ def test_a_large_vocabulary_takes_the_stated_memory_and_no_more(function, precis
     )
     network = architecture(vocab_size=20_000, embedding_size=4, hidden_size=8, num_layers=1)
     one_copy = 4 * STREAMS * window_length(STREAMS, network) * 20_000
-    assert one_copy < int(done.stdout) < evaluation_bytes(network) + (20 << 20), "20 MB for all but the logits"
-    assert evaluation_bytes(network) < 400e6, "at 256 tokens a window it was 3 GB"
+    # In bf16, in fp32, those scored, and what calibration computes from them; at 256 tokens a window it was 3 GB.
+    assert one_copy < int(done.stdout) < 5 * LARGEST_ARRAY + (20 << 20), "20 MB for all but the logits"

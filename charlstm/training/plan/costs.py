@@ -7,17 +7,21 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from charlstm.config import RunConfig
-from charlstm.evaluation.windows import evaluation_bytes
+from charlstm.evaluation.windows import STREAMS, window_length
 from charlstm.nn.architecture import Architecture
-from charlstm.nn.shapes import matmul_weight_count, parameter_count
+from charlstm.nn.recurrence import FUSED_FROM
+from charlstm.nn.shapes import CELLS, matmul_weight_count, parameter_count
 
 _TOKEN_OVERHEAD, _NETWORK_OVERHEAD, _VOCAB_OVERHEAD = 0.8e6, 0.7e6, 1.3e3
 """The cost of everything but matrix products: per token, per token and network, and per token, network and vocabulary
 entry; as the number of floating-point operations of products that take as long (``docs/decisions/cost-model.md``)."""
 
-
-_LOADED = {"soap": 40_000_000, "adamw": 65_000_000}
+_SET_UP = {"soap": 33e6, "adamw": 104e6}
 """The bytes of what torch loads and sets up with the first step of a training, by optimizer."""
+_ONEDNN, _GATE = 14.3, 3.6
+"""The arrays (B, T, H) that a layer of a step keeps: oneDNN's LSTM; our own windows, for each gate."""
+_ONEDNN_READ, _GATE_READ = 2.0, 3.6
+"""Those, (S, T, H), that an evaluation adds to what it uses of what a step has freed."""
 
 
 class Machine(Protocol):
@@ -88,30 +92,33 @@ def length(train: Mapping[str, Any], speed: float, rows: int, train_tokens: int)
 
 
 def memory(run: RunConfig) -> int:
-    """Predict the bytes that training takes at its peak.
+    """Predict the bytes that training takes at its peak, evaluations and saves included.
 
-    They are those of the weights, the optimizer and the carried state, and the more that either a step and an
-    evaluation or the copy of everything for a resume file adds.
+    How many arrays of each shape there are at once was fitted to the peaks of 68 networks: nine of ten are within 20 %,
+    all between 0.6 and 1.4 of it. Source: ``docs/decisions/cost-model.md``.
     """
-    model, data = run.model, run.data
+    model, data, train = run.model, run.data, run.train
     sparse = sum(
         side.table_rows(model.vocab_size) * model.embedding_size for side in model.enabled.values() if side.sparse
     )  # without gradients or moments of this size
     weights = parameter_count(model) - sparse
-    # SOAP's bases are square matrices as wide as the weights: about half their size, and their products as much.
-    # In half precision the weights are there twice more, in 2 bytes each: converted, and as oneDNN arranges them.
-    train = run.train
-    copies = 4 + bool(train.ema_decay) + (train.optimizer == "soap") + (train.precision != "fp32")
-    copies += train.decay_to_start
-    layers = model.num_layers * len(model.stacks)
+    half = train.precision != "fp32"
+    widest = 4 * model.hidden_size * (model.hidden_size + max(model.input_sizes))
+    onednn = model.cell == "lstm" and not (half and widest >= FUSED_FROM)
+    gates = CELLS[model.cell].gates
+    # Weights, gradients, two moments, bases; in fp32 oneDNN arranges the weights anew for either direction.
+    copies = 4.3 + bool(train.ema_decay) + train.decay_to_start + (5.8 if onednn and not half else 0.0)
+    numbers = copies * weights + (4 + train.decay_to_start) * sparse
     rows = 1 + sum(side.rows_per_token for side in model.enabled.values())
-    per_token = 14 * layers * model.hidden_size + 3 * model.ensemble * model.vocab_size
-    per_token += 2 * rows * model.embedding_size
-    if model.attention_window:
-        per_token += 2 * model.hidden_size + 4 * (model.attention_window + data.seq_len)
+    layers = model.num_layers * len(model.stacks)
+    per_token = layers * model.hidden_size * (_ONEDNN if onednn else _GATE * gates)
+    per_token += 2 * model.ensemble * model.vocab_size + 7 * rows * model.embedding_size
+    numbers += data.batch_size * data.seq_len * per_token
+    if data.val_fraction:
+        length = window_length(STREAMS, model)
+        per_token = 1.5 * model.vocab_size + model.hidden_size * (_ONEDNN_READ if onednn else _GATE_READ * gates)
+        if model.attention_window:
+            per_token += 5 * (model.attention_window + length)
+        numbers += STREAMS * length * per_token
     carried = sum(side.memory_bytes() for side in model.enabled.values()) * (data.streams + data.batch_size)
-    step = 4 * 2 * data.batch_size * data.seq_len * per_token
-    evaluation = evaluation_bytes(model) if data.val_fraction else 0
-    kept = 4 * ((1 + train.decay_to_start) * sparse + copies * weights) + carried
-    # An evaluation can use little of what a step has freed.
-    return _LOADED[train.optimizer] + kept + max(step + evaluation, kept)
+    return round(_SET_UP[train.optimizer] + 4 * numbers + carried)
