@@ -71,13 +71,12 @@ def main() -> None:
     judge = charlstm.load(options.judge) if options.judge else None
     model = charlstm.load(options.model)
     pieces = list(spread(source, options.length, len(options.seeds)))
-    _add(record, "the text itself", pieces, "", source, lexicon, judge)
+    _add(record, f"{options.text.name} itself", pieces, "", source, lexicon, judge)
     for setting in options.settings:
         keywords = {} if setting == "default" else typed(setting)
         written = [write(model, options.length, seed, keywords) for seed in options.seeds]
-        _add(record, setting, written, source, source, lexicon, judge)
+        _add(record, f"{Path(options.model).name}, {setting}", written, source, source, lexicon, judge)
     record.show()
-    record.details = {"model": Path(options.model).name, "text": options.text.name}
     record.finish(options)
 
 
