@@ -225,6 +225,12 @@ def test_a_prepared_run_has_the_starters_network_and_the_texts_new_characters(
     assert np.isclose(other.plan.run.train.weight_decay, 0.3)
 
 
+def test_pieces_of_any_lengths_are_read_side_by_side_as_one_after_the_other(starter: Checkpoint) -> None:
+    pieces = ["The tide was out.\n" * 9, "It was", "A line of this text, and another one.\n" * 30, "x"]
+    alone = sum(bits_of(starter, [piece]) * len(piece) for piece in pieces) / sum(map(len, pieces))
+    assert bits_of(starter, pieces) == pytest.approx(alone, abs=1e-4)
+
+
 def test_on_a_busy_machine_one_core_reads_the_pieces_and_the_number_of_threads_comes_back(
     monkeypatch: pytest.MonkeyPatch, starter: Checkpoint
 ) -> None:
