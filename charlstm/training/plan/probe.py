@@ -1,4 +1,4 @@
-"""Measures the training speed and free memory of this machine, in about a second."""
+"""Measures the training speed and free memory of this machine, in about half a second."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from charlstm.nn.recurrence import RecurrentLayer
 Precision = Literal["fp32", "bf16", "fp16"]
 
 _HIDDEN, _BATCH, _TIME = 256, 16, 64
-_SECONDS = 0.25
+_SECONDS = 0.1
 """Duration of each measurement in seconds."""
 
 
