@@ -132,7 +132,7 @@ def main() -> None:
             predicted, taken = predicted_and_taken(settings, Path(folder))
         row, peak = describe(settings), taken["all"]
         record.add(row, "predicted", "MB", predicted / 1e6)
-        record.add(row, "peak / predicted", "", peak / predicted)
+        record.add(row, "peak / predicted", "times", peak / predicted)
         for phase, size in taken.items():
             record.add(row, phase, "MB", size / 1e6)
         print(f"{peak / predicted:5.2f}  {row}", flush=True)

@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -55,7 +56,16 @@ class Watch:
             if self._pid == "self":
                 give_back_freed_memory()
             self._memory.append((self._round, resident_memory(self._pid)))
-            self._held.append((open_files(self._pid), threads(self._pid)))
+            self._held.append(self._fewest_held())
+
+    def _fewest_held(self) -> tuple[int, int]:
+        """Open files and threads. Another process may not have closed a connection yet when its answer has come."""
+        looks = []
+        for _ in range(1 if self._pid == "self" else 5):
+            looks.append((open_files(self._pid), threads(self._pid)))
+            time.sleep(0.01)
+        files, running = zip(*looks, strict=True)
+        return min(files), min(running)
 
     @property
     def growth(self) -> float:
@@ -66,7 +76,6 @@ class Watch:
     def check(self) -> None:
         assert len(self._memory) >= SAMPLES
         assert self.growth < AT_MOST, [memory >> 20 for _, memory in self._memory]
-        # What a request had may not be closed yet when its answer has come, so that the fewest count.
         half = len(self._held) // 2
         before, after = (tuple(map(min, zip(*held, strict=True))) for held in (self._held[:half], self._held[half:]))
         assert after == before, f"open files and threads: {before}, then {after}"
