@@ -133,7 +133,7 @@ def test_memory_includes_an_evaluation():
 @pytest.mark.parametrize("settings", memory.SETTINGS[:10], ids=memory.describe)
 def test_the_predicted_memory_is_near_the_peak(tmp_path, settings):
     predicted, taken = memory.predicted_and_taken(settings, tmp_path)
-    assert taken["all"] / predicted == pytest.approx(1, abs=0.3), "20 % where nothing else runs"
+    assert taken["all"] / predicted == pytest.approx(1, abs=0.4), "0.2 on a machine of its own"
 
 
 @pytest.mark.parametrize(("tokens", "max_time"), [(10_000, 60.0), (50_000_000, 86_400.0)])
