@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
     from charlstm.cli.interrupts import StopRequest
     from charlstm.events import Stopped
+    from charlstm.training.beginning import Session
     from charlstm.training.distributed import Ranks
     from charlstm.training.loop import Training
     from charlstm.training.prepare import Prepared
@@ -140,9 +141,7 @@ def _start(workspace: Workspace, prepared: Prepared, ranks: Ranks, into: Path | 
     from charlstm.checkpoint.provenance import Provenance
     from charlstm.cli.interrupts import StopRequest
     from charlstm.cli.views import plan as plan_view
-    from charlstm.filling.preview import write_preview
     from charlstm.training import prepare
-    from charlstm.training.beginning import Session
 
     # From here on a signal is a request: the run has a folder now, and must leave in it what a resume needs.
     with StopRequest(quiet=not ranks.is_rank_zero) as request:
@@ -150,7 +149,7 @@ def _start(workspace: Workspace, prepared: Prepared, ranks: Ranks, into: Path | 
         folder = into or ranks.on_rank_zero(lambda: workspace.store.create(name, prepared.encoded.name, force))
         try:
             with _locked(workspace, folder, ranks):
-                session = Session(ranks, write_preview, _BEGUN, _command())
+                session = _session(ranks)
                 origin = Provenance(command=_command())
                 training = prepare.begin(prepared, folder, provenance=origin, session=session)
                 if ranks.is_rank_zero and not workspace.quiet and not workspace.json_lines:
@@ -164,14 +163,22 @@ def _start(workspace: Workspace, prepared: Prepared, ranks: Ranks, into: Path | 
 
 def _resume(workspace: Workspace, folder: Path, changes: dict[str, Any], ranks: Ranks, given: Any = None) -> None:
     from charlstm.cli.interrupts import StopRequest
-    from charlstm.filling.preview import write_preview
-    from charlstm.training.beginning import Session
     from charlstm.training.resume import resume as continue_run
 
     with StopRequest(quiet=not ranks.is_rank_zero) as request, _locked(workspace, folder, ranks):
-        session = Session(ranks, write_preview, _BEGUN, _command())
+        session = _session(ranks)
         training = continue_run(folder, workspace.cache, changes, given=given, stdin=_stdin(), session=session)
         _run(workspace, training, request)
+
+
+def _session(ranks: Ranks) -> Session:
+    from charlstm.engine.auto_threads import blas_threads
+    from charlstm.engine.load import load_engine_with_threads
+    from charlstm.filling.preview import write_preview
+    from charlstm.training.beginning import Session
+
+    blas_threads().use(1)  # previews are short, and beside other programs two threads take many times as long
+    return Session(ranks, write_preview, _BEGUN, _command(), load_engine_with_threads)
 
 
 def _locked(workspace: Workspace, folder: Path, ranks: Ranks) -> AbstractContextManager[None]:
@@ -268,9 +275,6 @@ def _after_divergence(training: Training, name: str) -> str:
 
 def _run(workspace: Workspace, training: Training, request: StopRequest) -> None:
     """Train, show the events, and raise what the exit code is to tell."""
-    from charlstm.engine.auto_threads import blas_threads
-
-    blas_threads().use(1)  # for what is written meanwhile: beside other programs two are many times as slow
     name, prints = reference_to(training.folder), training.ranks.is_rank_zero
     first_step = training.cursor.step
     try:

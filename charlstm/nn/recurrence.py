@@ -100,10 +100,21 @@ def cpu_lstm(inputs: Tensor, state: LayerState, weights: tuple[Tensor, ...]) -> 
 
     Ours is faster for large layers, and oneDNN has none on processors without AVX-512.
     """
-    half = torch.is_autocast_enabled("cpu")
-    large = sum(weight.numel() for weight in weights) >= FUSED_FROM
-    ours = half and (large or not onednn_has_half_lstm())
-    return (fused.lstm if ours else torch_lstm)(inputs, state, weights)
+    onednn = onednn_computes(sum(weight.numel() for weight in weights), half=torch.is_autocast_enabled("cpu"))
+    return (torch_lstm if onednn else fused.lstm)(inputs, state, weights)
+
+
+def onednn_computes(weights: int, *, half: bool) -> bool:
+    """Whether oneDNN computes the windows of an LSTM layer on this CPU.
+
+    Args:
+        weights: how many the layer has.
+        half: whether it is computed in half precision.
+
+    Returns:
+        False where our fused kernel does.
+    """
+    return not half or (weights < FUSED_FROM and onednn_has_half_lstm())
 
 
 def onednn_has_half_lstm() -> bool:

@@ -10,11 +10,17 @@ from numpy.typing import NDArray
 
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.checkpoint.provenance import Provenance
+from charlstm.engine.bidirectional import BidirectionalEngine
+from charlstm.engine.load import load_engine
+from charlstm.engine.network import Engine
 from charlstm.tokenizers import Tokenizer
 from charlstm.training.distributed import SINGLE_PROCESS, Ranks
 
 WritePreview = Callable[[Checkpoint, Sequence[int]], str]
 """Generates a sample: takes the network and the ids of a passage of the validation text, returns a short text."""
+
+LoadEngine = Callable[[Checkpoint], Engine | BidirectionalEngine]
+"""Makes the engine of a network."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class Session:
     with reading the text and measuring the machine."""
     command: str = ""
     """The command line, as typed."""
+    load_engine: LoadEngine = load_engine
+    """Makes the engine that tries how the trained network writes best: a program may let it set BLAS threads."""
 
 
 ALONE = Session()

@@ -17,7 +17,6 @@ from charlstm.checkpoint.run import METRICS
 from charlstm.config import BUDGETS, RunConfig
 from charlstm.corpora.encode import frequencies
 from charlstm.cpu import AdaptiveThreads
-from charlstm.engine.load import load_engine
 from charlstm.engine.network import Engine
 from charlstm.errors import CheckpointError, DivergedError
 from charlstm.evaluation.baselines import baselines
@@ -79,7 +78,7 @@ class Training:
         self.run, self.ranks, self.folder, self.tokenizer = run, ranks, folder, text.tokenizer
         self._train_ids, self._val_ids, self._val_characters = text.train_ids, text.val_ids, text.val_characters
         self._notice, self._write_preview = beginning.notice, session.write_preview
-        self._command = session.command
+        self._command, self._load_engine = session.command, session.load_engine
         self._fine_tuned = bool(beginning.provenance.init_from)
         records = run.data.records if run.data.lists_records else None
         extracts = extract(text.train_ids, text.val_ids, text.tokenizer, records=records)
@@ -352,7 +351,7 @@ class Training:
         deadline = time.monotonic() + self._times.writing_seconds
 
         def choose(saved: Checkpoint) -> float | None:
-            engine = load_engine(saved)
+            engine = self._load_engine(saved)
             assert isinstance(engine, Engine)
             return choose_min_p(
                 engine,

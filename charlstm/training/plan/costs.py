@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from charlstm.config import RunConfig
 from charlstm.evaluation.windows import STREAMS, window_length
 from charlstm.nn.architecture import Architecture
-from charlstm.nn.recurrence import FUSED_FROM
+from charlstm.nn.recurrence import onednn_computes
 from charlstm.nn.shapes import CELLS, matmul_weight_count, parameter_count
 
 _TOKEN_OVERHEAD, _NETWORK_OVERHEAD, _VOCAB_OVERHEAD = 0.8e6, 0.7e6, 1.3e3
@@ -104,7 +104,7 @@ def memory(run: RunConfig) -> int:
     weights = parameter_count(model) - sparse
     half = train.precision != "fp32"
     widest = 4 * model.hidden_size * (model.hidden_size + max(model.input_sizes))
-    onednn = model.cell == "lstm" and not (half and widest >= FUSED_FROM)
+    onednn = model.cell == "lstm" and onednn_computes(widest, half=half)
     gates = CELLS[model.cell].gates
     # Weights, gradients, two moments, bases; in fp32 oneDNN arranges the weights anew for either direction.
     copies = 4.3 + bool(train.ema_decay) + train.decay_to_start + (5.8 if onednn and not half else 0.0)

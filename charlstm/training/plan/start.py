@@ -39,8 +39,8 @@ _UNDERSTOOD = 3.0
 _MUCH_TEXT, _MUCH_TIME = 20_000_000, 7200.0
 """Bytes and seconds that together teach a fresh network, and a larger one, more: reasoned, not measured."""
 
-
-_PADDING = -100
+_NO_TARGET = -100
+"""What `cross_entropy` leaves out of a loss."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,10 @@ def bits_of(checkpoint: Checkpoint, pieces: list[str]) -> float:
         characters, nats = characters + len(piece), nats + (len(piece) - len(known)) * math.log(1e6)
         texts.append(torch.from_numpy(tokenizer.encode(before + known).astype(np.int64)))
     texts = [text for text in texts if len(text) > 1]
+    # Side by side, which takes hardly longer than one; but a backward stack would read the padding.
+    groups = [[text] for text in texts] if model.architecture.bidirectional else [texts]
     with _on_idle_cores():
-        # Side by side, which takes hardly longer than one; padding would be read by a backward stack.
-        for together in [[text] for text in texts] if model.architecture.bidirectional else [texts] if texts else []:
-            nats += _frozen_loss(model, together)
+        nats += sum(_frozen_loss(model, group) for group in groups if group)
     return nats / characters / math.log(2) if characters else math.inf
 
 
@@ -152,12 +152,10 @@ def _on_idle_cores() -> Iterator[None]:
 @torch.inference_mode()
 def _frozen_loss(model: CharLM, texts: list[Tensor]) -> float:
     """The loss of texts after their first tokens in nats, without a memory of them; the ids of each are (tokens,)."""
-    ids, targets = (pad_sequence(texts, batch_first=True, padding_value=value) for value in (0, _PADDING))
+    ids, targets = (pad_sequence(texts, batch_first=True, padding_value=value) for value in (0, _NO_TARGET))
     inputs = ids[:, 1:] if model.architecture.bidirectional else ids[:, :-1]
     logits, _ = model(inputs, model.empty_state(len(texts))._replace(frozen=True))
-    return cross_entropy(
-        logits.float().flatten(0, 1), targets[:, 1:].flatten(), ignore_index=_PADDING, reduction="sum"
-    ).item()
+    return cross_entropy(logits.float().flatten(0, 1), targets[:, 1:].flatten(), reduction="sum").item()
 
 
 def take_pieces(corpus: Corpus) -> list[str]:
