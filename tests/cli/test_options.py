@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import pytest
@@ -12,8 +13,9 @@ import typer
 from msgspec import Meta
 from typer.testing import CliRunner
 
+from charlstm.cli.app import app
 from charlstm.cli.commands import train as train_module
-from charlstm.cli.options import one_command
+from charlstm.cli.options import expanded, one_command
 from charlstm.cli.setting_options import Settings, with_settings
 from charlstm.cli.spelling import as_option
 from charlstm.config import SECTIONS, all_settings, section_of, settings_in
@@ -184,3 +186,32 @@ def test_a_new_side_input_has_its_options_without_a_change(monkeypatch: pytest.M
     assert re.search(r"--weather-rows <int> +Kinds of weather; 0: off\. \[default: 0\]", network)
     assert re.search(r"--weather-orders N,N,… +Days to look back\. 0: none\. \[default: 1,7\]", network)
     assert re.search(r"--\[no-\]weather-wet +Whether it rains\.$", network)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["checkpoints", "list", "--root=~/made"],
+        ["corpora", "clean", "--cache=~/made"],
+        ["export", "numpy", "starter", "--output=~/made/a.py"],
+        ["lab", "count", "--max-time", "1s", "--out=~/made"],
+        ["originality", "starter", "--text", "my.txt", "--html=~/made/a.html"],
+        ["train", "my.txt", "--max-steps", "1", "--hidden-size", "4", "--out=~/made"],
+        ["tune", "my.txt", "--budget", "1s", "--out=~/made"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_a_tilde_is_the_home_folder_where_a_shell_leaves_it(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my.txt").write_text("some text\n")
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    CliRunner().invoke(app, words)  # whether it ends well is not asked here
+    assert not (tmp_path / "~").exists()
+
+
+def test_the_folder_of_an_unknown_user_is_a_name() -> None:
+    assert expanded(Path("~nobody-of-this-name/x")) == Path("~nobody-of-this-name/x")
+    assert expanded(None) is None

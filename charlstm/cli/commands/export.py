@@ -53,6 +53,7 @@ class Exported:
             metavar="FILE",
             help="The file to write. [default: the network's name]",
             show_default=False,
+            callback=options.expanded,
         ),
     ] = None
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False

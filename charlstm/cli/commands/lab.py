@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charlstm.cli.lazy_group import LINES
-from charlstm.cli.options import DEFAULT_ROOT, Cache, Root, cache_or_default, seconds
+from charlstm.cli.options import DEFAULT_ROOT, Cache, Root, cache_or_default, expanded, seconds
 
 if TYPE_CHECKING:
     from charlstm.lab.progress import Experiment, ShouldStop
@@ -33,7 +33,10 @@ MaxTime = Annotated[
 ]
 Parameters = Annotated[int, typer.Option("--parameters", help="Parameters of each network, approximately.")]
 Out = Annotated[
-    Path, typer.Option("--out", metavar="FOLDER", help="Folder for the files; previous results are replaced.")
+    Path,
+    typer.Option(
+        "--out", metavar="FOLDER", help="Folder for the files; previous results are replaced.", callback=expanded
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")]
 

@@ -139,10 +139,19 @@ def sample(
         bool, typer.Option("--json", help="One JSON object per text, with each token's log-probability.")
     ] = False,
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="With --sweep: also as one page for a browser.")
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="With --sweep: also as one page for a browser.", callback=options.expanded
+        ),
     ] = None,
     png: Annotated[
-        Path | None, typer.Option("--png", metavar="FILE", help="With --sweep: also as a picture; needs matplotlib.")
+        Path | None,
+        typer.Option(
+            "--png",
+            metavar="FILE",
+            help="With --sweep: also as a picture; needs matplotlib.",
+            callback=options.expanded,
+        ),
     ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Bytes as they are drawn, into a file or pipe; only for models of bytes.")

@@ -50,7 +50,10 @@ def tune(
         str | None, typer.Option("--name", metavar="NAME", help="Name of the search. [default: the text's]")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="Folder of the search. [default: tuning/NAME]")
+        Path | None,
+        typer.Option(
+            "--out", metavar="FOLDER", help="Folder of the search. [default: tuning/NAME]", callback=options.expanded
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="Settings (TOML) to keep fixed.")

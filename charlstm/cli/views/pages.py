@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charlstm.cli.options import expanded
 from charlstm.cli.views.terminal import say
 from charlstm.errors import UsageError
 from charlstm.files import check_folder_of
@@ -18,11 +19,16 @@ if TYPE_CHECKING:
     from charlstm.report.blocks import Page
 
 Html = Annotated[
-    Path | None, typer.Option("--html", metavar="FILE", help="Write it as one page for a browser.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--html", metavar="FILE", help="Write it as one page for a browser.", show_default=False, callback=expanded
+    ),
 ]
 Png = Annotated[
     Path | None,
-    typer.Option("--png", metavar="FILE", help="Write it as a picture; needs matplotlib.", show_default=False),
+    typer.Option(
+        "--png", metavar="FILE", help="Write it as a picture; needs matplotlib.", show_default=False, callback=expanded
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print everything measured as one JSON object.")]
 
