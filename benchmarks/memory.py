@@ -1,16 +1,17 @@
 """How far from its peak is the memory that ``charlstm train --dry-run`` predicts?
 
-Run: ``python -m benchmarks.memory``
+Run: ``python -m benchmarks.memory [--random N] [--seed S]``
 
-Each shape trains in a process of its own for a few steps, evaluates and saves. The peak is what the process took beyond
-what it had when all was planned: of steps, of evaluations, of saves. Linux only. The last line is the record of the
-run as JSON.
+Each of sixteen shapes, or of N that are drawn at random, trains in a process of its own for a few steps, evaluates
+and saves. The peak is what the process took beyond what it had when all was planned: of steps, of evaluations, of
+saves. Linux only. The last line is the record of the run as JSON.
 """
 
 from __future__ import annotations
 
 import ctypes
 import json
+import random
 import subprocess
 import sys
 import tempfile
@@ -52,8 +53,23 @@ SETTINGS: tuple[Mapping[str, Mapping[str, Any]], ...] = (
 )
 """Settings that leave the rest to be chosen: cells, kinds of networks, optimizers and precisions, small and large."""
 
+_RANDOM: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
+    "model": {
+        "hidden_size": (64, 128, 192, 256, 320, 384, 512, 640, 768, 1024),
+        "num_layers": (1, 1, 1, 2, 3),
+        "cell": ("lstm", "lstm", "lstm", "gru", "rnn", "peephole"),
+        "ensemble": (1, 1, 1, 1, 2, 3),
+        "attention_window": (0, 0, 0, 0, 0, 0, 0, 256),
+    },
+    "data": {"batch_size": (4, 8, 16, 16, 16, 32, 64, 128), "seq_len": (32, 64, 64, 64, 128, 256)},
+    "train": {"optimizer": ("soap", "soap", "adamw"), "precision": (None, None, "fp32")},
+}
+"""What random shapes are drawn from, the frequent values several times; None is left to be chosen."""
+
 PHASES = {"StepDone": "steps", "EvalDone": "evaluation", "CheckpointSaved": "save"}
 """What has been done when an event comes."""
+
+_NEAR = 0.2
 
 
 def predicted_and_taken(settings: Mapping[str, Mapping[str, Any]], folder: Path) -> tuple[int, dict[str, int]]:
@@ -115,6 +131,17 @@ def _forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5", "ascii")
 
 
+def random_settings(rng: random.Random) -> dict[str, dict[str, Any]]:
+    """Draw a shape; an ensemble has no attention."""
+    drawn = {
+        section: {name: value for name, values in each.items() if (value := rng.choice(values)) is not None}
+        for section, each in _RANDOM.items()
+    }
+    if drawn["model"]["ensemble"] > 1:
+        drawn["model"]["attention_window"] = 0
+    return drawn
+
+
 def describe(settings: Mapping[str, Mapping[str, Any]]) -> str:
     """Return settings as one row: ``hidden_size=512, num_layers=1``."""
     return ", ".join(f"{name}={value}" for section in settings.values() for name, value in section.items())
@@ -125,17 +152,24 @@ def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         _child(Path(sys.argv[2]), json.loads(sys.argv[3]))
         return
-    options = records.parser(__doc__).parse_args()
+    parser = records.parser(__doc__)
+    parser.add_argument("--random", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
     record = records.begin("memory")
-    for settings in SETTINGS:
+    rng, near = random.Random(options.seed), 0
+    shapes = [random_settings(rng) for _ in range(options.random)] or SETTINGS
+    for settings in shapes:
         with tempfile.TemporaryDirectory() as folder:
             predicted, taken = predicted_and_taken(settings, Path(folder))
         row, peak = describe(settings), taken["all"]
+        near += abs(peak / predicted - 1) <= _NEAR
         record.add(row, "predicted", "MB", predicted / 1e6)
         record.add(row, "peak / predicted", "times", peak / predicted)
         for phase, size in taken.items():
             record.add(row, phase, "MB", size / 1e6)
         print(f"{peak / predicted:5.2f}  {row}", flush=True)
+    print(f"within {_NEAR:.0%}: {near} of {len(shapes)}")
     record.show()
     record.finish(options)
 

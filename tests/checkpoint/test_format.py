@@ -270,6 +270,20 @@ def test_foreign_and_broken_files(tmp_path: Path, data: bytes, words: str) -> No
     assert words in failure(path)
 
 
+@pytest.mark.parametrize(
+    ("header", "hint"),
+    [({}, "Only networks that charlstm has trained"), (metadata(format="x"), "Its header was changed.")],
+)
+def test_another_programs_file_and_a_changed_header_are_told_apart(
+    tmp_path: Path, header: dict[str, str], hint: str
+) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(signed({"__metadata__": header}))
+    with pytest.raises(CorruptError) as fault:
+        read(path)
+    assert fault.value.hint.startswith(hint)
+
+
 def test_a_hand_made_file_reads(tmp_path: Path) -> None:
     # The writer of the tests above does make readable files: it is the faults that are refused.
     path = tmp_path / "model.safetensors"

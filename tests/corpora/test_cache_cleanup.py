@@ -185,6 +185,14 @@ def run(*arguments: str, answer: str | None = None) -> tuple[str, str]:
     return result.stdout, result.stderr
 
 
+def test_a_file_is_no_cache(tmp_path: Path) -> None:
+    path = tmp_path / "my.txt"
+    path.write_text("mine")
+    fault = CliRunner().invoke(module.app, ["clean", "--cache", str(path)]).exception
+    assert str(fault) == f"{path}: not a folder. Name the cache folder: --cache FOLDER."
+    assert path.read_text() == "mine"
+
+
 def test_clean_lists_what_it_removes_and_how_much(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     old, young = encoded(cache, "x" * 2840), encoded(cache, "an" * 500)
