@@ -94,8 +94,8 @@ def length(train: Mapping[str, Any], speed: float, rows: int, train_tokens: int)
 def memory(run: RunConfig) -> int:
     """Predict the bytes that training takes at its peak, evaluations and saves included.
 
-    How many arrays of each shape there are at once was fitted to the peaks of 68 networks. Of 30 others the peak was 0.63
-    to 1.60 of what is predicted, of 19 within 20 %. Source: ``docs/decisions/cost-model.md``.
+    How many arrays of each shape there are at once was fitted to the peaks of 68 networks. The peaks of 30 others were
+    0.63 to 1.60 of what is predicted, 19 of them within 20 %. Source: ``docs/decisions/cost-model.md``.
     """
     model, data, train = run.model, run.data, run.train
     sparse = sum(
