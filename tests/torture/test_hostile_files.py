@@ -5,6 +5,8 @@ The files are read in processes of their own, with a limit for their memory: als
 
 from __future__ import annotations
 
+import base64
+import importlib.util
 import json
 import lzma
 import os
@@ -19,6 +21,7 @@ import pytest
 
 from tests.checkpoint_samples import model
 from tests.torture import hostile_samples, mutations
+from tests.torture.hostile_child import KINDS
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of memory as Linux has them")
 
@@ -35,11 +38,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def run(program: str, *words: object, timeout: float, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run a program of this folder, with one thread."""
+    command = [sys.executable, "-m", f"tests.torture.{program}", *map(str, words)]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    return subprocess.run(command, input=data, capture_output=True, cwd=ROOT, env=environment, timeout=timeout)
+
+
 def read_changed(folder: Path, kind: str, first: int, count: int) -> dict[str, int]:
     """Let a process read changed files; how many ended in which way."""
-    words = [sys.executable, "-m", "tests.torture.hostile_child", kind, str(folder), str(first), str(count)]
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300 + count)
+    done = run("hostile_child", kind, folder, first, count, timeout=300 + count)
     again = f"python -m tests.torture.hostile_child {kind} FOLDER NUMBER 1"
     assert done.returncode == 0, f"code {done.returncode} at {(folder / 'at').read_text()}: {again}"
     *faults, last = map(json.loads, done.stdout.splitlines())
@@ -79,6 +87,26 @@ def test_only_clear_errors(folder: Path, kind: str, rounds: int) -> None:
     assert ended.get("used", 0) < rounds or kind in ("metrics", "ids"), "not only files that are whole"
 
 
+@pytest.mark.skipif(not importlib.util.find_spec("atheris"), reason="Atheris has no wheel for this machine")
+@pytest.mark.rounds(150, full=20_000)
+@pytest.mark.timeout(6 * 3600)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_changes_that_lead_to_code_that_none_before_has_reached(
+    folder: Path, tmp_path: Path, kind: str, rounds: int
+) -> None:
+    done = run("guided", kind, folder, rounds, timeout=300 + rounds)
+    assert done.returncode == 0, (folder / "stderr").read_text()[-2000:]
+    *faults, last = map(json.loads, done.stdout.splitlines())
+    told = "\n".join(fault["wrong"] for fault in faults[:5])
+    for number, fault in enumerate(faults):
+        (tmp_path / str(number)).write_bytes(base64.b64decode(fault["data"]))
+    again = f"python -m tests.torture.hostile_child {kind} FOLDER one PLACE < {tmp_path}/0"
+    assert not faults, f"{len(faults)} files in {tmp_path}, of them\n{told}\n{again}"
+    assert sum(last["ended"].values()) >= rounds
+    assert last["reached"] > 0
+
+
 def test_the_same_number_is_the_same_file_and_most_differ(folder: Path) -> None:
     data = mutations.Parts((folder / "whole-small.safetensors").read_bytes()).file()
     files = [[mutations.checkpoint_changed(random.Random(seed), data) for seed in range(300)] for _ in range(2)]
@@ -103,9 +131,7 @@ def test_a_message_taken_apart_and_put_together_is_the_same(folder: Path) -> Non
 
 def refused(folder: Path, kind: str, place: str, data: bytes) -> str:
     """Let a process read one file, which it refuses; with which error."""
-    words = [sys.executable, "-m", "tests.torture.hostile_child", kind, str(folder), "one", place]
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(words, input=data, capture_output=True, cwd=ROOT, env=environment, timeout=300)
+    done = run("hostile_child", kind, folder, "one", place, timeout=300, data=data)
     assert done.returncode == 0, done.stderr
     last = json.loads(done.stdout.splitlines()[-1])
     assert not last["wrong"], last["wrong"]
