@@ -24,8 +24,8 @@ BEGIN, END = "<!-- results -->", "<!-- /results -->"
 BEFORE_RECORDS = "before records"
 
 ORDER = (
-    "time_to_loss", "val_loss", "presets", "held_out", "starts", "writing", "kinds", "cloze", "train_throughput",
-    "cells", "sampling", "scoring", "filters", "fan", "start_up", "inside", "exports", "page", "frames", "serve",
+    "time_to_loss", "val_loss", "presets", "depth", "held_out", "starts", "writing", "kinds", "cloze",
+    "train_throughput", "cells", "sampling", "scoring", "filters", "fan", "start_up", "inside", "exports", "page", "frames", "serve",
     "big_text", "encode", "memory", "scaling", "torture",
 )  # fmt: skip
 
