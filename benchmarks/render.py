@@ -25,8 +25,8 @@ BEFORE_RECORDS = "before records"
 
 ORDER = (
     "time_to_loss", "val_loss", "presets", "depth", "held_out", "starts", "writing", "kinds", "cloze",
-    "train_throughput", "cells", "sampling", "scoring", "filters", "fan", "start_up", "inside", "exports", "page", "frames", "serve",
-    "big_text", "encode", "memory", "scaling", "torture",
+    "train_throughput", "cells", "sampling", "scoring", "filters", "fan", "start_up", "inside", "exports", "page",
+    "frames", "serve", "big_text", "encode", "memory", "scaling", "torture",
 )  # fmt: skip
 
 HEAD = f"""# Results
