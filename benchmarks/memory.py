@@ -2,7 +2,7 @@
 
 Run: ``python -m benchmarks.memory [--random N] [--seed S]``
 
-Each of sixteen shapes, or of N that are drawn at random, trains in a process of its own for a few steps, evaluates
+Each of seventeen shapes, or of N that are drawn at random, trains in a process of its own for a few steps, evaluates
 and saves. The peak is what the process took beyond what it had when all was planned: of steps, of evaluations, of
 saves. Linux only. The last line is the record of the run as JSON.
 """
@@ -50,6 +50,7 @@ SETTINGS: tuple[Mapping[str, Mapping[str, Any]], ...] = (
     {"model": {"hidden_size": 384, "num_layers": 2, "cell": "peephole"}, "train": {"ema_decay": 0.99}},
     {"model": {"hidden_size": 256, "num_layers": 1}, "data": {"val_fraction": 0.0, "batch_size": 4, "seq_len": 32}},
     {"model": {"hidden_size": 1024, "num_layers": 2}, "data": {"batch_size": 64}, "train": {"precision": "fp32"}},
+    {"model": {"hidden_size": 1024, "num_layers": 1}, "train": {"on_divergence": "rollback"}},
 )
 """Settings that leave the rest to be chosen: cells, kinds of networks, optimizers and precisions, small and large."""
 

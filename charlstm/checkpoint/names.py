@@ -40,6 +40,7 @@ def name_fault(name: str) -> str | None:
 
 def clean_name(text: str) -> str:
     """Turn any text into the beginning of an allowed name; ``-`` and a number are to follow."""
+    text = unicodedata.normalize("NFC", text)
     name = "".join(character if _allowed(character) else "-" for character in text).lstrip(".- ")
     name = name[: LONGEST - _ROOM_FOR_NUMBER].encode()[: _LONGEST_BYTES - _ROOM_FOR_NUMBER].decode(errors="ignore")
     name = re.sub(r"-(\d+)$", r"_\1", name.rstrip(".- "))  # books-1-1 would look like a run of a run: books_1-1

@@ -109,8 +109,8 @@ def find_resumable(store: Store, reference: str) -> Path:
             raise NotFoundError("no run to resume", where=store.root, hint="Start one with `charlstm train`.")
         return newest
     folder = Path(reference)
-    if reference in store.folder_names():
-        folder = store.root / reference
+    if store.spelled(reference) in store.folder_names():
+        folder = store.root / store.spelled(reference)
         check_not_linked(folder)
     if not os.path.isdir(folder):
         raise store.no_such_run(reference)
@@ -148,7 +148,7 @@ def _model_of_run(store: Store, reference: str) -> Path | None:
     """The model of the run of this name; a run copied here by hand may have a name that `create` would refuse."""
     if not reference or os.path.basename(reference) != reference or reference in {os.curdir, os.pardir}:
         return None
-    folder = store.root / reference
+    folder = store.root / store.spelled(reference)
     return model_in(folder) if entry_of(folder) is not None else None
 
 

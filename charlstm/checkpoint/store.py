@@ -10,6 +10,7 @@ import difflib
 import os
 import re
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -66,6 +67,14 @@ class Store:
         except OSError as fault:
             raise storage_error(self.root, fault, "cannot be read") from fault
 
+    def spelled(self, name: str) -> str:
+        """Return a name as the root spells it, or would: an é may be typed as one character (NFC) or as two (NFD)."""
+        if name.isascii():
+            return name
+        composed = unicodedata.normalize("NFC", name)
+        spellings = name, composed, unicodedata.normalize("NFD", name)
+        return next((each for each in spellings if os.path.lexists(self.root / each)), composed)
+
     def folder(self, name: str) -> Path:
         """Return the folder that a run of this name has, or would have.
 
@@ -75,7 +84,7 @@ class Store:
         fault = name_fault(name)
         if fault:
             raise UsageError(f"{name!r} cannot be a run's name: {fault}")
-        return self.root / name
+        return self.root / self.spelled(name)
 
     def no_such_run(self, reference: str) -> NotFoundError:
         """Make the error for a reference that leads nowhere; it suggests up to three similar names."""
@@ -219,8 +228,8 @@ class Store:
             NotFoundError, UsageError: as `remove`.
         """
         # A run copied here by hand may have a name that `create` would refuse; the starter's is never a run's.
-        exists = name in self.folder_names() and name.casefold() != STARTER
-        folder = self.root / name if exists else self.folder(name)
+        exists = self.spelled(name) in self.folder_names() and name.casefold() != STARTER
+        folder = self.root / self.spelled(name) if exists else self.folder(name)
         if not os.path.lexists(folder):
             raise self.no_such_run(name)
         if not folder.is_symlink():

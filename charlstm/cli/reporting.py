@@ -43,7 +43,8 @@ def find(store: Store, reference: str | None) -> Path:
     from charlstm.checkpoint.references import find_model
 
     if reference is not None:
-        for folder in (store.root / reference if reference in store.folder_names() else None, Path(reference)):
+        name = store.spelled(reference)
+        for folder in (store.root / name if name in store.folder_names() else None, Path(reference)):
             if folder is not None and folder.is_dir():
                 return folder
     return find_model(store, reference or LATEST).parent

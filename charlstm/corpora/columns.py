@@ -76,12 +76,16 @@ def _table_cells(file: Corpus, path: Path, column: str) -> Iterator[str]:
         if column not in names:
             raise _no_column(path, column, names)
         place = names.index(column)
-        rows, ragged = csv.reader(lines, delimiter=delimiter), Places()
+        rows, ragged, reached = csv.reader(lines, delimiter=delimiter), Places(), False
         for row in rows:
             if row and len(row) != len(names):
                 ragged.add(1, [1 + rows.line_num])
             if len(row) > place:
+                reached = True
                 yield row[place]
+        if ragged.count and not reached:
+            what = f"no text in the column {column!r}: every row has fewer cells than the first line"
+            raise TextError(what, where=path)
     except csv.Error as fault:
         raise TextError(f"cannot be read as a table: {fault}", where=path) from fault
     for repairs in file.repairs.values():  # of its only part

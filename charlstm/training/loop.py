@@ -242,6 +242,7 @@ class Training:
 
     def _keep_good_state(self) -> None:
         if self.run.train.on_divergence == "rollback":
+            self._last_good = None  # never two copies at a time
             self._last_good = LastGood.of(self._train_state(self._states), self.cursor)
 
     def _went_back(self, what: str) -> Notice | None:

@@ -51,6 +51,13 @@ def test_every_way_to_name_a_model(store: Store, tmp_path: Path) -> None:
         assert find_model(store, reference).is_file()
 
 
+@pytest.mark.parametrize("typed", ["caf\u00e9", "cafe\u0301"])
+def test_a_run_is_found_however_its_letters_are_composed(store: Store, typed: str) -> None:
+    folder = run_folder(store, "caf\u00e9", MODEL, RESUME)
+    assert find_model(store, typed) == folder / MODEL
+    assert find_resumable(store, typed) == folder
+
+
 def test_to_write_the_newest_causal_run_is_used(store: Store, tmp_path: Path) -> None:
     assert find_writer(store) == (tmp_path / "shipped" / "starter" / MODEL, [])
     for age, (name, bidirectional) in enumerate({"both": True, "writer": False, "newer": True, "newest": True}.items()):

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import filelock
@@ -77,6 +78,7 @@ def test_names_that_are_not_allowed(store: Store, name: str) -> None:
 @given(st.text(st.characters(), max_size=150))
 def test_any_text_becomes_the_beginning_of_an_allowed_name(text: str) -> None:
     assert name_fault(f"{clean_name(text)}-123456789") is None
+    text = unicodedata.normalize("NFC", text)
     if name_fault(text) is None and len(text.encode()) <= 90:
         assert clean_name(text).rstrip("-").replace("_", "-") == text.rstrip(".- ").replace("_", "-")
 
@@ -115,6 +117,21 @@ def test_an_existing_run_is_replaced_only_with_force(store: Store) -> None:
     assert store.create("new", "", True).is_dir()
 
 
+def test_a_letter_may_be_typed_as_one_character_or_as_two(store: Store) -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    folder = store.create(decomposed, "", False)
+    assert folder.name == composed
+    for name in (composed, decomposed):
+        assert store.folder(name) == folder
+        with pytest.raises(UsageError, match="already"):
+            store.create(name, "", False)
+    folder.rename(store.root / decomposed)  # as an older version, or another system, spelled it
+    assert store.folder(composed).name == decomposed
+    store.remove(composed)
+    assert store.folder_names() == []
+    assert store.create(None, decomposed, False).name == f"{composed}-1"
+
+
 def test_whether_a_name_is_free_can_be_checked_beforehand(store: Store) -> None:
     store.check_free("mine")
     assert not store.root.exists()  # checking creates nothing
@@ -146,6 +163,7 @@ def test_a_root_that_cannot_be_created(tmp_path: Path) -> None:
 
 CREATOR = """
 import sys
+import unicodedata
 from pathlib import Path
 from charlstm.checkpoint.store import Store
 from charlstm.errors import UsageError
@@ -187,6 +205,7 @@ def test_of_several_processes_one_gets_the_name(tmp_path: Path) -> None:
 
 HOLDER = """
 import sys
+import unicodedata
 from pathlib import Path
 from charlstm.checkpoint.store import Store
 with Store(Path(sys.argv[1])).lock(Path(sys.argv[1]) / sys.argv[2]):
@@ -196,6 +215,7 @@ with Store(Path(sys.argv[1])).lock(Path(sys.argv[1]) / sys.argv[2]):
 
 REMOVER = """
 import sys
+import unicodedata
 import filelock
 from charlstm.checkpoint.store import Store
 

@@ -78,6 +78,7 @@ def test_a_file_whose_name_has_a_colon_is_a_file(tmp_path):
         ("a.csv", "id,title\n1,x\n", "titel", UsageError, "no column 'titel'"),
         ("a.jsonl", '{"title": "x"}\n', "text", UsageError, "no column 'text'"),
         ("a.csv", "id,title\n1,\n", "title", TextError, "no text in the column"),
+        ("a.csv", "id,title\n1\n2\n", "title", TextError, "every row has fewer cells than the first line"),
         ("a.csv", "", "title", TextError, "no names of columns"),
         ("a.jsonl", '{"title": "x"}\n{"title"\n', "title", TextError, "not JSON in line 2"),
         ("a.json", "[1, 2]", "title", TextError, "not a list of JSON objects"),

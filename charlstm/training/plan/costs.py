@@ -106,9 +106,12 @@ def memory(run: RunConfig) -> int:
     widest = 4 * model.hidden_size * (model.hidden_size + max(model.input_sizes))
     onednn = model.cell == "lstm" and onednn_computes(widest, half=half)
     gates = CELLS[model.cell].gates
-    # Weights, gradients, two moments, bases; in fp32 oneDNN arranges the weights anew for either direction.
-    copies = 4.3 + bool(train.ema_decay) + train.decay_to_start + (5.8 if onednn and not half else 0.0)
+    state = 3.3 + bool(train.ema_decay)  # weights, two moments, bases
+    # Besides it gradients; in fp32 oneDNN arranges the weights anew for either direction.
+    copies = state + 1 + train.decay_to_start + (5.8 if onednn and not half else 0.0)
     numbers = copies * weights + (4 + train.decay_to_start) * sparse
+    if train.on_divergence == "rollback":  # the last good state
+        numbers += state * weights + 4 * sparse
     rows = 1 + sum(side.rows_per_token for side in model.enabled.values())
     layers = model.num_layers * len(model.stacks)
     per_token = layers * model.hidden_size * (_ONEDNN if onednn else _GATE * gates)
