@@ -17,7 +17,8 @@ All networks have random weights, on which the speed of a step does not depend. 
 - ``nanoGPT``: `generate` of that checkout's model.py, for its CPU recipe (4 layers, 128 wide, context 64).
 
 The other programs are measured with 1 and with 2 threads; the better of the two counts.
-Then ``batch N``: the characters of N texts drawn at once, as with ``charlstm sample -n N``, in a process of its own.
+Then ``batch N``: the characters of N texts drawn at once, as with ``charlstm sample -n N``, in a process of its own;
+without side inputs and with them.
 ``reading the weights`` is how many times per second one core can read as many bytes as the weights have: the bound of
 one thread.
 
@@ -222,7 +223,9 @@ def blocks_of(num_layers: int, hidden_size: int, options: Any) -> dict[str, Bloc
         peers[PEERS[2]] = lambda threads: nanogpt_sampling(options.nanogpt, threads, CHARACTERS // 10)
     for name, block_with in peers.items():
         blocks |= {f"{name}, {threads} threads": block_with(threads) for threads in PEER_THREADS}
-    blocks |= {f"batch {rows}": batch_block(saved, int(rows)) for rows in options.batches.split(",") if rows}
+    for rows in (int(rows) for rows in options.batches.split(",") if rows):
+        blocks[f"batch {rows}"] = batch_block(saved, rows)
+        blocks[f"batch {rows}, side inputs"] = batch_block(with_side_inputs, rows)
     return blocks
 
 
