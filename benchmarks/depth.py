@@ -65,6 +65,7 @@ def train_once(options: argparse.Namespace, shape: str, seed: int) -> tuple[floa
         subprocess.run(command, check=True)
         about = read(Path(folder) / "run" / "model.safetensors", kind="model").provenance
     assert about.val_loss is not None
+    assert about.step is not None
     return about.val_loss, about.step
 
 

@@ -11,7 +11,7 @@ All networks have random weights, on which the speed of a step does not depend. 
   same attention is stepped after it;
 - ``charlstm``: what ``charlstm sample`` does: all filters, decoding and stopping rules, and its own number of threads;
 - ``charlstm, side inputs``: the same with n-gram embedding and match memory, as the defaults have them;
-- both with ``1 thread``, as with ``--threads 1``;
+- both with ``1 thread``, as with ``--threads 1``, and with ``int8``, as with ``--precision int8``, if it is installed;
 - ``steps only, 1 thread``: the engine without the sampler;
 - ``char-rnn.pytorch``: the network of that checkout's model.py, stepped and drawn from as its generate.py does;
 - ``nanoGPT``: `generate` of that checkout's model.py, for its CPU recipe (4 layers, 128 wide, context 64).
@@ -51,6 +51,7 @@ from charlstm.checkpoint.format import Checkpoint, write
 from charlstm.checkpoint.provenance import Provenance
 from charlstm.config import RunConfig
 from charlstm.engine.auto_threads import AutoThreadsEngine, blas_threads
+from charlstm.engine.products import Precision, has_int8
 from charlstm.nn.architecture import Architecture
 from charlstm.nn.attention import Attention
 from charlstm.nn.shapes import CELLS, tensor_shapes
@@ -128,14 +129,15 @@ def torch_block(saved: Checkpoint, threads: int) -> Block:
     return block
 
 
-def charlstm_block(saved: Checkpoint, threads: int | None = None) -> Block:
+def charlstm_block(saved: Checkpoint, threads: int | None = None, precision: Precision = "fp32") -> Block:
     """Draws text as ``charlstm sample`` does.
 
     Args:
         saved: the network.
         threads: CPU threads; None leaves it to the engine.
+        precision: of its products.
     """
-    engine = AutoThreadsEngine.from_checkpoint(saved, threads)
+    engine = AutoThreadsEngine.from_checkpoint(saved, threads, precision=precision)
 
     def block() -> float:
         config = SampleConfig(length=CHARACTERS, temperature=0.8, seed=1)
@@ -160,19 +162,20 @@ def steps_block(saved: Checkpoint) -> Block:
     return block
 
 
-def batch_block(saved: Checkpoint, rows: int) -> Block:
+def batch_block(saved: Checkpoint, rows: int, precision: Precision = "fp32") -> Block:
     """Draws several texts at once as ``charlstm sample -n`` does; counts the characters of all of them.
 
     Args:
         saved: the network.
         rows: texts drawn at once.
+        precision: of its products.
     """
     worker = ProcessPoolExecutor(1, get_context("spawn"))
-    return lambda: worker.submit(_draw_batch, saved, rows).result()
+    return lambda: worker.submit(_draw_batch, saved, rows, precision).result()
 
 
-def _draw_batch(saved: Checkpoint, rows: int) -> float:
-    engine = AutoThreadsEngine.from_checkpoint(saved)
+def _draw_batch(saved: Checkpoint, rows: int, precision: Precision) -> float:
+    engine = AutoThreadsEngine.from_checkpoint(saved, precision=precision)
     start = time.perf_counter()
     for _ in sample(engine, [0], SampleConfig(length=BATCH_CHARACTERS, temperature=0.8, seed=1), rows=rows):
         pass
@@ -223,9 +226,14 @@ def blocks_of(num_layers: int, hidden_size: int, options: Any) -> dict[str, Bloc
         peers[PEERS[2]] = lambda threads: nanogpt_sampling(options.nanogpt, threads, CHARACTERS // 10)
     for name, block_with in peers.items():
         blocks |= {f"{name}, {threads} threads": block_with(threads) for threads in PEER_THREADS}
+    if has_int8():
+        blocks["charlstm, int8"] = charlstm_block(saved, precision="int8")
+        blocks["charlstm, side inputs, int8"] = charlstm_block(with_side_inputs, precision="int8")
     for rows in (int(rows) for rows in options.batches.split(",") if rows):
         blocks[f"batch {rows}"] = batch_block(saved, rows)
         blocks[f"batch {rows}, side inputs"] = batch_block(with_side_inputs, rows)
+        if has_int8():
+            blocks[f"batch {rows}, side inputs, int8"] = batch_block(with_side_inputs, rows, "int8")
     return blocks
 
 

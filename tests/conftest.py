@@ -12,6 +12,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # Where a test wants two threads all the same, one that waits for the other sleeps and leaves it the core.
 os.environ["OMP_WAIT_POLICY"] = "passive"
 
+# Texts are those of a machine without numkong.
+os.environ["CHARLSTM_PRECISION"] = "fp32"
+
 # A slow machine is no bug of the code.
 settings.register_profile("charlstm", deadline=None)
 settings.load_profile("charlstm")

@@ -22,6 +22,7 @@ from charlstm.corpora.training_text import training_ids
 from charlstm.engine.bidirectional import BidirectionalEngine
 from charlstm.engine.load import load_engine, torch_model
 from charlstm.engine.network import Engine
+from charlstm.engine.products import Precision
 from charlstm.errors import UsageError
 from charlstm.evaluation.score import EncodedText, Losses, Method, Score, score_tokens
 from charlstm.filling.config import FillConfig, Filling
@@ -49,6 +50,8 @@ class Model(TextWriter):
 
     Args:
         checkpoint: what `checkpoint.format.read_model` returned.
+        precision: of the engine's products: ``"fp32"``, or ``"int8"``, which is faster and nearly the same; of a causal
+            network.
 
     Attributes:
         engine: the network in NumPy, to step it yourself: ``logits, state = model.engine.step(ids, state)``; or a
@@ -56,9 +59,9 @@ class Model(TextWriter):
         tokenizer: text to ids and back.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, precision: Precision = "fp32") -> None:
         self.checkpoint = checkpoint
-        self.engine = load_engine(checkpoint)
+        self.engine = load_engine(checkpoint, precision=precision)
         self.tokenizer = self.engine.tokenizer
         self._torch_models: dict[str, CharLM] = {}
 

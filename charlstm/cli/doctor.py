@@ -46,7 +46,8 @@ def facts(root: Path, cache: Path | None) -> Iterator[tuple[str, str]]:
     yield "runs", _folder(root)
     yield "cache", _folder(cache or cache_folder())
     yield "text", f"stdout {sys.stdout.encoding}, files {sys.getfilesystemencoding()}"
-    names = ("TERM", "COLUMNS", "NO_COLOR", "CHARLSTM_CHECKPOINTS", "CHARLSTM_CACHE", "OMP_NUM_THREADS")
+    ours = ("CHARLSTM_CHECKPOINTS", "CHARLSTM_CACHE", "CHARLSTM_PRECISION")
+    names = ("TERM", "COLUMNS", "NO_COLOR", *ours, "OMP_NUM_THREADS")
     told = [f"{name}={_at_home(os.environ[name])}" for name in names if name in os.environ]
     yield "environment", ", ".join(told) or "nothing of ours"
 

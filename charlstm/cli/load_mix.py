@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from charlstm.checkpoint.known import KnownRecords
     from charlstm.checkpoint.writing import Writing
     from charlstm.engine.mix import MixedEngine
+    from charlstm.engine.products import Precision
     from charlstm.engine.protocol import TextModel
 
 
@@ -22,6 +23,11 @@ class LoadedMix:
 
     parts: tuple[Loaded[TextModel], ...]
     model: MixedEngine
+
+    @property
+    def precision(self) -> Precision:
+        """Of the products in the recurrent layers of any of them."""
+        return "int8" if any(part.precision == "int8" for part in self.parts) else "fp32"
 
     @property
     def newlines(self) -> Literal["normalise", "keep"]:
@@ -63,7 +69,12 @@ class LoadedMix:
 
 
 def load_writer(
-    reference: str | None, mix: str | None, root: Path, device: str = "cpu", threads: int | None = None
+    reference: str | None,
+    mix: str | None,
+    root: Path,
+    device: str = "cpu",
+    threads: int | None = None,
+    precision: Precision | None = "fp32",
 ) -> Writer:
     """Load a causal model to write with, or several.
 
@@ -73,21 +84,23 @@ def load_writer(
         root: the folder of runs.
         device: ``cpu``, or as torch names it.
         threads: of a CPU; None measures which number is fastest.
+        precision: of a CPU; None chooses int8 for wide networks where it is installed.
 
     Returns:
         The model, or the mix.
 
     Raises:
         NotFoundError, CheckpointError, StorageError: there is no such model, or it cannot be used.
-        UsageError: there is no such device here, both a reference and a mix are given, or they cannot be mixed.
+        UsageError: there is no such device or precision here, both a reference and a mix are given, or they cannot be
+            mixed.
     """
     if mix is None:
-        return load(reference, root, device, threads)
+        return load(reference, root, device, threads, precision)
     if reference is not None:
         hint = "If it is a prompt, put --prompt before it."
         raise UsageError(f"--mix names all networks, so {reference!r} is one too many", hint=hint)
     weights = parse_mix(mix)
-    parts = tuple(load(name, root, device, threads) for name, _ in weights)
+    parts = tuple(load(name, root, device, threads, precision) for name, _ in weights)
     from charlstm.engine.mix import MixedEngine
 
     return LoadedMix(parts, MixedEngine([(part.model, each) for part, (_, each) in zip(parts, weights, strict=True)]))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
     from charlstm.checkpoint.known import KnownRecords
     from charlstm.checkpoint.writing import Writing
+    from charlstm.engine.products import Precision
     from charlstm.engine.protocol import TextModel
     from charlstm.tokenizers import Tokenizer
 
@@ -43,6 +44,8 @@ class Loaded(Generic[_Model]):
     path: Path
     checkpoint: Checkpoint
     model: _Model
+    precision: Precision = "fp32"
+    """Of the products in its recurrent layers."""
 
     @property
     def newlines(self) -> Literal["normalise", "keep"]:
@@ -66,8 +69,8 @@ class Loaded(Generic[_Model]):
 
     @property
     def origin(self) -> dict[str, Any]:
-        """Where it is from, for JSON."""
-        return {"checkpoint": str(self.path), "sha256": self.checkpoint.sha256}
+        """Where it is from, and how it computes, for JSON."""
+        return {"checkpoint": str(self.path), "sha256": self.checkpoint.sha256, "precision": self.precision}
 
     @property
     def name(self) -> str:
@@ -98,6 +101,10 @@ class Writer(Protocol):
     @property
     def model(self) -> TextModel:
         """The network, or several."""
+
+    @property
+    def precision(self) -> Precision:
+        """See `Loaded`."""
 
     @property
     def newlines(self) -> Literal["normalise", "keep"]:
@@ -154,7 +161,13 @@ def read_model(reference: str | None, root: Path, *, to_write: bool = False) -> 
     return path, checkpoint_format.read_model(path)
 
 
-def load(reference: str | None, root: Path, device: str = "cpu", threads: int | None = None) -> Loaded[TextModel]:
+def load(
+    reference: str | None,
+    root: Path,
+    device: str = "cpu",
+    threads: int | None = None,
+    precision: Precision | None = "fp32",
+) -> Loaded[TextModel]:
     """Load a causal model to write with: on a CPU in NumPy, so that torch is not imported.
 
     Args:
@@ -162,13 +175,14 @@ def load(reference: str | None, root: Path, device: str = "cpu", threads: int | 
         root: the folder of runs.
         device: ``cpu``, or as torch names it.
         threads: of a CPU; None measures which number is fastest.
+        precision: of a CPU; None chooses int8 for wide networks where it is installed.
 
     Returns:
         The model and its file.
 
     Raises:
         NotFoundError, CheckpointError, StorageError: there is no such model, or it cannot be used.
-        UsageError: there is no such device here.
+        UsageError: there is no such device or precision here.
     """
     from charlstm.checkpoint.format import check_causal
 
@@ -181,8 +195,13 @@ def load(reference: str | None, root: Path, device: str = "cpu", threads: int | 
     check_causal(checkpoint, path)
     if device == "cpu":
         from charlstm.engine.auto_threads import AutoThreadsEngine
+        from charlstm.engine.load import writing_precision
 
-        return Loaded(path, checkpoint, AutoThreadsEngine.from_checkpoint(checkpoint, threads))
+        precision = writing_precision(checkpoint.architecture, precision)
+        engine = AutoThreadsEngine.from_checkpoint(checkpoint, threads, precision=precision)
+        return Loaded(path, checkpoint, engine, precision)
+    if precision == "int8":
+        raise UsageError(f"--precision int8 is for a CPU, not for {device}", hint="Leave one of the two options out.")
     return Loaded(path, checkpoint, _torch_model(checkpoint, device))
 
 
@@ -372,10 +391,11 @@ def seed_or_random(seed: int | None) -> int:
 
 
 def describe(loaded: Loaded[Any] | Writer, **facts: Any) -> str:
-    """Describe a model in one line: ``checkpoints/english-1 (1.92 bits/character), seed 7``.
+    """Describe a model in one line: ``checkpoints/english-1 (1.92 bits/character), in int8, seed 7``.
 
     Args:
         loaded: the model.
         facts: further facts, each a name and a value.
     """
-    return ", ".join([loaded.name, *(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())])
+    computed = [] if loaded.precision == "fp32" else [f"in {loaded.precision}"]
+    return ", ".join([loaded.name, *computed, *(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())])

@@ -143,6 +143,15 @@ BadBytes = Annotated[
     Literal["error", "replace", "skip"],
     typer.Option("--bad-bytes", help="Bytes that do not fit the encoding: error, replace by U+FFFD, or skip."),
 ]
+Precision = Annotated[
+    Literal["fp32", "int8"] | None,
+    typer.Option(
+        "--precision",
+        envvar="CHARLSTM_PRECISION",
+        help="int8 is faster; taken for wide networks if numkong is installed.",
+        show_default=False,
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
 
 

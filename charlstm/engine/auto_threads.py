@@ -20,8 +20,8 @@ from threadpoolctl import ThreadpoolController
 
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.cpu import AdaptiveThreads, cores
-from charlstm.engine.layers import Array
 from charlstm.engine.network import Engine
+from charlstm.engine.products import Array, Precision
 from charlstm.engine.protocol import AnyTokenIds
 from charlstm.engine.state import StepState, map_arrays
 from charlstm.nn.architecture import Architecture
@@ -77,6 +77,7 @@ class AutoThreadsEngine(Engine):
         architecture: the architecture of the network.
         tensors: its weights, by name.
         tokenizer: the tokenizer it was trained with.
+        precision: of the products in its recurrent layers; those of int8 have one thread.
         threads: a fixed number of threads; None chooses it by measurement.
     """
 
@@ -85,27 +86,34 @@ class AutoThreadsEngine(Engine):
         architecture: Architecture,
         tensors: Mapping[str, NDArray[Any]],
         tokenizer: Tokenizer,
+        precision: Precision = "fp32",
         threads: int | None = None,
     ) -> None:
-        super().__init__(architecture, tensors, tokenizer)
+        super().__init__(architecture, tensors, tokenizer, precision)
         self._products_per_row = matmul_weight_count(architecture)
-        self._fixed_threads = threads
+        self._fixed_threads = threads or (1 if precision == "int8" else None)
         self._blas = blas_threads()
         self._threads_by_rows: dict[int, AdaptiveThreads] = {}
         self._steps_by_rows: Counter[int] = Counter()
 
     @classmethod
-    def from_checkpoint(cls, checkpoint: Checkpoint, threads: int | None = None) -> AutoThreadsEngine:
+    def from_checkpoint(
+        cls, checkpoint: Checkpoint, threads: int | None = None, *, precision: Precision = "fp32"
+    ) -> AutoThreadsEngine:
         """Create the engine of a checkpoint that `checkpoint.format.read` has checked.
 
         Args:
             checkpoint: a causal model.
             threads: a fixed number of threads; None chooses it by measurement.
+            precision: of the products in its recurrent layers.
 
         Returns:
             The engine.
+
+        Raises:
+            UsageError: the precision needs a package that is not installed.
         """
-        return cls(checkpoint.architecture, checkpoint.tensors, checkpoint.load_tokenizer(), threads)
+        return cls(checkpoint.architecture, checkpoint.tensors, checkpoint.load_tokenizer(), precision, threads)
 
     def step(self, tokens: AnyTokenIds, state: StepState | None) -> tuple[Array, StepState]:
         """See `Engine.step`."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.engine.buffers import BufferCache, aligned
-from charlstm.engine.layers import Array, LayerState
+from charlstm.engine.layers import LayerState
+from charlstm.engine.products import Array, Float32Product
 from charlstm.engine.protocol import as_token_ids
 from charlstm.engine.stack import Stack
 from charlstm.engine.state import map_layers
@@ -45,7 +46,7 @@ class BidirectionalEngine:
         self._buffers = BufferCache()
         weights = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
         self._forward_stack, self._backward_stack = (
-            Stack(prefix, weights, architecture) for prefix in architecture.stacks
+            Stack(prefix, weights, architecture, Float32Product) for prefix in architecture.stacks
         )
         self._merge = aligned(weights["merge.weight"]).T
         self._merge_bias = weights["merge.bias"]

@@ -1,8 +1,8 @@
 """The recurrent cells in NumPy, one step at a time, for a single text or a small batch.
 
-A step is one matrix-vector product per layer, bound by the time it takes to read the weights once. So every product
-that depends only on the token is precomputed in a table when the network is loaded, ``weight_ih`` and ``weight_hh`` are
-concatenated into one matrix, and everything a step needs besides its new state is allocated once.
+A step is one matrix-vector product per layer (`products`), bound by the time it takes to read the weights once. So
+every product that depends only on the token is precomputed in a table when the network is loaded, ``weight_ih`` and
+``weight_hh`` are concatenated into one matrix, and everything a step needs besides its new state is allocated once.
 
 A layer holds only weights and is immutable, so that threads can share it. It computes in buffers, which belong to one
 thread each.
@@ -18,17 +18,17 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from charlstm.engine.buffers import aligned, empty
+from charlstm.engine.products import Array, Product
 
-Array = NDArray[np.float32]
 LayerState: TypeAlias = tuple[Array, ...]
 """``(h,)`` or ``(h, c)``, each (B, H) or (H,). The arrays of a state are never modified."""
 
+NewProduct: TypeAlias = Callable[[Array], Product]
+"""Makes the product of a matrix: one of `products.PRODUCTS`."""
+
 _HALF = np.float32(0.5)
-_SMALL_BATCH = 4
-"""Below this batch size one matrix-vector product per text takes half the time of OpenBLAS's matrix product."""
 
 
 class Layer(Protocol):
@@ -59,9 +59,10 @@ class Layer(Protocol):
 
 
 class _SumBuffers:
-    """The concatenated inputs of a product, and its result."""
+    """The concatenated inputs of a product, its result, and the product's own buffers."""
 
-    def __init__(self, rows: tuple[int, ...], below: int, inputs: int, outputs: int) -> None:
+    def __init__(self, rows: tuple[int, ...], below: int, inputs: int, outputs: int, product: Any) -> None:
+        self.product = product
         self.inputs = empty(*rows, inputs)
         self.left, self.right = self.inputs[..., :below], self.inputs[..., below:]
         self.out = empty(*rows, outputs)
@@ -75,20 +76,26 @@ class _Sums:
         from_previous: (R, H), H may be 0.
         bias: (R,).
         embedding: (V, E) if the layer's input ends with the token's embedding, else None.
+        product: makes the product of a matrix.
     """
 
     @np.errstate(over="ignore", invalid="ignore")  # weights out of range: who draws from the logits says so
-    def __init__(self, from_below: Array, from_previous: Array, bias: Array, embedding: Array | None = None) -> None:
+    def __init__(
+        self, from_below: Array, from_previous: Array, bias: Array, embedding: Array | None, product: NewProduct
+    ) -> None:
         self._below = below = from_below.shape[1] - (0 if embedding is None else embedding.shape[1])
         # One row per token, (V, R), or (R,) if the token has no effect.
         self._token_term = aligned(bias if embedding is None else embedding @ from_below[:, below:].T + bias)
         self._per_token = embedding is not None
-        self._weight = aligned(np.concatenate((from_below[:, :below], from_previous), 1)).T
-        self._both = 0 < below < len(self._weight)
+        weight = np.concatenate((from_below[:, :below], from_previous), 1)
+        self._outputs, self._inputs = weight.shape
+        self._product = product(weight) if self._inputs else None
+        self._both = 0 < below < self._inputs
 
     def buffers(self, rows: tuple[int, ...]) -> _SumBuffers:
         """See `Layer`."""
-        return _SumBuffers(rows, self._below, *self._weight.shape)
+        product = None if self._product is None else self._product.buffers(rows)
+        return _SumBuffers(rows, self._below, self._inputs, self._outputs, product)
 
     def __call__(self, tokens: Any, below: Array, previous: Array, buffers: _SumBuffers) -> None:
         """Compute the pre-activations into ``buffers.out``.
@@ -100,7 +107,7 @@ class _Sums:
             buffers: this thread's buffers for this batch size.
         """
         token_term, out = self._token_term[tokens] if self._per_token else self._token_term, buffers.out
-        if not len(self._weight):
+        if self._product is None:
             out[...] = token_term
             return
         if self._both:
@@ -108,11 +115,7 @@ class _Sums:
             inputs = buffers.inputs
         else:
             inputs = below if self._below else previous
-        if inputs.ndim == 1 or len(inputs) >= _SMALL_BATCH:
-            np.dot(inputs, self._weight, out)
-        else:
-            for row, target in zip(inputs, out, strict=True):
-                np.dot(row, self._weight, target)
+        self._product(inputs, out, buffers.product)
         out += token_term
 
 
@@ -124,10 +127,13 @@ class RnnLayer:
         weight_hh: (H, H).
         bias: (H,).
         embedding: (V, E) if the layer's input ends with the token's embedding, else None.
+        product: makes the product of a matrix.
     """
 
-    def __init__(self, weight_ih: Array, weight_hh: Array, bias: Array, *, embedding: Array | None) -> None:
-        self._sums = _Sums(weight_ih, weight_hh, bias, embedding)
+    def __init__(
+        self, weight_ih: Array, weight_hh: Array, bias: Array, *, embedding: Array | None, product: NewProduct
+    ) -> None:
+        self._sums = _Sums(weight_ih, weight_hh, bias, embedding, product)
 
     def buffers(self, rows: tuple[int, ...]) -> _SumBuffers:
         """See `Layer`."""
@@ -157,6 +163,7 @@ class LstmLayer:
         bias: (4H,).
         peephole: (3H,), of i, f and o; None without peepholes.
         embedding: (V, E) if the layer's input ends with the token's embedding, else None.
+        product: makes the product of a matrix.
     """
 
     def __init__(
@@ -167,10 +174,10 @@ class LstmLayer:
         peephole: Array | None = None,
         *,
         embedding: Array | None,
+        product: NewProduct,
     ) -> None:
-        self._sums = _Sums(
-            _reorder_and_halve(weight_ih), _reorder_and_halve(weight_hh), _reorder_and_halve(bias), embedding
-        )
+        weight_ih, weight_hh, bias = map(_reorder_and_halve, (weight_ih, weight_hh, bias))
+        self._sums = _Sums(weight_ih, weight_hh, bias, embedding, product)
         self._peephole = None if peephole is None else np.split(peephole * _HALF, 3)
 
     def buffers(self, rows: tuple[int, ...]) -> _LstmBuffers:
@@ -223,13 +230,23 @@ class GruLayer:
         bias: (3H,).
         bias_n: (H,), in the recurrent term of n.
         embedding: (V, E) if the layer's input ends with the token's embedding, else None.
+        product: makes the product of a matrix.
     """
 
-    def __init__(self, weight_ih: Array, weight_hh: Array, bias: Array, bias_n: Array, embedding: Array | None) -> None:
+    def __init__(
+        self,
+        weight_ih: Array,
+        weight_hh: Array,
+        bias: Array,
+        bias_n: Array,
+        *,
+        embedding: Array | None,
+        product: NewProduct,
+    ) -> None:
         zeros = np.zeros_like(bias[: 2 * len(bias_n)])
         no_columns = weight_hh[:, :0]
-        self._inputs = _Sums(_halve_r_z(weight_ih), no_columns, _halve_r_z(bias), embedding)
-        self._recurrent = _Sums(no_columns, _halve_r_z(weight_hh), np.concatenate((zeros, bias_n)))
+        self._inputs = _Sums(_halve_r_z(weight_ih), no_columns, _halve_r_z(bias), embedding, product)
+        self._recurrent = _Sums(no_columns, _halve_r_z(weight_hh), np.concatenate((zeros, bias_n)), None, product)
 
     def buffers(self, rows: tuple[int, ...]) -> _GruBuffers:
         """See `Layer`."""
@@ -310,7 +327,7 @@ LAYERS: dict[str, Callable[..., Layer]] = {
     "gru": GruLayer,
     "peephole": LstmLayer,
 }
-"""For each of `shapes.CELLS` its layer, created with the tensors in that table's order and the embedding."""
+"""For each of `shapes.CELLS` its layer, created with the tensors in that table's order, embedding and product."""
 
 
 def _reorder_and_halve(part: Array) -> Array:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from charlstm.checkpoint.format import Checkpoint
 from charlstm.engine import state as states
 from charlstm.engine.buffers import BufferCache, aligned
-from charlstm.engine.layers import Array, AttentionLayer
+from charlstm.engine.layers import AttentionLayer
+from charlstm.engine.products import PRODUCTS, Array, Precision
 from charlstm.engine.protocol import AnyTokenIds, as_token_ids
 from charlstm.engine.side_inputs import SideBuffers, SideInputTables
 from charlstm.engine.stack import Stack
@@ -30,18 +31,30 @@ class Engine:
         architecture: the architecture of the network.
         tensors: its weights, by name.
         tokenizer: the tokenizer it was trained with.
+        precision: of the products in its recurrent layers: see `products`.
 
     Attributes:
         architecture: the architecture of the network.
         tokenizer: the tokenizer it was trained with.
+        precision: of the products in its recurrent layers.
         vocab_size: V.
+
+    Raises:
+        UsageError: the precision needs a package that is not installed.
     """
 
-    def __init__(self, architecture: Architecture, tensors: Mapping[str, NDArray[Any]], tokenizer: Tokenizer) -> None:
-        self.architecture, self.tokenizer = architecture, tokenizer
+    def __init__(
+        self,
+        architecture: Architecture,
+        tensors: Mapping[str, NDArray[Any]],
+        tokenizer: Tokenizer,
+        precision: Precision = "fp32",
+    ) -> None:
+        self.architecture, self.tokenizer, self.precision = architecture, tokenizer, precision
         self.vocab_size = architecture.vocab_size
         weights = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
-        self._stacks = [Stack(prefix, weights, architecture) for prefix in architecture.stacks]
+        product = PRODUCTS[precision]
+        self._stacks = [Stack(prefix, weights, architecture, product) for prefix in architecture.stacks]
         self._attention: AttentionLayer | None = None
         if architecture.attention_window:
             parts = [weights[f"attention.{name}"] for name in attention_shapes(architecture.hidden_size)]
@@ -52,9 +65,20 @@ class Engine:
         self._buffers = BufferCache()
 
     @classmethod
-    def from_checkpoint(cls, checkpoint: Checkpoint) -> Engine:
-        """Create the engine of a checkpoint that `checkpoint.format.read` has checked."""
-        return cls(checkpoint.architecture, checkpoint.tensors, checkpoint.load_tokenizer())
+    def from_checkpoint(cls, checkpoint: Checkpoint, *, precision: Precision = "fp32") -> Engine:
+        """Create the engine of a checkpoint that `checkpoint.format.read` has checked.
+
+        Args:
+            checkpoint: a causal model.
+            precision: of the products in its recurrent layers.
+
+        Returns:
+            The engine.
+
+        Raises:
+            UsageError: the precision needs a package that is not installed.
+        """
+        return cls(checkpoint.architecture, checkpoint.tensors, checkpoint.load_tokenizer(), precision)
 
     def empty_state(self, batch: int) -> StepState:
         """Return the state of B texts before any text."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.engine.layers import Array
+from charlstm.engine.products import Array
 from charlstm.engine.state import Memories, Recent, StepState
 from charlstm.nn.architecture import Architecture
 from charlstm.nn.shapes import side_input_tensor

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from charlstm.engine.layers import LAYERS, Array, LayerState
+from charlstm.engine.layers import LAYERS, LayerState, NewProduct
+from charlstm.engine.products import Array
 from charlstm.nn.architecture import Architecture
 from charlstm.nn.shapes import CELLS
 
@@ -19,9 +20,12 @@ class Stack:
         prefix: the prefix of its tensors, one of `Architecture.stacks`.
         weights: all tensors of the network, by name.
         architecture: the architecture of the network.
+        product: makes the product of a matrix.
     """
 
-    def __init__(self, prefix: str, weights: Mapping[str, Array], architecture: Architecture) -> None:
+    def __init__(
+        self, prefix: str, weights: Mapping[str, Array], architecture: Architecture, product: NewProduct
+    ) -> None:
         self._skip = architecture.skip_connections
         cell = CELLS[architecture.cell]
         self._layers = []
@@ -30,7 +34,8 @@ class Stack:
             embedding = weights["embedding.weight"] if k == 0 or self._skip else None
             if embedding is not None and architecture.enabled:  # W (e + u) = W e + W u: W e is precomputed
                 weight_ih = np.concatenate((weight_ih, weight_ih[:, -embedding.shape[1] :]), 1)
-            self._layers.append(LAYERS[architecture.cell](weight_ih, *others, embedding=embedding))
+            layer = LAYERS[architecture.cell](weight_ih, *others, embedding=embedding, product=product)
+            self._layers.append(layer)
         self._parts, self._hidden = len(cell.states), architecture.hidden_size
 
     def buffers(self, rows: tuple[int, ...]) -> list[Any]:

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.engine.layers import Array, LayerState
+from charlstm.engine.layers import LayerState
+from charlstm.engine.products import Array
 from charlstm.nn.side_inputs.base import StepHistory
 
 Recent: TypeAlias = StepHistory | NDArray[np.int64] | None

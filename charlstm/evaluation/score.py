@@ -17,7 +17,7 @@ from charlstm.tokenizers import Tokenizer
 
 Losses: TypeAlias = Iterable[tuple[NDArray[np.intp], NDArray[np.float32]]]
 """Positions in a text and the losses of the tokens there, in nats; every position once, in any order."""
-Precision: TypeAlias = Literal["fp32", "bf16"]
+Precision: TypeAlias = Literal["fp32", "bf16", "int8"]
 
 
 @dataclass(frozen=True)

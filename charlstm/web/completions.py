@@ -78,7 +78,7 @@ def complete(desk: Desk, job: Job, body: bytes) -> bytes | None:
         "object": "text_completion",
         "created": int(time.time()),
         "model": "+".join(each.id for each in served),
-        "system_fingerprint": "fp_" + "_".join(each.checkpoint.sha256[:12] for each in served),
+        "system_fingerprint": "fp_" + "_".join(each.fingerprint for each in served),
     }
     read, drawn = sum(len(prompt.ids) for prompt in prompts), 0
     if not asked.stream:

@@ -37,6 +37,12 @@ class Served:
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held while its units are looked for."""
 
+    @property
+    def fingerprint(self) -> str:
+        """What with a seed decides on a text: the weights, and how they are computed with."""
+        in_int8 = isinstance(self.engine, Engine) and self.engine.precision == "int8"
+        return self.checkpoint.sha256[:12] + "-int8" * in_int8
+
     @cached_property
     def torch_model(self) -> CharLM:
         """The network in torch, to be looked into."""

@@ -390,3 +390,15 @@ def test_memory_does_not_grow_with_the_text(cli):
 
     # 4 MB of ids in a file, mapped: as str, bytes objects and losses it was a hundred times that.
     assert peak(5_000_000) - peak(1_000_000) < 12_000_000
+
+
+def test_what_int8_costs(cli):
+    pytest.importorskip("numkong")
+    exact, near = (json.loads(cli("eval", "starter", "poem.txt", "--json", *more).out) for more in ((), ("--int8",)))
+    assert near["precision"] == "int8"
+    assert near["tokens"] == exact["tokens"]
+    assert 0 < abs(near["bits_per_char"] - exact["bits_per_char"]) < 0.02
+    told = cli("eval", "starter", "poem.txt", "--int8").err
+    assert "in order, in int8" in told
+    assert "exact" not in told
+    assert "--int8 and --dynamic exclude each other" in cli("eval", "starter", "poem.txt", "--int8", "--dynamic").err

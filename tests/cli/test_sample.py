@@ -699,3 +699,23 @@ def test_too_few_are_told(run: Callable[..., Ran], listed: list[str]) -> None:
     ran = run("names-1", "--seed", "1", "--length", "1", "-n", "3")
     assert ran.code == 0
     assert "of fewer than 1 tokens" in ran.err
+
+
+# ---- precision --------------------------------------------------------------------------------------------------
+
+
+def test_the_precision_is_told(run: Any) -> None:
+    pytest.importorskip("numkong")
+    ran = run("--precision", "int8", "--seed", "5", "--length", "60")
+    assert (ran.code, len(ran.out)) == (0, 60)
+    assert "in int8, seed 5" in ran.err
+    told = [json.loads(run("--precision", each, "--json", "--length", "5").out) for each in ("int8", "fp32")]
+    assert [each["precision"] for each in told] == ["int8", "fp32"]
+    assert "in fp32" not in run("--precision", "fp32", "--length", "5").err
+
+
+def test_int8_is_for_a_cpu(run: Any) -> None:
+    pytest.importorskip("numkong")
+    ran = run("--precision", "int8", "--device", "cuda")
+    assert ran.code == 2
+    assert "--precision int8 is for a CPU" in ran.err

@@ -32,6 +32,7 @@ EPILOG = """Examples:
   charlstm eval starter - < letter.txt     a text from a pipe
   charlstm eval my-1 poem.txt --surprise   the text, coloured by how unexpected it is
   charlstm eval my-1 other.txt --dynamic   also while learning from the text
+  charlstm eval my-1 other.txt --int8      what the speed of int8 costs
   charlstm eval --mix my-1,my-2 other.txt  by two networks together
   charlstm eval my-1 other.txt --json      for a program
 """
@@ -52,6 +53,9 @@ def evaluate(
     surprise: Annotated[bool, typer.Option("--surprise", help="Show the text by how unexpected it is.")] = False,
     exact: Annotated[
         bool, typer.Option("--exact", help="Read a long text in order too, in fp32: slower, no approximation.")
+    ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="In order, as `sample --precision int8` computes; needs numkong.")
     ] = False,
     dynamic: Annotated[
         bool, typer.Option("--dynamic", help="Also score it while learning from each part once it is scored.")
@@ -86,7 +90,8 @@ def evaluate(
     A network trained with --bidirectional scores each token given all those around it. That is no likelihood of the
     text, so it is not compared with compressors.
 
-    With --mix a text is scored by several networks together, always in order, a few thousand tokens a second.
+    With --mix a text is scored by several networks together, and with --int8 as it would be written: always in order,
+    some thousand tokens a second.
 
     With --dynamic the text is read a second time by a copy of the network that goes on learning (Krause et al. 2018).
     Both scores are shown; --surprise then shows that of the copy.
@@ -101,11 +106,15 @@ def evaluate(
     config = _dynamic_config({"segment": segment, "lr": lr, "decay": decay}, wanted=dynamic)
     words = [] if checkpoint is None else [checkpoint, *(texts or [])]
     reading = _Reading(choice, encoding, bad_bytes, options.cache_or_default(cache))
+    if mix is not None or int8:
+        _check_stepping("--int8" if mix is None else "--mix", {"--dynamic": dynamic, "--device": device})
     if mix is not None:
-        _check_mix({"--dynamic": dynamic, "--device": device})
-        _evaluate_mix(mix, words, root, reading, surprise=surprise, json_out=json_out)
+        _evaluate_stepping(None, mix, words, root, reading, surprise=surprise, json_out=json_out, int8=int8)
         return
     reference, sources = model_and_sources(words, root)
+    if int8:
+        _evaluate_stepping(reference, None, sources, root, reading, surprise=surprise, json_out=json_out, int8=True)
+        return
     path, saved = read_model(reference, root)
     if dynamic:
         check_causal(saved, path, lacking="has no order in which to learn from a text")
@@ -155,22 +164,30 @@ class _Reading:
             return text, text.encode(self.cache, progress)
 
 
-def _evaluate_mix(
-    mix: str, sources: list[str], root: Path, reading: _Reading, *, surprise: bool, json_out: bool
+def _evaluate_stepping(
+    reference: str | None,
+    mix: str | None,
+    sources: list[str],
+    root: Path,
+    reading: _Reading,
+    *,
+    surprise: bool,
+    json_out: bool,
+    int8: bool,
 ) -> None:
-    """Score a text by several networks together."""
+    """Score a text one token after the other, by one network or by several together."""
     from charlstm.cli.load_mix import load_writer
-    from charlstm.cli.mix_scorer import MixScorer
+    from charlstm.cli.stepping_scorer import SteppingScorer
     from charlstm.cli.views.score import print_json
 
     if not sources:
         raise UsageError("no TEXT to score", hint="Try: charlstm eval --mix starter,my-1 other.txt")
-    loaded = load_writer(None, mix, root)
+    loaded = load_writer(reference, mix, root, precision="int8" if int8 else "fp32")
     tokenizer = loaded.model.tokenizer
     text, encoded = reading.read(sources, tokenizer, loaded.newlines)
     for note in text.notes():
         say(note)
-    scorer = MixScorer(loaded, encoded)
+    scorer = SteppingScorer(loaded, encoded)
     scores = [scorer.trained(by_token=surprise)]
     compressors = _compressors(text) if json_out or not surprise else {}
     say(scorer.description)
@@ -180,11 +197,11 @@ def _evaluate_mix(
         _show(scores, compressors, surprise=surprise, of_bytes=tokenizer.kind == "byte")
 
 
-def _check_mix(given: dict[str, Any]) -> None:
-    """Check that no option was given that is for one network."""
+def _check_stepping(stepping: str, given: dict[str, Any]) -> None:
+    """Check that no option was given that is for another way to score."""
     for option, value in given.items():
         if value:
-            raise UsageError(f"--mix and {option} exclude each other", hint="Leave one of them out.")
+            raise UsageError(f"{stepping} and {option} exclude each other", hint="Leave one of them out.")
 
 
 def _show(scores: list[Score | ScoreSummary], compressors: dict[str, float], *, surprise: bool, of_bytes: bool) -> None:

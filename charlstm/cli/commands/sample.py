@@ -164,6 +164,7 @@ def sample(
             help="CPU threads. [default: 1; more for wide networks and many texts, if cores are idle]",
         ),
     ] = None,
+    precision: options.Precision = None,
     root: Root = DEFAULT_ROOT,
     cache: options.Cache = None,
     primetext: options.hidden(str | None, "--primetext", "--prime", "--start") = None,  # type: ignore[valid-type]
@@ -212,7 +213,7 @@ def sample(
     )  # fmt: skip
     if mix is not None:
         _check_mix(sweep, rules.no_copy or None)
-    loaded = load_writer(checkpoint, mix, root, device, threads)
+    loaded = load_writer(checkpoint, mix, root, device, threads, precision)
     writing = loaded.writing
     kept = settings_of(rules, loaded)
     default_length = 0 if writing.record else _TOKENS_PER_LINE * max(lines, len(kept.starts)) or _LENGTH

@@ -19,6 +19,7 @@ from charlstm.paths import starter_folder
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.format import Checkpoint
+    from charlstm.engine.products import Precision
     from charlstm.tokenizers import Ids
     from charlstm.web.models import Served
 
@@ -61,6 +62,7 @@ def serve(
         list[str] | None,
         typer.Option("--allow-origin", metavar="URL", help="A page elsewhere that may ask, too; may be repeated."),
     ] = None,
+    precision: options.Precision = None,
     show: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
     root: Root = DEFAULT_ROOT,
     cache: Cache = None,
@@ -74,7 +76,7 @@ def serve(
     _check_installed()
     if token is not None and not (token.isascii() and token.isprintable() and len(token.split()) == 1):
         raise UsageError("--token must be of visible ASCII characters, without blanks")
-    served = _load(models or [], root, options.cache_or_default(cache))
+    served = _load(models or [], root, options.cache_or_default(cache), precision)
     from charlstm.web.desk import Desk
     from charlstm.web.guard import Access, is_loopback
     from charlstm.web.models import Library
@@ -110,9 +112,9 @@ def _check_installed() -> None:
         raise UsageError(what, hint="pip install starlette uvicorn") from fault
 
 
-def _load(references: list[str], root: Path, cache: Path) -> list[Served]:
+def _load(references: list[str], root: Path, cache: Path, precision: Precision | None) -> list[Served]:
     """Read the networks: those that are named, else the newest run and the starter."""
-    from charlstm.engine.load import load_engine_with_threads
+    from charlstm.engine.load import load_engine_with_threads, writing_precision
     from charlstm.web.models import Served
 
     found = [read_model(reference, root) for reference in references] or _newest_and_starter(root)
@@ -121,7 +123,8 @@ def _load(references: list[str], root: Path, cache: Path) -> list[Served]:
         name = path.parent.name if path.name == "model.safetensors" else path.stem
         name = next(each for each in chain([name], (f"{name}-{n}" for n in count(2))) if each not in served)
         texts = partial(_own_text, path, checkpoint, cache), partial(_training_ids, checkpoint, cache)
-        served[name] = Served(name, checkpoint, load_engine_with_threads(checkpoint), *texts)
+        chosen = writing_precision(checkpoint.architecture, precision)
+        served[name] = Served(name, checkpoint, load_engine_with_threads(checkpoint, precision=chosen), *texts)
     return list(served.values())
 
 

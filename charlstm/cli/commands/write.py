@@ -57,6 +57,7 @@ def write(
     seed: options.Seed = None,
     unknown: options.Unknown = "error",
     device: options.Device = "cpu",
+    precision: options.Precision = None,
     root: Root = DEFAULT_ROOT,
     cache: options.Cache = None,
 ) -> None:
@@ -85,7 +86,7 @@ def write(
         repetition_penalty=repetition_penalty, no_repeat=no_repeat, longest_run=longest_run,
     )  # fmt: skip
     choice = parse_unknown(unknown)
-    loaded = load_writer(checkpoint, mix, root, device)
+    loaded = load_writer(checkpoint, mix, root, device, precision=precision)
     config = settings_for(loaded.writing, length=length, seed=seed_or_random(seed), **filters)
     text = fit_prompt(loaded.model.tokenizer, prompt_text(prompt, prompt_file, loaded), unknown)
     kept = make_rules(settings_of(rules, loaded), loaded, rules.source, options.cache_or_default(cache))

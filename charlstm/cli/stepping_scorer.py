@@ -1,4 +1,4 @@
-"""A text scored by several networks together, one token after the other, with a progress bar."""
+"""A text scored by what writes, one token after the other, with a progress bar."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ if TYPE_CHECKING:
     from charlstm.cli.load_model import Writer
 
 
-class MixScorer:
-    """Several networks and a text.
+class SteppingScorer:
+    """A network, or several together, and a text.
 
     Args:
-        loaded: the networks.
+        loaded: the network, or networks.
         text: encoded with their tokenizer.
     """
 
     def __init__(self, loaded: Writer, text: EncodedText) -> None:
         self._loaded, self._text = loaded, text
+        self._method = Method(precision=loaded.precision)
 
     @property
     def description(self) -> str:
-        """One line: the networks, and how they scored."""
-        return f"{self._loaded.name}: in order, in fp32 (exact)"
+        """One line: the network, and how it scored."""
+        return f"{self._loaded.name}: in order, in {self._method.precision}" + " (exact)" * self._method.exact
 
     def trained(self, *, by_token: bool) -> Score | ScoreSummary:
-        """The score by the networks as they were trained; ``by_token`` stores the loss of each token."""
+        """The score; ``by_token`` stores the loss of each token."""
         model = self._loaded.model
         with progress_bar("scoring", "tokens") as progress:
             losses = _counted(
@@ -41,8 +42,8 @@ class MixScorer:
                 lambda done: progress(done, len(self._text.ids)),
             )
             if by_token:
-                return score_tokens(losses, self._text, model.tokenizer, Method())
-            return summarize(losses, self._text, Method())
+                return score_tokens(losses, self._text, model.tokenizer, self._method)
+            return summarize(losses, self._text, self._method)
 
 
 def _counted(losses: Losses, progress: Callable[[int], object]) -> Losses:
