@@ -47,11 +47,8 @@ def start(workspace: Workspace, options: RunOptions, dry_run: bool) -> None:
         # Before torch is loaded, so that a mistake is reported at once.
         prepared = _prepare(workspace, options, name_may_exist=dry_run or workspace.force)
         if dry_run:
-            from charlstm.cli.views import plan as plan_view
-
-            plan_view.explain(
-                prepared, workspace.store.root / (workspace.name or f"{clean_name(prepared.encoded.name)}-N")
-            )
+            folder = workspace.store.root / (workspace.name or f"{clean_name(prepared.encoded.name)}-N")
+            _explain(prepared, folder)
             return
         with launch.joined() as ranks:
             _start(workspace, prepared, ranks)
@@ -63,6 +60,17 @@ def start(workspace: Workspace, options: RunOptions, dry_run: bool) -> None:
 
         prepared = shared(ranks, lambda: _prepare(workspace, options, name_may_exist=workspace.force), workspace.cache)
         _start(workspace, prepared, ranks)
+
+
+def _explain(prepared: Prepared, folder: Path) -> None:
+    """Show what would be trained, and what that would cost."""
+    from charlstm.cli.views.plan import explain
+    from charlstm.training.distributed import SINGLE_PROCESS
+    from charlstm.training.memory import keep_freed_memory
+    from charlstm.training.rehearsal import measure
+
+    keep_freed_memory()  # as when it is trained
+    explain(prepared, folder, lambda: measure(prepared, _session(SINGLE_PROCESS)))
 
 
 def resume_or_start(workspace: Workspace, options: RunOptions, dry_run: bool) -> None:

@@ -206,15 +206,25 @@ def begin(
     Returns:
         The training, before its first step.
     """
-    run, encoded, init = prepared.plan.run.replace(name=folder.name), prepared.encoded, prepared.init
+    run = prepared.plan.run.replace(name=folder.name)
+    return assemble(run, prepared.encoded, folder, beginning_of(prepared, provenance or Provenance()), session)
+
+
+def beginning_of(prepared: Prepared, provenance: Provenance) -> Beginning:
+    """Return what a prepared run begins with.
+
+    Args:
+        prepared: the prepared run.
+        provenance: the origin of the run, apart from its text and version.
+    """
+    encoded, init = prepared.encoded, prepared.init
     corpus = CorpusProvenance(**encoded.provenance())
     origin = "" if init is None else f"{init.run.name} {init.sha256}"
-    provenance = (provenance or Provenance()).replace(charlstm=__version__, corpus=corpus, init_from=origin)
+    provenance = provenance.replace(charlstm=__version__, corpus=corpus, init_from=origin)
     if init is None:
-        return assemble(run, encoded, folder, Beginning(provenance), session)
-    weights = initial_weights(init, run, encoded.tokenizer)
-    added = new_tokens(init, encoded.tokenizer)
-    return assemble(run, encoded, folder, Beginning(provenance, weights, added, init.words), session)
+        return Beginning(provenance)
+    weights = initial_weights(init, prepared.plan.run, encoded.tokenizer)
+    return Beginning(provenance, weights, new_tokens(init, encoded.tokenizer), init.words)
 
 
 _UNLIKE_RANK_0 = ("the text here is not the one that process 0 has", "Copy the same files to every machine.")

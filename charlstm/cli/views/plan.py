@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,12 +50,13 @@ def announce(prepared: Prepared, folder: Path) -> None:
     say(f"{_budget(run)}; Ctrl-C stops earlier and saves. Files go to {folder}")
 
 
-def explain(prepared: Prepared, folder: Path) -> None:
+def explain(prepared: Prepared, folder: Path, measure: Callable[[], int | None]) -> None:
     """Print all settings with their reasons, and the cost of the run, on stdout (``--dry-run``).
 
     Args:
         prepared: the run.
         folder: where its files would go.
+        measure: measures the bytes that the run takes; None if that cannot be done.
     """
     _say_start(prepared)
     for note in prepared.plan.notes:
@@ -63,7 +64,7 @@ def explain(prepared: Prepared, folder: Path) -> None:
     console = stdout_console()
     _draw_settings(console, _settings(prepared.plan))
     console.print()
-    _draw_costs(console, _costs(prepared.plan, folder, len(prepared.encoded.ids)))
+    _draw_costs(console, _costs(prepared.plan, folder, len(prepared.encoded.ids), measure()))
 
 
 def _say_start(prepared: Prepared) -> None:
@@ -107,10 +108,10 @@ def _settings(plan: Plan) -> Iterator[tuple[str, str, str]]:
                 yield f"{section}.{name}", _shown(value), plan.reasons.get(name, "")
 
 
-def _costs(plan: Plan, folder: Path, tokens: int) -> Iterator[tuple[str, str]]:
+def _costs(plan: Plan, folder: Path, tokens: int, measured: int | None) -> Iterator[tuple[str, str]]:
     yield "text", f"{tokens:,} tokens"
     yield "parameters", f"{plan.parameters:,}"
-    yield "memory", f"about {size(plan.memory)}"
+    yield "memory", f"about {size(plan.memory)}" if measured is None else f"{size(measured)}, measured in a few steps"
     yield "steps", f"about {plan.steps:,}"
     yield "time", f"about {duration(plan.seconds)} at {count(plan.tokens_per_second)} tokens/s"
     yield "writes", f"model.safetensors, resume.safetensors and metrics.jsonl in {folder}"

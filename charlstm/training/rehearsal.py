@@ -1,0 +1,104 @@
+"""The memory that a training will take, measured: it is begun, evaluated once and saved, and all of it is forgotten.
+
+A sum of arrays is right to a fifth for two networks of three (``docs/decisions/cost-model.md``): what libraries set up
+and arrange anew besides depends on cell, shape and processor. A few steps show it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from charlstm.checkpoint.provenance import Provenance
+from charlstm.config import RunConfig
+from charlstm.corpora.known_text import training_and_validation
+from charlstm.errors import StorageError
+from charlstm.evaluation.windows import STREAMS, window_length
+from charlstm.training.beginning import Session, TrainingText
+from charlstm.training.loop import Training
+from charlstm.training.memory import translate_oom
+from charlstm.training.plan.choose import Plan
+from charlstm.training.prepare import Prepared, beginning_of
+
+_STEPS, _EVALUATE_AT = 7, 3
+_WINDOWS = 2
+"""Windows of the validation text: each takes what the first one took."""
+_STREAM_WINDOWS = 8
+"""Windows of each stream of the training text."""
+_REACHES = 16
+"""Of side inputs, which read before each stream as far as a sixteenth of the text."""
+_LONGEST = 8.0
+"""Seconds: what would take longer is not measured."""
+
+
+def measure(prepared: Prepared, session: Session) -> int | None:
+    """Measure the memory of a training in this process, which has done nothing since it was planned.
+
+    Args:
+        prepared: the run.
+        session: how it would be trained.
+
+    Returns:
+        Bytes at the peak of steps, evaluation and save, beyond what the process has; None where this cannot be told, or
+        would take too long.
+
+    Raises:
+        OutOfMemoryError: the memory does not suffice.
+    """
+    if prepared.plan.run.train.device != "cpu" or _seconds(prepared.plan) > _LONGEST:
+        return None
+    with suppress(StorageError, OSError), tempfile.TemporaryDirectory() as folder:
+        _give_back()
+        before = _resident("VmRSS")
+        _forget_peak()
+        with translate_oom():
+            training = _shortened(prepared, Path(folder), session)
+            for _ in training.events(stop=lambda: training.cursor.step == _STEPS):
+                pass
+        return max(0, _resident("VmHWM") - before) or None
+    return None
+
+
+def _seconds(plan: Plan) -> float:
+    """How long it will take: what is only read costs a third."""
+    trained = _STEPS * plan.run.data.batch_size * plan.run.data.seq_len
+    return (trained + _read(plan.run) / 3) / plan.tokens_per_second
+
+
+def _read(run: RunConfig) -> int:
+    """Tokens of the validation text."""
+    return _WINDOWS * STREAMS * window_length(STREAMS, run.model)
+
+
+def _shortened(prepared: Prepared, folder: Path, session: Session) -> Training:
+    """The training of a part of the text."""
+    run, tokenizer = prepared.plan.run, prepared.encoded.tokenizer
+    train = msgspec.structs.replace(run.train, max_steps=1000, max_time=None, epochs=None, eval_every=_EVALUATE_AT)
+    run = run.replace(train=train, name=folder.name)
+    train_ids, val_ids = training_and_validation(prepared.encoded, run.data)
+    if not run.data.lists_records:
+        windows = max(run.data.streams, run.data.batch_size) * run.data.seq_len * _STREAM_WINDOWS
+        train_ids, val_ids = train_ids[: max(windows, _REACHES * run.model.reach)], val_ids[: _read(run)]
+    text = TrainingText(tokenizer, train_ids, val_ids, len(val_ids))
+    return Training(run, text, folder, beginning_of(prepared, Provenance()), session)
+
+
+def _give_back() -> None:
+    """Let the C library return what was freed, so that it is not there to be used again (glibc only)."""
+    with suppress(TypeError, OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _resident(key: str) -> int:
+    """A figure of this process in bytes, by its name in /proc."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+
+
+def _forget_peak() -> None:
+    """Let the peak start from what is resident now."""
+    Path("/proc/self/clear_refs").write_text("5", "ascii")
