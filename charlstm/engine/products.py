@@ -107,7 +107,8 @@ class Int8Product:
         self._shape = weight.shape
         largest = np.abs(weight).max(1, initial=0.0)
         self._scales = np.where(largest > 0, largest, np.float32(1)) / np.float32(_LARGEST)
-        self._packed = numkong.dots_pack(np.rint(weight / self._scales[:, None]).astype(np.int8), "int8")
+        scaled = weight / self._scales[:, None]
+        self._packed = numkong.dots_pack(np.rint(scaled, out=scaled).astype(np.int8), "int8")
 
     def buffers(self, rows: tuple[int, ...]) -> _Int8Buffers:
         """See `Product`."""
