@@ -104,6 +104,7 @@ def test_dry_run_shows_everything_and_writes_nothing(cli):
 @pytest.mark.parametrize("width", [40, 80])
 def test_the_plan_fits_the_terminal_without_breaking_words(cli, monkeypatch, width):
     out = io.StringIO()
+    monkeypatch.setattr("charlstm.training.rehearsal.measure", lambda *_: 123_000_000)
     wide = cli("train", "my.txt", "--dry-run", "--name", "run").out
     monkeypatch.setattr(plan, "stdout_console", lambda: Console(file=out, width=width, color_system=None))
     assert cli("train", "my.txt", "--dry-run", "--name", "run").code == 0
