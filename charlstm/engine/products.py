@@ -118,7 +118,7 @@ class Int8Product:
     def __call__(self, inputs: Array, out: Array, buffers: _Int8Buffers) -> None:
         """See `Product`."""
         scaled = np.abs(inputs, out=buffers.scaled)
-        scale = np.maximum(scaled.max(-1, keepdims=True), _TINY)
+        scale = np.maximum.reduce(scaled, -1, keepdims=True, initial=_TINY)  # never 0
         scale /= _LARGEST
         np.divide(inputs, scale, out=scaled)
         np.rint(scaled, out=scaled)
