@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from charlstm.nn.model import CharLM
 
 
-_LEAST_WEIGHTS = 1_000_000
+_LEAST_WEIGHTS = 400_000
 """Of a step's products, from which on fewer bytes to read are worth more than the work of rounding."""
 
 
