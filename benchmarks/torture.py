@@ -3,7 +3,7 @@
 Run: ``python -m benchmarks.torture [NAME …]`` or ``make torture``
 
 NAME is a module of ``tests/torture`` without its ``test_``, such as ``killed``; without any all are run, which takes
-hours. The rounds are those that the tests count; the table has a row for each test that counts them.
+hours. The rounds are those that a test counts, else its cases.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _run(file: Path) -> Iterator[tuple[str, float, float, float]]:
-    """Run a module at full size: each test that counts rounds, with rounds, failures and seconds over its cases."""
+    """Run a module at full size: each test with rounds, failures and seconds over its cases."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
         command = [sys.executable, "-m", "pytest", str(file), "--full", "-m", "", f"--junitxml={report}", "--timeout=0"]
@@ -50,14 +50,15 @@ def _run(file: Path) -> Iterator[tuple[str, float, float, float]]:
     found: dict[str, list[float]] = {}
     for case in cases:
         test = str(case.get("name")).partition("[")[0].removeprefix("test_").replace("_", " ")
-        rounds = sum(float(each.get("value", 0)) for each in case.iter("property") if each.get("name") == "rounds")
+        counted = [float(each.get("value", 0)) for each in case.iter("property") if each.get("name") == "rounds"]
+        rounds = sum(counted) if counted else float(not any(each.tag == "skipped" for each in case))
         failures = sum(1 for each in case if each.tag in ("failure", "error"))
         sums = found.setdefault(test, [0.0, 0.0, 0.0])
         for place, value in enumerate((rounds, failures, float(case.get("time", 0)))):
             sums[place] += value
-    for test, sums in found.items():
-        if sums[0] or sums[1]:
-            yield test, sums[0], sums[1], sums[2]
+    for test, (rounds, failures, seconds) in found.items():
+        if rounds or failures:
+            yield test, rounds, failures, seconds
 
 
 if __name__ == "__main__":

@@ -191,6 +191,16 @@ def test_lines_have_no_blanks_at_their_ends_and_no_control_characters(capsys: py
 # ---- before the first step ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("quiet", "told"), [(False, "stopped before the first step: nothing has changed\n"), (True, "")]
+)
+def test_ctrl_c_before_the_first_step_says_that_nothing_is_lost(capsys, quiet: bool, told: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        with opening(["english"], quiet=quiet):
+            raise KeyboardInterrupt
+    assert capsys.readouterr().err == told
+
+
 def test_the_opening_shows_the_text_with_its_size_and_the_stages_and_then_vanishes(
     monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
@@ -264,7 +274,7 @@ def test_the_text_is_named_before_torch_is_loaded(tmp_path, term: str) -> None:
     else:
         screen = Screen()
         screen.write(shown.replace("\r\n", "\n").replace("NOW\n", ""))
-        assert screen.lines() == [""], "Ctrl-C leaves nothing behind"
+        assert screen.lines() == ["stopped before the first step: nothing has changed"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")

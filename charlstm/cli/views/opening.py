@@ -15,13 +15,29 @@ from charlstm.cli.views.terminal import can_redraw, fold, is_terminal, say, size
 def opening(sources: Sequence[str], *, quiet: bool) -> Iterator[Opening]:
     """Show which text is read, and the stages until the plan is shown, which replaces them; in a pipe show nothing.
 
+    Ctrl-C is told everywhere: one who stops a training fears that something is lost.
+
     Args:
         sources: as a person names them.
-        quiet: show nothing on a terminal either.
+        quiet: show nothing on a terminal either, and tell nothing.
 
     Yields:
         What is to be told of each stage.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
+    try:
+        with _stages(sources, quiet=quiet) as shown:
+            yield shown
+    except KeyboardInterrupt:
+        if not quiet:
+            say("stopped before the first step: nothing has changed")
+        raise
+
+
+@contextmanager
+def _stages(sources: Sequence[str], *, quiet: bool) -> Iterator[Opening]:
     if quiet or not is_terminal(sys.stderr):
         yield Opening()
     elif can_redraw(sys.stderr):
