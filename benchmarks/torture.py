@@ -52,7 +52,7 @@ def _run(file: Path) -> Iterator[tuple[str, float, float, float]]:
         test = str(case.get("name")).partition("[")[0].removeprefix("test_").replace("_", " ")
         counted = [float(each.get("value", 0)) for each in case.iter("property") if each.get("name") == "rounds"]
         rounds = sum(counted) if counted else float(not any(each.tag == "skipped" for each in case))
-        failures = sum(1 for each in case if each.tag in ("failure", "error"))
+        failures = float(sum(each.tag in ("failure", "error") for each in case))
         sums = found.setdefault(test, [0.0, 0.0, 0.0])
         for place, value in enumerate((rounds, failures, float(case.get("time", 0)))):
             sums[place] += value
