@@ -28,6 +28,9 @@ def writing_precision(architecture: Architecture, asked: Precision | None = None
         architecture: the architecture of the network.
         asked: what a person asked for; None chooses int8 for wide networks where it is installed.
 
+    Returns:
+        The precision of the products in its recurrent layers.
+
     Raises:
         UsageError: int8 was asked for, and is not installed.
     """

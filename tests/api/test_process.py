@@ -96,6 +96,7 @@ def actions(places):
     }
 
 
+@pytest.mark.slow
 def test_no_call_changes_the_process(places, monkeypatch):
     monkeypatch.setattr("charlstm.training.memory.keep_freed_memory", lambda: pytest.fail("changes the allocator"))
     for name, action in actions(places).items():

@@ -194,6 +194,7 @@ def test_ctrl_c_leaves_the_claims_that_have_been_measured(tmp_path):
     assert json.loads((tmp_path / "lab" / "claims.json").read_text())["partial"] is True
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_a_checkpoint_is_measured_stops_at_once(tmp_path):
     lab = start("lab", "gradient", "starter", "--seeds", "1000", folder=tmp_path)
     progress = lab.stderr.readline()

@@ -285,6 +285,7 @@ def test_after_a_full_disk_the_hint_names_resume_and_that_works(folder, monkeypa
 # ---- a network that diverged ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["causal", "bidirectional"])
 def test_weights_out_of_range_are_one_line_in_every_command(tmp_path: Path, bidirectional: bool) -> None:
     network = architecture(vocab_size=27, hidden_size=8, bidirectional=bidirectional)

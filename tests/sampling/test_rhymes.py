@@ -189,6 +189,7 @@ def exact_lines(model: Markov, longest: int, words: tuple[str, ...]) -> dict[str
     return {text: weight / total for text, weight in weights.items()}
 
 
+@pytest.mark.slow
 def test_second_lines_are_drawn_as_the_network_would_among_those_that_rhyme(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.sampling.couplets._LEAST_SHARE", 0.0)
     table = np.random.default_rng(1).normal(size=(5, 5))

@@ -65,11 +65,11 @@ def _kind(name: str, few: int, full: int, *, slow: bool = False):
 @pytest.mark.parametrize(
     "kind",
     [
-        _kind("settings", 4100, 200_000),
+        _kind("settings", 4100, 200_000, slow=True),
         _kind("catalogues", 5000, 200_000),
         _kind("tokenizers", 4000, 120_000),
-        _kind("corpora", 2500, 90_000),
-        _kind("ids", 800, 50_000),
+        _kind("corpora", 2500, 90_000, slow=True),
+        _kind("ids", 800, 50_000, slow=True),
         _kind("models", 2400, 250_000, slow=True),
         _kind("subwords", 500, 40_000, slow=True),
         _kind("resumes", 300, 25_000, slow=True),

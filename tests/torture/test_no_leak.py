@@ -117,6 +117,7 @@ def test_a_file_that_stays_open_is_seen(tmp_path: Path) -> None:
 # ---- what is done again and again -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(50_000)
 @pytest.mark.rounds(3000, full=1_000_000)
 def test_steps_of_training(tmp_path: Path, rounds: int) -> None:
@@ -167,6 +168,7 @@ def server(tmp_path: Path) -> Iterator[tuple[int, int]]:
         process.terminate()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(50_000)
 @pytest.mark.rounds(500, full=86_400)
 def test_requests_to_a_server(server: tuple[int, int], rounds: int) -> None:

@@ -110,6 +110,7 @@ def _average(ranks):
         torch.testing.assert_close(mine[name], weight.grad.to_dense(), msg=name)
 
 
+@pytest.mark.slow
 def test_collectives_and_the_averages_of_sparse_gradients_which_nccl_cannot_add(tmp_path):
     in_two_processes(_average_and_share, str(tmp_path))
 
