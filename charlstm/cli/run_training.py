@@ -64,13 +64,19 @@ def start(workspace: Workspace, options: RunOptions, dry_run: bool) -> None:
 
 def _explain(prepared: Prepared, folder: Path) -> None:
     """Show what would be trained, and what that would cost."""
+    from charlstm.cli.views.opening import waiting
     from charlstm.cli.views.plan import explain
     from charlstm.training.distributed import SINGLE_PROCESS
     from charlstm.training.memory import keep_freed_memory
     from charlstm.training.rehearsal import measure
 
     keep_freed_memory()  # as when it is trained
-    explain(prepared, folder, lambda: measure(prepared, _session(SINGLE_PROCESS)))
+
+    def measured() -> int | None:
+        with waiting("measuring the memory"):
+            return measure(prepared, _session(SINGLE_PROCESS))
+
+    explain(prepared, folder, measured)
 
 
 def resume_or_start(workspace: Workspace, options: RunOptions, dry_run: bool) -> None:

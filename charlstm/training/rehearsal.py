@@ -12,10 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+import torch
 
 from charlstm.checkpoint.provenance import Provenance
 from charlstm.config import RunConfig
 from charlstm.corpora.known_text import training_and_validation
+from charlstm.cpu import idle_cores
 from charlstm.errors import StorageError
 from charlstm.evaluation.windows import STREAMS, window_length
 from charlstm.training.beginning import Session, TrainingText
@@ -24,9 +26,9 @@ from charlstm.training.memory import translate_oom
 from charlstm.training.plan.choose import Plan
 from charlstm.training.prepare import Prepared, beginning_of
 
-_STEPS, _EVALUATE_AT = 7, 3
-_WINDOWS = 2
-"""Windows of the validation text: each takes what the first one took."""
+_STEPS, _EVALUATE_AT = 5, 3
+_WINDOWS = 1
+"""Windows of the validation text: each further one takes what the first has taken."""
 _STREAM_WINDOWS = 8
 """Windows of each stream of the training text."""
 _REACHES = 16
@@ -77,7 +79,10 @@ def _read(run: RunConfig) -> int:
 def _shortened(prepared: Prepared, folder: Path, session: Session) -> Training:
     """The training of a part of the text."""
     run, tokenizer = prepared.plan.run, prepared.encoded.tokenizer
-    train = msgspec.structs.replace(run.train, max_steps=1000, max_time=None, epochs=None, eval_every=_EVALUATE_AT)
+    threads = run.train.threads or min(torch.get_num_threads(), idle_cores())  # two that share a core wait for ever
+    train = msgspec.structs.replace(
+        run.train, max_steps=1000, max_time=None, epochs=None, eval_every=_EVALUATE_AT, threads=threads
+    )
     run = run.replace(train=train, name=folder.name)
     train_ids, val_ids = training_and_validation(prepared.encoded, run.data)
     if not run.data.lists_records:

@@ -51,6 +51,26 @@ def _stages(sources: Sequence[str], *, quiet: bool) -> Iterator[Opening]:
         yield _Plain()
 
 
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Show what takes a moment, and remove it afterwards; only on a terminal that can.
+
+    Args:
+        text: a few words.
+    """
+    if not can_redraw(sys.stderr):
+        yield
+        return
+    from rich.text import Text
+
+    region = Region()
+    region.draw([Text(text, "dim")])
+    try:
+        yield
+    finally:
+        region.clear()
+
+
 class Opening:
     """Shows nothing; the others show the stages."""
 
