@@ -26,7 +26,8 @@ from charlstm.training.memory import translate_oom
 from charlstm.training.plan.choose import Plan
 from charlstm.training.prepare import Prepared, beginning_of
 
-_STEPS, _EVALUATE_AT = 5, 3
+_FEWEST, _MOST, _SHORT = 5, 24, 3.0
+"""Steps, and the seconds that more than the fewest may take: some more is taken as a training goes on."""
 _WINDOWS = 1
 """Windows of the validation text: each further one takes what the first has taken."""
 _STREAM_WINDOWS = 8
@@ -59,15 +60,20 @@ def measure(prepared: Prepared, session: Session) -> int | None:
         _forget_peak()
         with translate_oom():
             training = _shortened(prepared, Path(folder), session)
-            for _ in training.events(stop=lambda: training.cursor.step == _STEPS):
+            for _ in training.events(stop=lambda: training.cursor.step == _steps(prepared.plan)):
                 pass
         return max(0, _resident("VmHWM") - before) or None
     return None
 
 
+def _steps(plan: Plan) -> int:
+    rows = plan.run.data.batch_size * plan.run.data.seq_len
+    return min(_MOST, max(_FEWEST, int(_SHORT * plan.tokens_per_second / rows)))
+
+
 def _seconds(plan: Plan) -> float:
     """How long it will take: what is only read costs a third."""
-    trained = _STEPS * plan.run.data.batch_size * plan.run.data.seq_len
+    trained = _steps(plan) * plan.run.data.batch_size * plan.run.data.seq_len
     return (trained + _read(plan.run) / 3) / plan.tokens_per_second
 
 
@@ -81,7 +87,7 @@ def _shortened(prepared: Prepared, folder: Path, session: Session) -> Training:
     run, tokenizer = prepared.plan.run, prepared.encoded.tokenizer
     threads = run.train.threads or min(torch.get_num_threads(), idle_cores())  # two that share a core wait for ever
     train = msgspec.structs.replace(
-        run.train, max_steps=1000, max_time=None, epochs=None, eval_every=_EVALUATE_AT, threads=threads
+        run.train, max_steps=1000, max_time=None, epochs=None, eval_every=_steps(prepared.plan) // 2, threads=threads
     )
     run = run.replace(train=train, name=folder.name)
     train_ids, val_ids = training_and_validation(prepared.encoded, run.data)
