@@ -89,10 +89,10 @@ class AutoThreadsEngine(Engine):
         precision: Precision = "fp32",
         threads: int | None = None,
     ) -> None:
+        self._blas = blas_threads()  # before the first product: two threads on a busy machine wait for each other
         super().__init__(architecture, tensors, tokenizer, precision)
         self._products_per_row = matmul_weight_count(architecture)
         self._fixed_threads = threads or (1 if precision == "int8" else None)
-        self._blas = blas_threads()
         self._threads_by_rows: dict[int, AdaptiveThreads] = {}
         self._steps_by_rows: Counter[int] = Counter()
 
