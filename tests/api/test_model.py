@@ -120,6 +120,17 @@ def test_arguments_are_checked_at_the_call(starter):
         charlstm.load("starter", roots="here")
 
 
+def test_int8_is_asked_for_and_writes_nearly_the_same(starter):
+    for precision in ("int4", None, 8, ["int8"]):
+        with pytest.raises(UsageError, match="fp32 or int8"):
+            charlstm.load("starter", precision=precision)
+    pytest.importorskip("numkong")
+    near = charlstm.load("starter", precision="int8")
+    apart = np.abs(near.read("The tide was").logits - starter.read("The tide was").logits)
+    assert 0 < apart.max() < 0.2
+    assert len(near.generate(length=20, seed=1)) == 20
+
+
 def test_reading_gives_the_distribution_and_the_named_states(starter):
     import torch
 

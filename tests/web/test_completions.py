@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import openai
 import pytest
 
 from charlstm.api.model import Model
+from charlstm.engine.load import load_engine
 from charlstm.sampling.config import SampleConfig
 from charlstm.sampling.sampler import sample
 from charlstm.web import turns
@@ -53,6 +55,15 @@ def test_a_prompt_is_continued(client: openai.OpenAI) -> None:
         "completion_tokens": 40,
         "total_tokens": 43,
     }
+
+
+def test_the_fingerprint_is_of_the_weights_and_of_how_they_are_computed_with(client: openai.OpenAI) -> None:
+    pytest.importorskip("numkong")
+    answer = client.completions.create(model="small", prompt="abc", max_tokens=1)
+    here = served()
+    in_int8 = replace(here, engine=load_engine(here.checkpoint, precision="int8"))
+    assert answer.system_fingerprint == f"fp_{here.fingerprint}"
+    assert in_int8.fingerprint == f"{here.fingerprint}-int8"
 
 
 def test_unless_it_is_said_sixteen_tokens_are_drawn_as_the_network_writes(client: openai.OpenAI) -> None:
