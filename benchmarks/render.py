@@ -138,7 +138,8 @@ def machine_tables(groups: Sequence[Measured]) -> Iterator[str]:
         shared = set(units.values()) if len(set(units.values())) == 1 else set()
         yield f"### {machine}\n"
         yield from (f"In {unit}.\n" for unit in shared)
-        head = ["", *(name if shared or name == units[name] else f"{name} ({units[name]})" for name in names), "values", "commit", "date"]
+        told = (name if shared or name == units[name] else f"{name} ({units[name]})" for name in names)
+        head = ["", *told, "values", "commit", "date"]
         yield table(head, [_cells(row, at, names) for row, at in newest.items()]) + "\n"
         yield "```console"
         yield from dict.fromkeys(f"$ {at.commands[row]}" for row, at in newest.items())
