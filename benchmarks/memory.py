@@ -10,7 +10,6 @@ that a training is refused by where memory is short. Linux only. The last line i
 
 from __future__ import annotations
 
-import ctypes
 import json
 import random
 import subprocess
@@ -73,7 +72,6 @@ PHASES = {"StepDone": "steps", "EvalDone": "evaluation", "CheckpointSaved": "sav
 
 _NEAR = 0.2
 
-
 _EVALUATE_EVERY, _STEPS = 8, 30
 
 
@@ -105,7 +103,7 @@ def _child(kind: str, folder: Path, settings: Mapping[str, Mapping[str, Any]]) -
     from charlstm.filling.preview import write_preview
     from charlstm.training import prepare
     from charlstm.training.beginning import Session
-    from charlstm.training.memory import keep_freed_memory
+    from charlstm.training.memory import forget_peak, give_back, keep_freed_memory, resident
     from charlstm.training.rehearsal import measure
 
     keep_freed_memory()  # as the command line does
@@ -116,32 +114,21 @@ def _child(kind: str, folder: Path, settings: Mapping[str, Mapping[str, Any]]) -
     if kind == "measure":
         print(json.dumps(measure(prepared, Session(write_preview=write_preview))))
         return
-    ctypes.CDLL(None).malloc_trim(0)  # what planning has freed is not there to be used again
-    before, taken = _status("VmRSS"), dict.fromkeys(("network", *PHASES.values(), "all"), 0)
+    give_back()  # what planning has freed is not there to be used again
+    before, taken = resident("VmRSS"), dict.fromkeys(("network", *PHASES.values(), "all"), 0)
     (folder / "run").mkdir()
     trained = prepare.begin(prepared, folder / "run", session=Session(write_preview=write_preview))
-    taken["network"] = _status("VmRSS") - before
-    _forget_peak()
+    taken["network"] = resident("VmRSS") - before
+    forget_peak()
     for event in trained.events(stop=lambda: trained.cursor.step == _STEPS):
-        peak = _status("VmHWM") - before
+        peak = resident("VmHWM") - before
         taken["all"] = max(taken["all"], peak)
         phase = PHASES.get(type(event).__name__, "all")
         # Steps up to the first evaluation, and the first of all else: later ones take what the others have freed.
         if not taken[phase] or (phase == "steps" and not taken["evaluation"]):
             taken[phase] = max(taken[phase], peak)
-        _forget_peak()
+        forget_peak()
     print(json.dumps((prepared.plan.memory, taken)))
-
-
-def _status(key: str) -> int:
-    """Return a figure of this process in bytes, by its name in /proc."""
-    lines = Path("/proc/self/status").read_text("ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
-
-
-def _forget_peak() -> None:
-    """Let the peak start from what is resident now."""
-    Path("/proc/self/clear_refs").write_text("5", "ascii")
 
 
 def random_settings(rng: random.Random) -> dict[str, dict[str, Any]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
 
 from charlstm.errors import OutOfMemoryError, is_out_of_memory
 
@@ -25,6 +27,34 @@ def keep_freed_memory() -> None:
         libc = ctypes.CDLL(None)
         if libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30) or libc.mallopt(_M_MMAP_THRESHOLD, 1 << 25):
             libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def give_back() -> None:
+    """Let the C library return what was freed, so that it is not there to be used again (glibc only)."""
+    with suppress(TypeError, OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def resident(key: Literal["VmRSS", "VmHWM"]) -> int:
+    """Return the memory of this process in bytes, now or at its peak (Linux only).
+
+    Args:
+        key: the name of the figure in /proc.
+
+    Raises:
+        OSError: the system does not tell.
+    """
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+
+
+def forget_peak() -> None:
+    """Let the peak start from what is resident now (Linux only).
+
+    Raises:
+        OSError: the system does not allow it.
+    """
+    Path("/proc/self/clear_refs").write_text("5", "ascii")
 
 
 @contextmanager

@@ -6,7 +6,6 @@ and arrange anew besides depends on cell, shape and processor. A few steps show 
 
 from __future__ import annotations
 
-import ctypes
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +21,7 @@ from charlstm.errors import StorageError
 from charlstm.evaluation.windows import STREAMS, window_length
 from charlstm.training.beginning import Session, TrainingText
 from charlstm.training.loop import Training
-from charlstm.training.memory import translate_oom
+from charlstm.training.memory import forget_peak, give_back, resident, translate_oom
 from charlstm.training.plan.choose import Plan
 from charlstm.training.prepare import Prepared, beginning_of
 
@@ -55,14 +54,14 @@ def measure(prepared: Prepared, session: Session) -> int | None:
     if prepared.plan.run.train.device != "cpu" or _seconds(prepared.plan) > _LONGEST:
         return None
     with suppress(StorageError, OSError), tempfile.TemporaryDirectory() as folder:
-        _give_back()
-        before = _resident("VmRSS")
-        _forget_peak()
+        give_back()
+        before = resident("VmRSS")
+        forget_peak()
         with translate_oom():
             training = _shortened(prepared, Path(folder), session)
             for _ in training.events(stop=lambda: training.cursor.step == _steps(prepared.plan)):
                 pass
-        return max(0, _resident("VmHWM") - before) or None
+        return max(0, resident("VmHWM") - before) or None
     return None
 
 
@@ -96,20 +95,3 @@ def _shortened(prepared: Prepared, folder: Path, session: Session) -> Training:
         train_ids, val_ids = train_ids[: max(windows, _REACHES * run.model.reach)], val_ids[: _read(run)]
     text = TrainingText(tokenizer, train_ids, val_ids, len(val_ids))
     return Training(run, text, folder, beginning_of(prepared, Provenance()), session)
-
-
-def _give_back() -> None:
-    """Let the C library return what was freed, so that it is not there to be used again (glibc only)."""
-    with suppress(TypeError, OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _resident(key: str) -> int:
-    """A figure of this process in bytes, by its name in /proc."""
-    lines = Path("/proc/self/status").read_text("ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
-
-
-def _forget_peak() -> None:
-    """Let the peak start from what is resident now."""
-    Path("/proc/self/clear_refs").write_text("5", "ascii")

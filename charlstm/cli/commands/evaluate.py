@@ -11,7 +11,8 @@ import typer
 
 from charlstm.cli import options
 from charlstm.cli.interrupts import load_torch
-from charlstm.cli.load_model import read_model
+from charlstm.cli.load_mix import load_writer
+from charlstm.cli.load_model import Writer, read_model
 from charlstm.cli.options import DEFAULT_ROOT, Cache, Root
 from charlstm.cli.views.progress import progress_bar
 from charlstm.cli.views.terminal import say
@@ -106,14 +107,15 @@ def evaluate(
     config = _dynamic_config({"segment": segment, "lr": lr, "decay": decay}, wanted=dynamic)
     words = [] if checkpoint is None else [checkpoint, *(texts or [])]
     reading = _Reading(choice, encoding, bad_bytes, options.cache_or_default(cache))
-    if mix is not None or int8:
-        _check_stepping("--int8" if mix is None else "--mix", {"--dynamic": dynamic, "--device": device})
     if mix is not None:
-        _evaluate_stepping(None, mix, words, root, reading, surprise=surprise, json_out=json_out, int8=int8)
-        return
-    reference, sources = model_and_sources(words, root)
+        _exclude("--mix", {"--dynamic": dynamic, "--device": device})
     if int8:
-        _evaluate_stepping(reference, None, sources, root, reading, surprise=surprise, json_out=json_out, int8=True)
+        _exclude("--int8", {"--dynamic": dynamic, "--device": device, "--exact": exact})
+    reference, sources = model_and_sources(words, root) if mix is None else (None, words)
+    if mix is not None or int8:
+        _check_sources(sources)
+        loaded = load_writer(reference, mix, root, precision="int8" if int8 else "fp32")
+        _evaluate_stepping(loaded, sources, reading, surprise=surprise, json_out=json_out)
         return
     path, saved = read_model(reference, root)
     if dynamic:
@@ -164,25 +166,18 @@ class _Reading:
             return text, text.encode(self.cache, progress)
 
 
+def _check_sources(sources: list[str]) -> None:
+    if not sources:
+        raise UsageError("no TEXT to score", hint="Try: charlstm eval --mix starter,my-1 other.txt")
+
+
 def _evaluate_stepping(
-    reference: str | None,
-    mix: str | None,
-    sources: list[str],
-    root: Path,
-    reading: _Reading,
-    *,
-    surprise: bool,
-    json_out: bool,
-    int8: bool,
+    loaded: Writer, sources: list[str], reading: _Reading, *, surprise: bool, json_out: bool
 ) -> None:
     """Score a text one token after the other, by one network or by several together."""
-    from charlstm.cli.load_mix import load_writer
     from charlstm.cli.stepping_scorer import SteppingScorer
     from charlstm.cli.views.score import print_json
 
-    if not sources:
-        raise UsageError("no TEXT to score", hint="Try: charlstm eval --mix starter,my-1 other.txt")
-    loaded = load_writer(reference, mix, root, precision="int8" if int8 else "fp32")
     tokenizer = loaded.model.tokenizer
     text, encoded = reading.read(sources, tokenizer, loaded.newlines)
     for note in text.notes():
@@ -197,11 +192,11 @@ def _evaluate_stepping(
         _show(scores, compressors, surprise=surprise, of_bytes=tokenizer.kind == "byte")
 
 
-def _check_stepping(stepping: str, given: dict[str, Any]) -> None:
+def _exclude(chosen: str, given: dict[str, Any]) -> None:
     """Check that no option was given that is for another way to score."""
     for option, value in given.items():
         if value:
-            raise UsageError(f"{stepping} and {option} exclude each other", hint="Leave one of them out.")
+            raise UsageError(f"{chosen} and {option} exclude each other", hint="Leave one of them out.")
 
 
 def _show(scores: list[Score | ScoreSummary], compressors: dict[str, float], *, surprise: bool, of_bytes: bool) -> None:
